@@ -1,0 +1,206 @@
+//! `boxcam evaluate`: the figures of a model on annotated pictures.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, IsTerminal, Write as _};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::available_parallelism;
+
+use boxcam::config::EvaluateConfig;
+use boxcam::detect::Detector;
+use boxcam::evaluate::Figures;
+use boxcam::sink::SinkError;
+use boxcam::split::{Split, SplitFault};
+use serde::Serialize;
+
+use super::{Completion, Failure, model};
+
+/// Confusions that are listed for people.
+const LISTED: usize = 5;
+
+/// What programs get.
+#[derive(Serialize)]
+struct Measured<'a> {
+    model: &'a str,
+    #[serde(flatten)]
+    figures: &'a Figures,
+}
+
+pub(super) fn evaluate(config: &EvaluateConfig) -> Result<Completion, Failure> {
+    let detector = model::load(config.model.as_deref())?;
+    let split = Split::read(&config.pictures, &config.annotations)?;
+    name_faults(&split.faults);
+    let threads = config.threads.or_else(|| available_parallelism().ok());
+    let progress = Progress::new(split.pictures.len());
+    let threads = threads.map_or(1, NonZeroUsize::get);
+    let (evaluation, faults) = split.evaluate(&detector, threads, &|| progress.step())?;
+    progress.clear();
+    name_faults(&faults);
+    let figures = evaluation.figures();
+    let text = if config.json {
+        let measured = Measured {
+            model: detector.model_hash(),
+            figures: &figures,
+        };
+        serde_json::to_string(&measured).map_err(|error| unwritable(error.into()))?
+    } else {
+        table(detector.model_hash(), &figures)
+    };
+    print(text.trim_end())?;
+    Ok(Completion::of((split.faults.len() + faults.len()) as u64))
+}
+
+fn name_faults(faults: &[SplitFault]) {
+    for fault in faults {
+        eprintln!("boxcam: {fault}");
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritable(error)),
+        // A reader that has had enough is well.
+        _ => Ok(()),
+    }
+}
+
+fn unwritable(source: std::io::Error) -> Failure {
+    let path = PathBuf::from("standard output");
+    SinkError::Write { path, source }.into()
+}
+
+/// The figures for people.
+fn table(model: &str, figures: &Figures) -> String {
+    let counts = [
+        ("rows", figures.rows),
+        (
+            "  of a class unknown to the model",
+            figures.unknown_class_rows,
+        ),
+        ("pictures", figures.pictures),
+    ];
+    let shares = [
+        ("class accuracy, rows", figures.class_accuracy),
+        ("class accuracy, pictures", figures.picture_accuracy),
+        ("mean IoU, rows", figures.mean_iou),
+        (
+            "mean IoU, largest box of a picture",
+            figures.largest_box_mean_iou,
+        ),
+        (
+            "IoU of at least 0.5 with that box",
+            figures.largest_box_iou_over_half,
+        ),
+        ("mean squared error of a corner", figures.box_mse),
+    ];
+    let mut text = format!("{:<36}{model:>8}\n", "model");
+    for (name, count) in counts {
+        let _ = writeln!(text, "{name:<36}{count:>8}");
+    }
+    for (name, share) in shares {
+        let _ = writeln!(text, "{name:<36}{share:>8.4}");
+    }
+    for (count, truth, taken_for) in most_confused(figures) {
+        let name = format!("{truth} taken for {taken_for}");
+        let _ = writeln!(text, "{name:<36}{count:>8}");
+    }
+    text
+}
+
+/// How often which class was taken for which other, the most frequent first.
+fn most_confused(figures: &Figures) -> Vec<(usize, &str, &str)> {
+    let labels = &figures.confusion.labels;
+    let mut pairs = Vec::new();
+    for (truth, row) in labels.iter().zip(&figures.confusion.counts) {
+        let cells = labels.iter().zip(row);
+        let wrong = cells.filter(|(taken_for, count)| *taken_for != truth && **count > 0);
+        pairs.extend(wrong.map(|(other, count)| (*count, truth.as_str(), other.as_str())));
+    }
+    pairs.sort_by_key(|(count, ..)| std::cmp::Reverse(*count));
+    pairs.truncate(LISTED);
+    pairs
+}
+
+/// How far it is, on a terminal.
+struct Progress {
+    done: AtomicUsize,
+    total: usize,
+    is_shown: bool,
+}
+
+impl Progress {
+    fn new(total: usize) -> Self {
+        Self {
+            done: AtomicUsize::new(0),
+            total,
+            is_shown: std::io::stderr().is_terminal(),
+        }
+    }
+
+    fn step(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.is_shown && (done.is_multiple_of(10) || done == self.total) {
+            eprint!("\r{done} of {} pictures", self.total);
+        }
+    }
+
+    fn clear(&self) {
+        if self.is_shown {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boxcam::evaluate::Confusion;
+
+    use super::*;
+
+    fn figures() -> Figures {
+        Figures {
+            rows: 12,
+            pictures: 10,
+            class_accuracy: 0.75,
+            picture_accuracy: 0.8,
+            mean_iou: 0.333_33,
+            largest_box_mean_iou: 0.4,
+            largest_box_iou_over_half: 0.5,
+            box_mse: 0.041_25,
+            unknown_class_rows: 1,
+            confusion: Confusion {
+                labels: ["apple", "cake", "pie"].map(str::to_owned).to_vec(),
+                counts: vec![vec![4, 1, 0], vec![0, 3, 2], vec![0, 0, 2]],
+            },
+        }
+    }
+
+    #[test]
+    fn people_get_a_table() {
+        let text = table("0badcafe", &figures());
+        let line = |start: &str| {
+            text.lines()
+                .find(|line| line.starts_with(start))
+                .expect("there")
+        };
+        assert!(line("model").ends_with(" 0badcafe"));
+        assert!(line("mean IoU, rows").ends_with(" 0.3333"));
+        assert!(line("rows").ends_with(" 12"));
+        let last: Vec<_> = text.lines().rev().take(2).collect();
+        assert!(last[1].starts_with("cake taken for pie ") && last[1].ends_with(" 2"));
+        assert!(last[0].starts_with("apple taken for cake "));
+    }
+
+    #[test]
+    fn programs_get_one_object() {
+        let measured = Measured {
+            model: "0badcafe",
+            figures: &figures(),
+        };
+        let object = serde_json::to_value(&measured).expect("an object");
+        assert_eq!(object["model"], "0badcafe");
+        assert_eq!(object["rows"], 12);
+        assert_eq!(object["confusion"]["counts"][1][2], 2);
+    }
+}

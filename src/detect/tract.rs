@@ -1,0 +1,349 @@
+//! The engine: `tract` runs the ONNX file. The only file of the product that names tract's model API.
+//!
+//! In go the bytes of a model file, out comes a [`TractDetector`] that has been run once, or a
+//! [`ModelError`] that says what about the file is not as it should be. A file without a model card, or
+//! whose card and graph disagree, is refused here and never reaches a camera.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tract_onnx::pb;
+use tract_onnx::prelude::*;
+
+use super::{DetectError, Detector, Prediction};
+use crate::card::{BOX_OUTPUT, CLASS_OUTPUT, CardError, ModelCard};
+use crate::preprocess::InputTensor;
+
+/// A model file that can't be used.
+#[derive(Debug, Error)]
+pub enum ModelError {
+    /// The file can't be read.
+    #[error("model {model}: can't be read ({source}); check the path and its permissions")]
+    Read {
+        /// The file.
+        model: String,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The bytes are no ONNX, or only a part of one.
+    #[error(
+        "model {model}: is no complete ONNX file ({message}); copy it again or give another file"
+    )]
+    NotOnnx {
+        /// The file.
+        model: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// It is ONNX, but no model of boxcam.
+    #[error("model {model}: {source}")]
+    Card {
+        /// The file.
+        model: String,
+        /// What is wrong with its card.
+        source: CardError,
+    },
+    /// Its input is not what its card says.
+    #[error(
+        "model {model}: its input is {actual}, its card says {expected:?} 32-bit floats; \
+         export the model again so that both agree"
+    )]
+    Input {
+        /// The file.
+        model: String,
+        /// Shape by the card.
+        expected: [usize; 4],
+        /// What the graph declares.
+        actual: String,
+    },
+    /// It lacks one of the two outputs.
+    #[error(
+        "model {model}: has no output \"{output}\" (it has: {found}); boxcam needs \
+         \"{CLASS_OUTPUT}\" and \"{BOX_OUTPUT}\""
+    )]
+    MissingOutput {
+        /// The file.
+        model: String,
+        /// The one that is missing.
+        output: &'static str,
+        /// The ones there are.
+        found: String,
+    },
+    /// An output has another shape than the card asks for.
+    #[error(
+        "model {model}: its output \"{output}\" has shape {actual:?}, its card asks for {expected:?}; \
+         export the model again so that both agree"
+    )]
+    Output {
+        /// The file.
+        model: String,
+        /// The output.
+        output: &'static str,
+        /// Shape by the card.
+        expected: [usize; 2],
+        /// Shape as computed.
+        actual: Vec<usize>,
+    },
+    /// It puts out numbers that are none, already for an empty picture.
+    #[error("model {model}: {source}")]
+    Broken {
+        /// The file.
+        model: String,
+        /// What it put out.
+        source: DetectError,
+    },
+    /// The engine can't run the graph.
+    #[error("model {model}: the engine can't run it ({message}); export it with boxcam-train")]
+    Engine {
+        /// The file.
+        model: String,
+        /// The engine's words.
+        message: String,
+    },
+}
+
+/// A model in `tract`, ready to run.
+#[derive(Clone)]
+pub struct TractDetector {
+    plan: Arc<TypedRunnableModel>,
+    card: ModelCard,
+    hash: String,
+    class_slot: usize,
+    box_slot: usize,
+}
+
+impl TractDetector {
+    /// Loads a model file.
+    ///
+    /// # Errors
+    /// [`ModelError`] with the path in it.
+    pub fn from_file(path: &Path) -> Result<Self, ModelError> {
+        let model = path.display().to_string();
+        match std::fs::read(path) {
+            Ok(bytes) => Self::from_bytes(&model, &bytes),
+            Err(source) => Err(ModelError::Read { model, source }),
+        }
+    }
+
+    /// Loads a model from the bytes of an ONNX file; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// [`ModelError`] with the name in it.
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
+        let model = || name.to_owned();
+        let proto = read_proto(name, bytes)?;
+        let card =
+            ModelCard::from_metadata(metadata(&proto)).map_err(|source| ModelError::Card {
+                model: model(),
+                source,
+            })?;
+        let shape = card.input.shape();
+        let graph = proto.graph.as_ref().expect("checked by read_proto");
+        check_input(name, graph, shape)?;
+        let class_slot = find_output(name, graph, CLASS_OUTPUT)?;
+        let box_slot = find_output(name, graph, BOX_OUTPUT)?;
+        let plan = plan(&proto, shape).map_err(|error| ModelError::Engine {
+            model: model(),
+            message: format!("{error:#}"),
+        })?;
+        let detector = Self {
+            plan,
+            card,
+            hash: short_hash(bytes),
+            class_slot,
+            box_slot,
+        };
+        detector.check_outputs(name)?;
+        Ok(detector)
+    }
+
+    /// Runs the network once on nothing: what it puts out must be what the card says.
+    fn check_outputs(&self, name: &str) -> Result<(), ModelError> {
+        let shape = self.card.input.shape();
+        let nothing = vec![0.0; shape.iter().product()];
+        let outputs = self
+            .run(shape, &nothing)
+            .map_err(|error| ModelError::Engine {
+                model: name.to_owned(),
+                message: format!("{error:#}"),
+            })?;
+        let wanted = [
+            (CLASS_OUTPUT, self.class_slot, [1, self.card.labels.len()]),
+            (BOX_OUTPUT, self.box_slot, [1, 4]),
+        ];
+        for (output, slot, expected) in wanted {
+            let actual = outputs[slot].shape().to_vec();
+            if actual != expected {
+                return Err(ModelError::Output {
+                    model: name.to_owned(),
+                    output,
+                    expected,
+                    actual,
+                });
+            }
+        }
+        match self.prediction(&outputs) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(ModelError::Broken {
+                model: name.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    fn run(&self, shape: [usize; 4], input: &[f32]) -> TractResult<TVec<TValue>> {
+        let tensor = Tensor::from_shape(&shape, input)?;
+        self.plan.run(tvec!(tensor.into()))
+    }
+
+    fn prediction(&self, outputs: &[TValue]) -> Result<Prediction, DetectError> {
+        let scores = floats(&outputs[self.class_slot]).map_err(|error| engine_error(&error))?;
+        let corners = floats(&outputs[self.box_slot]).map_err(|error| engine_error(&error))?;
+        let corners = <[f32; 4]>::try_from(corners).map_err(|found| DetectError::Engine {
+            message: format!("a box of {} numbers, expected 4", found.len()),
+        })?;
+        Prediction::new(scores, corners)
+    }
+}
+
+impl Detector for TractDetector {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn model_hash(&self) -> &str {
+        &self.hash
+    }
+
+    fn predict(&mut self, input: &InputTensor) -> Result<Prediction, DetectError> {
+        let (expected, actual) = (self.card.input.shape(), input.shape());
+        if expected != actual {
+            return Err(DetectError::Shape { expected, actual });
+        }
+        self.prediction(
+            &self
+                .run(actual, &input.to_f32())
+                .map_err(|error| engine_error(&error))?,
+        )
+    }
+}
+
+fn read_proto(name: &str, bytes: &[u8]) -> Result<pb::ModelProto, ModelError> {
+    let not_onnx = |message: String| ModelError::NotOnnx {
+        model: name.to_owned(),
+        message,
+    };
+    let proto = onnx()
+        .proto_model_for_read(&mut &*bytes)
+        .map_err(|error| not_onnx(error.root_cause().to_string()))?;
+    match &proto.graph {
+        Some(_) => Ok(proto),
+        None => Err(not_onnx(format!("{} bytes without a graph", bytes.len()))),
+    }
+}
+
+fn metadata(proto: &pb::ModelProto) -> impl Iterator<Item = (&str, &str)> {
+    let props = proto.metadata_props.iter();
+    props.map(|entry| (entry.key.as_str(), entry.value.as_str()))
+}
+
+/// The graph's one real input must be declared as the card says; a dimension may be left open.
+fn check_input(name: &str, graph: &pb::GraphProto, expected: [usize; 4]) -> Result<(), ModelError> {
+    let is_weight = |input: &str| graph.initializer.iter().any(|w| w.name == input);
+    let mut inputs = graph.input.iter().filter(|input| !is_weight(&input.name));
+    let declared = match (inputs.next(), inputs.next()) {
+        (Some(input), None) => declared_shape(input),
+        (None, _) => Err("missing".to_owned()),
+        (Some(_), Some(_)) => Err("more than one tensor".to_owned()),
+    };
+    let actual = match declared {
+        Ok(dims) => {
+            let agrees =
+                |(dim, want): (&Option<i64>, &usize)| dim.is_none_or(|d| d == *want as i64);
+            if dims.len() == 4 && dims.iter().zip(&expected).all(agrees) {
+                return Ok(());
+            }
+            let shown = dims
+                .iter()
+                .map(|d| d.map_or("?".to_owned(), |d| d.to_string()));
+            format!("[{}] floats", shown.collect::<Vec<_>>().join(", "))
+        }
+        Err(what) => what,
+    };
+    Err(ModelError::Input {
+        model: name.to_owned(),
+        expected,
+        actual,
+    })
+}
+
+/// The dimensions of a 32-bit float tensor (`None` where left open), or what it is instead.
+fn declared_shape(input: &pb::ValueInfoProto) -> Result<Vec<Option<i64>>, String> {
+    use pb::tensor_shape_proto::dimension::Value::DimValue;
+    let tensor = match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
+        Some(pb::type_proto::Value::TensorType(tensor)) => tensor,
+        _ => return Err("no tensor".to_owned()),
+    };
+    if tensor.elem_type != pb::tensor_proto::DataType::Float as i32 {
+        return Err(format!("a tensor of ONNX data type {}", tensor.elem_type));
+    }
+    let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
+    let known = dims.map(|dim| match dim.value {
+        Some(DimValue(value)) => Some(value),
+        _ => None,
+    });
+    Ok(known.collect())
+}
+
+fn find_output(
+    name: &str,
+    graph: &pb::GraphProto,
+    output: &'static str,
+) -> Result<usize, ModelError> {
+    let names = || graph.output.iter().map(|o| o.name.as_str());
+    names()
+        .position(|n| n == output)
+        .ok_or_else(|| ModelError::MissingOutput {
+            model: name.to_owned(),
+            output,
+            found: names().collect::<Vec<_>>().join(", "),
+        })
+}
+
+fn plan(proto: &pb::ModelProto, shape: [usize; 4]) -> TractResult<Arc<TypedRunnableModel>> {
+    let build = || {
+        onnx()
+            .model_for_proto_model(proto)?
+            .with_input_fact(0, f32::fact(shape).into())?
+            .into_optimized()?
+            .into_runnable()
+    };
+    // Graphs of nonsense (an output that nothing computes, an axis that isn't there) make it panic.
+    let built = std::panic::catch_unwind(std::panic::AssertUnwindSafe(build));
+    built.unwrap_or_else(|_| Err(TractError::msg("its graph makes no sense")))
+}
+
+fn engine_error(error: &TractError) -> DetectError {
+    DetectError::Engine {
+        message: format!("{error:#}"),
+    }
+}
+
+fn floats(value: &TValue) -> TractResult<Vec<f32>> {
+    let tensor = value.cast_to::<f32>()?;
+    Ok(tensor
+        .to_plain_array_view::<f32>()?
+        .iter()
+        .copied()
+        .collect())
+}
+
+fn short_hash(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

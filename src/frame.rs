@@ -1,0 +1,61 @@
+//! A frame: one picture with its place in time, as every source hands it on.
+//!
+//! The pixel format is settled inside the source: a frame is always RGB with 8 bits a channel. A frame
+//! says where it came from and, for a made-up scene, what is truly in it; it does not say what a model
+//! thinks.
+
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime};
+
+use image::RgbImage;
+
+use crate::geometry::NormBox;
+
+/// One picture from a source.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Number of the frame in its source, from 0; numbers of dropped frames are missing.
+    pub sequence: u64,
+    /// When the picture was taken, to measure its age with.
+    pub captured_at: Instant,
+    /// When the picture was taken, to print.
+    pub time: SystemTime,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The pixels.
+    pub image: RgbImage,
+}
+
+/// Where a frame came from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Origin {
+    /// A camera or a stream.
+    Live,
+    /// A picture file, with its path as the user gave it.
+    Picture(PathBuf),
+    /// A made-up scene, whose true boxes are known.
+    Scene(Vec<TrueBox>),
+}
+
+/// What is truly there, known for made-up scenes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrueBox {
+    /// Name of the class.
+    pub label: String,
+    /// Where it is.
+    pub bounding_box: NormBox,
+}
+
+impl Frame {
+    /// A frame taken now.
+    #[must_use]
+    pub fn new(sequence: u64, origin: Origin, image: RgbImage) -> Self {
+        Self {
+            sequence,
+            captured_at: Instant::now(),
+            time: SystemTime::now(),
+            origin,
+            image,
+        }
+    }
+}

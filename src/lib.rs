@@ -1,0 +1,45 @@
+//! boxcam: cameras that see, on small boards.
+//!
+//! A frame goes from a source through the model to the sinks; the modules stand here in that order.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`geometry`] | a normalised box, its IoU, its pixels |
+//! | [`label`] | class names and their numbers |
+//! | [`frame`] | one picture with its place in time, and the true boxes of a made-up one |
+//! | [`card`] | what travels in the model file: labels, preprocessing, figures |
+//! | [`picture`] | a picture file, safely decoded and turned upright |
+//! | [`scene`] | made-up pictures with known boxes, for the demo and for training |
+//! | [`source`] | where frames come from: pictures, the demo, a camera |
+//! | [`preprocess`] | frame to input tensor, the one door to a network |
+//! | [`detect`] | input tensor to prediction to detection |
+//! | [`report`] | what is told of a frame |
+//! | [`overlay`] | draws a report on a picture |
+//! | [`sink`] | where reports go: JSON lines, pictures, a window |
+//! | [`pipeline`] | source, model and sinks in motion |
+//! | [`annotations`] | the CSV of true boxes |
+//! | [`split`] | a folder of pictures joined with that CSV |
+//! | [`evaluate`] | the figures of a model on them |
+//! | [`config`] | the command line, validated |
+//!
+//! Leaves (geometry, label, frame) do no I/O. Sources know frames; sinks know frames, reports and the
+//! overlay; the pipeline knows traits only; `main.rs` alone names concrete sources and sinks.
+
+pub mod annotations;
+pub mod card;
+pub mod config;
+pub mod detect;
+pub mod evaluate;
+pub mod frame;
+pub mod geometry;
+pub mod label;
+pub mod overlay;
+pub mod picture;
+pub mod pipeline;
+pub mod preprocess;
+pub mod report;
+#[cfg(feature = "demo")]
+pub mod scene;
+pub mod sink;
+pub mod source;
+pub mod split;

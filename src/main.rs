@@ -1,0 +1,42 @@
+//! boxcam, the program: the command line goes to a command, its result to an exit code.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use boxcam::config::Config;
+
+use commands::{Completion, Failure};
+
+mod commands;
+mod stop;
+
+fn main() -> ExitCode {
+    let config = match Config::from_args(std::env::args_os()) {
+        Ok(config) => config,
+        Err(words) => {
+            // Without a standard error there is nobody left to tell.
+            let _ = words.print();
+            return ExitCode::from(if words.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match carry_out(&config) {
+        Ok(completion) => completion.exit_code(),
+        Err(error) => match error.downcast_ref::<Failure>() {
+            // Its message has its cause in it already.
+            Some(failure) => {
+                eprintln!("boxcam: {failure}");
+                failure.exit_code()
+            }
+            None => {
+                eprintln!("boxcam: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn carry_out(config: &Config) -> Result<Completion> {
+    let stop = stop::flag()
+        .context("the signals that end a run can't be caught; end other programs and try again")?;
+    Ok(commands::execute(config, &stop)?)
+}

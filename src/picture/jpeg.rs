@@ -1,0 +1,98 @@
+//! JPEG: decoded strictly, and refused when its end is missing.
+//!
+//! The decoders that are lenient fill what is missing with grey; a model would answer on that grey too.
+
+use image::metadata::Orientation;
+use image::{DynamicImage, RgbImage};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::{Fault, check_size};
+
+/// Side of the largest JPEG there can be.
+const MAX_SIDE: usize = u16::MAX as usize;
+
+/// What can be told of a JPEG without decoding its scans.
+#[derive(Debug, Default, PartialEq)]
+struct Outline {
+    /// Width and height, if the frame header is there.
+    size: Option<(u32, u32)>,
+    /// Whether the end-of-image marker is there.
+    is_complete: bool,
+}
+
+/// Decodes a JPEG and turns it upright.
+pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, Fault> {
+    let outline = Outline::of(bytes);
+    if let Some((width, height)) = outline.size {
+        check_size(width, height)?;
+    }
+    if !outline.is_complete {
+        return Err(Fault::Truncated);
+    }
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(MAX_SIDE)
+        .set_max_height(MAX_SIDE)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let pixels = decoder
+        .decode()
+        .map_err(|error| Fault::Decode(error.to_string()))?;
+    let info = decoder
+        .info()
+        .ok_or_else(|| Fault::Decode("it has no header".to_owned()))?;
+    let (width, height) = (u32::from(info.width), u32::from(info.height));
+    let wrong_length = || Fault::Decode(format!("it is not {width} x {height} RGB pixels"));
+    let picture = RgbImage::from_raw(width, height, pixels).ok_or_else(wrong_length)?;
+    let exif = decoder
+        .exif()
+        .and_then(|exif| Orientation::from_exif_chunk(exif));
+    let mut picture = DynamicImage::ImageRgb8(picture);
+    picture.apply_orientation(exif.unwrap_or(Orientation::NoTransforms));
+    Ok(picture.into_rgb8())
+}
+
+impl Outline {
+    /// Walks from marker to marker. Segments are stepped over by their length, so the markers of a
+    /// thumbnail inside one don't count; within a scan only what is no restart and no stuffed byte does.
+    fn of(bytes: &[u8]) -> Self {
+        let mut outline = Self::default();
+        let mut rest = bytes;
+        while let Some(at) = rest.iter().position(|&byte| byte == 0xff) {
+            rest = &rest[at..];
+            let step = match rest.get(1) {
+                None => break,
+                Some(0xff) => 1,
+                // A stuffed FF, and markers that stand alone.
+                Some(0x00 | 0x01 | 0xd0..=0xd8) => 2,
+                Some(0xd9) => {
+                    outline.is_complete = true;
+                    break;
+                }
+                Some(marker) => {
+                    let Some(length) = number(rest, 2) else { break };
+                    if is_frame_header(*marker) && outline.size.is_none() {
+                        outline.size = number(rest, 7).zip(number(rest, 5));
+                    }
+                    2 + length as usize
+                }
+            };
+            rest = rest.get(step..).unwrap_or_default();
+        }
+        outline
+    }
+}
+
+/// SOF0 to SOF15, but for the three codes among them that mean something else (DHT, JPG, DAC).
+fn is_frame_header(marker: u8) -> bool {
+    (0xc0..=0xcf).contains(&marker) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
+}
+
+/// The 16-bit number at a place.
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    let pair = bytes.get(at..at + 2)?;
+    Some(u32::from(pair[0]) << 8 | u32::from(pair[1]))
+}

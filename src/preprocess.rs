@@ -1,0 +1,190 @@
+//! Frame to input tensor: the one door to a network.
+//!
+//! In goes a [`Frame`] of any size and a [`ModelCard`], out comes an [`InputTensor`] of just the size
+//! that the card asks for. Training, evaluation and the device all come through here, so what a model was
+//! trained on is what it gets on the board. The picture is stretched (its aspect ratio is not kept), so a
+//! normalised box means the same in the picture and in the tensor.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer};
+use thiserror::Error;
+
+use crate::card::{InputSpec, Layout, ModelCard};
+use crate::frame::Frame;
+
+/// A picture as a network wants it. Only [`preprocess`] makes one.
+///
+/// The pixels stay 8 bit, RGB, row by row, `height * width * 3` of them: an int8 network needs no more,
+/// and [`InputTensor::to_f32`] gives the scaled numbers to one that does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputTensor {
+    spec: InputSpec,
+    pixels: Vec<u8>,
+}
+
+/// A frame that can't be made into a tensor.
+#[derive(Debug, Error)]
+pub enum PreprocessError {
+    /// The frame has no pixels.
+    #[error("the frame is {width} x {height} pixels; a frame needs at least one pixel")]
+    Empty {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
+    /// The resizer gave up.
+    #[error("a frame of {width} x {height} pixels could not be resized: {source}")]
+    Resize {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+        /// The resizer's own words.
+        source: ResizeError,
+    },
+}
+
+/// Stretches a frame to the size that the card asks for.
+///
+/// The filter is a triangle as wide as the reduction (bilinear with antialiasing), computed in integers,
+/// so every machine gives the same pixels.
+///
+/// # Errors
+/// [`PreprocessError`] when the frame has no pixels.
+pub fn preprocess(frame: &Frame, card: &ModelCard) -> Result<InputTensor, PreprocessError> {
+    let (width, height) = frame.image.dimensions();
+    if width == 0 || height == 0 {
+        return Err(PreprocessError::Empty { width, height });
+    }
+    let spec = card.input.clone();
+    if (width, height) == (spec.width, spec.height) {
+        let pixels = frame.image.as_raw().clone();
+        return Ok(InputTensor { spec, pixels });
+    }
+    let mut resized = Image::new(spec.width, spec.height, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    ImageRef::new(width, height, frame.image.as_raw(), PixelType::U8x3)
+        .map_err(|_| PreprocessError::Empty { width, height })
+        .and_then(|source| {
+            Resizer::new()
+                .resize(&source, &mut resized, &options)
+                .map_err(|source| PreprocessError::Resize {
+                    width,
+                    height,
+                    source,
+                })
+        })?;
+    Ok(InputTensor {
+        spec,
+        pixels: resized.into_vec(),
+    })
+}
+
+impl InputTensor {
+    /// What the card said of this tensor.
+    #[must_use]
+    pub fn spec(&self) -> &InputSpec {
+        &self.spec
+    }
+
+    /// RGB, 8 bit, row by row: `height * width * 3` values.
+    #[must_use]
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The shape of the tensor in the layout of its card.
+    #[must_use]
+    pub fn shape(&self) -> [usize; 4] {
+        self.spec.shape()
+    }
+
+    /// The scaled numbers, in the layout and of the shape of the card.
+    #[must_use]
+    pub fn to_f32(&self) -> Vec<f32> {
+        let fed: [f32; 256] = std::array::from_fn(|value| self.spec.fed(value as u8));
+        let lookup = |value: &u8| fed[usize::from(*value)];
+        match self.spec.layout {
+            Layout::Nhwc => self.pixels.iter().map(lookup).collect(),
+            Layout::Nchw => (0..3)
+                .flat_map(|channel| self.pixels[channel..].iter().step_by(3).map(lookup))
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{Rgb, RgbImage};
+
+    use super::*;
+    use crate::card::test_card;
+    use crate::frame::Origin;
+
+    fn frame(image: RgbImage) -> Frame {
+        Frame::new(0, Origin::Live, image)
+    }
+
+    #[test]
+    fn any_size_is_stretched_to_the_input() {
+        let card = test_card(8);
+        for (width, height) in [(8, 8), (640, 480), (1, 1), (3, 500), (9, 7)] {
+            let grey = RgbImage::from_pixel(width, height, Rgb([10, 20, 30]));
+            let tensor = preprocess(&frame(grey), &card).expect("has pixels");
+            assert_eq!(
+                tensor.pixels(),
+                [10, 20, 30].repeat(64),
+                "{width} x {height}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_picture_is_neither_mirrored_nor_turned() {
+        let quarters = RgbImage::from_fn(100, 50, |x, y| {
+            Rgb([
+                if x < 50 { 0 } else { 200 },
+                if y < 25 { 0 } else { 100 },
+                7,
+            ])
+        });
+        let tensor = preprocess(&frame(quarters), &test_card(2)).expect("has pixels");
+        let pixel = |i: usize| &tensor.pixels()[3 * i..3 * i + 3];
+        assert!(pixel(0)[0] < 30 && pixel(1)[0] > 170 && pixel(2)[0] < 30);
+        assert!(pixel(0)[1] < 15 && pixel(1)[1] < 15 && pixel(2)[1] > 85);
+        assert_eq!(pixel(3)[2], 7);
+    }
+
+    #[test]
+    fn both_layouts_hold_the_same_scaled_numbers() {
+        let picture = RgbImage::from_fn(2, 2, |x, y| Rgb([x as u8, y as u8 + 100, 255]));
+        let mut card = test_card(2);
+        let planar = preprocess(&frame(picture.clone()), &card).expect("has pixels");
+        assert_eq!(planar.shape(), [1, 3, 2, 2]);
+        let scaled = |v: f32| (v - 128.0) / 128.0;
+        let red = [0.0, 1.0, 0.0, 1.0].map(scaled);
+        let green = [100.0, 100.0, 101.0, 101.0].map(scaled);
+        let blue = [255.0; 4].map(scaled);
+        assert_eq!(planar.to_f32(), [red, green, blue].concat());
+        card.input.layout = Layout::Nhwc;
+        let interleaved = preprocess(&frame(picture), &card).expect("has pixels");
+        assert_eq!(interleaved.shape(), [1, 2, 2, 3]);
+        assert_eq!(
+            interleaved.to_f32()[..4],
+            [red[0], green[0], blue[0], red[1]]
+        );
+    }
+
+    #[test]
+    fn a_frame_without_pixels_is_refused() {
+        let error = preprocess(&frame(RgbImage::new(0, 5)), &test_card(2)).expect_err("refused");
+        assert!(matches!(
+            error,
+            PreprocessError::Empty {
+                width: 0,
+                height: 5
+            }
+        ));
+    }
+}

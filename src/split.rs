@@ -1,0 +1,228 @@
+//! A split of annotated pictures: a folder of pictures and the CSV of their true boxes, put together.
+//!
+//! In go `SPLIT/FOLDER/IMAGE_ID.jpg` and the CSV, out comes every picture with its rows (some have none)
+//! and beside them all that is wrong: rows that are no boxes, rows whose picture is missing. Evaluation
+//! and training read their data here and nowhere else. What can't be used is named and passed over.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use thiserror::Error;
+use walkdir::WalkDir;
+
+use crate::annotations::{Annotation, Annotations, AnnotationsError, RowError};
+use crate::detect::{DetectError, Detector};
+use crate::evaluate::Evaluation;
+use crate::frame::{Frame, Origin};
+use crate::picture::{self, PictureError};
+use crate::preprocess::{PreprocessError, preprocess};
+
+/// The pictures of a split with their true boxes.
+#[derive(Debug, Default)]
+pub struct Split {
+    /// All pictures, in the order of their paths.
+    pub pictures: Vec<AnnotatedPicture>,
+    /// What was passed over.
+    pub faults: Vec<SplitFault>,
+}
+
+/// A picture and what is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnnotatedPicture {
+    /// Its file.
+    pub path: PathBuf,
+    /// Name of the folder that it lies in: the class of the picture as a whole.
+    pub folder: String,
+    /// Its true boxes; may be empty.
+    pub rows: Vec<Annotation>,
+}
+
+/// Something in a split that can't be used; the rest of the split can.
+#[derive(Debug, Error)]
+pub enum SplitFault {
+    /// A row of the CSV is no box.
+    #[error(transparent)]
+    Row(#[from] RowError),
+    /// A row's picture is not there.
+    #[error("annotations {file}, line {line}: its picture {} is missing; add it or remove the row", picture.display())]
+    MissingPicture {
+        /// The CSV.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// Where the picture should be.
+        picture: PathBuf,
+    },
+    /// A picture can't be read.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// A picture can't be preprocessed.
+    #[error("picture {}: {source}", path.display())]
+    Preprocess {
+        /// The picture.
+        path: PathBuf,
+        /// What is wrong.
+        source: PreprocessError,
+    },
+}
+
+/// A split of which nothing can be used.
+#[derive(Debug, Error)]
+pub enum SplitError {
+    /// The CSV can't be read.
+    #[error(transparent)]
+    Annotations(#[from] AnnotationsError),
+    /// The folder can't be listed.
+    #[error("folder {}: can't be listed ({source}); check the path and its permissions", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// There is no picture in the folders of the folder.
+    #[error("folder {}: has no pictures; they are looked for as FOLDER/CLASS/IMAGE_ID.jpg", path.display())]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl Split {
+    /// Lists the pictures one folder below `folder` and joins them with the rows of the CSV.
+    ///
+    /// # Errors
+    /// [`SplitError`] when there is nothing to join; single faults are entries of [`Split::faults`].
+    pub fn read(folder: &Path, annotations: &Path) -> Result<Self, SplitError> {
+        let Annotations { rows, faults } = Annotations::read(annotations)?;
+        let mut pictures = list(folder)?;
+        let mut split = Self {
+            faults: faults.into_iter().map(SplitFault::from).collect(),
+            ..Self::default()
+        };
+        for row in rows {
+            let path = row.picture(folder);
+            match pictures.get_mut(&path) {
+                Some(picture) => picture.rows.push(row),
+                None => split.faults.push(SplitFault::MissingPicture {
+                    file: annotations.display().to_string(),
+                    line: row.line,
+                    picture: path,
+                }),
+            }
+        }
+        split.pictures = pictures.into_values().collect();
+        Ok(split)
+    }
+
+    /// Lets a detector predict every picture, on `threads` threads, and sums up what it said.
+    ///
+    /// Pictures that can't be read are given back and don't count. `seen` is called after each picture.
+    /// The result does not depend on the number of threads.
+    ///
+    /// # Errors
+    /// The first failure of the detector itself.
+    pub fn evaluate<D: Detector + Clone>(
+        &self,
+        detector: &D,
+        threads: usize,
+        seen: &(dyn Fn() + Sync),
+    ) -> Result<(Evaluation, Vec<SplitFault>), DetectError> {
+        let next = AtomicUsize::new(0);
+        let predictions = Mutex::new(BTreeMap::new());
+        std::thread::scope(|scope| {
+            for _ in 0..threads.max(1) {
+                let (mut detector, next, predictions) = (detector.clone(), &next, &predictions);
+                scope.spawn(move || {
+                    while let Some((index, picture)) = {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        self.pictures.get(index).map(|picture| (index, picture))
+                    } {
+                        let said = picture.predict(&mut detector);
+                        // A poisoned lock means that another thread panicked; the scope ends with it.
+                        if let Ok(mut all) = predictions.lock() {
+                            all.insert(index, said);
+                        }
+                        seen();
+                    }
+                });
+            }
+        });
+        let mut evaluation = Evaluation::new(detector.card().labels.clone());
+        let mut faults = Vec::new();
+        let predictions = predictions.into_inner().unwrap_or_default();
+        // In the order of the pictures: a sum of floats depends on its order.
+        for (index, said) in predictions {
+            let picture = &self.pictures[index];
+            match said {
+                Ok(prediction) => evaluation.add(&picture.folder, &picture.rows, &prediction?),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        Ok((evaluation, faults))
+    }
+}
+
+impl AnnotatedPicture {
+    /// The picture as a frame.
+    ///
+    /// # Errors
+    /// [`PictureError`] when the file is no picture.
+    pub fn frame(&self) -> Result<Frame, PictureError> {
+        let origin = Origin::Picture(self.path.clone());
+        Ok(Frame::new(0, origin, picture::open(&self.path)?))
+    }
+
+    /// The true box that covers most of the picture; the first of equals.
+    #[must_use]
+    pub fn largest(&self) -> Option<&Annotation> {
+        let area = |row: &Annotation| row.bounding_box.area();
+        self.rows
+            .iter()
+            .reduce(|best, row| if area(row) > area(best) { row } else { best })
+    }
+
+    fn predict(
+        &self,
+        detector: &mut impl Detector,
+    ) -> Result<Result<crate::detect::Prediction, DetectError>, SplitFault> {
+        let frame = self.frame()?;
+        let input =
+            preprocess(&frame, detector.card()).map_err(|source| SplitFault::Preprocess {
+                path: self.path.clone(),
+                source,
+            })?;
+        Ok(detector.predict(&input))
+    }
+}
+
+fn list(folder: &Path) -> Result<BTreeMap<PathBuf, AnnotatedPicture>, SplitError> {
+    let mut pictures = BTreeMap::new();
+    for entry in WalkDir::new(folder)
+        .min_depth(1)
+        .max_depth(2)
+        .follow_links(true)
+    {
+        let entry = entry.map_err(|error| SplitError::Folder {
+            path: folder.to_owned(),
+            source: error.into(),
+        })?;
+        if entry.depth() < 2 || !picture::has_picture_ending(entry.path()) {
+            continue;
+        }
+        let parent = entry.path().parent().and_then(Path::file_name);
+        let picture = AnnotatedPicture {
+            path: entry.path().to_owned(),
+            folder: parent.unwrap_or_default().to_string_lossy().into_owned(),
+            rows: Vec::new(),
+        };
+        pictures.insert(picture.path.clone(), picture);
+    }
+    if pictures.is_empty() {
+        let path = folder.to_owned();
+        return Err(SplitError::Empty { path });
+    }
+    Ok(pictures)
+}

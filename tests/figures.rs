@@ -1,0 +1,46 @@
+//! The figures that the README gives of the model that ships, measured again by `boxcam evaluate`.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Floors, raised when beaten, never lowered.
+const FLOORS: [(&str, f64); 4] = [
+    ("class_accuracy", 0.82),
+    ("mean_iou", 0.435),
+    ("largest_box_mean_iou", 0.505),
+    ("largest_box_iou_over_half", 0.56),
+];
+
+#[test]
+fn the_model_that_ships_is_as_good_as_the_readme_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let data = root.join("../shared/data/snacks");
+    let annotations = data.join("annotations-val.csv");
+    if !annotations.exists() {
+        eprintln!("SKIPPED: no snack data beside the checkout; nothing was measured");
+        return;
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_boxcam"))
+        .args(["evaluate", "--json", "--model"])
+        .arg(root.join("models/snacks.onnx"))
+        .arg("--pictures")
+        .arg(data.join("val"))
+        .arg("--annotations")
+        .arg(annotations)
+        .output()
+        .expect("boxcam starts");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{words}");
+    let figures: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!(
+        (&figures["rows"], &figures["pictures"]),
+        (&1417.into(), &955.into())
+    );
+    for (name, floor) in FLOORS {
+        let found = figures[name].as_f64().expect("a number");
+        eprintln!("{name} {found:.4}");
+        assert!(found >= floor, "{name} {found:.4}, floor {floor}");
+    }
+}

@@ -1,0 +1,156 @@
+//! The model that ships means the same in another engine: ONNX Runtime, from PyPI, agrees with boxcam.
+//!
+//! Needs Python 3 and a way to PyPI; without them it says so and checks nothing. With the snack data beside
+//! the checkout it goes through all validation pictures, without it through made-up scenes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use boxcam::annotations::Annotation;
+use boxcam::detect::Detector;
+use boxcam::detect::Prediction;
+use boxcam::detect::tract::TractDetector;
+use boxcam::evaluate::Evaluation;
+use boxcam::frame::{Frame, Origin, TrueBox};
+use boxcam::preprocess::preprocess;
+use boxcam::scene::random_scene;
+use boxcam::split::Split;
+
+/// Least share of pictures with the same top class.
+const SAME_CLASS: f64 = 0.99;
+
+/// Most that the mean IoU may differ.
+const IOU_DIFFERENCE: f64 = 0.01;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Python with ONNX Runtime in an environment of its own, kept between runs; `None` where it can't be had.
+fn python() -> Option<PathBuf> {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("onnxruntime");
+    let python = home.join("bin/python");
+    let succeeds = |command: &mut Command| {
+        let output = command.output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let requirements = root().join("tests/onnxruntime/requirements.txt");
+    let made = python.exists() || succeeds(Command::new("python3").args(["-m", "venv"]).arg(&home));
+    let pip = ["-m", "pip", "install", "--quiet", "--requirement"];
+    let ready = made && succeeds(Command::new(&python).args(pip).arg(requirements));
+    ready.then_some(python)
+}
+
+/// A picture, the folder that it lies in, and its true boxes.
+type Case = (Frame, String, Vec<Annotation>);
+
+fn validation_pictures() -> Option<Vec<Case>> {
+    let data = root().join("../shared/data/snacks");
+    let annotations = data.join("annotations-val.csv");
+    if !annotations.exists() {
+        return None;
+    }
+    let split = Split::read(&data.join("val"), &annotations).expect("the data is sound");
+    let cases = split.pictures.into_iter().map(|picture| {
+        let frame = picture.frame().expect("the data is sound");
+        (frame, picture.folder, picture.rows)
+    });
+    Some(cases.collect())
+}
+
+fn scenes() -> Vec<Case> {
+    let case = |seed| {
+        let scene = random_scene(seed, 640, 480);
+        let TrueBox {
+            label,
+            bounding_box,
+        } = scene.truth[0].clone();
+        let row = Annotation {
+            line: seed + 2,
+            image_id: seed.to_string(),
+            bounding_box,
+            class_name: label.clone(),
+            folder: label.clone(),
+        };
+        (
+            Frame::new(seed, Origin::Live, scene.image),
+            label,
+            vec![row],
+        )
+    };
+    (0..200).map(case).collect()
+}
+
+#[test]
+fn onnx_runtime_agrees_with_boxcam() {
+    let Some(python) = python() else {
+        eprintln!("SKIPPED: no ONNX Runtime (it takes Python 3 and PyPI); nothing was compared");
+        return;
+    };
+    let model = root().join("models/snacks.onnx");
+    let mut detector = TractDetector::from_file(&model).expect("the model that ships loads");
+    let cases = validation_pictures().unwrap_or_else(|| {
+        eprintln!("no snack data beside the checkout: comparing on made-up scenes");
+        scenes()
+    });
+    let mut pixels = Vec::new();
+    let mut ours = Vec::new();
+    for (frame, _, _) in &cases {
+        let input = preprocess(frame, detector.card()).expect("has pixels");
+        pixels.extend_from_slice(input.pixels());
+        ours.push(detector.predict(&input).expect("runs"));
+    }
+    let theirs = run_onnx_runtime(&python, &model, &pixels, detector.card().labels.len());
+    assert_eq!(theirs.len(), cases.len());
+    let same = ours
+        .iter()
+        .zip(&theirs)
+        .filter(|(a, b)| a.top().0 == b.top().0);
+    let same = same.count() as f64 / cases.len() as f64;
+    let iou = |predictions: &[Prediction]| {
+        let mut evaluation = Evaluation::new(detector.card().labels.clone());
+        for ((_, folder, rows), prediction) in cases.iter().zip(predictions) {
+            evaluation.add(folder, rows, prediction);
+        }
+        evaluation.figures().mean_iou
+    };
+    let (our_iou, their_iou) = (iou(&ours), iou(&theirs));
+    eprintln!(
+        "{} pictures: same class on {same:.4}, mean IoU {our_iou:.4} and {their_iou:.4}",
+        cases.len()
+    );
+    assert!(
+        same >= SAME_CLASS,
+        "same class on {same:.4} of the pictures"
+    );
+    assert!((our_iou - their_iou).abs() <= IOU_DIFFERENCE);
+}
+
+fn run_onnx_runtime(python: &Path, model: &Path, pixels: &[u8], classes: usize) -> Vec<Prediction> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (input, output) = (
+        folder.path().join("pixels"),
+        folder.path().join("predictions"),
+    );
+    fs::write(&input, pixels).expect("written");
+    let ran = Command::new(python)
+        .arg(root().join("tests/onnxruntime/predict.py"))
+        .args([model, &input, &output])
+        .output()
+        .expect("python starts");
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    let bytes = fs::read(output).expect("written by the script");
+    let word = |w: &[u8]| f32::from_le_bytes([w[0], w[1], w[2], w[3]]);
+    let floats: Vec<f32> = bytes.chunks_exact(4).map(word).collect();
+    let predictions = floats.chunks_exact(classes + 4).map(|numbers| {
+        let (scores, corners) = numbers.split_at(classes);
+        let corners = [corners[0], corners[1], corners[2], corners[3]];
+        Prediction::new(scores.to_vec(), corners).expect("finite")
+    });
+    predictions.collect()
+}

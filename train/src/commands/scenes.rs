@@ -1,0 +1,71 @@
+//! `boxcam-train scenes`: a data set of made-up scenes, to try the whole way without a picture of one's own.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use boxcam::annotations::COLUMNS;
+use boxcam::scene;
+use boxcam_train::storage;
+use fastrand::Rng;
+
+use super::progress;
+
+/// Pixels of a scene.
+const SIZE: (u32, u32) = (320, 240);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Folder to write; it gets train/, val/ and their annotations
+    #[arg(long, value_name = "FOLDER")]
+    output: PathBuf,
+    /// Training scenes
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
+    train: u32,
+    /// Validation scenes
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    val: u32,
+    /// Seed: the same seed gives the same pictures
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let random = &mut Rng::with_seed(arguments.seed);
+    for (split, count) in [("train", arguments.train), ("val", arguments.val)] {
+        write_split(&arguments.output, split, count, random)?;
+    }
+    eprintln!("written: {}", arguments.output.display());
+    Ok(())
+}
+
+fn write_split(output: &Path, split: &str, count: u32, random: &mut Rng) -> Result<()> {
+    let bar = progress(count as usize, split);
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record(COLUMNS)?;
+    for number in 0..count {
+        let scene = scene::random_scene(random.u64(..), SIZE.0, SIZE.1);
+        let image_id = format!("scene-{number:05}");
+        for truth in &scene.truth {
+            let mut record = vec![image_id.clone()];
+            record.extend(
+                truth
+                    .bounding_box
+                    .corners()
+                    .map(|corner| corner.to_string()),
+            );
+            record.extend([truth.label.clone(), truth.label.clone()]);
+            csv.write_record(&record)?;
+            let folder = output.join(split).join(&truth.label);
+            let file = folder.join(format!("{image_id}.jpg"));
+            let failed = || format!("{}: can't be written", file.display());
+            std::fs::create_dir_all(&folder).with_context(failed)?;
+            scene.image.save(&file).with_context(failed)?;
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let file = output.join(format!("annotations-{split}.csv"));
+    let bytes = csv.into_inner().map_err(csv::IntoInnerError::into_error)?;
+    storage::write_whole(&file, &bytes)
+        .with_context(|| format!("{}: can't be written", file.display()))
+}

@@ -1,0 +1,39 @@
+//! boxcam-train: makes the models that boxcam runs.
+//!
+//! Pictures and a CSV of boxes go in, one ONNX file that carries its own labels and preprocessing comes
+//! out. The modules stand here in that order.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`recipe`] | every choice of a training that is not the data |
+//! | [`layer`] | one layer's weights as plain numbers |
+//! | [`weights`] | the ImageNet weights that training starts from |
+//! | [`view`] | crops, mirror images and other colours of a picture, with its box moved along |
+//! | [`examples`] | what is learnt: pictures, made-up scenes, rows |
+//! | [`network`] | the convolutions |
+//! | [`heads`] | class head and box heads |
+//! | [`model`] | trunk and heads together |
+//! | [`features`] | what the frozen part says of every picture, computed once |
+//! | [`loss`] | what a wrong answer costs |
+//! | [`fit`] | the training loop |
+//! | [`onnx`] | ONNX files |
+//! | [`quantise`] | float model to int8 model, or a refusal |
+//! | [`storage`] | files that can't be half-written |
+//!
+//! Everything about pictures, boxes, cards and figures is boxcam's own: what is evaluated here is the
+//! detector that runs on the device.
+
+pub mod examples;
+pub mod features;
+pub mod fit;
+pub mod heads;
+pub mod layer;
+pub mod loss;
+pub mod model;
+pub mod network;
+pub mod onnx;
+pub mod quantise;
+pub mod recipe;
+pub mod storage;
+pub mod view;
+pub mod weights;

@@ -1,0 +1,231 @@
+//! Static quantisation: a float model in, the same model in 8 bits out.
+//!
+//! In go a float ONNX model and calibration pictures, out comes a model in QDQ form (quantise, dequantise
+//! around every operator; scheme of Jacob et al. 2018, "Quantization and Training of Neural Networks for
+//! Efficient Integer-Arithmetic-Only Inference"): weights int8, symmetric, one scale an output channel;
+//! activations int8 with one scale and zero point a tensor; biases int32. The result is refused when it
+//! loses too much ([`Loss::check`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use boxcam::card::{CardError, ModelCard};
+use boxcam::evaluate::Figures;
+use thiserror::Error;
+use tract_onnx::pb;
+
+pub mod calibrate;
+mod histogram;
+mod qdq;
+
+pub use qdq::quantise;
+
+/// Most class accuracy that quantising may cost: 1 point.
+pub const MAX_ACCURACY_LOSS: f64 = 0.01;
+
+/// Most mean IoU that quantising may cost.
+pub const MAX_IOU_LOSS: f64 = 0.01;
+
+/// A model that can't be quantised, or should not be.
+#[derive(Debug, Error)]
+pub enum QuantiseError {
+    /// It has no card.
+    #[error("the model can't be quantised: {0}")]
+    Card(#[from] CardError),
+    /// The graph is not as this quantiser knows it.
+    #[error(
+        "the model can't be quantised: node {node} {message}; give the float model that `boxcam-train train` wrote"
+    )]
+    Graph {
+        /// Name of the node.
+        node: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The engine can't run the float model.
+    #[error("the model can't be run on the calibration pictures: {message}")]
+    Engine {
+        /// The engine's words.
+        message: String,
+    },
+    /// Not one calibration picture could be read.
+    #[error("there is no calibration picture; give a folder with training pictures")]
+    NoPictures,
+    /// The quantised model is too much worse.
+    #[error(
+        "refused: quantising costs {accuracy:.4} of class accuracy (at most {MAX_ACCURACY_LOSS}) and \
+         {iou:.4} of mean IoU (at most {MAX_IOU_LOSS}); calibrate on more pictures of the kind it will see"
+    )]
+    Refused {
+        /// Class accuracy lost.
+        accuracy: f64,
+        /// Mean IoU lost.
+        iou: f64,
+    },
+}
+
+/// What quantising cost; above 0 is worse, below 0 better.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Loss {
+    /// Class accuracy of the float model less that of the quantised one.
+    pub accuracy: f64,
+    /// The same for mean IoU.
+    pub iou: f64,
+}
+
+impl Loss {
+    /// What the step from one to the other cost.
+    #[must_use]
+    pub fn between(float: &Figures, quantised: &Figures) -> Self {
+        Self {
+            accuracy: float.class_accuracy - quantised.class_accuracy,
+            iou: float.mean_iou - quantised.mean_iou,
+        }
+    }
+
+    /// # Errors
+    /// [`QuantiseError::Refused`] when it is more than may be lost.
+    pub fn check(self) -> Result<Self, QuantiseError> {
+        let Self { accuracy, iou } = self;
+        // "not at most" also refuses NaN.
+        if accuracy <= MAX_ACCURACY_LOSS && iou <= MAX_IOU_LOSS {
+            Ok(self)
+        } else {
+            Err(QuantiseError::Refused { accuracy, iou })
+        }
+    }
+}
+
+/// The least and the greatest value that a tensor took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Range {
+    /// Least.
+    pub min: f32,
+    /// Greatest.
+    pub max: f32,
+}
+
+impl Range {
+    /// Of no value at all.
+    pub const EMPTY: Self = Self {
+        min: f32::INFINITY,
+        max: f32::NEG_INFINITY,
+    };
+
+    /// Takes in more values.
+    pub fn extend(&mut self, values: impl IntoIterator<Item = f32>) {
+        for value in values {
+            self.min = self.min.min(value);
+            self.max = self.max.max(value);
+        }
+    }
+}
+
+/// How a float becomes an int8: `q = round(x / scale) + zero_point`, kept within -128..=127.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scheme {
+    /// Step of one unit; above 0.
+    pub scale: f32,
+    /// The int8 that stands for 0.
+    pub zero_point: i8,
+}
+
+impl Scheme {
+    /// The finest scheme in which every value of the range and 0 have a place.
+    #[must_use]
+    pub fn for_range(range: Range) -> Self {
+        let (min, max) = (range.min.min(0.0), range.max.max(0.0));
+        // A tensor that is 0 throughout needs some scale all the same.
+        let scale = ((max - min) / 255.0).max(f32::MIN_POSITIVE.sqrt());
+        let zero_point = (-128.0 - min / scale).round().clamp(-128.0, 127.0) as i8;
+        Self { scale, zero_point }
+    }
+
+    /// What a value comes back as: stored in 8 bits and read again.
+    #[must_use]
+    pub fn rounded(&self, value: f32) -> f32 {
+        let zero = f32::from(self.zero_point);
+        let stored = (value / self.scale).round_ties_even() + zero;
+        (stored.clamp(-128.0, 127.0) - zero) * self.scale
+    }
+
+    /// The greatest value with a place.
+    #[must_use]
+    pub fn max(&self) -> f32 {
+        self.scale * (127.0 - f32::from(self.zero_point))
+    }
+}
+
+/// The card in a model's metadata.
+///
+/// # Errors
+/// [`CardError`] when there is none or it can't be used.
+pub fn card(model: &pb::ModelProto) -> Result<ModelCard, CardError> {
+    let entries = model.metadata_props.iter();
+    ModelCard::from_metadata(entries.map(|entry| (entry.key.as_str(), entry.value.as_str())))
+}
+
+/// The values that are stored in 8 bits: whatever a convolution, a dense layer or a pooling takes in.
+///
+/// A `Flatten` only renames its input, so it is looked through.
+#[must_use]
+pub fn stored_values(graph: &pb::GraphProto) -> BTreeSet<String> {
+    let producers: BTreeMap<&str, &pb::NodeProto> = graph
+        .node
+        .iter()
+        .flat_map(|node| {
+            node.output
+                .iter()
+                .map(move |output| (output.as_str(), node))
+        })
+        .collect();
+    let takers = ["Conv", "Gemm", "GlobalAveragePool"];
+    let takes = |node: &&pb::NodeProto| takers.contains(&node.op_type.as_str());
+    let inputs = graph
+        .node
+        .iter()
+        .filter(takes)
+        .filter_map(|node| node.input.first());
+    let source = |input: &String| {
+        let mut name = input.as_str();
+        while let Some(node) = producers.get(name).filter(|node| node.op_type == "Flatten") {
+            name = node.input.first().map_or("", String::as_str);
+        }
+        name.to_owned()
+    };
+    inputs.map(source).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheme_has_a_place_for_zero_and_both_ends() {
+        for (min, max) in [
+            (0.0, 6.0),
+            (-1.0, 3.0),
+            (-2.0, -1.0),
+            (0.5, 0.7),
+            (0.0, 0.0),
+        ] {
+            let scheme = Scheme::for_range(Range { min, max });
+            let least = scheme.scale * (-128.0 - f32::from(scheme.zero_point));
+            assert!(least <= min + scheme.scale && scheme.max() >= max - scheme.scale);
+        }
+        let relu6 = Scheme::for_range(Range { min: 0.0, max: 6.0 });
+        assert_eq!(relu6.zero_point, -128);
+        assert!((relu6.max() - 6.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_loss_above_the_limit_is_refused() {
+        let loss = |accuracy, iou| Loss { accuracy, iou }.check();
+        assert!(loss(0.01, -0.2).is_ok());
+        for (accuracy, iou) in [(0.011, 0.0), (0.0, 0.011), (f64::NAN, 0.0)] {
+            assert!(matches!(
+                loss(accuracy, iou),
+                Err(QuantiseError::Refused { .. })
+            ));
+        }
+    }
+}

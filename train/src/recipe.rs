@@ -1,0 +1,245 @@
+//! The recipes: every choice of a training that is not the data.
+//!
+//! A recipe is plain numbers with a name. `book` is the textbook chapter as it stands; `snacks` is the one
+//! that made `models/snacks.onnx`. What the choices mean is for the modules that read them.
+
+/// Every choice of a training that is not the data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recipe {
+    /// Its name on the command line and in the card.
+    pub name: &'static str,
+    /// Convolutions at the end of the trunk that are trained; all before them are frozen.
+    pub trained_convolutions: usize,
+    /// What counts as one example.
+    pub examples: Examples,
+    /// Which box head.
+    pub box_head: BoxHeadKind,
+    /// Views of each picture that are made and kept; the first is the picture as it is.
+    pub views: usize,
+    /// Made-up scenes with one snack each, beside the pictures.
+    pub scenes: usize,
+    /// Made-up backgrounds without any snack: every class is to be as unlikely as any other.
+    pub backgrounds: usize,
+    /// Share of the class head's features left out at random.
+    pub dropout: f64,
+    /// Share of a class's certainty that is spread over all classes.
+    pub label_smoothing: f32,
+    /// Weight of the box loss; the class loss has weight 1.
+    pub box_loss: BoxLoss,
+    /// Factor of the class head's squared weights in the loss.
+    pub l2: f32,
+    /// Decoupled weight decay of AdamW; 0 makes it Adam.
+    pub weight_decay: f32,
+    /// Examples a step.
+    pub batch: usize,
+    /// Learning rates.
+    pub schedule: Schedule,
+}
+
+/// What counts as one example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Examples {
+    /// Each row, with its own class and box; a picture with three rows is seen three times.
+    Rows,
+    /// Each picture, with its folder's class and its largest box; one without rows teaches its class.
+    Pictures,
+}
+
+/// Which box head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoxHeadKind {
+    /// [`crate::heads::PooledBox`]
+    Pooled,
+    /// [`crate::heads::AttentionBox`]
+    Attention,
+}
+
+/// What a wrong box costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum BoxLoss {
+    /// Mean squared error of the corners, times the weight.
+    SquaredError {
+        /// The weight.
+        weight: f32,
+    },
+    /// `1 - GIoU` (Rezatofighi et al. 2019) and a smooth L1 of the corners, times the weight.
+    Overlap {
+        /// Weight of the smooth L1.
+        smooth_l1: f32,
+    },
+}
+
+/// How the learning rate goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Schedule {
+    /// Three equally long phases, each with a tenth of the rate before.
+    Steps {
+        /// All epochs.
+        epochs: usize,
+        /// The first rate.
+        rate: f64,
+    },
+    /// Up from 0 over a third of the first epoch, then down to 0 along a cosine.
+    Cosine {
+        /// All epochs.
+        epochs: usize,
+        /// Highest rate of the heads.
+        heads: f64,
+        /// Highest rate of the trained part of the trunk.
+        trunk: f64,
+    },
+}
+
+/// Learning rates of one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rates {
+    /// Of the heads.
+    pub heads: f64,
+    /// Of the trained part of the trunk.
+    pub trunk: f64,
+}
+
+impl Recipe {
+    /// All recipes.
+    #[must_use]
+    pub fn all() -> [Self; 2] {
+        [Self::snacks(), Self::book()]
+    }
+
+    /// The recipe of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|recipe| recipe.name == name)
+    }
+
+    /// The recipe of the textbook chapter: both heads on a frozen extractor, row by row.
+    #[must_use]
+    pub fn book() -> Self {
+        Self {
+            name: "book",
+            trained_convolutions: 0,
+            examples: Examples::Rows,
+            box_head: BoxHeadKind::Pooled,
+            views: 1,
+            scenes: 0,
+            backgrounds: 0,
+            dropout: 0.7,
+            label_smoothing: 0.0,
+            box_loss: BoxLoss::SquaredError { weight: 10.0 },
+            l2: 0.01,
+            weight_decay: 0.0,
+            batch: 32,
+            schedule: Schedule::Steps {
+                epochs: 15,
+                rate: 1e-3,
+            },
+        }
+    }
+
+    /// The recipe of the model that ships: the last two blocks of the trunk learn too, a picture's largest
+    /// box is the one to find, pictures are shown cropped, mirrored and recoloured, made-up scenes
+    /// among them.
+    #[must_use]
+    pub fn snacks() -> Self {
+        Self {
+            name: "snacks",
+            trained_convolutions: 4,
+            examples: Examples::Pictures,
+            box_head: BoxHeadKind::Attention,
+            views: 4,
+            scenes: 800,
+            backgrounds: 300,
+            dropout: 0.3,
+            label_smoothing: 0.1,
+            box_loss: BoxLoss::Overlap { smooth_l1: 5.0 },
+            l2: 0.0,
+            weight_decay: 1e-4,
+            batch: 32,
+            schedule: Schedule::Cosine {
+                epochs: 10,
+                heads: 1e-3,
+                trunk: 6e-4,
+            },
+        }
+    }
+}
+
+impl Schedule {
+    /// All epochs.
+    #[must_use]
+    pub fn epochs(&self) -> usize {
+        match self {
+            Self::Steps { epochs, .. } | Self::Cosine { epochs, .. } => *epochs,
+        }
+    }
+
+    /// The same course over another number of epochs, at least 1.
+    #[must_use]
+    pub fn with_epochs(mut self, wanted: usize) -> Self {
+        match &mut self {
+            Self::Steps { epochs, .. } | Self::Cosine { epochs, .. } => *epochs = wanted.max(1),
+        }
+        self
+    }
+
+    /// The rates at `done`, epochs done so far with their fraction.
+    #[must_use]
+    pub fn rates(&self, done: f64) -> Rates {
+        match *self {
+            Self::Steps { epochs, rate } => {
+                let phase = (3.0 * done / epochs as f64).floor().min(2.0) as i32;
+                let heads = rate * 0.1f64.powi(phase);
+                Rates {
+                    heads,
+                    trunk: heads,
+                }
+            }
+            Self::Cosine {
+                epochs,
+                heads,
+                trunk,
+            } => {
+                let warm_up = (done / 0.3).min(1.0);
+                let turn = std::f64::consts::PI * (done / epochs as f64).min(1.0);
+                let factor = warm_up * 0.5 * (1.0 + turn.cos());
+                Rates {
+                    heads: heads * factor,
+                    trunk: trunk * factor,
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chapter_takes_three_phases_of_five() {
+        let schedule = Recipe::book().schedule;
+        assert_eq!(schedule.epochs(), 15);
+        for (done, rate) in [(0.0, 1e-3), (4.99, 1e-3), (5.0, 1e-4), (14.9, 1e-5)] {
+            let heads = schedule.rates(done).heads;
+            assert!((heads / rate - 1.0).abs() < 1e-9, "{done}: {heads}");
+        }
+    }
+
+    #[test]
+    fn the_cosine_starts_and_ends_at_nothing() {
+        let schedule = Recipe::snacks().schedule;
+        let epochs = schedule.epochs() as f64;
+        assert_eq!(schedule.rates(0.0).heads, 0.0);
+        assert!(schedule.rates(epochs).heads < 1e-12);
+        assert!(schedule.rates(0.3).heads > 0.99e-3);
+        assert!(schedule.rates(0.3).trunk < schedule.rates(0.3).heads);
+    }
+
+    #[test]
+    fn every_recipe_is_found_by_its_name() {
+        for recipe in Recipe::all() {
+            assert_eq!(Recipe::named(recipe.name), Some(recipe));
+        }
+        assert_eq!(Recipe::named("soup"), None);
+    }
+}

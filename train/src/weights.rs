@@ -1,0 +1,95 @@
+//! The weights that training starts from: a quantised MobileNet v1 as a `.tflite` file, or the trunk of a
+//! model that boxcam-train made, `models/snacks.onnx` for one.
+//!
+//! In goes the file, out come its convolutions in order, dequantised to 32-bit floats
+//! (`scale * (q - zero_point)`), batch norms already folded in as the file has them. The heads behind the
+//! convolutions are left out. Anything that is no plain stack of convolutions is refused.
+
+use std::path::Path;
+
+use thiserror::Error;
+
+use crate::layer::ConvWeights;
+
+mod onnx;
+mod tflite;
+
+/// The convolutions of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrunkWeights {
+    /// Side of the input in pixels.
+    pub side: usize,
+    /// The convolutions in order.
+    pub layers: Vec<ConvWeights>,
+}
+
+/// A file that gives no weights.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    /// The file can't be read.
+    #[error("weights {file}: can't be read ({source}); check the path and its permissions")]
+    Read {
+        /// The file.
+        file: String,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// It is neither a `.tflite` nor an ONNX file, or a broken one.
+    #[error("weights {file}: is no complete .tflite or .onnx file ({message}); copy it again")]
+    Broken {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// It holds another kind of network.
+    #[error(
+        "weights {file}: {message}; give a quantised MobileNet v1 or a model that boxcam-train made"
+    )]
+    NotMobileNet {
+        /// The file.
+        file: String,
+        /// What is not as in a MobileNet v1.
+        message: String,
+    },
+}
+
+/// Reads the convolutions of a MobileNet v1 of any width and input size from a quantised `.tflite` file, or
+/// from an ONNX file, float or int8, that this program wrote.
+///
+/// # Errors
+/// [`WeightsError`], which names the file.
+pub fn read(path: &Path) -> Result<TrunkWeights, WeightsError> {
+    let file = path.display().to_string();
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(source) => return Err(WeightsError::Read { file, source }),
+    };
+    // Bytes 4 to 8 of a flatbuffer name its schema.
+    let trunk = match bytes.get(4..8) {
+        Some(b"TFL3") => tflite::trunk(&bytes),
+        _ => onnx::trunk(&bytes),
+    };
+    trunk.map_err(|fault| match fault {
+        Fault::Broken(message) => WeightsError::Broken { file, message },
+        Fault::NotMobileNet(message) => WeightsError::NotMobileNet { file, message },
+    })
+}
+
+/// What is wrong with a file whose name is known one call up.
+enum Fault {
+    Broken(String),
+    NotMobileNet(String),
+}
+
+impl From<String> for Fault {
+    fn from(message: String) -> Self {
+        Self::NotMobileNet(message)
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(message: &str) -> Self {
+        Self::NotMobileNet(message.to_owned())
+    }
+}

@@ -1,0 +1,112 @@
+//! The trunk of a model that this program wrote, float or int8.
+
+use std::collections::BTreeMap;
+
+use prost::Message;
+use tract_onnx::pb;
+use tract_onnx::pb::tensor_proto::DataType;
+
+use super::{Fault, TrunkWeights};
+use crate::layer::ConvWeights;
+use crate::onnx::{TRUNK, tensor_floats};
+use crate::quantise::card;
+
+/// The convolutions whose names begin with [`TRUNK`], in the order of the graph.
+pub(super) fn trunk(bytes: &[u8]) -> Result<TrunkWeights, Fault> {
+    let broken = |error: prost::DecodeError| Fault::Broken(error.to_string());
+    let model = pb::ModelProto::decode(bytes).map_err(broken)?;
+    let graph = model.graph.as_ref();
+    let graph = graph.ok_or_else(|| Fault::Broken(format!("{} bytes", bytes.len())))?;
+    let card = card(&model).map_err(|error| error.to_string())?;
+    let constants = Constants::of(graph);
+    let is_trunk = |node: &&pb::NodeProto| node.op_type == "Conv" && node.name.starts_with(TRUNK);
+    let layers = graph.node.iter().filter(is_trunk);
+    let layers: Vec<_> = layers
+        .map(|node| convolution(node, &constants))
+        .collect::<Result<_, _>>()?;
+    if layers.is_empty() {
+        return Err("it has no trunk".into());
+    }
+    Ok(TrunkWeights {
+        side: card.input.width as usize,
+        layers,
+    })
+}
+
+/// The constants of a graph and the nodes that dequantise them.
+struct Constants<'a> {
+    tensors: BTreeMap<&'a str, &'a pb::TensorProto>,
+    dequantised: BTreeMap<&'a str, &'a pb::NodeProto>,
+}
+
+impl<'a> Constants<'a> {
+    fn of(graph: &'a pb::GraphProto) -> Self {
+        let tensors = graph.initializer.iter().map(|t| (t.name.as_str(), t));
+        let nodes = graph.node.iter();
+        let dequantised = nodes
+            .filter(|node| node.op_type == "DequantizeLinear")
+            .filter_map(|node| Some((node.output.first()?.as_str(), node)));
+        Self {
+            tensors: tensors.collect(),
+            dequantised: dequantised.collect(),
+        }
+    }
+
+    /// Shape and numbers of a constant, dequantised along its first dimension where it is quantised.
+    fn numbers(&self, name: &str) -> Option<(Vec<usize>, Vec<f32>)> {
+        let Some(node) = self.dequantised.get(name) else {
+            let tensor = self.tensors.get(name)?;
+            return Some((dims(tensor), tensor_floats(tensor)?));
+        };
+        let tensor = self.tensors.get(node.input.first()?.as_str())?;
+        let scales = tensor_floats(self.tensors.get(node.input.get(1)?.as_str())?)?;
+        let whole = whole_numbers(tensor)?;
+        let each = (whole.len() / scales.len().max(1)).max(1);
+        let channels = whole.chunks(each).zip(&scales);
+        let floats = channels.flat_map(|(channel, scale)| channel.iter().map(move |q| q * scale));
+        Some((dims(tensor), floats.collect()))
+    }
+}
+
+fn dims(tensor: &pb::TensorProto) -> Vec<usize> {
+    tensor.dims.iter().map(|&dim| dim as usize).collect()
+}
+
+fn whole_numbers(tensor: &pb::TensorProto) -> Option<Vec<f32>> {
+    let bytes = &tensor.raw_data;
+    match DataType::try_from(tensor.data_type).ok()? {
+        DataType::Int8 => Some(bytes.iter().map(|&q| f32::from(q as i8)).collect()),
+        DataType::Int32 => {
+            let words = bytes.chunks_exact(4);
+            let signed = words.map(|w| i32::from_le_bytes([w[0], w[1], w[2], w[3]]));
+            Some(signed.map(|q| q as f32).collect())
+        }
+        _ => None,
+    }
+}
+
+fn convolution(node: &pb::NodeProto, constants: &Constants) -> Result<ConvWeights, String> {
+    let constant = |place: usize| {
+        let found = node
+            .input
+            .get(place)
+            .and_then(|name| constants.numbers(name));
+        found.ok_or_else(|| format!("{} lacks its constant {place}", node.name))
+    };
+    let (shape, weights) = constant(1)?;
+    let (_, bias) = constant(2)?;
+    let shape = <[usize; 4]>::try_from(shape)
+        .map_err(|shape| format!("{} has weights of shape {shape:?}", node.name))?;
+    if weights.len() != shape.iter().product::<usize>() || bias.len() != shape[0] {
+        return Err(format!("{} has weights that are cut short", node.name));
+    }
+    let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name);
+    let stride = attribute("strides").and_then(|a| a.ints.first());
+    Ok(ConvWeights {
+        shape,
+        weights,
+        bias,
+        stride: stride.map_or(1, |&stride| stride as usize),
+        groups: attribute("group").map_or(1, |a| a.i as usize),
+    })
+}

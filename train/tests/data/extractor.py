@@ -1,0 +1,63 @@
+"""Pooled features of one drawn picture: by LiteRT in 8 bits, and in floats from the same weights, dequantised.
+
+usage: extractor.py WEIGHTS.tflite LITERT.bin FLOATS.bin
+"""
+
+import sys
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+weights, litert, floats = sys.argv[1:]
+y, x = np.mgrid[0:224, 0:224]
+
+
+def channel(a, b, c):
+    """A ramp with a disc and a bar on it."""
+    value = (a * x + b * y) // 4 % 256
+    value = np.where((x - 112) ** 2 + (y - 100) ** 2 < 60**2, 255 - value // 2, value)
+    return np.where((abs(x - 60) < 12) & (y > 40), value // 4 + c, value)
+
+
+picture = np.stack([channel(3, 1, 10), channel(1, 4, 40), channel(2, 2, 90)], -1).astype(np.uint8)
+interpreter = Interpreter(weights, experimental_preserve_all_tensors=True)
+interpreter.allocate_tensors()
+interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture[None])
+interpreter.invoke()
+interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).tofile(litert)
+
+details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+
+
+def dequantised(index):
+    scale, zero = details[index]["quantization"]
+    return scale * (interpreter.get_tensor(index).astype(np.float64) - zero)
+
+
+def shifted(map_, ky, kx, stride, kernel):
+    """What one tap of a kernel sees, with TensorFlow's SAME padding."""
+    size = map_.shape[0]
+    out = -(-size // stride)
+    total = max((out - 1) * stride + kernel - size, 0)
+    padded = np.pad(map_, ((total // 2, total - total // 2),) * 2 + ((0, 0),))
+    return padded[ky : ky + out * stride : stride, kx : kx + out * stride : stride][:out, :out]
+
+
+map_ = (picture.astype(np.float64) - 128) / 128
+for operator in interpreter._get_ops_details():
+    if operator["op_name"] not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        continue
+    _, kernel, bias = (dequantised(i) if n else None for n, i in enumerate(operator["inputs"]))
+    taps = kernel.shape[1]
+    before, after = (details[index]["shape"] for index in (operator["inputs"][0], operator["outputs"][0]))
+    stride = before[1] // after[1]
+    total = bias
+    for ky in range(taps):
+        for kx in range(taps):
+            seen = shifted(map_, ky, kx, stride, taps)
+            if operator["op_name"] == "CONV_2D":
+                total = total + seen @ kernel[:, ky, kx].T
+            else:
+                total = total + seen * kernel[0, ky, kx]
+    map_ = np.clip(total, 0, 6)
+map_.mean((0, 1)).astype(np.float32).tofile(floats)

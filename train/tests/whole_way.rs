@@ -1,0 +1,294 @@
+//! The whole way as a person walks it: a data set, a training, a quantised model, and boxcam's own detector
+//! finding things with it. Starts from the trunk of the model that ships, so it needs nothing from outside.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use boxcam::detect::Detector;
+use boxcam::detect::tract::TractDetector;
+use boxcam::evaluate::Figures;
+use boxcam::split::Split;
+
+fn model_that_ships() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/snacks.onnx")
+}
+
+fn boxcam_train(arguments: &[&str]) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_boxcam-train"))
+        .args(arguments)
+        .output();
+    output.expect("boxcam-train starts")
+}
+
+fn succeed(arguments: &[&str]) -> String {
+    let output = boxcam_train(arguments);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {words}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Exit code and words of a run that must fail.
+fn fail(arguments: &[&str]) -> (i32, String) {
+    let output = boxcam_train(arguments);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().expect("no signal"), words)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
+}
+
+fn figures(model: &Path, data: &Path) -> Figures {
+    let split = Split::read(&data.join("val"), &data.join("annotations-val.csv")).expect("sound");
+    let detector = TractDetector::from_file(model).expect("loads");
+    let (evaluation, faults) = split.evaluate(&detector, 2, &|| ()).expect("runs");
+    assert!(faults.is_empty());
+    evaluation.figures()
+}
+
+#[test]
+fn from_scenes_to_a_quantised_model_that_finds_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let run = folder.path().join("run");
+    let int8 = folder.path().join("int8.onnx");
+    succeed(&[
+        "scenes",
+        "--output",
+        text(&data),
+        "--train",
+        "320",
+        "--val",
+        "80",
+    ]);
+    let said = succeed(&[
+        "train",
+        "--data",
+        text(&data),
+        "--weights",
+        text(&model_that_ships()),
+        "--run",
+        text(&run),
+        "--epochs",
+        "10",
+        "--views",
+        "2",
+        "--scenes",
+        "0",
+        "--backgrounds",
+        "32",
+        "--name",
+        "scenes",
+    ]);
+    assert_eq!(
+        said.lines().count(),
+        2 + 10,
+        "a header and a line an epoch: {said}"
+    );
+    let history = std::fs::read_to_string(run.join("history.csv")).expect("written");
+    assert_eq!(history.lines().count(), 1 + 10);
+    let float = run.join("float.onnx");
+    let said = succeed(&[
+        "quantise",
+        "--model",
+        text(&float),
+        "--data",
+        text(&data),
+        "--pictures",
+        "40",
+        "--output",
+        text(&int8),
+    ]);
+    assert!(said.contains("quantising costs"), "{said}");
+
+    let found = figures(&int8, &data);
+    eprintln!(
+        "class accuracy {:.3}, mean IoU {:.3}",
+        found.class_accuracy, found.mean_iou
+    );
+    assert!(found.class_accuracy >= ACCURACY, "{}", found.class_accuracy);
+    assert!(found.mean_iou >= IOU, "{}", found.mean_iou);
+
+    let detector = TractDetector::from_file(&int8).expect("loads");
+    let card = detector.card();
+    assert_eq!((card.name.as_str(), card.labels.len()), ("scenes", 20));
+    assert!((card.figures["mean_iou"] - found.mean_iou).abs() < 1e-9);
+    let size = |path: &Path| std::fs::metadata(path).expect("there").len();
+    assert!(
+        size(&int8) * 3 < size(&float),
+        "int8 is a quarter of float, and a little"
+    );
+    let shown = succeed(&["card", text(&int8)]);
+    assert!(shown.contains("\"name\": \"scenes\""), "{shown}");
+}
+
+/// Floors, raised when beaten, never lowered.
+const ACCURACY: f64 = 0.95;
+const IOU: f64 = 0.66;
+
+#[test]
+fn what_cannot_be_trained_from_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let run = folder.path().join("run");
+    succeed(&[
+        "scenes",
+        "--output",
+        text(&data),
+        "--train",
+        "4",
+        "--val",
+        "4",
+    ]);
+    let train = |data: &Path, weights: &Path| {
+        let paths = [
+            "--data",
+            text(data),
+            "--weights",
+            text(weights),
+            "--run",
+            text(&run),
+        ];
+        fail(
+            &[
+                &["train"],
+                &paths[..],
+                &["--scenes", "0", "--backgrounds", "0"],
+            ]
+            .concat(),
+        )
+    };
+    let weights = model_that_ships();
+
+    let (code, words) = train(&folder.path().join("nowhere"), &weights);
+    assert!(
+        code == 4 && words.contains("nowhere/annotations-train.csv"),
+        "{code} {words}"
+    );
+
+    let (code, words) = train(&data, &folder.path().join("no.tflite"));
+    assert!(
+        code == 3 && words.contains("no.tflite: can't be read"),
+        "{code} {words}"
+    );
+
+    let cut = folder.path().join("cut.onnx");
+    let whole = std::fs::read(&weights).expect("there");
+    std::fs::write(&cut, &whole[..whole.len() / 2]).expect("written");
+    let (code, words) = train(&data, &cut);
+    assert!(
+        code == 3 && words.contains("cut.onnx: is no complete"),
+        "{code} {words}"
+    );
+
+    let (code, words) = train(&data, &weights);
+    assert!(
+        code == 1 && words.contains("4 examples are too few"),
+        "{code} {words}"
+    );
+    assert!(!run.exists(), "a training that never began leaves nothing");
+
+    let int8 = folder.path().join("int8.onnx");
+    let paths = [
+        "--data",
+        text(&data),
+        "--model",
+        text(&weights),
+        "--output",
+        text(&int8),
+    ];
+    let (code, words) = fail(&[&["quantise"], &paths[..]].concat());
+    assert!(
+        code == 3 && words.contains("has no constant weights"),
+        "{code} {words}"
+    );
+    assert!(!int8.exists(), "what is int8 already can't be quantised");
+
+    let csv = data.join("annotations-train.csv");
+    let rows = std::fs::read_to_string(&csv).expect("there");
+    std::fs::write(&csv, rows.replace("y_max", "ymax")).expect("written");
+    let (code, words) = train(&data, &weights);
+    assert!(
+        code == 4 && words.contains("no column \"y_max\""),
+        "{code} {words}"
+    );
+}
+
+#[test]
+fn the_chapters_heads_are_trained_and_quantised_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let run = folder.path().join("run");
+    let int8 = folder.path().join("int8.onnx");
+    succeed(&[
+        "scenes",
+        "--output",
+        text(&data),
+        "--train",
+        "96",
+        "--val",
+        "40",
+    ]);
+    let weights = model_that_ships();
+    let paths = [
+        "--data",
+        text(&data),
+        "--weights",
+        text(&weights),
+        "--run",
+        text(&run),
+    ];
+    succeed(
+        &[
+            &["train"],
+            &paths[..],
+            &["--recipe", "book", "--epochs", "6"],
+        ]
+        .concat(),
+    );
+    let float = run.join("float.onnx");
+    let history = std::fs::read_to_string(run.join("history.csv")).expect("written");
+    let last = history.lines().last().expect("has lines");
+    let said: Vec<f64> = last
+        .split(',')
+        .map(|f| f.parse().expect("numbers"))
+        .collect();
+    let found = figures(&float, &data);
+    // The last two columns. The framework and the exported graph compute the same network.
+    assert!(
+        (said[8] - found.class_accuracy).abs() < 0.03,
+        "{last}: {found:?}"
+    );
+    assert!(
+        (said[9] - found.mean_iou).abs() < 0.003,
+        "{last}: {found:?}"
+    );
+    let paths = [
+        "--data",
+        text(&data),
+        "--model",
+        text(&float),
+        "--output",
+        text(&int8),
+    ];
+    let output = boxcam_train(&[&["quantise"], &paths[..]].concat());
+    // On 40 pictures one may tip over; but then it must be refused, and nothing written.
+    match output.status.code() {
+        Some(0) => assert!((figures(&int8, &data).mean_iou - found.mean_iou).abs() <= 0.01),
+        code => {
+            assert_eq!(code, Some(3));
+            let words = String::from_utf8_lossy(&output.stderr);
+            assert!(words.contains("refused: quantising costs"), "{words}");
+            assert!(!int8.exists());
+        }
+    }
+}
+
+#[test]
+fn help_and_usage_end_with_their_codes() {
+    assert!(succeed(&["--help"]).contains("quantise"));
+    assert_eq!(fail(&["train"]).0, 2);
+    assert_eq!(fail(&["train", "--recipe", "soup"]).0, 2);
+    let (code, words) = fail(&["train", "--threshold", "1.5"]);
+    assert!(code == 2 && words.contains("between 0 and 1"), "{words}");
+}
