@@ -57,9 +57,9 @@ fn from_scenes_to_a_quantised_model_that_finds_them() {
         "--output",
         text(&data),
         "--train",
-        "320",
+        "480",
         "--val",
-        "80",
+        "120",
     ]);
     let said = succeed(&[
         "train",
@@ -124,7 +124,7 @@ fn from_scenes_to_a_quantised_model_that_finds_them() {
 
 /// Floors, raised when beaten, never lowered.
 const ACCURACY: f64 = 0.95;
-const IOU: f64 = 0.66;
+const IOU: f64 = 0.7;
 
 #[test]
 fn what_cannot_be_trained_from_is_named() {
