@@ -45,6 +45,20 @@ pub struct ModelCard {
     pub training: Training,
     /// Figures of the model on its validation data, by name (as `boxcam evaluate --json` names them).
     pub figures: BTreeMap<String, f64>,
+    /// Pictures with what the trainer's engine said of them, which any other engine must say too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub golden: Vec<GoldenExample>,
+}
+
+/// A picture and what the model says of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GoldenExample {
+    /// The picture: a PNG in Base64.
+    pub picture: String,
+    /// One score a class, in the order of the labels.
+    pub scores: Vec<f32>,
+    /// The box in the order of the card's `box_order`.
+    pub corners: [f32; 4],
 }
 
 /// How a picture becomes the network's input: stretched to `width` x `height`, each 8-bit channel value
@@ -249,6 +263,7 @@ pub(crate) fn test_card(side: u32) -> ModelCard {
         threshold: 0.5,
         training: Training::default(),
         figures: BTreeMap::from([("mean_iou".to_owned(), 0.5)]),
+        golden: Vec::new(),
     }
 }
 

@@ -12,9 +12,18 @@ use boxcam::source::SourceError;
 use boxcam::split::SplitError;
 use thiserror::Error;
 
+mod bench;
+mod curve;
 mod detect;
+mod display;
+mod doctor;
 mod evaluate;
+mod input;
 mod model;
+mod network;
+mod output;
+mod outputs;
+mod reload;
 mod run;
 mod tally;
 
@@ -32,7 +41,14 @@ pub(crate) enum Completion {
 pub(crate) enum Failure {
     /// This build lacks what was asked for.
     #[cfg_attr(
-        all(feature = "camera", feature = "window", feature = "demo"),
+        all(
+            feature = "camera",
+            feature = "framebuffer",
+            feature = "window",
+            feature = "demo",
+            feature = "mqtt",
+            feature = "web"
+        ),
         allow(dead_code, reason = "this build has all of them")
     )]
     #[error("this boxcam was built without {what}; build it with `--features {feature}`")]
@@ -40,6 +56,8 @@ pub(crate) enum Failure {
         what: &'static str,
         feature: &'static str,
     },
+    #[error("{count} of these will not work as asked; do what stands behind the > below each")]
+    Ill { count: usize },
     #[error(transparent)]
     Model(#[from] ModelError),
     #[error("no model: none is built in and there is no {beside}; give one with `--model FILE`")]
@@ -58,9 +76,13 @@ pub(crate) enum Failure {
     Sink(#[from] SinkError),
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
+    #[cfg(all(feature = "framebuffer", target_os = "linux"))]
+    #[error("boxcam starts console-guard by itself; there is no console to guard ({source})")]
+    Guard { source: std::io::Error },
 }
 
 /// Exit codes other than 0, as `boxcam --help` tells them.
+const ILL: u8 = 1;
 const USAGE: u8 = 2;
 const MODEL: u8 = 3;
 const SOURCE: u8 = 4;
@@ -72,6 +94,14 @@ pub(crate) fn execute(config: &Config, stop: &AtomicBool) -> Result<Completion, 
         Config::Run(config) => run::run(config, stop),
         Config::Detect(config) => detect::detect(config, stop),
         Config::Evaluate(config) => evaluate::evaluate(config),
+        Config::Bench(config) => bench::bench(config),
+        Config::Doctor(config) => doctor::doctor(config),
+        #[cfg(all(feature = "framebuffer", target_os = "linux"))]
+        Config::ConsoleGuard => {
+            boxcam::sink::framebuffer::guard_console()
+                .map_err(|source| Failure::Guard { source })?;
+            Ok(Completion::Whole)
+        }
     }
 }
 
@@ -96,12 +126,15 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::NotBuilt { .. } => USAGE,
+            Self::Ill { .. } => ILL,
             Self::Model(_) | Self::NoModel { .. } | Self::Detect(_) => MODEL,
             Self::Source(_) | Self::Split(_) => SOURCE,
             Self::Sink(_) => SINK,
+            #[cfg(all(feature = "framebuffer", target_os = "linux"))]
+            Self::Guard { .. } => USAGE,
             Self::Pipeline(error) => match error {
-                PipelineError::Detect(_) => MODEL,
-                PipelineError::Sink(_) => SINK,
+                PipelineError::Detect(_) | PipelineError::ModelPanicked => MODEL,
+                PipelineError::Sink(_) | PipelineError::OutputPanicked => SINK,
                 PipelineError::Source(_)
                 | PipelineError::Thread { .. }
                 | PipelineError::SourcePanicked

@@ -11,6 +11,12 @@ use crate::detect::Prediction;
 use crate::geometry::{NormBox, iou};
 use crate::label::{ClassId, Labels};
 
+mod curve;
+mod pan;
+
+pub use curve::{Curve, CurvePoint};
+pub use pan::pan;
+
 /// A box counts as right from this IoU on.
 const RIGHT_IOU: f32 = 0.5;
 

@@ -5,7 +5,7 @@
 //! thinks.
 
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use image::RgbImage;
 
@@ -20,6 +20,9 @@ pub struct Frame {
     pub captured_at: Instant,
     /// When the picture was taken, to print.
     pub time: SystemTime,
+    /// Its place in a recording, from the start of it; `None` for a frame that was just taken and for pictures
+    /// that have nothing to do with each other.
+    pub position: Option<Duration>,
     /// Where it came from.
     pub origin: Origin,
     /// The pixels.
@@ -54,6 +57,7 @@ impl Frame {
             sequence,
             captured_at: Instant::now(),
             time: SystemTime::now(),
+            position: None,
             origin,
             image,
         }

@@ -13,17 +13,25 @@
 //! | [`source`] | where frames come from: pictures, the demo, a camera |
 //! | [`preprocess`] | frame to input tensor, the one door to a network |
 //! | [`detect`] | input tensor to prediction to detection |
+//! | [`track`] | detections to something steady that appears, changes and leaves |
+//! | [`health`] | how a run is doing, in numbers |
+//! | [`golden`] | holds a detector against the examples in its card |
 //! | [`report`] | what is told of a frame |
 //! | [`overlay`] | draws a report on a picture |
 //! | [`sink`] | where reports go: JSON lines, pictures, a window |
-//! | [`pipeline`] | source, model and sinks in motion |
+//! | [`pipeline`] | source, model and sinks in motion, and a live source kept alive |
+//! | `service` | what the service manager (systemd) is told; on Linux |
 //! | [`annotations`] | the CSV of true boxes |
 //! | [`split`] | a folder of pictures joined with that CSV |
 //! | [`evaluate`] | the figures of a model on them |
 //! | [`config`] | the command line, validated |
+//! | `talk` | lines on standard error, which never end a run |
 //!
 //! Leaves (geometry, label, frame) do no I/O. Sources know frames; sinks know frames, reports and the
 //! overlay; the pipeline knows traits only; `main.rs` alone names concrete sources and sinks.
+
+#[macro_use]
+mod talk;
 
 pub mod annotations;
 pub mod card;
@@ -32,6 +40,8 @@ pub mod detect;
 pub mod evaluate;
 pub mod frame;
 pub mod geometry;
+pub mod golden;
+pub mod health;
 pub mod label;
 pub mod overlay;
 pub mod picture;
@@ -40,6 +50,9 @@ pub mod preprocess;
 pub mod report;
 #[cfg(feature = "demo")]
 pub mod scene;
+#[cfg(target_os = "linux")]
+pub mod service;
 pub mod sink;
 pub mod source;
 pub mod split;
+pub mod track;

@@ -1,11 +1,15 @@
 //! boxcam, the program: the command line goes to a command, its result to an exit code.
 
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
-use boxcam::config::Config;
+use boxcam::config::{Config, ConfigError};
 
 use commands::{Completion, Failure};
+
+#[macro_use]
+mod talk;
 
 mod commands;
 mod stop;
@@ -13,10 +17,14 @@ mod stop;
 fn main() -> ExitCode {
     let config = match Config::from_args(std::env::args_os()) {
         Ok(config) => config,
-        Err(words) => {
+        Err(ConfigError::Words(words)) => {
             // Without a standard error there is nobody left to tell.
             let _ = words.print();
             return ExitCode::from(if words.use_stderr() { 2 } else { 0 });
+        }
+        Err(error) => {
+            eprintln!("boxcam: {error}");
+            return ExitCode::from(2);
         }
     };
     match carry_out(&config) {
@@ -36,6 +44,10 @@ fn main() -> ExitCode {
 }
 
 fn carry_out(config: &Config) -> Result<Completion> {
+    if config.is_guard() {
+        // It has its own way with signals.
+        return Ok(commands::execute(config, &AtomicBool::new(false))?);
+    }
     let stop = stop::flag()
         .context("the signals that end a run can't be caught; end other programs and try again")?;
     Ok(commands::execute(config, &stop)?)

@@ -1,8 +1,11 @@
-//! Draws a report on a picture: the box with its label, the true box if it is known, and a status line.
+//! Draws a report on a picture: the box with its label, the true box if it is known, and a status line; a band
+//! across the picture where something is amiss.
 //!
 //! In goes any draw target of embedded-graphics that holds the whole picture, from a watch-sized display to a
 //! full HD screen; lines and writing grow with it. Nothing is drawn outside of the target, and the picture
 //! itself is not drawn here.
+
+use std::time::Duration;
 
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::*;
@@ -11,28 +14,37 @@ use embedded_graphics::primitives::{
 };
 
 use crate::detect::Detection;
-use crate::frame::TrueBox;
+use crate::frame::{Frame, Origin, TrueBox};
 use crate::geometry::{NormBox, iou};
+use crate::health::CaptureState;
 use crate::report::Report;
 
+mod banner;
 mod canvas;
 mod palette;
 mod tag;
 
 pub use canvas::Canvas;
 
+use banner::Banner;
 use palette::{CHALK, INK, QUIET};
 use tag::{Lettering, Tag};
 
-/// Draws a report on a target that holds the whole picture, with what is truly there, if that is known.
+/// Age from which a box is said to be old: a person sees that it lags behind.
+const AGED: Duration = Duration::from_millis(100);
+
+/// Draws a report on a target that holds the whole picture of a frame, which may be a later one than the report
+/// is about.
 ///
 /// The box has the colour of its class and a tag with its label and confidence. True boxes are thin and
 /// dashed, with the IoU of the detection. The status line at the bottom says how many frames a second
-/// go by and how long the network took, and quietly `nothing` when nothing was found.
+/// go through the model and how long the network took, how old the box is if it is much older than the picture,
+/// and quietly `nothing` when nothing was found. A band says when capture is in trouble, or that no frame has
+/// been through the model yet.
 ///
 /// # Errors
 /// Whatever the target fails with.
-pub fn draw<D>(target: &mut D, report: &Report, truth: &[TrueBox]) -> Result<(), D::Error>
+pub fn draw<D>(target: &mut D, frame: &Frame, report: &Report) -> Result<(), D::Error>
 where
     D: DrawTarget<Color: From<Rgb888>>,
 {
@@ -42,16 +54,54 @@ where
     }
     let mut target = target.cropped(&area);
     let layout = Layout::new(area.size);
+    let truth: &[TrueBox] = match &frame.origin {
+        Origin::Scene(truth) => truth,
+        Origin::Live | Origin::Picture(_) => &[],
+    };
     for there in truth {
         layout.draw_true_box(&mut target, there)?;
     }
-    if let Some(detection) = &report.detection {
-        layout.draw_detection(&mut target, detection, report.label())?;
+    if let Some(detection) = report.shown() {
+        let label = report.labels.name(detection.class);
+        layout.draw_detection(&mut target, detection, label)?;
     }
     for there in truth {
         layout.draw_true_tag(&mut target, there, report)?;
     }
-    layout.draw_status(&mut target, report)
+    layout.draw_status(&mut target, frame, report)?;
+    match banner(report) {
+        Some(banner) => banner.draw(&mut target),
+        None => Ok(()),
+    }
+}
+
+/// Draws a band that says what capture is at, on a target that shows the last picture or none; whether there was
+/// anything to say: while frames come, each says enough by itself.
+///
+/// # Errors
+/// Whatever the target fails with.
+pub fn draw_state<D>(target: &mut D, state: CaptureState) -> Result<bool, D::Error>
+where
+    D: DrawTarget<Color: From<Rgb888>>,
+{
+    let area = target.bounding_box();
+    match Banner::of_state(state) {
+        Some(banner) if !area.is_zero_sized() => {
+            banner.draw(&mut target.cropped(&area)).map(|()| true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// The band that a report wants.
+fn banner(report: &Report) -> Option<Banner> {
+    match report.capture {
+        // There is a frame, so the first has come.
+        CaptureState::Starting | CaptureState::Live => {
+            report.captured_at.is_none().then_some(Banner::NO_MODEL)
+        }
+        state @ (CaptureState::Stalled | CaptureState::Reopening) => Banner::of_state(state),
+    }
 }
 
 /// Sizes that suit a target.
@@ -132,6 +182,17 @@ impl Layout {
         format!("{start}.. {confidence}")
     }
 
+    /// As many of the words, from the first, as a tag at the bottom has room for, but never none.
+    fn fitting(&self, words: &[String]) -> String {
+        let most = self.small.characters_in(self.size.width);
+        let counts = (1..=words.len()).rev();
+        let mut lines = counts.map(|count| words[..count].join("  "));
+        let fitting = lines.find(|line| line.chars().count() <= most);
+        fitting
+            .or_else(|| words.first().cloned())
+            .unwrap_or_default()
+    }
+
     fn draw_true_box<D>(&self, target: &mut D, there: &TrueBox) -> Result<(), D::Error>
     where
         D: DrawTarget<Color: From<Rgb888>>,
@@ -168,13 +229,17 @@ impl Layout {
         tag.draw(target, place, &self.room)
     }
 
-    fn draw_status<D>(&self, target: &mut D, report: &Report) -> Result<(), D::Error>
+    fn draw_status<D>(&self, target: &mut D, frame: &Frame, report: &Report) -> Result<(), D::Error>
     where
         D: DrawTarget<Color: From<Rgb888>>,
     {
-        let found = report.detection.is_some();
+        let found = report.shown().is_some();
+        let text = self.fitting(&status(frame, report));
+        if text.is_empty() {
+            return Ok(());
+        }
         let tag = Tag {
-            text: status(report),
+            text,
             lettering: self.small,
             ink: if found { CHALK } else { QUIET },
             ground: INK,
@@ -184,24 +249,39 @@ impl Layout {
     }
 }
 
-/// What the status line says.
-fn status(report: &Report) -> String {
+/// What the status line says, the most important first; nothing before the first report.
+fn status(frame: &Frame, report: &Report) -> Vec<String> {
+    let Some(captured_at) = report.captured_at else {
+        return Vec::new();
+    };
     let mut words = Vec::new();
-    if report.detection.is_none() {
+    let age = frame.captured_at.saturating_duration_since(captured_at);
+    if report.shown().is_none() {
         words.push("nothing".to_owned());
+    } else if age >= AGED {
+        words.push(format!("box {} old", age_in_words(age)));
     }
     if let Some(rate) = report.frames_per_second {
         words.push(format!("{rate:.1} fps"));
     }
     words.push(format!("{:.1} ms", report.inference.as_secs_f64() * 1000.0));
-    words.join("  ")
+    words
+}
+
+/// To ten milliseconds or a tenth of a second: more digits only flicker.
+fn age_in_words(age: Duration) -> String {
+    if age < Duration::from_secs(1) {
+        format!("{} ms", age.as_millis() / 10 * 10)
+    } else {
+        format!("{:.1} s", age.as_secs_f64())
+    }
 }
 
 /// What is said of a true box: its IoU with the detection, and its name where the model missed it.
 fn true_caption(there: &TrueBox, report: &Report) -> String {
-    let named = report.label() == Some(there.label.as_str());
-    match &report.detection {
+    match report.shown() {
         Some(found) => {
+            let named = report.labels.name(found.class) == Some(there.label.as_str());
             let overlap = iou(&found.bounding_box, &there.bounding_box);
             if named {
                 format!("IoU {overlap:.2}")

@@ -18,6 +18,7 @@ use image::{
 use thiserror::Error;
 
 mod jpeg;
+pub mod motion_jpeg;
 
 /// The most pixels that a picture may have: 64 Mi, as in 8192 x 8192.
 pub const MAX_PIXELS: u64 = 64 * 1024 * 1024;

@@ -1,58 +1,125 @@
 //! Source, model and sinks in motion.
 //!
 //! In goes a source, out go its frames through the model to every sink. A replayed source is asked for one
-//! frame after the other and nothing is lost. A live one is emptied by a thread of its own into a slot that
-//! holds the newest frame only, so what a sink shows is never older than one pass through the model; frames
-//! that nobody had time for are counted. It knows traits only: no file, camera or window is opened here.
+//! frame after the other and nothing is lost; all of it happens on the calling thread. A live one is watched
+//! over and opened anew when it fails; capture, model and each output have a thread of their own, the newest
+//! frame wins and frames that nobody had time for are counted. It knows traits only: no file, camera or
+//! window is opened here.
+//!
+//! ```text
+//! replayed   calling thread: source -> model -> outputs -> display
+//! live       supervise: opens, gives up, opens again
+//!            capture:   source -> newest frame -+-> model thread -> a queue for each output -> its thread
+//!                                               +-> calling thread: display, with the latest report
+//! ```
 
-use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::detect::{DetectError, Detector};
-use crate::frame::Frame;
-use crate::label::Labels;
-use crate::preprocess::{PreprocessError, preprocess};
-use crate::report::Report;
+use crate::health::Health;
+use crate::preprocess::PreprocessError;
 use crate::sink::{Sink, SinkError};
-use crate::source::{FrameSource, SourceError};
+use crate::source::{FrameSource, Opener, SourceError};
 
+mod capture;
+mod ending;
+mod hub;
+mod inference;
+mod live;
+mod outputs;
+mod queue;
+mod replayed;
 mod slot;
-
-use slot::{Next, Slot};
-
-/// How often a wait for a frame looks whether it should end.
-const STOP_CHECK: Duration = Duration::from_millis(50);
-
-/// Frames over which the rate is measured.
-const RATE_FRAMES: usize = 30;
+mod supervisor;
 
 /// What frames go through.
 pub struct Pipeline<'a> {
     /// The model.
-    pub detector: &'a mut dyn Detector,
+    pub detector: Box<dyn Detector>,
+    /// Models that take over from it, each before the next frame.
+    pub newer_models: Option<Receiver<Box<dyn Detector>>>,
     /// Who is told, in this order.
-    pub sinks: Vec<&'a mut dyn Sink>,
-    /// Confidence from which a prediction is a detection, in `0..=1`.
-    pub threshold: f32,
-    /// Ends the run after so many frames.
+    pub outputs: Vec<Box<dyn Sink + Send>>,
+    /// Who shows it to a person; stays on the calling thread.
+    pub display: Option<&'a mut dyn Sink>,
+    /// Confidence from which a prediction is a detection, in `0..=1`; the model's own without it.
+    pub threshold: Option<f32>,
+    /// Whether frames follow each other, so that what is in them can be tracked.
+    pub is_tracked: bool,
+    /// Ends the run after so many frames have been through the model.
     pub frames: Option<NonZeroU64>,
     /// Ends the run soon after it becomes true.
     pub stop: &'a AtomicBool,
+    /// Where it is counted how the run is doing.
+    pub health: Arc<Health>,
+    /// How long things may take.
+    pub times: Times,
+}
+
+/// Where the frames of a run come from.
+pub enum Input {
+    /// A source that is asked for each frame.
+    Replayed(Box<dyn FrameSource>),
+    /// A source whose frames go by when nobody asks for them.
+    Live {
+        /// Opens it.
+        open: Opener,
+        /// Whether it is opened again when it fails or ends; otherwise that ends the run.
+        reopens: bool,
+        /// Whether a source that can't be opened at first is waited for; otherwise that ends the run.
+        wait: bool,
+    },
+}
+
+/// How long things may take in a live run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// Time without a frame after which capture has stalled. A source that was just opened has twice that,
+    /// and four times where that was not enough.
+    pub stall: Duration,
+    /// Pause before a source is opened again, the first time.
+    pub shortest_pause: Duration,
+    /// The longest such pause; each is twice the one before, and begins with the attempt before.
+    pub longest_pause: Duration,
+    /// Least time between two frames that are taken from a source, so that a flood leaves room for others.
+    pub least_interval: Duration,
+    /// Time after which the display is shown the last frame again, when no other has come.
+    pub refresh: Duration,
+    /// Time without a frame after which what was there has left.
+    pub forget: Duration,
+    /// Time for all that is under way to be finished at the end.
+    pub drain: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            stall: Duration::from_secs(2),
+            shortest_pause: Duration::from_millis(250),
+            longest_pause: Duration::from_secs(2),
+            least_interval: Duration::from_millis(2),
+            refresh: Duration::from_millis(500),
+            forget: Duration::from_secs(5),
+            drain: Duration::from_secs(5),
+        }
+    }
 }
 
 /// How a run went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Frames that were shown to the sinks.
+    /// Frames that went through the model.
     pub frames: u64,
-    /// Pictures and folders that could not be read.
+    /// Pictures and folders that could not be read. Broken frames of a live source are only counted in
+    /// [`Health::broken`].
     pub skipped: u64,
-    /// Frames of a live source that were never looked at.
+    /// Frames of a live source that never went through the model.
     pub dropped: u64,
 }
 
@@ -62,17 +129,23 @@ pub enum PipelineError {
     /// The source failed.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The source's thread failed to start.
-    #[error(
-        "no thread could be started for the source ({source}); end other programs and try again"
-    )]
+    /// A thread failed to start.
+    #[error("no thread could be started for {what} ({source}); end other programs and try again")]
     Thread {
+        /// What the thread is for.
+        what: &'static str,
         /// The system's words.
         source: std::io::Error,
     },
-    /// The source's thread panicked.
+    /// The source panicked.
     #[error("the source broke down; this is a fault of boxcam, please report what stands above")]
     SourcePanicked,
+    /// The model panicked.
+    #[error("the model broke down; this is a fault of boxcam, please report what stands above")]
+    ModelPanicked,
+    /// An output panicked.
+    #[error("an output broke down; this is a fault of boxcam, please report what stands above")]
+    OutputPanicked,
     /// A frame can't be given to the model.
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
@@ -86,133 +159,30 @@ pub enum PipelineError {
 
 impl Pipeline<'_> {
     /// Runs until the source ends, the limit of frames is reached, nobody looks any more
-    /// ([`SinkError::Closed`]) or `stop` becomes true; all of these are well.
+    /// ([`SinkError::Closed`]) or `stop` becomes true; all of these are well. What is still there then leaves,
+    /// and the outputs are told all before this returns, in bounded time.
     ///
-    /// A live source that never answers is left behind in its thread.
+    /// A thread whose source or output never answers is left behind.
     ///
     /// # Errors
-    /// [`PipelineError`]; a single picture that can't be read is none, the sinks are told of it.
-    pub fn run(self, source: Box<dyn FrameSource>) -> Result<Outcome, PipelineError> {
-        let labels = Arc::new(self.detector.card().labels.clone());
-        let mut run = Run {
-            model_hash: self.detector.model_hash().into(),
-            labels,
-            pipeline: self,
-            rate: Rate::default(),
-            outcome: Outcome::default(),
-        };
-        let ended = if source.is_live() {
-            run.live(source)
-        } else {
-            run.replayed(source)
-        };
-        match ended {
-            Ok(()) | Err(PipelineError::Sink(SinkError::Closed)) => Ok(run.outcome),
-            Err(error) => Err(error),
+    /// [`PipelineError`]; a single picture or frame that can't be read is none, and neither is a live source
+    /// that fails after it has given frames and can be opened again.
+    pub fn run(self, input: Input) -> Result<Outcome, PipelineError> {
+        match input {
+            Input::Replayed(source) => replayed::run(self, source),
+            Input::Live {
+                open,
+                reopens,
+                wait,
+            } => live::run(
+                self,
+                supervisor::Supply {
+                    open,
+                    reopens,
+                    wait,
+                },
+            ),
         }
-    }
-}
-
-/// A run in progress.
-struct Run<'a> {
-    pipeline: Pipeline<'a>,
-    labels: Arc<Labels>,
-    model_hash: Arc<str>,
-    rate: Rate,
-    outcome: Outcome,
-}
-
-impl Run<'_> {
-    fn replayed(&mut self, mut source: Box<dyn FrameSource>) -> Result<(), PipelineError> {
-        while !self.is_over() {
-            match source.next_frame() {
-                Ok(Some(frame)) => self.show(&frame)?,
-                Ok(None) => return self.linger(),
-                Err(error) => self.skip(error)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// The source is done; whoever looks at the last frame may go on doing so.
-    fn linger(&mut self) -> Result<(), PipelineError> {
-        for sink in &mut self.pipeline.sinks {
-            sink.linger(self.pipeline.stop)?;
-        }
-        Ok(())
-    }
-
-    fn live(&mut self, source: Box<dyn FrameSource>) -> Result<(), PipelineError> {
-        let slot = Slot::filled_by(source).map_err(|source| PipelineError::Thread { source })?;
-        while !self.is_over() {
-            match slot.next(STOP_CHECK) {
-                Next::Frame(frame, dropped) => {
-                    self.outcome.dropped = dropped;
-                    self.show(&frame)?;
-                }
-                Next::Skipped(error) => self.skip(error)?,
-                Next::Nothing => {}
-                Next::End => break,
-                Next::Panicked => return Err(PipelineError::SourcePanicked),
-            }
-        }
-        Ok(())
-    }
-
-    fn is_over(&self) -> bool {
-        let enough = self
-            .pipeline
-            .frames
-            .is_some_and(|limit| self.outcome.frames >= limit.get());
-        enough || self.pipeline.stop.load(Ordering::Relaxed)
-    }
-
-    fn show(&mut self, frame: &Frame) -> Result<(), PipelineError> {
-        let input = preprocess(frame, self.pipeline.detector.card())?;
-        let started = Instant::now();
-        let prediction = self.pipeline.detector.predict(&input)?;
-        let now = Instant::now();
-        let report = Report {
-            detection: prediction.detection(self.pipeline.threshold),
-            labels: Arc::clone(&self.labels),
-            model_hash: Arc::clone(&self.model_hash),
-            inference: now.duration_since(started),
-            frame_age: now.saturating_duration_since(frame.captured_at),
-            frames_per_second: self.rate.tick(now),
-            dropped: self.outcome.dropped,
-        };
-        for sink in &mut self.pipeline.sinks {
-            sink.show(frame, &report)?;
-        }
-        self.outcome.frames += 1;
-        Ok(())
-    }
-
-    fn skip(&mut self, error: SourceError) -> Result<(), PipelineError> {
-        if !error.source_goes_on() {
-            return Err(error.into());
-        }
-        self.outcome.skipped += 1;
-        for sink in &mut self.pipeline.sinks {
-            sink.skip(&error)?;
-        }
-        Ok(())
-    }
-}
-
-/// Frames a second, over the last few.
-#[derive(Default)]
-struct Rate(VecDeque<Instant>);
-
-impl Rate {
-    fn tick(&mut self, now: Instant) -> Option<f32> {
-        if self.0.len() == RATE_FRAMES {
-            self.0.pop_front();
-        }
-        self.0.push_back(now);
-        let elapsed = now.duration_since(*self.0.front()?).as_secs_f32();
-        let passes = self.0.len() - 1;
-        (passes > 0 && elapsed > 0.0).then(|| passes as f32 / elapsed)
     }
 }
 

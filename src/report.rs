@@ -3,18 +3,36 @@
 //! A report is plain data between the pipeline that makes it and the sinks that show it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::detect::Detection;
 use crate::frame::{Frame, Origin, TrueBox};
 use crate::geometry::iou;
+use crate::health::CaptureState;
 use crate::label::Labels;
+use crate::track::{Event, Steady};
 
 /// What is told of one frame.
+///
+/// A display may show it with a later frame than the one that it is about: a slow model must not delay the
+/// picture.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// What was found, if anything.
+    /// Number of the frame that it is about.
+    pub sequence: u64,
+    /// When that frame was taken; `None` while no frame has been through the model.
+    pub captured_at: Option<Instant>,
+    /// What was found in this very frame, if anything.
     pub detection: Option<Detection>,
+    /// What is there by this and the frames before, if anything; `None` too where frames have nothing to do
+    /// with each other and nothing is tracked.
+    pub steady: Option<Steady>,
+    /// Whether frames follow each other, so that `steady` and `events` mean something.
+    pub is_tracked: bool,
+    /// What happened with this frame, in order.
+    pub events: Vec<Event>,
+    /// What capture is at.
+    pub capture: CaptureState,
     /// Names of the classes.
     pub labels: Arc<Labels>,
     /// Which model said so.
@@ -30,6 +48,36 @@ pub struct Report {
 }
 
 impl Report {
+    /// What is told before any frame has been through the model.
+    #[must_use]
+    pub fn waiting(labels: Arc<Labels>, model_hash: Arc<str>) -> Self {
+        Self {
+            sequence: 0,
+            captured_at: None,
+            detection: None,
+            steady: None,
+            is_tracked: false,
+            events: Vec::new(),
+            capture: CaptureState::default(),
+            labels,
+            model_hash,
+            inference: Duration::ZERO,
+            frame_age: Duration::ZERO,
+            frames_per_second: None,
+            dropped: 0,
+        }
+    }
+
+    /// What a person is shown: what is steadily there, or where nothing is tracked, what was found.
+    #[must_use]
+    pub fn shown(&self) -> Option<&Detection> {
+        if self.is_tracked {
+            self.steady.as_ref().map(|steady| &steady.detection)
+        } else {
+            self.detection.as_ref()
+        }
+    }
+
     /// Name of the class that was found.
     #[must_use]
     pub fn label(&self) -> Option<&str> {
@@ -66,18 +114,14 @@ mod tests {
     use crate::label::ClassId;
 
     fn report(detected: Option<[f32; 4]>) -> Report {
+        let labels = Labels::new(vec!["apple".into(), "cake".into()]).expect("sound");
         Report {
             detection: detected.map(|corners| Detection {
                 class: ClassId::new(1),
                 confidence: 0.75,
                 bounding_box: boxed(corners),
             }),
-            labels: Arc::new(Labels::new(vec!["apple".into(), "cake".into()]).expect("sound")),
-            model_hash: "0badcafe".into(),
-            inference: Duration::from_millis(5),
-            frame_age: Duration::from_millis(9),
-            frames_per_second: None,
-            dropped: 0,
+            ..Report::waiting(Arc::new(labels), "0badcafe".into())
         }
     }
 

@@ -13,6 +13,7 @@ mod backdrop;
 mod colour;
 mod dice;
 mod emoji;
+mod empty;
 mod motion;
 mod noise;
 mod pattern;
@@ -20,6 +21,7 @@ mod shadow;
 mod sprite;
 
 pub use emoji::SNACKS;
+pub use empty::{Kind, without_snack};
 pub use motion::MovingScene;
 
 use dice::Dice;
@@ -50,6 +52,8 @@ enum Purpose {
     /// Backdrops in motion: none of them is that of a random scene, which a model may have been
     /// trained on.
     Stage,
+    /// What stands in a picture without a snack.
+    Empty,
 }
 
 impl Purpose {

@@ -17,6 +17,9 @@ pub mod camera;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod pictures;
+#[cfg(target_os = "linux")]
+pub mod rpicam;
+pub mod stream;
 
 /// A source of frames.
 pub trait FrameSource: Send {
@@ -29,7 +32,19 @@ pub trait FrameSource: Send {
 
     /// Whether frames go by when nobody asks for them.
     fn is_live(&self) -> bool;
+
+    /// What breaks off a `next_frame` that hangs, called from another thread when the source is given up.
+    /// `None` where a read can't hang for long, or nothing can break it off.
+    fn interrupter(&self) -> Option<Interrupter> {
+        None
+    }
 }
+
+/// Makes a `next_frame` that hangs in another thread return soon.
+pub type Interrupter = Box<dyn Fn() + Send>;
+
+/// Opens a source, the first time and each time after it was given up.
+pub type Opener = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, SourceError> + Send>;
 
 /// Which camera.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +55,8 @@ pub enum CameraChoice {
     Number(u32),
     /// The one with this device file, or a link to it.
     Device(PathBuf),
+    /// The one with this entry in `/dev/v4l/by-id`, or the first with this in its name.
+    Named(String),
 }
 
 /// A source that has no frame to give.
@@ -62,6 +79,22 @@ pub enum SourceError {
         /// The folder.
         path: PathBuf,
     },
+    /// One frame of a stream can't be read.
+    #[error("{stream}: a frame can't be read ({message}); it is passed over")]
+    BrokenFrame {
+        /// The source.
+        stream: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A program or standard input can't give frames, or stopped giving them.
+    #[error("{stream}: {message}")]
+    Stream {
+        /// The source.
+        stream: String,
+        /// What happened and what to do.
+        message: String,
+    },
     /// A camera can't be opened or stopped giving frames.
     #[error("camera {device}: {message}")]
     Camera {
@@ -76,7 +109,7 @@ impl SourceError {
     /// Whether only one picture or folder is lost and the source has more to give.
     #[must_use]
     pub fn source_goes_on(&self) -> bool {
-        self.path().is_some()
+        self.path().is_some() || matches!(self, Self::BrokenFrame { .. })
     }
 
     /// The picture or folder that can't be read.
@@ -85,7 +118,7 @@ impl SourceError {
         match self {
             Self::Picture(error) => Some(error.path()),
             Self::Folder { path, .. } | Self::NoPictures { path } => Some(path),
-            Self::Camera { .. } => None,
+            Self::BrokenFrame { .. } | Self::Stream { .. } | Self::Camera { .. } => None,
         }
     }
 }
@@ -94,14 +127,16 @@ impl FromStr for CameraChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(number) = text.parse() {
-            Ok(Self::Number(number))
-        } else if text.starts_with('/') {
-            Ok(Self::Device(text.into()))
-        } else {
-            Err(format!(
-                "\"camera:{text}\" is no camera; expected camera:0 or camera:/dev/video0"
-            ))
+        let expected = "expected a number, a device file or a part of a camera's name, as camera:0, \
+                        camera:/dev/video0 or camera:C920";
+        match text.trim() {
+            "" => Err(format!("\"camera:{text}\" is no camera; {expected}")),
+            "auto" => Ok(Self::First),
+            path if path.starts_with('/') => Ok(Self::Device(path.into())),
+            name => match name.parse() {
+                Ok(number) => Ok(Self::Number(number)),
+                Err(_) => Ok(Self::Named(name.to_owned())),
+            },
         }
     }
 }

@@ -13,8 +13,8 @@ use thiserror::Error;
 use walkdir::WalkDir;
 
 use crate::annotations::{Annotation, Annotations, AnnotationsError, RowError};
-use crate::detect::{DetectError, Detector};
-use crate::evaluate::Evaluation;
+use crate::detect::{DetectError, Detector, Prediction};
+use crate::evaluate::{Evaluation, pan};
 use crate::frame::{Frame, Origin};
 use crate::picture::{self, PictureError};
 use crate::preprocess::{PreprocessError, preprocess};
@@ -38,6 +38,12 @@ pub struct AnnotatedPicture {
     /// Its true boxes; may be empty.
     pub rows: Vec<Annotation>,
 }
+
+/// Pictures with what a detector told of them.
+pub type Told<'s, T> = Vec<(&'s AnnotatedPicture, T)>;
+
+/// What came of a picture: the detector's word, its failure, or a fault of the picture.
+type Answer<T> = Result<Result<T, DetectError>, SplitFault>;
 
 /// Something in a split that can't be used; the rest of the split can.
 #[derive(Debug, Error)]
@@ -117,6 +123,17 @@ impl Split {
         Ok(split)
     }
 
+    /// Lists the pictures one folder below `folder`, of which nothing is known but that folder.
+    ///
+    /// # Errors
+    /// [`SplitError`] when there are none.
+    pub fn without_rows(folder: &Path) -> Result<Self, SplitError> {
+        Ok(Self {
+            pictures: list(folder)?.into_values().collect(),
+            faults: Vec::new(),
+        })
+    }
+
     /// Lets a detector predict every picture, on `threads` threads, and sums up what it said.
     ///
     /// Pictures that can't be read are given back and don't count. `seen` is called after each picture.
@@ -130,38 +147,87 @@ impl Split {
         threads: usize,
         seen: &(dyn Fn() + Sync),
     ) -> Result<(Evaluation, Vec<SplitFault>), DetectError> {
+        let (predictions, faults) = self.predict(detector, threads, seen)?;
+        let mut evaluation = Evaluation::new(detector.card().labels.clone());
+        for (picture, prediction) in predictions {
+            evaluation.add(&picture.folder, &picture.rows, &prediction);
+        }
+        Ok((evaluation, faults))
+    }
+
+    /// What a detector says of every picture, in the order of the pictures; otherwise as
+    /// [`Split::evaluate`].
+    ///
+    /// # Errors
+    /// The first failure of the detector itself.
+    pub fn predict<D: Detector + Clone>(
+        &self,
+        detector: &D,
+        threads: usize,
+        seen: &(dyn Fn() + Sync),
+    ) -> Result<(Told<'_, Prediction>, Vec<SplitFault>), DetectError> {
+        let answers = self.each(detector, threads, seen, AnnotatedPicture::predict);
+        self.sorted_out(answers)
+    }
+
+    /// What a detector says of every frame of a slow [`pan`] over each picture; otherwise as
+    /// [`Split::predict`].
+    ///
+    /// # Errors
+    /// The first failure of the detector itself.
+    pub fn predict_pans<D: Detector + Clone>(
+        &self,
+        detector: &D,
+        threads: usize,
+        seen: &(dyn Fn() + Sync),
+    ) -> Result<(Told<'_, Vec<Prediction>>, Vec<SplitFault>), DetectError> {
+        let answers = self.each(detector, threads, seen, AnnotatedPicture::predict_pan);
+        self.sorted_out(answers)
+    }
+
+    /// What `look` gives for every picture, in their order: a sum of floats depends on its order.
+    fn each<D: Detector + Clone, T: Send>(
+        &self,
+        detector: &D,
+        threads: usize,
+        seen: &(dyn Fn() + Sync),
+        look: fn(&AnnotatedPicture, &mut D) -> T,
+    ) -> BTreeMap<usize, T> {
         let next = AtomicUsize::new(0);
-        let predictions = Mutex::new(BTreeMap::new());
+        let answers = Mutex::new(BTreeMap::new());
         std::thread::scope(|scope| {
             for _ in 0..threads.max(1) {
-                let (mut detector, next, predictions) = (detector.clone(), &next, &predictions);
+                let (mut detector, next, answers) = (detector.clone(), &next, &answers);
                 scope.spawn(move || {
                     while let Some((index, picture)) = {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         self.pictures.get(index).map(|picture| (index, picture))
                     } {
-                        let said = picture.predict(&mut detector);
+                        let answer = look(picture, &mut detector);
                         // A poisoned lock means that another thread panicked; the scope ends with it.
-                        if let Ok(mut all) = predictions.lock() {
-                            all.insert(index, said);
+                        if let Ok(mut all) = answers.lock() {
+                            all.insert(index, answer);
                         }
                         seen();
                     }
                 });
             }
         });
-        let mut evaluation = Evaluation::new(detector.card().labels.clone());
-        let mut faults = Vec::new();
-        let predictions = predictions.into_inner().unwrap_or_default();
-        // In the order of the pictures: a sum of floats depends on its order.
-        for (index, said) in predictions {
-            let picture = &self.pictures[index];
-            match said {
-                Ok(prediction) => evaluation.add(&picture.folder, &picture.rows, &prediction?),
+        answers.into_inner().unwrap_or_default()
+    }
+
+    fn sorted_out<T>(
+        &self,
+        answers: BTreeMap<usize, Answer<T>>,
+    ) -> Result<(Told<'_, T>, Vec<SplitFault>), DetectError> {
+        let (mut told, mut faults) = (Vec::new(), Vec::new());
+        for (index, answer) in answers {
+            match answer {
+                Ok(said) => told.push((&self.pictures[index], said?)),
                 Err(fault) => faults.push(fault),
             }
         }
-        Ok((evaluation, faults))
+        Ok((told, faults))
     }
 }
 
@@ -184,13 +250,25 @@ impl AnnotatedPicture {
             .reduce(|best, row| if area(row) > area(best) { row } else { best })
     }
 
-    fn predict(
-        &self,
-        detector: &mut impl Detector,
-    ) -> Result<Result<crate::detect::Prediction, DetectError>, SplitFault> {
-        let frame = self.frame()?;
+    fn predict<D: Detector>(&self, detector: &mut D) -> Answer<Prediction> {
+        self.predict_frame(&self.frame()?, detector)
+    }
+
+    fn predict_pan<D: Detector>(&self, detector: &mut D) -> Answer<Vec<Prediction>> {
+        let mut said = Vec::new();
+        for image in pan(&self.frame()?.image) {
+            let frame = Frame::new(0, Origin::Live, image);
+            match self.predict_frame(&frame, detector)? {
+                Ok(prediction) => said.push(prediction),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(said))
+    }
+
+    fn predict_frame<D: Detector>(&self, frame: &Frame, detector: &mut D) -> Answer<Prediction> {
         let input =
-            preprocess(&frame, detector.card()).map_err(|source| SplitFault::Preprocess {
+            preprocess(frame, detector.card()).map_err(|source| SplitFault::Preprocess {
                 path: self.path.clone(),
                 source,
             })?;

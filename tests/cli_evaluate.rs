@@ -113,3 +113,57 @@ fn a_split_that_is_not_there_is_a_source_error() {
     said.assert_code(4);
     said.assert_talk(&["folder bare: has no pictures"]);
 }
+
+/// A wall that is grey, which no colour wins, and one that is red.
+fn with_walls() -> Workplace {
+    let place = split();
+    place.paint("nothing/wall/red.png", "red");
+    let grey = image::RgbImage::from_pixel(32, 24, image::Rgb([128; 3]));
+    let path = place.path("nothing/wall/grey.png");
+    grey.save(path).expect("written");
+    place
+}
+
+#[test]
+fn every_threshold_is_held_against_pictures_with_nothing_in_them() {
+    let place = with_walls();
+    let said = evaluate(&place, &["--nothing", "nothing", "--pan", "--json"]);
+    said.assert_code(0);
+    let figures = said.lines().remove(0);
+    assert_eq!(figures["nothing"]["wall"], 2);
+    let curve = figures["curve"].as_array().expect("a list");
+    assert_eq!(curve.len(), 19);
+    // Grey has a third of the confidence, red nearly all, and a film is four seconds long.
+    for (point, alarms, a_minute) in [(&curve[5], 1.0, 15.0), (&curve[6], 0.5, 7.5)] {
+        assert_eq!(point["false_alarms"]["wall"], alarms, "{point}");
+        assert_eq!(
+            point["false_appearances_a_minute"]["wall"], a_minute,
+            "{point}"
+        );
+        assert_eq!(point["pictures_found"], 1.0, "{point}");
+        assert_eq!(point["pictures_right"], 0.8, "{point}");
+        assert_eq!(point["rows_right"], 0.4, "{point}");
+    }
+}
+
+#[test]
+fn the_curve_is_a_table_a_file_or_a_drawing() {
+    let place = with_walls();
+    for (file, start) in [("curve.csv", "threshold,"), ("curve.svg", "<svg ")] {
+        let said = evaluate(&place, &["--nothing", "nothing", "--curve", file]);
+        said.assert_code(0);
+        assert!(said.stdout.contains("false alarms, wall"), "{said:?}");
+        let written = std::fs::read_to_string(place.path(file)).expect("written");
+        assert!(written.starts_with(start), "{written}");
+    }
+    let said = evaluate(&place, &["--curve", "no/folder/curve.csv"]);
+    said.assert_code(5);
+    said.assert_talk(&["no/folder/curve.csv: can't be written"]);
+}
+
+#[test]
+fn without_pictures_with_nothing_in_them_there_is_an_error() {
+    let said = evaluate(&split(), &["--nothing", "nowhere"]);
+    said.assert_code(4);
+    said.assert_talk(&["folder nowhere: can't be listed"]);
+}

@@ -6,11 +6,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use boxcam::detect::Detection;
-use boxcam::frame::TrueBox;
+use boxcam::frame::{Frame, Origin, TrueBox};
 use boxcam::geometry::NormBox;
+use boxcam::health::CaptureState;
 use boxcam::label::{ClassId, Labels};
 use boxcam::overlay::{self, Canvas};
 use boxcam::report::Report;
@@ -32,12 +33,12 @@ fn report(found: Option<(&str, f32, [f32; 4])>) -> Report {
     });
     Report {
         detection,
-        labels: Arc::new(labels),
-        model_hash: "0123abcd".into(),
         inference: Duration::from_micros(12_340),
         frame_age: Duration::from_millis(21),
         frames_per_second: Some(29.97),
-        dropped: 0,
+        captured_at: Some(Instant::now()),
+        capture: CaptureState::Live,
+        ..Report::waiting(Arc::new(labels), "0123abcd".into())
     }
 }
 
@@ -61,10 +62,45 @@ fn stripes(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, _| Rgb(colours[(x * 6 / width) as usize]))
 }
 
+/// As restless as a picture can be, the same each time.
+fn noise(width: u32, height: u32) -> RgbImage {
+    let mut random = fastrand::Rng::with_seed(7);
+    RgbImage::from_fn(width, height, |_, _| Rgb([(); 3].map(|()| random.u8(..))))
+}
+
+fn plain(width: u32, height: u32, value: u8) -> RgbImage {
+    RgbImage::from_pixel(width, height, Rgb([value; 3]))
+}
+
+/// A frame that was taken so long after the one that the report is about.
+fn frame_after(report: &Report, age: Duration, truth: &[TrueBox]) -> Frame {
+    let origin = if truth.is_empty() {
+        Origin::Live
+    } else {
+        Origin::Scene(truth.to_vec())
+    };
+    let frame = Frame::new(7, origin, RgbImage::new(1, 1));
+    let captured_at = report.captured_at.unwrap_or(frame.captured_at) + age;
+    Frame {
+        captured_at,
+        ..frame
+    }
+}
+
+fn draw(image: &mut RgbImage, report: &Report, truth: &[TrueBox]) {
+    let frame = frame_after(report, Duration::ZERO, truth);
+    let Ok(()) = overlay::draw(&mut Canvas::new(image), &frame, report);
+}
+
 #[track_caller]
 fn check(name: &str, (width, height): (u32, u32), report: &Report, truth: &[TrueBox]) {
     let mut image = stripes(width, height);
-    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), report, truth);
+    draw(&mut image, report, truth);
+    compare(name, &image);
+}
+
+#[track_caller]
+fn compare(name: &str, image: &RgbImage) {
     let file = format!("overlay-{name}.png");
     let golden = Path::new("tests/golden").join(&file);
     if std::env::var_os("BOXCAM_BLESS").is_some_and(|value| value == "1") {
@@ -74,7 +110,7 @@ fn check(name: &str, (width, height): (u32, u32), report: &Report, truth: &[True
         return;
     }
     let expected = image::open(&golden).map(image::DynamicImage::into_rgb8);
-    if expected.is_ok_and(|expected| expected == image) {
+    if expected.is_ok_and(|expected| expected == *image) {
         return;
     }
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
@@ -129,11 +165,83 @@ fn a_box_as_small_as_a_pixel_can_be_found() {
 }
 
 #[test]
+fn a_tiny_display_shows_what_it_can() {
+    let found = report(Some(("strawberry", 0.97, [0.3, 0.7, 0.35, 0.7])));
+    check("128x64", (128, 64), &found, &[]);
+}
+
+#[test]
+fn a_picture_may_be_light_dark_or_restless() {
+    let found = report(Some(("strawberry", 0.88, [0.2, 0.75, 0.3, 0.8])));
+    let pictures = [
+        ("light", plain(320, 240, 255)),
+        ("dark", plain(320, 240, 0)),
+        ("noisy", noise(320, 240)),
+    ];
+    for (name, mut image) in pictures {
+        draw(&mut image, &found, &[]);
+        compare(&format!("320x240-{name}"), &image);
+    }
+}
+
+#[test]
+fn an_aged_box_says_so() {
+    let found = report(Some(("apple", 0.97, [0.25, 0.8, 0.3, 0.75])));
+    let frame = frame_after(&found, Duration::from_millis(247), &[]);
+    let mut image = stripes(240, 240);
+    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &found);
+    compare("240x240-aged", &image);
+}
+
+#[test]
+fn a_camera_in_trouble_is_seen_across_a_room() {
+    let found = report(Some(("apple", 0.97, [0.25, 0.8, 0.3, 0.75])));
+    let stalled = Report {
+        capture: CaptureState::Stalled,
+        ..found.clone()
+    };
+    let reopening = Report {
+        capture: CaptureState::Reopening,
+        ..found
+    };
+    check("240x240-stalled", (240, 240), &stalled, &[]);
+    check("128x64-stalled", (128, 64), &stalled, &[]);
+    check("1920x1080-reopening", (1920, 1080), &reopening, &[]);
+}
+
+#[test]
+fn before_the_first_report_nobody_says_nothing_is_there() {
+    let labels = Labels::new(NAMES.map(str::to_owned).into()).expect("sound names");
+    let waiting = Report::waiting(Arc::new(labels), "0123abcd".into());
+    check("240x240-waiting", (240, 240), &waiting, &[]);
+    let mut image = plain(320, 240, 0);
+    let drawn = overlay::draw_state(&mut Canvas::new(&mut image), CaptureState::Starting);
+    assert_eq!(drawn, Ok(true));
+    compare("320x240-starting", &image);
+}
+
+#[test]
+fn a_later_state_covers_an_earlier_one() {
+    let draw_state = |image: &mut RgbImage, state| {
+        let Ok(drawn) = overlay::draw_state(&mut Canvas::new(image), state);
+        assert!(drawn);
+    };
+    for (width, height) in [(128, 64), (240, 240), (640, 480)] {
+        let mut twice = stripes(width, height);
+        draw_state(&mut twice, CaptureState::Stalled);
+        draw_state(&mut twice, CaptureState::Reopening);
+        let mut once = stripes(width, height);
+        draw_state(&mut once, CaptureState::Reopening);
+        assert!(twice == once, "{width} x {height}");
+    }
+}
+
+#[test]
 fn a_class_keeps_its_colour() {
     let tag = |name: &str, left: f32| {
         let mut image = RgbImage::new(320, 240);
         let found = report(Some((name, 0.9, [left, left + 0.2, 0.4, 0.7])));
-        let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &found, &[]);
+        draw(&mut image, &found, &[]);
         let edge = ((left + 0.1) * 320.0) as u32;
         *image.get_pixel(edge, 97)
     };
@@ -150,7 +258,8 @@ fn a_display_of_other_colours_is_drawn_on_too() {
     let mut display = MockDisplay::<Rgb565>::new();
     display.set_allow_overdraw(true);
     let found = report(Some(("apple", 0.9, [0.1, 0.9, 0.4, 0.7])));
-    overlay::draw(&mut display, &found, &[]).expect("the mock display doesn't fail");
+    let frame = frame_after(&found, Duration::ZERO, &[]);
+    overlay::draw(&mut display, &frame, &found).expect("the mock display doesn't fail");
     assert!(!display.affected_area().is_zero_sized());
 }
 
@@ -165,6 +274,6 @@ fn a_class_without_a_name_is_drawn_too() {
         ..report(None)
     };
     let mut image = RgbImage::new(64, 64);
-    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &nameless, &[]);
+    draw(&mut image, &nameless, &[]);
     assert!(image.pixels().any(|pixel| *pixel != Rgb([0; 3])));
 }

@@ -43,12 +43,13 @@ fn frame_and_report() -> (Frame, Report) {
             confidence: 0.93,
             bounding_box: NormBox::new(0.25, 0.7, 0.25, 0.75).expect("a sound box"),
         }),
-        labels: Arc::new(Labels::new(vec!["apple".to_owned()]).expect("sound names")),
-        model_hash: "0123abcd".into(),
         inference: Duration::from_millis(12),
         frame_age: Duration::from_millis(20),
         frames_per_second: Some(30.0),
-        dropped: 0,
+        ..Report::waiting(
+            Arc::new(Labels::new(vec!["apple".to_owned()]).expect("sound names")),
+            "0123abcd".into(),
+        )
     };
     (Frame::new(0, Origin::Scene(vec![truth]), image), report)
 }

@@ -1,10 +1,11 @@
 //! `boxcam detect`: each picture once, a JSON line each.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use boxcam::config::DetectConfig;
-use boxcam::detect::Detector;
-use boxcam::pipeline::Pipeline;
+use boxcam::config::{DetectConfig, Threshold};
+use boxcam::health::Health;
+use boxcam::pipeline::{Input, Pipeline, Times};
 use boxcam::sink::Sink;
 use boxcam::sink::json::JsonSink;
 use boxcam::sink::picture::PictureSink;
@@ -14,25 +15,25 @@ use super::tally::Tally;
 use super::{Completion, Failure, model};
 
 pub(super) fn detect(config: &DetectConfig, stop: &AtomicBool) -> Result<Completion, Failure> {
-    let mut detector = model::load(config.model.file.as_deref())?;
-    let threshold = config.model.threshold_or(detector.card().threshold);
-    let mut lines = JsonSink::stdout();
-    let mut tally = Tally::default();
-    let mut annotated = config
-        .annotate
-        .as_deref()
-        .map(PictureSink::new)
-        .transpose()?;
-    let mut sinks: Vec<&mut dyn Sink> = vec![&mut lines, &mut tally];
-    sinks.extend(annotated.as_mut().map(|sink| sink as &mut dyn Sink));
+    let detector = model::load(config.model.file.as_deref())?;
+    let mut outputs: Vec<Box<dyn Sink + Send>> =
+        vec![Box::new(JsonSink::stdout()), Box::new(Tally::default())];
+    if let Some(folder) = &config.annotate {
+        outputs.push(Box::new(PictureSink::new(folder)?));
+    }
     let pipeline = Pipeline {
-        detector: &mut detector,
-        sinks,
-        threshold,
+        detector: Box::new(detector),
+        newer_models: None,
+        outputs,
+        display: None,
+        threshold: config.model.threshold.map(Threshold::value),
+        is_tracked: false,
         frames: None,
         stop,
+        health: Arc::new(Health::default()),
+        times: Times::default(),
     };
     let source = PicturesSource::new(config.pictures.iter().cloned());
-    let outcome = pipeline.run(Box::new(source))?;
+    let outcome = pipeline.run(Input::Replayed(Box::new(source)))?;
     Ok(Completion::of(outcome.skipped))
 }

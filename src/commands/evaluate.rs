@@ -1,5 +1,6 @@
 //! `boxcam evaluate`: the figures of a model on annotated pictures.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::num::NonZeroUsize;
@@ -9,7 +10,8 @@ use std::thread::available_parallelism;
 
 use boxcam::config::EvaluateConfig;
 use boxcam::detect::Detector;
-use boxcam::evaluate::Figures;
+use boxcam::detect::tract::TractDetector;
+use boxcam::evaluate::{Curve, CurvePoint, Evaluation, Figures};
 use boxcam::sink::SinkError;
 use boxcam::split::{Split, SplitFault};
 use serde::Serialize;
@@ -25,30 +27,93 @@ struct Measured<'a> {
     model: &'a str,
     #[serde(flatten)]
     figures: &'a Figures,
+    /// Pictures with nothing in them, by kind.
+    nothing: BTreeMap<&'a str, usize>,
+    curve: &'a [CurvePoint],
 }
 
 pub(super) fn evaluate(config: &EvaluateConfig) -> Result<Completion, Failure> {
     let detector = model::load(config.model.as_deref())?;
     let split = Split::read(&config.pictures, &config.annotations)?;
+    let nothing = config.nothing.as_deref().map(Split::without_rows);
+    let nothing = nothing.transpose()?.unwrap_or_default();
     name_faults(&split.faults);
+    let looks = 1 + usize::from(config.pan);
+    let progress = Progress::new(split.pictures.len() + looks * nothing.pictures.len());
     let threads = config.threads.or_else(|| available_parallelism().ok());
-    let progress = Progress::new(split.pictures.len());
-    let threads = threads.map_or(1, NonZeroUsize::get);
-    let (evaluation, faults) = split.evaluate(&detector, threads, &|| progress.step())?;
+    let look = Look {
+        threads: threads.map_or(1, NonZeroUsize::get),
+        progress: &progress,
+        detector: &detector,
+    };
+    let (figures, mut curve, mut faults) = look.at_annotated(&split)?;
+    faults.extend(look.at_nothing(&nothing, config.pan, &mut curve)?);
     progress.clear();
     name_faults(&faults);
-    let figures = evaluation.figures();
+    let points = curve.points();
+    if let Some(file) = &config.curve {
+        super::curve::write(file, &points)?;
+    }
     let text = if config.json {
         let measured = Measured {
             model: detector.model_hash(),
             figures: &figures,
+            nothing: curve.nothing().collect(),
+            curve: &points,
         };
         serde_json::to_string(&measured).map_err(|error| unwritable(error.into()))?
     } else {
-        table(detector.model_hash(), &figures)
+        let mut text = table(detector.model_hash(), &figures);
+        if config.nothing.is_some() {
+            text += &format!("\n{}", super::curve::table(&points));
+        }
+        text
     };
     print(text.trim_end())?;
     Ok(Completion::of((split.faults.len() + faults.len()) as u64))
+}
+
+/// A model that looks at pictures.
+struct Look<'a> {
+    threads: usize,
+    progress: &'a Progress,
+    detector: &'a TractDetector,
+}
+
+impl Look<'_> {
+    fn at_annotated(&self, split: &Split) -> Result<(Figures, Curve, Vec<SplitFault>), Failure> {
+        let seen = || self.progress.step();
+        let (told, faults) = split.predict(self.detector, self.threads, &seen)?;
+        let labels = &self.detector.card().labels;
+        let mut evaluation = Evaluation::new(labels.clone());
+        let mut curve = Curve::new(labels.clone());
+        for (picture, prediction) in told {
+            evaluation.add(&picture.folder, &picture.rows, &prediction);
+            curve.add(&picture.folder, &picture.rows, &prediction);
+        }
+        Ok((evaluation.figures(), curve, faults))
+    }
+
+    fn at_nothing(
+        &self,
+        split: &Split,
+        pan: bool,
+        curve: &mut Curve,
+    ) -> Result<Vec<SplitFault>, Failure> {
+        let seen = || self.progress.step();
+        let (told, faults) = split.predict(self.detector, self.threads, &seen)?;
+        for (picture, prediction) in told {
+            curve.add_nothing(&picture.folder, &prediction);
+        }
+        if pan {
+            // Its faults are those of the first look.
+            let (told, _) = split.predict_pans(self.detector, self.threads, &seen)?;
+            for (picture, film) in told {
+                curve.add_film(&picture.folder, film);
+            }
+        }
+        Ok(faults)
+    }
 }
 
 fn name_faults(faults: &[SplitFault]) {
@@ -197,10 +262,13 @@ mod tests {
         let measured = Measured {
             model: "0badcafe",
             figures: &figures(),
+            nothing: BTreeMap::from([("wall", 7)]),
+            curve: &[],
         };
         let object = serde_json::to_value(&measured).expect("an object");
         assert_eq!(object["model"], "0badcafe");
         assert_eq!(object["rows"], 12);
+        assert_eq!(object["nothing"]["wall"], 7);
         assert_eq!(object["confusion"]["counts"][1][2], 2);
     }
 }

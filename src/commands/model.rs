@@ -11,14 +11,20 @@ const BESIDE: &str = "boxcam.onnx";
 
 /// Loads the model.
 pub(super) fn load(asked_for: Option<&Path>) -> Result<TractDetector, Failure> {
-    if let Some(file) = asked_for {
-        return Ok(TractDetector::from_file(file)?);
-    }
+    load_from(asked_for).map(|(detector, _)| detector)
+}
+
+/// Loads the model, and says from which file; none for the built-in one.
+pub(super) fn load_from(
+    asked_for: Option<&Path>,
+) -> Result<(TractDetector, Option<PathBuf>), Failure> {
     let beside = beside_program();
-    if beside.exists() {
-        return Ok(TractDetector::from_file(&beside)?);
-    }
-    built_in(&beside)
+    let file = match asked_for {
+        Some(file) => file.to_owned(),
+        None if beside.exists() => beside,
+        None => return Ok((built_in(&beside)?, None)),
+    };
+    Ok((TractDetector::from_file(&file)?, Some(file)))
 }
 
 fn beside_program() -> PathBuf {

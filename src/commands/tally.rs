@@ -1,17 +1,27 @@
 //! What is said to the person at the terminal: what could not be read, and how a run went.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use boxcam::evaluate::Mean;
 use boxcam::frame::{Frame, Origin};
+use boxcam::health::{CaptureState, StateChange};
 use boxcam::report::Report;
 use boxcam::sink::{Sink, SinkError};
 use boxcam::source::SourceError;
 
-/// Counts what goes by; names on standard error what can't be read.
-#[derive(Debug, Default)]
+/// Counts what goes by, the same count in each clone; names on standard error what can't be read and what
+/// goes wrong with a camera.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
+    counts: Arc<Mutex<Counts>>,
+    /// Whether the person was told that frames don't come.
+    has_complained: bool,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
     frames: u32,
     found: u32,
     inference: Duration,
@@ -20,13 +30,51 @@ pub(super) struct Tally {
     iou: Mean,
 }
 
+impl Tally {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is said of a change of capture's state; nothing when all goes well from the start.
+    fn words(&mut self, change: &StateChange) -> Option<String> {
+        let reason = &change.reason;
+        let is_well = change.state == CaptureState::Live;
+        let had_complained = std::mem::replace(&mut self.has_complained, !is_well);
+        match change.state {
+            CaptureState::Starting => Some(format!("waiting for the source: {reason}")),
+            CaptureState::Live => had_complained.then(|| "frames come".to_owned()),
+            CaptureState::Stalled => Some(format!("the source has stalled: {reason}")),
+            CaptureState::Reopening => Some(format!("opening the source again: {reason}")),
+        }
+    }
+}
+
 impl Sink for Tally {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+        self.counts().add(frame, report);
+        Ok(())
+    }
+
+    fn skip(&mut self, error: &SourceError) -> Result<(), SinkError> {
+        eprintln!("boxcam: {error}");
+        Ok(())
+    }
+
+    fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
+        if let Some(words) = self.words(change) {
+            eprintln!("boxcam: {words}");
+        }
+        Ok(())
+    }
+}
+
+impl Counts {
+    fn add(&mut self, frame: &Frame, report: &Report) {
         self.frames += 1;
         self.found += u32::from(report.detection.is_some());
         self.inference += report.inference;
         if !matches!(frame.origin, Origin::Scene(_)) {
-            return Ok(());
+            return;
         }
         self.scenes += 1;
         match report.truth(frame) {
@@ -37,16 +85,16 @@ impl Sink for Tally {
             // Nothing is there: to find nothing is right, and there is no box to measure.
             None => self.right += u32::from(report.detection.is_none()),
         }
-        Ok(())
-    }
-
-    fn skip(&mut self, error: &SourceError) -> Result<(), SinkError> {
-        eprintln!("boxcam: {error}");
-        Ok(())
     }
 }
 
 impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.counts().fmt(f)
+    }
+}
+
+impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.frames == 0 {
             return write!(f, "no frames");
@@ -88,12 +136,14 @@ mod tests {
                 confidence: 0.75,
                 bounding_box: NormBox::WHOLE,
             }),
-            labels: Arc::new(Labels::new(vec!["apple".into(), "cake".into()]).expect("sound")),
-            model_hash: "0badcafe".into(),
             inference: Duration::from_millis(5),
             frame_age: Duration::from_millis(9),
             frames_per_second: None,
             dropped: 0,
+            ..Report::waiting(
+                Arc::new(Labels::new(vec!["apple".into(), "cake".into()]).expect("sound")),
+                "0badcafe".into(),
+            )
         }
     }
 
@@ -124,6 +174,24 @@ mod tests {
         let expected = "5 frames, 2 answered right (40%), mean IoU 0.33 where there is a snack, \
                         5.0 ms inference a frame";
         assert_eq!(tally.to_string(), expected);
+    }
+
+    #[test]
+    fn a_person_hears_of_trouble_and_of_its_end() {
+        let mut tally = Tally::default();
+        let mut words = |state, reason: &str| {
+            tally.words(&StateChange {
+                state,
+                time: std::time::SystemTime::UNIX_EPOCH,
+                reason: reason.to_owned(),
+            })
+        };
+        assert_eq!(words(CaptureState::Live, ""), None);
+        let said = words(CaptureState::Reopening, "camera 0: was unplugged");
+        let expected = "opening the source again: camera 0: was unplugged";
+        assert_eq!(said.as_deref(), Some(expected));
+        let said = words(CaptureState::Live, "");
+        assert_eq!(said.as_deref(), Some("frames come"));
     }
 
     #[test]

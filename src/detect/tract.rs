@@ -1,4 +1,5 @@
-//! The engine: `tract` runs the ONNX file. The only file of the product that names tract's model API.
+//! The engine: `tract` runs the ONNX file. With its own submodules the only file of the product that names
+//! tract's model API.
 //!
 //! In go the bytes of a model file, out comes a [`TractDetector`] that has been run once, or a
 //! [`ModelError`] that says what about the file is not as it should be. A file without a model card, or
@@ -15,6 +16,29 @@ use tract_onnx::prelude::*;
 use super::{DetectError, Detector, Prediction};
 use crate::card::{BOX_OUTPUT, CLASS_OUTPUT, CardError, ModelCard};
 use crate::preprocess::InputTensor;
+
+mod layers;
+
+pub use layers::LayerTime;
+
+/// Features of this processor, as it tells when asked, that make a network faster; empty where it has none or
+/// none is known of its kind.
+#[must_use]
+pub fn cpu_features() -> Vec<&'static str> {
+    let mut features = Vec::new();
+    macro_rules! detect {
+        ($is_detected:ident: $($feature:tt),+) => {
+            $(if std::arch::$is_detected!($feature) {
+                features.push($feature);
+            })+
+        };
+    }
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    detect!(is_x86_feature_detected: "avx2", "fma", "avx512f", "avx512vnni", "avxvnni");
+    #[cfg(target_arch = "aarch64")]
+    detect!(is_aarch64_feature_detected: "neon", "dotprod", "i8mm", "fp16");
+    features
+}
 
 /// A model file that can't be used.
 #[derive(Debug, Error)]
@@ -198,6 +222,15 @@ impl TractDetector {
         self.plan.run(tvec!(tensor.into()))
     }
 
+    fn check_shape(&self, input: &InputTensor) -> Result<(), DetectError> {
+        let (expected, actual) = (self.card.input.shape(), input.shape());
+        if expected == actual {
+            Ok(())
+        } else {
+            Err(DetectError::Shape { expected, actual })
+        }
+    }
+
     fn prediction(&self, outputs: &[TValue]) -> Result<Prediction, DetectError> {
         let scores = floats(&outputs[self.class_slot]).map_err(|error| engine_error(&error))?;
         let corners = floats(&outputs[self.box_slot]).map_err(|error| engine_error(&error))?;
@@ -218,13 +251,10 @@ impl Detector for TractDetector {
     }
 
     fn predict(&mut self, input: &InputTensor) -> Result<Prediction, DetectError> {
-        let (expected, actual) = (self.card.input.shape(), input.shape());
-        if expected != actual {
-            return Err(DetectError::Shape { expected, actual });
-        }
+        self.check_shape(input)?;
         self.prediction(
             &self
-                .run(actual, &input.to_f32())
+                .run(input.shape(), &input.to_f32())
                 .map_err(|error| engine_error(&error))?,
         )
     }

@@ -53,9 +53,15 @@ impl DrawTarget for Canvas<'_> {
     }
 
     fn fill_solid(&mut self, area: &Rectangle, colour: Self::Color) -> Result<(), Self::Error> {
-        for place in area.intersection(&self.bounding_box()).points() {
-            self.0
-                .put_pixel(place.x as u32, place.y as u32, to_pixel(colour));
+        let area = area.intersection(&self.bounding_box());
+        let (left, top) = (area.top_left.x as usize, area.top_left.y as usize);
+        let (width, height) = (area.size.width as usize, area.size.height as usize);
+        let Rgb(pixel) = to_pixel(colour);
+        let line = self.0.width() as usize;
+        // Whole lines at once: on a large screen most of the time goes into filled grounds.
+        let pixels = self.0.as_chunks_mut::<3>().0;
+        for row in top..top + height {
+            pixels[row * line + left..][..width].fill(pixel);
         }
         Ok(())
     }

@@ -13,6 +13,8 @@ pub(super) const INK: Rgb888 = Rgb888::new(0, 0, 0);
 pub(super) const CHALK: Rgb888 = Rgb888::new(255, 255, 255);
 /// Writing that should not draw the eye.
 pub(super) const QUIET: Rgb888 = Rgb888::new(170, 170, 170);
+/// Ground of what a person should come for; no class has it.
+pub(super) const ALARM: Rgb888 = Rgb888::new(0xFF, 0xC0, 0x00);
 
 const CLASSES: [Rgb888; 8] = [
     Rgb888::new(0x99, 0xDD, 0xFF),
@@ -57,6 +59,11 @@ mod tests {
             // WCAG asks 7 of small writing at its strictest level.
             assert!(contrast >= 7.0, "colour {index}: {contrast}");
         }
+    }
+
+    #[test]
+    fn ink_is_readable_on_the_alarm() {
+        assert!((luminance(ALARM) + 0.05) / (luminance(INK) + 0.05) >= 7.0);
     }
 
     #[test]

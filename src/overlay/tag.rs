@@ -48,8 +48,46 @@ impl Lettering {
         self.height() + 2 * self.padding()
     }
 
-    fn height(self) -> u32 {
+    /// The largest lettering in which a line of so many characters fits into `room`, or the smallest there is.
+    pub(super) fn fitting(characters: usize, room: Size) -> Self {
+        let fits = |lettering: &Self| lettering.width(characters) <= room.width;
+        let mut lower = (10..=room.height.min(room.width))
+            .rev()
+            .map(Self::of_height);
+        lower.find(fits).unwrap_or_else(|| Self::of_height(0))
+    }
+
+    /// Height of a line of writing.
+    pub(super) fn height(self) -> u32 {
         self.font.character_size.height * self.scale
+    }
+
+    /// Width of a line of writing.
+    pub(super) fn width(self, characters: usize) -> u32 {
+        u32::try_from(characters)
+            .unwrap_or(u32::MAX)
+            .saturating_mul(self.advance())
+    }
+
+    /// Writes a line whose upper left corner is at `place`.
+    pub(super) fn write<D>(
+        self,
+        target: &mut D,
+        text: &str,
+        place: Point,
+        ink: Rgb888,
+    ) -> Result<(), D::Error>
+    where
+        D: DrawTarget<Color: From<Rgb888>>,
+    {
+        let mut moved = target.translated(place);
+        let mut scaled = Scaled {
+            target: &mut moved,
+            scale: self.scale,
+        };
+        let style = MonoTextStyle::new(self.font, ink.into());
+        Text::with_baseline(text, Point::zero(), style, Baseline::Top).draw(&mut scaled)?;
+        Ok(())
     }
 
     fn advance(self) -> u32 {
@@ -69,9 +107,7 @@ impl Lettering {
     /// The size of a tag with that many characters.
     fn tag_size(self, characters: usize) -> Size {
         let around = 2 * self.padding();
-        let writing = u32::try_from(characters)
-            .unwrap_or(u32::MAX)
-            .saturating_mul(self.advance());
+        let writing = self.width(characters);
         Size::new(writing.saturating_add(around), self.tag_height())
     }
 }
@@ -110,14 +146,8 @@ impl Tag {
             .into_styled(PrimitiveStyle::with_fill(self.ground.into()))
             .draw(&mut target)?;
         let padding = Point::new_equal(self.lettering.padding() as i32);
-        let mut moved = target.translated(top_left + padding);
-        let mut scaled = Scaled {
-            target: &mut moved,
-            scale: self.lettering.scale,
-        };
-        let style = MonoTextStyle::new(self.lettering.font, self.ink.into());
-        Text::with_baseline(&self.text, Point::zero(), style, Baseline::Top).draw(&mut scaled)?;
-        Ok(())
+        self.lettering
+            .write(&mut target, &self.text, top_left + padding, self.ink)
     }
 }
 

@@ -1,8 +1,9 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::label::{ClassId, Labels};
+use crate::track::Steady;
 
 /// A display that is stricter than real ones: to draw outside of it is a fault.
 struct Strict {
@@ -49,12 +50,25 @@ fn report(label: &str, bounding_box: Option<NormBox>) -> Report {
             confidence: 0.974,
             bounding_box,
         }),
-        labels: Arc::new(labels),
-        model_hash: "0123abcd".into(),
         inference: Duration::from_micros(12_340),
         frame_age: Duration::from_millis(20),
         frames_per_second: Some(29.97),
-        dropped: 0,
+        captured_at: Some(Instant::now()),
+        ..Report::waiting(Arc::new(labels), "0123abcd".into())
+    }
+}
+
+/// A frame that was taken together with its report, with what is truly in it.
+fn frame(report: &Report, truth: Vec<TrueBox>) -> Frame {
+    let origin = if truth.is_empty() {
+        Origin::Live
+    } else {
+        Origin::Scene(truth)
+    };
+    let frame = Frame::new(0, origin, image::RgbImage::new(1, 1));
+    Frame {
+        captured_at: report.captured_at.unwrap_or(frame.captured_at),
+        ..frame
     }
 }
 
@@ -80,8 +94,14 @@ fn nothing_is_drawn_outside_of_any_target() {
             bounding_box: any_box(),
         }];
         let truth = &truth[..round % 2];
-        let report = report(labels[round % labels.len()], found);
-        if let Err(Outside(place)) = draw(&mut strict, &report, truth) {
+        let mut report = report(labels[round % labels.len()], found);
+        report.capture = CaptureState::ALL[round % 4];
+        if round % 5 == 0 {
+            report.captured_at = None;
+        }
+        let mut frame = frame(&report, truth.to_vec());
+        frame.captured_at += Duration::from_millis(random.u64(0..2000));
+        if let Err(Outside(place)) = draw(&mut strict, &frame, &report) {
             panic!("{place} of {:?}", strict.area);
         }
         assert_eq!(strict.touched == 0, strict.area.is_zero_sized());
@@ -100,7 +120,8 @@ fn the_tag_is_wholly_visible_wherever_the_box_is() {
     ] {
         let report = report("strawberry", Some(boxed([x, x + 0.05, y, y + 0.05])));
         let mut image = image::RgbImage::new(320, 240);
-        draw(&mut Canvas::new(&mut image), &report, &[]).expect("infallible");
+        let frame = frame(&report, Vec::new());
+        let Ok(()) = draw(&mut Canvas::new(&mut image), &frame, &report);
         let colour = palette::of_class(ClassId::new(0));
         let ground = image::Rgb([colour.r(), colour.g(), colour.b()]);
         let coloured = image.pixels().filter(|pixel| **pixel == ground).count() as u32;
@@ -131,9 +152,91 @@ fn long_labels_are_shortened_and_the_confidence_stays() {
 #[test]
 fn the_status_line_says_what_is_known() {
     let mut report = report("apple", None);
-    assert_eq!(status(&report), "nothing  30.0 fps  12.3 ms");
+    let frame = frame(&report, Vec::new());
+    assert_eq!(status(&frame, &report), ["nothing", "30.0 fps", "12.3 ms"]);
     report.frames_per_second = None;
-    assert_eq!(status(&report), "nothing  12.3 ms");
+    assert_eq!(status(&frame, &report), ["nothing", "12.3 ms"]);
+    report.captured_at = None;
+    assert!(status(&frame, &report).is_empty());
+}
+
+#[test]
+fn a_box_that_lags_behind_says_how_old_it_is() {
+    let found = report("apple", Some(NormBox::WHOLE));
+    let first_word = |milliseconds| {
+        let mut frame = frame(&found, Vec::new());
+        frame.captured_at += Duration::from_millis(milliseconds);
+        status(&frame, &found).remove(0)
+    };
+    assert_eq!(first_word(99), "30.0 fps");
+    assert_eq!(first_word(127), "box 120 ms old");
+    assert_eq!(first_word(2340), "box 2.3 s old");
+    // Where there is no box, none is old.
+    let nothing = report("apple", None);
+    let mut later = frame(&nothing, Vec::new());
+    later.captured_at += Duration::from_secs(1);
+    assert_eq!(status(&later, &nothing)[0], "nothing");
+}
+
+#[test]
+fn what_is_steady_is_drawn_where_frames_follow_each_other() {
+    let once = report("apple", Some(boxed([0.0, 0.2, 0.0, 0.2])));
+    let held = Detection {
+        class: ClassId::new(0),
+        confidence: 0.9,
+        bounding_box: boxed([0.4, 0.9, 0.4, 0.9]),
+    };
+    let tracked = Report {
+        is_tracked: true,
+        steady: Some(Steady {
+            track: 1,
+            detection: held,
+            duration: Duration::ZERO,
+        }),
+        ..once.clone()
+    };
+    let alone = Report {
+        detection: Some(held),
+        ..once.clone()
+    };
+    let drawn = |report: &Report| {
+        let mut image = image::RgbImage::new(160, 120);
+        let Ok(()) = draw(
+            &mut Canvas::new(&mut image),
+            &frame(report, Vec::new()),
+            report,
+        );
+        image
+    };
+    assert_eq!(drawn(&tracked), drawn(&alone));
+    assert_ne!(drawn(&tracked), drawn(&once));
+}
+
+#[test]
+fn a_short_line_keeps_the_most_important_words() {
+    let words = ["box 120 ms old", "30.0 fps", "12.3 ms"].map(str::to_owned);
+    let line = |width| Layout::new(Size::new(width, 64)).fitting(&words);
+    assert_eq!(line(240), "box 120 ms old  30.0 fps  12.3 ms");
+    assert_eq!(line(150), "box 120 ms old  30.0 fps");
+    assert_eq!(line(128), "box 120 ms old");
+    assert_eq!(line(20), "box 120 ms old");
+    assert_eq!(Layout::new(Size::new(90, 90)).fitting(&[]), "");
+}
+
+#[test]
+fn a_band_says_what_is_amiss() {
+    let mut report = report("apple", None);
+    let says = |report: &Report| banner(report).is_some();
+    for (state, amiss) in CaptureState::ALL
+        .into_iter()
+        .zip([false, false, true, true])
+    {
+        report.capture = state;
+        assert_eq!(says(&report), amiss, "{state:?}");
+    }
+    report.capture = CaptureState::Live;
+    report.captured_at = None;
+    assert!(says(&report), "no frame has been through the model");
 }
 
 #[test]

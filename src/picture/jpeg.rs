@@ -16,11 +16,17 @@ const MAX_SIDE: usize = u16::MAX as usize;
 
 /// What can be told of a JPEG without decoding its scans.
 #[derive(Debug, Default, PartialEq)]
-struct Outline {
+pub(super) struct Outline {
     /// Width and height, if the frame header is there.
-    size: Option<(u32, u32)>,
-    /// Whether the end-of-image marker is there.
-    is_complete: bool,
+    pub(super) size: Option<(u32, u32)>,
+    /// Components, as many as it has planes.
+    components: Option<u8>,
+    /// Whether it is one scan from top to bottom in 8 bits (baseline), grey or in three colours.
+    pub(super) is_plain: bool,
+    /// Whether Huffman tables are there.
+    pub(super) has_tables: bool,
+    /// Where the end-of-image marker is, if it is there.
+    pub(super) end: Option<usize>,
 }
 
 /// Decodes a JPEG and turns it upright.
@@ -29,9 +35,17 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, Fault> {
     if let Some((width, height)) = outline.size {
         check_size(width, height)?;
     }
-    if !outline.is_complete {
+    if outline.end.is_none() {
         return Err(Fault::Truncated);
     }
+    let (picture, orientation) = pixels(bytes)?;
+    let mut picture = DynamicImage::ImageRgb8(picture);
+    picture.apply_orientation(orientation);
+    Ok(picture.into_rgb8())
+}
+
+/// Decodes a JPEG whose size was checked, and says how it is to be turned.
+pub(super) fn pixels(bytes: &[u8]) -> Result<(RgbImage, Orientation), Fault> {
     let options = DecoderOptions::default()
         .set_strict_mode(true)
         .set_max_width(MAX_SIDE)
@@ -50,39 +64,51 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, Fault> {
     let exif = decoder
         .exif()
         .and_then(|exif| Orientation::from_exif_chunk(exif));
-    let mut picture = DynamicImage::ImageRgb8(picture);
-    picture.apply_orientation(exif.unwrap_or(Orientation::NoTransforms));
-    Ok(picture.into_rgb8())
+    Ok((picture, exif.unwrap_or(Orientation::NoTransforms)))
 }
 
 impl Outline {
     /// Walks from marker to marker. Segments are stepped over by their length, so the markers of a
     /// thumbnail inside one don't count; within a scan only what is no restart and no stuffed byte does.
-    fn of(bytes: &[u8]) -> Self {
+    pub(super) fn of(bytes: &[u8]) -> Self {
         let mut outline = Self::default();
         let mut rest = bytes;
         while let Some(at) = rest.iter().position(|&byte| byte == 0xff) {
             rest = &rest[at..];
+            let here = bytes.len() - rest.len();
             let step = match rest.get(1) {
                 None => break,
                 Some(0xff) => 1,
                 // A stuffed FF, and markers that stand alone.
                 Some(0x00 | 0x01 | 0xd0..=0xd8) => 2,
                 Some(0xd9) => {
-                    outline.is_complete = true;
+                    outline.end = Some(here);
                     break;
                 }
                 Some(marker) => {
                     let Some(length) = number(rest, 2) else { break };
-                    if is_frame_header(*marker) && outline.size.is_none() {
-                        outline.size = number(rest, 7).zip(number(rest, 5));
-                    }
+                    outline.note(*marker, rest);
                     2 + length as usize
                 }
             };
             rest = rest.get(step..).unwrap_or_default();
         }
         outline
+    }
+
+    /// Takes down what a segment says.
+    fn note(&mut self, marker: u8, segment: &[u8]) {
+        match marker {
+            0xc4 => self.has_tables = true,
+            0xda => self.is_plain &= segment.get(4).copied() == self.components,
+            _ if is_frame_header(marker) && self.size.is_none() => {
+                self.size = number(segment, 7).zip(number(segment, 5));
+                let of_eight_bits = marker == 0xc0 && segment.get(4) == Some(&8);
+                self.components = segment.get(9).copied();
+                self.is_plain = of_eight_bits && matches!(self.components, Some(1 | 3));
+            }
+            _ => {}
+        }
     }
 }
 

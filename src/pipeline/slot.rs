@@ -1,138 +1,95 @@
-//! The slot between a live source and the model: it holds the newest frame and nothing else.
+//! The slot between a source and whoever looks at its frames: it holds the newest and nothing else.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::frame::Frame;
-use crate::source::{FrameSource, SourceError};
-
-/// The end of the slot that frames are taken from. Dropping it lets the source's thread end after the
-/// frame that it is waiting for.
-pub(super) struct Slot(Arc<Shared>);
-
-/// What a slot had to give.
+/// Holds the newest of what is put into it.
 #[derive(Debug)]
-pub(super) enum Next {
-    /// The newest frame, and how many were dropped so far.
-    Frame(Frame, u64),
-    /// Nothing came within the time.
-    Nothing,
-    /// The source failed; whether for good is for the error to say.
-    Skipped(SourceError),
-    /// The source has ended.
-    End,
-    /// The source's thread panicked.
-    Panicked,
-}
-
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+pub(super) struct Slot<T> {
+    held: Mutex<Held<T>>,
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct State {
-    newest: Option<Frame>,
-    dropped: u64,
-    error: Option<SourceError>,
-    end: Option<End>,
-    is_abandoned: bool,
+/// What a slot had to give.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next<T> {
+    /// The newest.
+    Value(T),
+    /// Nothing came within the time.
+    Nothing,
+    /// Nothing will come any more.
+    Closed,
 }
 
-#[derive(Clone, Copy)]
-enum End {
-    Ended,
-    Panicked,
+#[derive(Debug)]
+struct Held<T> {
+    newest: Option<T>,
+    is_closed: bool,
 }
 
-impl Slot {
-    /// A slot that a thread of its own fills from the source.
-    pub(super) fn filled_by(source: Box<dyn FrameSource>) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let filler = Filler(Arc::clone(&shared));
-        let thread = std::thread::Builder::new().name("capture".to_owned());
-        // The thread is not joined: a device that never answers must not keep the program.
-        thread.spawn(move || filler.fill(source))?;
-        Ok(Self(shared))
+impl<T> Slot<T> {
+    pub(super) const fn new() -> Self {
+        Self {
+            held: Mutex::new(Held {
+                newest: None,
+                is_closed: false,
+            }),
+            changed: Condvar::new(),
+        }
     }
 
-    /// Waits for the next thing that the source gives, no longer than `patience`.
-    pub(super) fn next(&self, patience: Duration) -> Next {
-        let is_empty = |state: &mut State| {
-            state.newest.is_none() && state.error.is_none() && state.end.is_none()
-        };
+    /// Puts the newest in. What nobody will get comes back: the one before it, or itself when the slot is
+    /// closed.
+    pub(super) fn put(&self, value: T) -> Option<T> {
+        let mut held = self.lock();
+        if held.is_closed {
+            return Some(value);
+        }
+        let before = held.newest.replace(value);
+        drop(held);
+        self.changed.notify_one();
+        before
+    }
+
+    /// Waits for the newest, no longer than `patience`. What was put in before the slot was closed is still
+    /// given.
+    pub(super) fn take(&self, patience: Duration) -> Next<T> {
+        let is_empty = |held: &mut Held<T>| held.newest.is_none() && !held.is_closed;
         let waited = self
-            .0
             .changed
-            .wait_timeout_while(self.0.lock(), patience, is_empty);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if let Some(frame) = state.newest.take() {
-            return Next::Frame(frame, state.dropped);
-        }
-        if let Some(error) = state.error.take() {
-            return Next::Skipped(error);
-        }
-        match state.end {
-            Some(End::Ended) => Next::End,
-            Some(End::Panicked) => Next::Panicked,
+            .wait_timeout_while(self.lock(), patience, is_empty);
+        let (mut held, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match held.newest.take() {
+            Some(value) => Next::Value(value),
+            None if held.is_closed => Next::Closed,
             None => Next::Nothing,
         }
     }
-}
 
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.lock().is_abandoned = true;
+    /// Lets nothing in any more.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Each field is sound by itself, so a panic elsewhere spoils nothing.
+    fn lock(&self) -> MutexGuard<'_, Held<T>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The end of the slot that frames are put into; the slot has ended when it is dropped.
-struct Filler(Arc<Shared>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Filler {
-    fn fill(self, mut source: Box<dyn FrameSource>) {
-        loop {
-            let next = source.next_frame();
-            let mut state = self.0.lock();
-            if state.is_abandoned {
-                return;
-            }
-            match next {
-                Ok(None) => return,
-                Ok(Some(frame)) => {
-                    if state.newest.replace(frame).is_some() {
-                        state.dropped += 1;
-                    }
-                }
-                Err(error) => {
-                    let goes_on = error.source_goes_on();
-                    state.error = Some(error);
-                    if !goes_on {
-                        return;
-                    }
-                }
-            }
-            self.0.changed.notify_one();
-        }
-    }
-}
-
-impl Drop for Filler {
-    fn drop(&mut self) {
-        let end = if std::thread::panicking() {
-            End::Panicked
-        } else {
-            End::Ended
-        };
-        self.0.lock().end = Some(end);
-        self.0.changed.notify_one();
-    }
-}
-
-impl Shared {
-    /// The state; each field is sound by itself, so a panic elsewhere spoils nothing.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    #[test]
+    fn the_newest_wins_and_a_closed_slot_gives_what_it_has() {
+        let slot = Slot::new();
+        assert_eq!(slot.take(Duration::ZERO), Next::Nothing);
+        assert_eq!((slot.put(1), slot.put(2)), (None, Some(1)));
+        slot.close();
+        assert_eq!(slot.put(3), Some(3));
+        assert_eq!(slot.take(Duration::ZERO), Next::Value(2));
+        assert_eq!(slot.take(Duration::from_secs(60)), Next::Closed);
     }
 }

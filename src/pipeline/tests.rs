@@ -1,22 +1,32 @@
-//! The pipeline with a source, a model and a sink that are made up.
+//! The pipeline with sources, models and sinks that are made up.
 
-use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use image::RgbImage;
 
 use super::*;
 use crate::card::{ModelCard, test_card};
 use crate::detect::Prediction;
-use crate::frame::Origin;
+use crate::frame::{Frame, Origin};
+use crate::health::{CaptureState, StateChange};
 use crate::picture::PictureError;
 use crate::preprocess::InputTensor;
+use crate::report::Report;
+use crate::source::Interrupter;
+
+mod flow;
+mod outputs;
+mod supervision;
 
 type Step = Box<dyn FnMut() -> Result<Option<Frame>, SourceError> + Send>;
 
 struct FakeSource {
     step: Step,
     is_live: bool,
+    interrupter: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl FrameSource for FakeSource {
@@ -27,14 +37,51 @@ impl FrameSource for FakeSource {
     fn is_live(&self) -> bool {
         self.is_live
     }
+
+    fn interrupter(&self) -> Option<Interrupter> {
+        let interrupt = self.interrupter.clone()?;
+        Some(Box::new(move || interrupt()))
+    }
 }
 
-fn source(
+fn fake(
+    step: impl FnMut() -> Result<Option<Frame>, SourceError> + Send + 'static,
+) -> Box<FakeSource> {
+    Box::new(FakeSource {
+        step: Box::new(step),
+        is_live: true,
+        interrupter: None,
+    })
+}
+
+/// That source as an input which is not opened again.
+fn input(
     is_live: bool,
     step: impl FnMut() -> Result<Option<Frame>, SourceError> + Send + 'static,
-) -> Box<dyn FrameSource> {
-    let step = Box::new(step);
-    Box::new(FakeSource { step, is_live })
+) -> Input {
+    let mut source = fake(step);
+    source.is_live = is_live;
+    if !is_live {
+        return Input::Replayed(source);
+    }
+    let mut source = Some(source);
+    Input::Live {
+        open: Box::new(move || Ok(source.take().expect("opened once"))),
+        reopens: false,
+        wait: false,
+    }
+}
+
+/// A source that is opened again and again, with the number of the attempt from 0.
+fn reopened(
+    mut open: impl FnMut(usize) -> Result<Box<FakeSource>, SourceError> + Send + 'static,
+) -> Input {
+    let mut attempts = 0..;
+    Input::Live {
+        open: Box::new(move || Ok(open(attempts.next().expect("endless"))?)),
+        reopens: true,
+        wait: false,
+    }
 }
 
 fn frame(sequence: u64) -> Frame {
@@ -47,14 +94,24 @@ fn counting(count: u64) -> impl FnMut() -> Result<Option<Frame>, SourceError> + 
     move || Ok(numbers.next().map(frame))
 }
 
-fn unreadable() -> SourceError {
-    let path = "x.jpg".into();
-    PictureError::Empty { path }.into()
+fn unplugged() -> SourceError {
+    SourceError::Camera {
+        device: "/dev/video7".to_owned(),
+        message: "was unplugged".to_owned(),
+    }
+}
+
+fn garbage() -> SourceError {
+    SourceError::BrokenFrame {
+        stream: "fake".to_owned(),
+        message: "no JPEG".to_owned(),
+    }
 }
 
 /// Says "apple, 0.75" of everything, and does something first.
 struct FakeDetector<F> {
     card: ModelCard,
+    hash: &'static str,
     first: F,
 }
 
@@ -64,7 +121,7 @@ impl<F: FnMut() + Send> Detector for FakeDetector<F> {
     }
 
     fn model_hash(&self) -> &str {
-        "0badcafe"
+        self.hash
     }
 
     fn predict(&mut self, _: &InputTensor) -> Result<Prediction, DetectError> {
@@ -73,267 +130,133 @@ impl<F: FnMut() + Send> Detector for FakeDetector<F> {
     }
 }
 
-fn detector<F: FnMut() + Send>(first: F) -> FakeDetector<F> {
-    FakeDetector {
+fn detector<F: FnMut() + Send + 'static>(first: F) -> Box<FakeDetector<F>> {
+    Box::new(FakeDetector {
         card: test_card(2),
+        hash: "0badcafe",
         first,
-    }
+    })
 }
 
-/// Keeps what it is told, and fails when it is told to.
+/// What a sink was told.
 #[derive(Default)]
-struct FakeSink {
+struct Told {
     shown: Vec<u64>,
     reports: Vec<Report>,
     skipped: Vec<String>,
-    closes_at: Option<u64>,
+    left: Vec<Report>,
+    states: Vec<StateChange>,
     lingered: bool,
+}
+
+type Hook = Box<dyn FnMut(&Frame, &Report) -> Result<(), SinkError> + Send>;
+
+/// Keeps what it is told, where a test can look at it, after the hook has been asked.
+#[derive(Default)]
+struct FakeSink {
+    told: Arc<Mutex<Told>>,
+    hook: Option<Hook>,
+    events_only: bool,
+}
+
+impl FakeSink {
+    fn new(hook: impl FnMut(&Frame, &Report) -> Result<(), SinkError> + Send + 'static) -> Self {
+        Self {
+            hook: Some(Box::new(hook)),
+            ..Self::default()
+        }
+    }
+
+    fn told(&self) -> Arc<Mutex<Told>> {
+        Arc::clone(&self.told)
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Told)) -> Result<(), SinkError> {
+        note(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(())
+    }
 }
 
 impl Sink for FakeSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
-        if self.closes_at == Some(frame.sequence) {
-            return Err(SinkError::Closed);
+        if let Some(hook) = &mut self.hook {
+            hook(frame, report)?;
         }
-        self.shown.push(frame.sequence);
-        self.reports.push(report.clone());
-        Ok(())
+        self.note(|told| {
+            told.shown.push(frame.sequence);
+            told.reports.push(report.clone());
+        })
+    }
+
+    fn events_only(&self) -> bool {
+        self.events_only
+    }
+
+    fn left(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
+        self.note(|told| told.left.push(report.clone()))
     }
 
     fn skip(&mut self, error: &SourceError) -> Result<(), SinkError> {
-        self.skipped.push(error.to_string());
-        Ok(())
+        self.note(|told| told.skipped.push(error.to_string()))
+    }
+
+    fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
+        self.note(|told| told.states.push(change.clone()))
     }
 
     fn linger(&mut self, _: &AtomicBool) -> Result<(), SinkError> {
-        self.lingered = true;
-        Ok(())
+        self.note(|told| told.lingered = true)
     }
-}
-
-fn run(
-    source: Box<dyn FrameSource>,
-    detector: &mut dyn Detector,
-    sink: &mut FakeSink,
-    frames: Option<u64>,
-    stop: &AtomicBool,
-) -> Result<Outcome, PipelineError> {
-    let pipeline = Pipeline {
-        detector,
-        sinks: vec![sink],
-        threshold: 0.5,
-        frames: frames.and_then(NonZeroU64::new),
-        stop,
-    };
-    pipeline.run(source)
 }
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
-#[test]
-fn a_replayed_source_loses_nothing() {
-    let mut sink = FakeSink::default();
-    let outcome = run(
-        source(false, counting(50)),
-        &mut detector(|| {}),
-        &mut sink,
-        None,
-        &NEVER,
-    );
-    let expected = Outcome {
-        frames: 50,
-        skipped: 0,
-        dropped: 0,
-    };
-    assert_eq!(outcome.expect("done"), expected);
-    assert_eq!(sink.shown, (0..50).collect::<Vec<_>>());
-    let report = &sink.reports[49];
-    assert_eq!(
-        (report.label(), &*report.model_hash),
-        (Some("apple"), "0badcafe")
-    );
-    assert!(sink.reports[0].frames_per_second.is_none() && report.frames_per_second.is_some());
-    assert!(report.frame_age >= report.inference);
-    assert!(
-        sink.lingered,
-        "who looks may go on looking at the last frame"
-    );
-}
+/// Times with which a test of failing sources is quick.
+const QUICK: Times = Times {
+    stall: Duration::from_millis(300),
+    shortest_pause: Duration::from_millis(2),
+    longest_pause: Duration::from_millis(20),
+    least_interval: Duration::from_millis(1),
+    refresh: Duration::from_millis(20),
+    forget: Duration::from_secs(5),
+    drain: Duration::from_secs(5),
+};
 
-#[test]
-fn the_threshold_is_applied() {
-    let mut sink = FakeSink::default();
-    let pipeline = Pipeline {
-        detector: &mut detector(|| {}),
-        sinks: vec![&mut sink],
-        threshold: 0.8,
+/// A pipeline with one output.
+fn pipeline(detector: Box<dyn Detector>, sink: FakeSink) -> Pipeline<'static> {
+    Pipeline {
+        detector,
+        newer_models: None,
+        outputs: vec![Box::new(sink)],
+        display: None,
+        threshold: None,
+        is_tracked: false,
         frames: None,
         stop: &NEVER,
+        health: Arc::new(Health::default()),
+        times: QUICK,
+    }
+}
+
+/// Runs a pipeline with a model that always answers; gives what the sink was told.
+fn run(input: Input, frames: Option<u64>) -> (Result<Outcome, PipelineError>, Told) {
+    let sink = FakeSink::default();
+    let told = sink.told();
+    let pipeline = Pipeline {
+        frames: frames.and_then(NonZeroU64::new),
+        ..pipeline(detector(|| {}), sink)
     };
-    pipeline.run(source(false, counting(1))).expect("done");
-    assert_eq!(sink.reports[0].detection, None);
+    let outcome = pipeline.run(input);
+    let told = std::mem::take(&mut *told.lock().expect("sound"));
+    (outcome, told)
 }
 
-#[test]
-fn the_newest_frame_of_a_live_source_wins_and_drops_are_counted() {
-    let (all_given, wait): (_, Receiver<()>) = channel();
-    let mut frames = counting(100);
-    let live = source(true, move || {
-        let next = frames()?;
-        if next.is_none() {
-            all_given.send(()).expect("the detector waits");
-        }
-        Ok(next)
-    });
-    // The model is busy with its first frame until the source has given all.
-    let wait = Mutex::new(Some(wait));
-    let mut slow = detector(|| {
-        if let Some(wait) = wait.lock().expect("sound").take() {
-            wait.recv().expect("the source ends");
-        }
-    });
-    let mut sink = FakeSink::default();
-    let outcome = run(live, &mut slow, &mut sink, None, &NEVER).expect("done");
-    assert_eq!(sink.shown.last(), Some(&99));
-    assert!(outcome.frames <= 2, "{outcome:?}");
-    assert_eq!(outcome.frames + outcome.dropped, 100);
-    assert_eq!(
-        sink.reports.last().map(|r| r.dropped),
-        Some(outcome.dropped)
-    );
-}
-
-#[test]
-fn pictures_that_cannot_be_read_do_not_end_a_run() {
-    for is_live in [false, true] {
-        let mut steps = vec![Ok(None), Ok(Some(frame(5))), Err(unreadable())];
-        let step = move || {
-            if is_live {
-                // Time for the slot to be emptied.
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            steps.pop().expect("nobody asks behind the end")
-        };
-        let mut sink = FakeSink::default();
-        let ended = run(
-            source(is_live, step),
-            &mut detector(|| {}),
-            &mut sink,
-            None,
-            &NEVER,
-        );
-        assert_eq!(
-            ended.expect("done"),
-            Outcome {
-                frames: 1,
-                skipped: 1,
-                dropped: 0
-            }
-        );
-        assert_eq!(sink.shown, [5]);
-        assert!(sink.skipped[0].contains("x.jpg"));
+/// Waits until that is so, which is a matter of moments.
+#[track_caller]
+fn wait_until(is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(30), "it never was");
+        std::thread::sleep(Duration::from_millis(1));
     }
-}
-
-#[test]
-fn a_source_that_fails_ends_the_run_with_its_error() {
-    for is_live in [false, true] {
-        let step = || {
-            Err(SourceError::Camera {
-                device: "/dev/video7".to_owned(),
-                message: "was unplugged".to_owned(),
-            })
-        };
-        let mut sink = FakeSink::default();
-        let ended = run(
-            source(is_live, step),
-            &mut detector(|| {}),
-            &mut sink,
-            None,
-            &NEVER,
-        );
-        let error = ended.expect_err("failed");
-        assert_eq!(error.to_string(), "camera /dev/video7: was unplugged");
-    }
-}
-
-#[test]
-fn a_source_that_panics_is_an_error() {
-    let live = source(true, || panic!("on purpose"));
-    let ended = run(
-        live,
-        &mut detector(|| {}),
-        &mut FakeSink::default(),
-        None,
-        &NEVER,
-    );
-    assert!(matches!(ended, Err(PipelineError::SourcePanicked)));
-}
-
-#[test]
-fn a_limit_of_frames_ends_the_run() {
-    for is_live in [false, true] {
-        let mut sink = FakeSink::default();
-        let endless = source(is_live, counting(u64::MAX));
-        let outcome = run(endless, &mut detector(|| {}), &mut sink, Some(3), &NEVER);
-        assert_eq!(outcome.expect("done").frames, 3);
-        assert_eq!(sink.shown.len(), 3);
-        assert!(!sink.lingered, "enough is enough");
-    }
-}
-
-#[test]
-fn a_sink_that_nobody_looks_at_ends_the_run() {
-    let mut sink = FakeSink {
-        closes_at: Some(4),
-        ..FakeSink::default()
-    };
-    let endless = source(false, counting(u64::MAX));
-    let outcome = run(endless, &mut detector(|| {}), &mut sink, None, &NEVER);
-    assert_eq!(outcome.expect("done").frames, 4);
-}
-
-#[test]
-fn a_stop_ends_the_run_though_the_source_never_answers() {
-    let (_keep, never): (_, Receiver<()>) = channel();
-    let silent = source(true, move || {
-        never.recv().expect("kept open");
-        Ok(None)
-    });
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            std::thread::sleep(Duration::from_millis(100));
-            stop.store(true, Ordering::Relaxed);
-        });
-        let outcome = run(
-            silent,
-            &mut detector(|| {}),
-            &mut FakeSink::default(),
-            None,
-            &stop,
-        );
-        assert_eq!(outcome.expect("stopped"), Outcome::default());
-    });
-    let stop = AtomicBool::new(false);
-    let mut stopping = detector(|| stop.store(true, Ordering::Relaxed));
-    let mut sink = FakeSink::default();
-    let endless = source(false, counting(u64::MAX));
-    run(endless, &mut stopping, &mut sink, None, &stop).expect("stopped");
-    assert_eq!(sink.shown, [0], "the frame at hand is finished");
-}
-
-#[test]
-fn what_the_model_cannot_take_is_an_error() {
-    let empty = source(false, || {
-        Ok(Some(Frame::new(0, Origin::Live, RgbImage::new(0, 9))))
-    });
-    let ended = run(
-        empty,
-        &mut detector(|| {}),
-        &mut FakeSink::default(),
-        None,
-        &NEVER,
-    );
-    assert!(matches!(ended, Err(PipelineError::Preprocess(_))));
 }

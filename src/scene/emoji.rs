@@ -83,7 +83,7 @@ pub(super) fn emoji(snack: usize) -> &'static Emoji {
 }
 
 impl Emoji {
-    fn decode(asset: &PngTwemojiAsset) -> Self {
+    pub(super) fn decode(asset: &PngTwemojiAsset) -> Self {
         let drawn = image::load_from_memory(asset.data.0)
             .expect(
                 "the PNGs of Twemoji are compiled in and every one of these is decoded by a test",

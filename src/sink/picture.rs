@@ -6,14 +6,14 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ImageEncoder, ImageError, RgbImage};
 
 use super::{Sink, SinkError};
-use crate::frame::{Frame, Origin, TrueBox};
+use crate::frame::{Frame, Origin};
 use crate::overlay::{self, Canvas};
 use crate::report::Report;
 
@@ -21,23 +21,21 @@ use crate::report::Report;
 #[must_use]
 pub fn annotate(frame: &Frame, report: &Report) -> RgbImage {
     let mut image = frame.image.clone();
-    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), report, truth_of(frame));
+    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report);
     image
-}
-
-/// What is truly in a frame, as far as it is known.
-pub(super) fn truth_of(frame: &Frame) -> &[TrueBox] {
-    match &frame.origin {
-        Origin::Scene(truth) => truth,
-        Origin::Live | Origin::Picture(_) => &[],
-    }
 }
 
 /// Writes every frame with its report drawn on it into a folder.
 #[derive(Debug)]
 pub struct PictureSink {
     folder: PathBuf,
-    /// Names given so far, in lower case: some file systems don't tell the cases apart.
+    names: Names,
+}
+
+/// Gives each frame the name of its file: the same for the same frames in the same order.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// Names given to pictures so far, in lower case: some file systems don't tell the cases apart.
     taken: HashSet<String>,
 }
 
@@ -56,17 +54,23 @@ impl PictureSink {
         }
         Ok(Self {
             folder,
-            taken: HashSet::new(),
+            names: Names::default(),
         })
     }
+}
 
-    /// A name that no frame of this run has had: the same for the same frames in the same order.
-    fn name(&mut self, frame: &Frame) -> String {
-        let wanted = match &frame.origin {
-            Origin::Picture(path) => stem(path, frame.sequence),
-            Origin::Live | Origin::Scene(_) => frame_name(frame.sequence),
-        };
-        let mut name = wanted.clone();
+impl Names {
+    /// A name that no frame of this run has had.
+    pub(super) fn next(&mut self, frame: &Frame) -> String {
+        match &frame.origin {
+            Origin::Picture(path) => format!("{}.png", self.unique(&stem(path, frame.sequence))),
+            // The number is unique; to keep all names of a run that goes on for months would fill the memory.
+            Origin::Live | Origin::Scene(_) => format!("{}.png", frame_name(frame.sequence)),
+        }
+    }
+
+    fn unique(&mut self, wanted: &str) -> String {
+        let mut name = wanted.to_owned();
         let mut copy = 2_u64;
         while !self.taken.insert(name.to_lowercase()) {
             name = format!("{wanted}-{copy}");
@@ -89,41 +93,70 @@ fn frame_name(sequence: u64) -> String {
 
 impl Sink for PictureSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
-        let name = self.name(frame);
-        let path = self.folder.join(format!("{name}.png"));
-        // The name starts with a dot and says whose it is, so that nobody takes it for a picture.
-        let unfinished = self
-            .folder
-            .join(format!(".boxcam-{}.part", std::process::id()));
-        write(&annotate(frame, report), &unfinished)
-            .and_then(|()| fs::rename(&unfinished, &path).map_err(ImageError::IoError))
-            .map_err(|error| {
-                // The first error is the one to tell of.
-                let _ = fs::remove_file(&unfinished);
-                told(error, path)
-            })
+        let path = self.folder.join(self.names.next(frame));
+        let error = match png(&annotate(frame, report)) {
+            Ok(bytes) => write_whole(&path, &bytes, Care::Plain).err(),
+            Err(ImageError::IoError(source)) => Some(source),
+            Err(source) => return Err(SinkError::Encode { path, source }),
+        };
+        error.map_or(Ok(()), |source| Err(SinkError::Write { path, source }))
     }
 }
 
-fn write(image: &RgbImage, path: &Path) -> Result<(), ImageError> {
-    let mut file = BufWriter::new(File::create(path)?);
-    // Snapshots are written while frames wait: a fast encoding of a somewhat larger file.
-    PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Adaptive)
+/// A picture as a PNG file.
+pub(super) fn png(image: &RgbImage) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = Vec::new();
+    // They are written while frames wait: a fast encoding of a somewhat larger file.
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
         .write_image(
             image.as_raw(),
             image.width(),
             image.height(),
             image::ExtendedColorType::Rgb8,
         )?;
-    file.flush()?;
-    Ok(())
+    Ok(bytes)
 }
 
-fn told(error: ImageError, path: PathBuf) -> SinkError {
-    match error {
-        ImageError::IoError(source) => SinkError::Write { path, source },
-        source => SinkError::Encode { path, source },
+/// How much is done for a file to outlast a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Care {
+    /// What the system does by itself.
+    Plain,
+    /// The file is on the disk before it has its name.
+    Synced,
+}
+
+/// Writes a file that has its name only when it is whole.
+pub(super) fn write_whole(path: &Path, bytes: &[u8], care: Care) -> io::Result<()> {
+    let unfinished = path.with_file_name(unfinished());
+    let written = File::create(&unfinished)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            match care {
+                Care::Plain => Ok(()),
+                Care::Synced => file.sync_data(),
+            }
+        })
+        .and_then(|()| fs::rename(&unfinished, path));
+    if written.is_err() {
+        // The first error is the one to tell of.
+        let _ = fs::remove_file(&unfinished);
     }
+    written
+}
+
+/// Name of a file that is not whole yet. It starts with a dot and says whose it is, so that nobody takes it
+/// for a picture.
+fn unfinished() -> String {
+    format!(".boxcam-{}.part", std::process::id())
+}
+
+/// Whether that is the name of a file that was not whole yet.
+pub(super) fn is_unfinished(name: &str) -> bool {
+    let process = name.strip_prefix(".boxcam-");
+    process
+        .and_then(|rest| rest.strip_suffix(".part"))
+        .is_some_and(|process| process.parse::<u32>().is_ok())
 }
 
 #[cfg(test)]
@@ -133,6 +166,7 @@ mod tests {
 
     use super::*;
     use crate::detect::Detection;
+    use crate::frame::TrueBox;
     use crate::geometry::NormBox;
     use crate::label::{ClassId, Labels};
 
@@ -153,12 +187,11 @@ mod tests {
                 confidence: 0.9,
                 bounding_box: NormBox::new(0.2, 0.8, 0.2, 0.8).expect("sound"),
             }),
-            labels: Arc::new(labels),
-            model_hash: "0123abcd".into(),
             inference: Duration::from_millis(10),
             frame_age: Duration::from_millis(10),
             frames_per_second: None,
             dropped: 0,
+            ..Report::waiting(Arc::new(labels), "0123abcd".into())
         }
     }
 

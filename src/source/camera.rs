@@ -1,26 +1,39 @@
-//! A camera of Linux (V4L2: USB cameras, laptops' own), through nokhwa. The only file that names nokhwa.
+//! A camera of Linux (V4L2: USB cameras, laptops' own, capture cards, many boards' own).
 //!
-//! In go which camera and nothing else, out come RGB frames of about 640 x 480 at 30 a second, in the best
-//! of the formats that the camera offers. A frame that arrives broken is passed over; a camera that sends
-//! only such, or goes away, is an error. Live: it goes on whether anybody looks or not.
+//! In go which camera and what is wanted of it, out come RGB frames in the best of the modes that it offers.
+//! Modes are set through nokhwa where it can (`negotiate` says where and why), frames are taken through
+//! the crate `v4l` that it stands on, since nokhwa's own read can wait without end. A frame that arrives
+//! broken is an error after which the camera goes on; a camera that sends only such, nothing for a while, or
+//! goes away, is one after which it has to be opened anew. Live: it goes on whether anybody looks or not.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use image::RgbImage;
-use nokhwa::utils::{
-    ApiBackend, CameraFormat, CameraIndex, FrameFormat, RequestedFormat, RequestedFormatType,
-    Resolution,
-};
-use nokhwa::{Buffer, Camera};
 
 use super::{CameraChoice, FrameSource, SourceError};
 use crate::frame::{Frame, Origin};
 
+mod choice;
 mod convert;
 mod mode;
+mod negotiate;
+mod offer;
+mod probe;
+mod request;
+mod sequence;
+mod stream;
 
+use choice::Places;
+use convert::{Colours, Layout};
 use mode::{Mode, PixelFormat};
+use probe::{Probe, Refusal};
+use request::DriverFormat;
+use sequence::Numbers;
+use stream::{Stream, Taken};
+
+pub use offer::{CameraInfo, FormatOffer, Rate, Rates, SizeOffer, Sizes};
 
 /// Broken frames in a row after which a camera counts as broken: one second.
 const MOST_BROKEN: u32 = 30;
@@ -28,52 +41,127 @@ const MOST_BROKEN: u32 = 30;
 /// Modes that are tried before a camera is given up; drivers offer some that they then refuse.
 const MOST_TRIED: usize = 6;
 
-/// Where Linux keeps the cameras.
-const DEVICES: &str = "/dev";
+/// A camera that was just started is given so long for its first frame: many need a second to set themselves
+/// to the light.
+const FIRST_FRAME: Duration = Duration::from_secs(4);
 
-/// Every format that can be asked of nokhwa here.
-const FORMATS: [(FrameFormat, PixelFormat); 6] = [
-    (FrameFormat::MJPEG, PixelFormat::Mjpeg),
-    (FrameFormat::YUYV, PixelFormat::Yuyv),
-    (FrameFormat::NV12, PixelFormat::Nv12),
-    (FrameFormat::RAWRGB, PixelFormat::Rgb),
-    (FrameFormat::RAWBGR, PixelFormat::Bgr),
-    (FrameFormat::GRAY, PixelFormat::Gray),
-];
+/// The most pixels across or down that are believed.
+const LONGEST_SIDE: u32 = 1 << 15;
+
+/// What is wanted of a camera; it gives what it has that is nearest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// Frames a second.
+    pub fps: u32,
+    /// Time without a frame after which a read is an error.
+    pub patience: Duration,
+}
+
+/// Enough for the model and for the eye, and every USB camera has it.
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            width: 640,
+            height: 480,
+            fps: 30,
+            patience: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Wanted {
+    fn first_patience(&self) -> Duration {
+        self.patience.max(FIRST_FRAME)
+    }
+}
 
 /// Frames from a camera.
 pub struct CameraSource {
-    camera: Camera,
+    stream: Stream,
+    layout: Layout,
+    wanted: Wanted,
     device: String,
-    sequence: u64,
+    chosen: String,
+    numbers: Numbers,
+    /// Broken frames since the last whole one.
+    broken: u32,
+    /// The frame that showed that the camera works.
+    first: Option<Result<Frame, SourceError>>,
+}
+
+/// The cameras that are plugged in, usable or not, with what they offer.
+///
+/// Nodes of other use (metadata, outputs, codecs) are left out. Nothing is changed on a camera, so that this
+/// works while another program uses it.
+#[must_use]
+pub fn list() -> Vec<CameraInfo> {
+    let info = |path: PathBuf| match probe::open(&path, &Wanted::default()) {
+        Ok(probe) => Some(CameraInfo {
+            fault: probe::unreadable(&probe.info),
+            ..probe.info
+        }),
+        Err(Refusal::NoCamera(_)) => None,
+        Err(Refusal::Fault(message)) => Some(CameraInfo {
+            links: Places::default().links(&path),
+            device: path,
+            fault: Some(message),
+            ..CameraInfo::default()
+        }),
+    };
+    Places::default()
+        .all()
+        .into_iter()
+        .filter_map(info)
+        .collect()
 }
 
 impl CameraSource {
-    /// Opens a camera and starts it.
+    /// Finds a camera, sets it to the best mode that it accepts, starts it and waits for its first frame.
     ///
     /// # Errors
-    /// [`SourceError::Camera`] when there is none, it may not be opened, is in use, or offers no format
-    /// that can be read.
-    pub fn open(choice: &CameraChoice) -> Result<Self, SourceError> {
-        match choice {
-            CameraChoice::Number(number) => Self::open_number(*number),
-            CameraChoice::Device(path) => Self::open_number(number_of(path)?),
-            CameraChoice::First => Self::open_first(&video_numbers(Path::new(DEVICES))),
+    /// [`SourceError::Camera`] when there is none, it may not be opened, is in use, offers no format that can
+    /// be read, or sends nothing.
+    pub fn open(choice: &CameraChoice, wanted: &Wanted) -> Result<Self, SourceError> {
+        let candidates = Places::default().candidates(choice, probe::name_of)?;
+        match (choice, candidates.as_slice()) {
+            (CameraChoice::First, _) | (_, [_, _, ..]) => Self::open_first(&candidates, wanted),
+            (_, only) => only.first().map_or_else(
+                || Self::open_first(&[], wanted),
+                |path| {
+                    Self::open_device(path, wanted)
+                        .map_err(|refusal| fault(&path.display().to_string(), refusal.message()))
+                },
+            ),
         }
     }
 
-    fn open_first(numbers: &[u32]) -> Result<Self, SourceError> {
+    /// The camera and its mode, as `camera /dev/video0 (HD Webcam): MJPEG 640x480 at 30/s`.
+    #[must_use]
+    pub fn chosen(&self) -> &str {
+        &self.chosen
+    }
+
+    /// The first of several that gives frames.
+    fn open_first(paths: &[PathBuf], wanted: &Wanted) -> Result<Self, SourceError> {
         let mut faults = Vec::new();
-        for number in numbers {
-            match Self::open_number(*number) {
+        for path in paths {
+            match Self::open_device(path, wanted) {
                 Ok(source) => return Ok(source),
                 // Many cameras have a second device that gives no pictures.
-                Err(error) => faults.push(error.to_string()),
+                Err(Refusal::NoCamera(_)) => {}
+                Err(Refusal::Fault(message)) => {
+                    faults.push(fault(&path.display().to_string(), message).to_string());
+                }
             }
         }
-        let found = match faults.as_slice() {
-            [] => "there is no /dev/video* here".to_owned(),
-            faults => faults.join("; "),
+        let found = match (paths, faults.as_slice()) {
+            ([], _) => "there is no /dev/video* here".to_owned(),
+            (_, []) => "no /dev/video* here is a camera".to_owned(),
+            (_, faults) => faults.join("; "),
         };
         let advice =
             "plug a camera in, or see boxcam at work without one: boxcam run --source demo";
@@ -83,57 +171,150 @@ impl CameraSource {
         ))
     }
 
-    fn open_number(number: u32) -> Result<Self, SourceError> {
-        let device = format!("{DEVICES}/video{number}");
-        check_access(&device)?;
-        let camera = start(number).map_err(|error| {
-            let advice = "close other programs that use it, plug it in again, or name another with \
-                          `--source camera:N`";
-            fault(&device, format!("can't be started ({error}); {advice}"))
-        })?;
-        Ok(Self {
-            camera,
-            device,
-            sequence: 0,
+    fn open_device(path: &Path, wanted: &Wanted) -> Result<Self, Refusal> {
+        let probe = probe::open(path, wanted)?;
+        if let Some(message) = probe::unreadable(&probe.info) {
+            return Err(Refusal::Fault(message));
+        }
+        let mut last = io::Error::other("it offers no size");
+        for mode in mode::ranked(&probe.info.formats, wanted)
+            .iter()
+            .take(MOST_TRIED)
+        {
+            match Self::start(&probe, mode, wanted) {
+                Ok(source) => return Ok(source),
+                // Another mode would be as silent.
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    return Err(Refusal::Fault(silent(wanted.first_patience())));
+                }
+                Err(error) => last = error,
+            }
+        }
+        let advice = "close other programs that use it, plug it in again, or name another with \
+                      `--source camera:N`";
+        Err(Refusal::Fault(format!(
+            "can't be started ({last}); {advice}"
+        )))
+    }
+
+    fn start(probe: &Probe, mode: &Mode, wanted: &Wanted) -> io::Result<Self> {
+        let format = negotiate::set(probe, mode)?;
+        let layout = layout(&format, mode.format)?;
+        let rate = negotiate::rate(probe).map_or(String::new(), |rate| format!(" at {rate}/s"));
+        let Layout { width, height, .. } = layout;
+        let mut source = Self {
+            stream: Stream::new(&probe.device)?,
+            layout,
+            wanted: *wanted,
+            device: probe.info.device.display().to_string(),
+            chosen: format!(
+                "camera {}: {} {width}x{height}{rate}",
+                probe.info,
+                mode.format.name()
+            ),
+            numbers: Numbers::default(),
+            broken: 0,
+            first: None,
+        };
+        let first = source.capture(wanted.first_patience())?;
+        source.first = Some(source.judge(first));
+        Ok(source)
+    }
+
+    /// Waits for the newest frame and decodes it.
+    fn capture(&mut self, patience: Duration) -> io::Result<(Taken, Result<RgbImage, String>)> {
+        let layout = &self.layout;
+        let at_least = (self.wanted.width, self.wanted.height);
+        self.stream.next(patience, |bytes, taken| {
+            let image = match bytes {
+                _ if taken.is_broken => Err("the driver has marked it as broken".to_owned()),
+                [] => Err("it is empty".to_owned()),
+                bytes => convert::to_rgb(layout, bytes, at_least),
+            };
+            (taken, image)
         })
     }
 
-    fn capture(&mut self) -> Result<Buffer, SourceError> {
-        self.camera.frame().map_err(|error| {
-            let advice = "plug it in again and start anew";
-            fault(
-                &self.device,
-                format!("stopped giving frames ({error}); {advice}"),
-            )
-        })
+    fn judge(
+        &mut self,
+        (taken, image): (Taken, Result<RgbImage, String>),
+    ) -> Result<Frame, SourceError> {
+        let sequence = self.numbers.after(taken.number);
+        match image {
+            Ok(image) => {
+                self.broken = 0;
+                Ok(frame(sequence, taken.instant, taken.time, image))
+            }
+            Err(_) if self.broken + 1 >= MOST_BROKEN => {
+                let advice = "try another cable or port, or another camera";
+                let message = format!("{MOST_BROKEN} frames in a row arrived broken; {advice}");
+                Err(fault(&self.device, message))
+            }
+            Err(message) => {
+                self.broken += 1;
+                Err(SourceError::BrokenFrame {
+                    stream: format!("camera {}", self.device),
+                    message,
+                })
+            }
+        }
     }
 }
 
 impl FrameSource for CameraSource {
     fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
-        for _ in 0..MOST_BROKEN {
-            let buffer = self.capture()?;
-            let (captured_at, time) = taken(&buffer);
-            let sequence = self.sequence;
-            self.sequence += 1;
-            if let Some(image) = decode(&buffer) {
-                return Ok(Some(Frame {
-                    sequence,
-                    captured_at,
-                    time,
-                    origin: Origin::Live,
-                    image,
-                }));
-            }
+        if let Some(first) = self.first.take() {
+            return first.map(Some);
         }
-        let advice = "try another cable or port, or another camera";
-        let message = format!("{MOST_BROKEN} frames in a row arrived broken; {advice}");
-        Err(fault(&self.device, message))
+        let patience = self.wanted.patience;
+        let captured = self.capture(patience).map_err(|error| {
+            let message = match error.kind() {
+                io::ErrorKind::TimedOut => silent(patience),
+                _ => format!("stopped giving frames ({error}); plug it in again"),
+            };
+            fault(&self.device, message)
+        })?;
+        self.judge(captured).map(Some)
     }
 
     fn is_live(&self) -> bool {
         true
     }
+}
+
+fn frame(sequence: u64, captured_at: Instant, time: SystemTime, image: RgbImage) -> Frame {
+    Frame {
+        sequence,
+        captured_at,
+        time,
+        position: None,
+        origin: Origin::Live,
+        image,
+    }
+}
+
+fn layout(format: &DriverFormat, pixels: PixelFormat) -> io::Result<Layout> {
+    let DriverFormat { width, height, .. } = *format;
+    let is_size = |side| (1..=LONGEST_SIDE).contains(&side);
+    if !is_size(width) || !is_size(height) || format.stride > LONGEST_SIDE * 8 {
+        let stride = format.stride;
+        let message = format!("its driver gives {width}x{height} with rows of {stride} bytes");
+        return Err(io::Error::other(message));
+    }
+    Ok(Layout {
+        format: pixels,
+        width,
+        height,
+        stride: format.stride,
+        colours: Colours::of_driver(format.colorspace, format.encoding, format.quantization),
+    })
+}
+
+fn silent(patience: Duration) -> String {
+    let advice =
+        "see that no other program uses it, plug it in again, or try another cable or port";
+    let patience = humantime::format_duration(patience);
+    format!("no frame came for {patience}; {advice}")
 }
 
 fn fault(device: &str, message: String) -> SourceError {
@@ -143,193 +324,5 @@ fn fault(device: &str, message: String) -> SourceError {
     }
 }
 
-/// Says in plain words what nokhwa would say in a roundabout way.
-fn check_access(device: &str) -> Result<(), SourceError> {
-    use std::io::ErrorKind;
-    let opened = std::fs::File::options().read(true).write(true).open(device);
-    let Err(error) = opened else { return Ok(()) };
-    let advice = match error.kind() {
-        ErrorKind::NotFound => "plug it in and look for it with `ls /dev/video*`",
-        ErrorKind::PermissionDenied => {
-            "join the group that may use cameras (`sudo usermod -aG video $USER`) and log in again"
-        }
-        _ => "close other programs that use it, or plug it in again",
-    };
-    Err(fault(
-        device,
-        format!("can't be opened ({error}); {advice}"),
-    ))
-}
-
-/// The numbers of the video devices in a folder, in order.
-fn video_numbers(folder: &Path) -> Vec<u32> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let number = |name: &str| name.strip_prefix("video")?.parse().ok();
-    let names = entries.map(|entry| entry.file_name());
-    let mut numbers: Vec<u32> = names.filter_map(|name| number(name.to_str()?)).collect();
-    numbers.sort_unstable();
-    numbers
-}
-
-/// The number of a device file `/dev/videoN`, or of a link to one as in `/dev/v4l/by-id`.
-fn number_of(path: &Path) -> Result<u32, SourceError> {
-    let shown = path.display().to_string();
-    let real: PathBuf = path.canonicalize().map_err(|error| {
-        let advice = "look for cameras with `ls /dev/video* /dev/v4l/by-id`";
-        fault(&shown, format!("can't be opened ({error}); {advice}"))
-    })?;
-    let name = real.file_name().and_then(|name| name.to_str());
-    let number = name.and_then(|name| name.strip_prefix("video")?.parse().ok());
-    number.ok_or_else(|| {
-        let expected = "expected /dev/videoN or a link to one; for a picture leave out `camera:`";
-        fault(&shown, format!("is no video device; {expected}"))
-    })
-}
-
-/// Opens the camera, sets the best mode that it accepts and starts it.
-fn start(number: u32) -> Result<Camera, nokhwa::NokhwaError> {
-    let formats = FORMATS.map(|(theirs, _)| theirs);
-    let any = RequestedFormat::with_formats(RequestedFormatType::None, &formats);
-    let mut camera =
-        Camera::with_backend(CameraIndex::Index(number), any, ApiBackend::Video4Linux)?;
-    let offered = camera.compatible_camera_formats()?;
-    for mode in mode::ranked(offered.iter().filter_map(mode_of)).take(MOST_TRIED) {
-        let exact = RequestedFormatType::Exact(format_of(mode));
-        let request = RequestedFormat::with_formats(exact, &formats);
-        if camera.set_camera_requset(request).is_ok() {
-            break;
-        }
-    }
-    camera.open_stream()?;
-    Ok(camera)
-}
-
-fn mode_of(format: &CameraFormat) -> Option<Mode> {
-    Some(Mode {
-        format: ours(format.format())?,
-        width: format.width(),
-        height: format.height(),
-        fps: format.frame_rate(),
-    })
-}
-
-fn format_of(mode: Mode) -> CameraFormat {
-    let theirs = FORMATS.iter().find(|(_, ours)| *ours == mode.format);
-    let theirs = theirs.map_or(FrameFormat::MJPEG, |(theirs, _)| *theirs);
-    CameraFormat::new(Resolution::new(mode.width, mode.height), theirs, mode.fps)
-}
-
-fn ours(format: FrameFormat) -> Option<PixelFormat> {
-    let known = FORMATS.iter().find(|(theirs, _)| *theirs == format);
-    known.map(|(_, ours)| *ours)
-}
-
-fn decode(buffer: &Buffer) -> Option<RgbImage> {
-    let Resolution { width_x, height_y } = buffer.resolution();
-    let format = ours(buffer.source_frame_format())?;
-    convert::to_rgb(format, buffer.buffer(), width_x, height_y)
-}
-
-/// When the driver says that the frame was taken; now, if it doesn't say.
-fn taken(buffer: &Buffer) -> (Instant, SystemTime) {
-    let (instant, now) = (Instant::now(), SystemTime::now());
-    let stamp = buffer
-        .capture_timestamp()
-        .map(|since| SystemTime::UNIX_EPOCH + since);
-    let age = stamp.and_then(|stamp| now.duration_since(stamp).ok());
-    // A driver with a clock of its own gives nonsense here.
-    let age = age
-        .filter(|age| *age < Duration::from_secs(10))
-        .unwrap_or_default();
-    (instant.checked_sub(age).unwrap_or(instant), now - age)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn devices_are_found_by_number_and_in_order() {
-        let folder = tempfile::tempdir().expect("a folder");
-        for name in ["video10", "video2", "video", "videox", "audio1", "video0"] {
-            std::fs::write(folder.path().join(name), "").expect("written");
-        }
-        assert_eq!(video_numbers(folder.path()), [0, 2, 10]);
-        assert!(video_numbers(&folder.path().join("none")).is_empty());
-    }
-
-    #[test]
-    fn no_camera_is_said_with_a_way_on() {
-        let Err(error) = CameraSource::open_first(&[]) else {
-            panic!("there is no camera without a number");
-        };
-        let said = error.to_string();
-        assert!(said.contains("there is no /dev/video*"), "{said}");
-        assert!(said.contains("boxcam run --source demo"), "{said}");
-    }
-
-    #[test]
-    fn each_device_that_fails_is_named() {
-        let Err(error) = CameraSource::open_first(&[4_000_000, 4_000_001]) else {
-            panic!("nobody has that many");
-        };
-        let said = error.to_string();
-        for device in [
-            "camera /dev/video4000000: can't be opened",
-            "camera /dev/video4000001",
-        ] {
-            assert!(said.contains(device), "{said}");
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn links_lead_to_their_device() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let at = |name: &str| folder.path().join(name);
-        std::fs::write(at("video3"), "").expect("written");
-        std::os::unix::fs::symlink(at("video3"), at("usb-cam-index0")).expect("linked");
-        assert_eq!(number_of(&at("usb-cam-index0")).expect("a device"), 3);
-        std::fs::write(at("p.jpg"), "").expect("written");
-        let said = number_of(&at("p.jpg")).expect_err("no device").to_string();
-        assert!(said.contains("is no video device"), "{said}");
-        assert!(number_of(&at("none")).is_err());
-    }
-
-    #[test]
-    fn formats_go_there_and_back() {
-        for (theirs, known) in FORMATS {
-            let mode = Mode {
-                format: known,
-                width: 640,
-                height: 480,
-                fps: 30,
-            };
-            assert_eq!(format_of(mode).format(), theirs);
-            assert_eq!(mode_of(&format_of(mode)), Some(mode));
-        }
-    }
-
-    #[test]
-    fn a_broken_frame_is_no_picture() {
-        let resolution = Resolution::new(640, 480);
-        let cut = Buffer::new(resolution, &[0xff, 0xd8, 0xff], FrameFormat::MJPEG);
-        assert!(decode(&cut).is_none());
-        let grey = Buffer::new(resolution, &[128; 640 * 480 * 2], FrameFormat::YUYV);
-        assert_eq!(decode(&grey).expect("whole").dimensions(), (640, 480));
-    }
-
-    #[test]
-    fn a_stamp_of_another_clock_is_not_believed() {
-        let buffer = |stamp| {
-            let resolution = Resolution::new(2, 2);
-            Buffer::with_timestamp(resolution, &[0; 8], FrameFormat::YUYV, stamp)
-        };
-        let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
-        let (taken_at, _) = taken(&buffer(Some(now - Duration::from_millis(40))));
-        assert!(taken_at.elapsed() >= Duration::from_millis(40));
-        for stamp in [None, Some(Duration::from_secs(5)), Some(now * 2)] {
-            assert!(taken(&buffer(stamp)).0.elapsed() < Duration::from_secs(1));
-        }
-    }
-}
+mod tests;

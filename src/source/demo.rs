@@ -103,11 +103,10 @@ impl FrameSource for DemoSource {
         }
         self.next = number + 1;
         let scene = self.scene.frame(number);
-        Ok(Some(Frame::new(
-            number,
-            Origin::Scene(scene.truth),
-            scene.image,
-        )))
+        Ok(Some(Frame {
+            position: Some(moment_of(number)),
+            ..Frame::new(number, Origin::Scene(scene.truth), scene.image)
+        }))
     }
 
     fn is_live(&self) -> bool {

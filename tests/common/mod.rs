@@ -1,6 +1,9 @@
 //! What the whole-program tests share: the program, pictures, and a model of a few bytes.
 #![allow(dead_code, reason = "no test needs all of it")]
 
+pub(crate) mod rpicam;
+pub(crate) mod running;
+pub(crate) mod seen;
 pub(crate) mod tiny_model;
 
 use std::fs;
@@ -112,4 +115,16 @@ pub(crate) fn data(name: &str) -> Vec<u8> {
         .join("tests/data")
         .join(name);
     fs::read(path).expect("a file in tests/data")
+}
+
+/// Whether a program that a test needs is missing here; says so, or fails where everything must be there.
+pub(crate) fn lacking(what: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = std::env::split_paths(&folders).any(|folder| folder.join(what).is_file());
+    if !is_there {
+        let words = format!("{what} is not installed");
+        assert!(std::env::var_os("BOXCAM_REQUIRE_ALL").is_none(), "{words}");
+        eprintln!("SKIPPED: {words}");
+    }
+    !is_there
 }

@@ -51,6 +51,7 @@ pub(crate) fn card() -> ModelCard {
         threshold: 0.5,
         training: Training::default(),
         figures: BTreeMap::new(),
+        golden: Vec::new(),
     }
 }
 

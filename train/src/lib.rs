@@ -9,6 +9,7 @@
 //! | [`layer`] | one layer's weights as plain numbers |
 //! | [`weights`] | the ImageNet weights that training starts from |
 //! | [`view`] | crops, mirror images and other colours of a picture, with its box moved along |
+//! | [`background`] | parts of annotated pictures in which nothing is |
 //! | [`examples`] | what is learnt: pictures, made-up scenes, rows |
 //! | [`network`] | the convolutions |
 //! | [`heads`] | class head and box heads |
@@ -18,14 +19,17 @@
 //! | [`fit`] | the training loop |
 //! | [`onnx`] | ONNX files |
 //! | [`quantise`] | float model to int8 model, or a refusal |
+//! | [`golden`] | examples in the card, by which an engine proves itself |
 //! | [`storage`] | files that can't be half-written |
 //!
 //! Everything about pictures, boxes, cards and figures is boxcam's own: what is evaluated here is the
 //! detector that runs on the device.
 
+pub mod background;
 pub mod examples;
 pub mod features;
 pub mod fit;
+pub mod golden;
 pub mod heads;
 pub mod layer;
 pub mod loss;

@@ -22,6 +22,8 @@ enum Command {
     Quantise(commands::quantise::Arguments),
     /// Write a data set of made-up scenes, to try the whole way with.
     Scenes(commands::scenes::Arguments),
+    /// Cut parts without any box out of annotated pictures, to count false alarms on.
+    Backgrounds(commands::backgrounds::Arguments),
     /// Show the card of a model file.
     Card(commands::card::Arguments),
 }
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Quantise(arguments) => commands::quantise::run(&arguments),
         Command::Scenes(arguments) => commands::scenes::run(&arguments),
+        Command::Backgrounds(arguments) => commands::backgrounds::run(&arguments),
         Command::Card(arguments) => commands::card::run(&arguments),
     };
     match done {

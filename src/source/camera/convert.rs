@@ -1,192 +1,139 @@
 //! What a camera sends, as RGB.
 //!
-//! YUV is taken as BT.601 with limited range (luma 16 to 235), as nearly all USB cameras send it.
+//! In go the bytes of one frame and how the driver says that they lie; out comes a picture. Rows may be
+//! longer than their pixels and sizes odd. A frame with too few bytes is refused; what stands behind the
+//! picture is left.
 
-use image::{ImageFormat, Rgb, RgbImage};
+use image::RgbImage;
 
 use super::mode::PixelFormat;
+use crate::picture::motion_jpeg;
 
-/// The picture, or `None` when the bytes are too few or broken. Bytes behind the picture are left.
+mod yuv;
+
+pub(super) use yuv::Colours;
+
+/// How the bytes of a frame lie.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Layout {
+    pub(super) format: PixelFormat,
+    /// Pixels across.
+    pub(super) width: u32,
+    /// Pixels down.
+    pub(super) height: u32,
+    /// Bytes from one row to the next, of the first plane where there are several; taken as the bytes of a
+    /// row where it is less.
+    pub(super) stride: u32,
+    /// What luma and chroma mean.
+    pub(super) colours: Colours,
+}
+
+/// The picture; a JPEG may come out smaller, but not below `at_least` pixels across and down.
+///
+/// # Errors
+/// What is wrong with the bytes.
 pub(super) fn to_rgb(
-    format: PixelFormat,
+    layout: &Layout,
     bytes: &[u8],
-    width: u32,
-    height: u32,
-) -> Option<RgbImage> {
-    match format {
-        PixelFormat::Mjpeg => mjpeg(bytes, width, height),
-        PixelFormat::Yuyv => yuyv(bytes, width, height),
-        PixelFormat::Nv12 => nv12(bytes, width, height),
-        PixelFormat::Rgb => packed(bytes, width, height, |p| [p[0], p[1], p[2]]),
-        PixelFormat::Bgr => packed(bytes, width, height, |p| [p[2], p[1], p[0]]),
-        PixelFormat::Gray => {
-            let pixels = bytes.get(..width as usize * height as usize)?;
-            let rgb = pixels.iter().flat_map(|&grey| [grey; 3]).collect();
-            RgbImage::from_raw(width, height, rgb)
+    at_least: (u32, u32),
+) -> Result<RgbImage, String> {
+    if layout.format == PixelFormat::Mjpeg {
+        return motion_jpeg::decode(bytes, at_least);
+    }
+    let needed = layout.needed();
+    if (bytes.len() as u64) < needed {
+        let Layout { width, height, .. } = layout;
+        let (name, length) = (layout.format.name(), bytes.len());
+        return Err(format!(
+            "{name} of {width}x{height} is {needed} bytes, {length} came"
+        ));
+    }
+    let mut picture = RgbImage::new(layout.width, layout.height);
+    layout.fill(bytes, &mut picture);
+    Ok(picture)
+}
+
+impl Layout {
+    /// Bytes of a row's pixels in the first plane.
+    fn row_bytes(&self) -> u32 {
+        match self.format {
+            // A row is a whole number of pairs.
+            PixelFormat::Yuyv | PixelFormat::Uyvy => self.width.div_ceil(2) * 4,
+            PixelFormat::Rgb | PixelFormat::Bgr => self.width * 3,
+            _ => self.width,
         }
     }
-}
 
-/// The lenient decoder: a frame with one bad spot is better than none, the next comes soon.
-fn mjpeg(bytes: &[u8], width: u32, height: u32) -> Option<RgbImage> {
-    let picture = image::load_from_memory_with_format(bytes, ImageFormat::Jpeg).ok()?;
-    let picture = picture.into_rgb8();
-    (picture.dimensions() == (width, height)).then_some(picture)
-}
-
-/// Two pixels in four bytes: Y0 U Y1 V.
-fn yuyv(bytes: &[u8], width: u32, height: u32) -> Option<RgbImage> {
-    // A row is a whole number of pairs.
-    let row = (width as usize).div_ceil(2) * 4;
-    let rows = bytes.get(..row * height as usize)?;
-    Some(RgbImage::from_fn(width, height, |x, y| {
-        let pair = y as usize * row + x as usize / 2 * 4;
-        let luma = rows[pair + x as usize % 2 * 2];
-        yuv(luma, rows[pair + 1], rows[pair + 3])
-    }))
-}
-
-/// All Y, then U and V in turn for each square of two by two pixels.
-fn nv12(bytes: &[u8], width: u32, height: u32) -> Option<RgbImage> {
-    let (across, down) = (width as usize, height as usize);
-    let chroma_row = across.div_ceil(2) * 2;
-    let (luma, chroma) = bytes.split_at_checked(across * down)?;
-    let chroma = chroma.get(..chroma_row * down.div_ceil(2))?;
-    Some(RgbImage::from_fn(width, height, |x, y| {
-        let (x, y) = (x as usize, y as usize);
-        let pair = y / 2 * chroma_row + x / 2 * 2;
-        yuv(luma[y * across + x], chroma[pair], chroma[pair + 1])
-    }))
-}
-
-fn packed(
-    bytes: &[u8],
-    width: u32,
-    height: u32,
-    rgb: impl Fn(&[u8]) -> [u8; 3],
-) -> Option<RgbImage> {
-    let pixels = bytes.get(..width as usize * height as usize * 3)?;
-    RgbImage::from_raw(
-        width,
-        height,
-        pixels.chunks_exact(3).flat_map(rgb).collect(),
-    )
-}
-
-/// BT.601, limited range, in 8-bit fixed point.
-fn yuv(luma: u8, u: u8, v: u8) -> Rgb<u8> {
-    let luma = 298 * (i32::from(luma) - 16) + 128;
-    let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
-    let sums = [luma + 409 * v, luma - 100 * u - 208 * v, luma + 516 * u];
-    Rgb(sums.map(|sum| (sum >> 8).clamp(0, 255) as u8))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Colours of a test card, as YUV in BT.601 with limited range and as RGB.
-    const COLOURS: [([u8; 3], [u8; 3]); 8] = [
-        ([16, 128, 128], [0, 0, 0]),
-        ([235, 128, 128], [255, 255, 255]),
-        ([126, 128, 128], [128, 128, 128]),
-        ([81, 90, 240], [255, 0, 0]),
-        ([145, 54, 34], [0, 255, 0]),
-        ([41, 240, 110], [0, 0, 255]),
-        ([210, 16, 146], [255, 255, 0]),
-        ([170, 166, 16], [0, 255, 255]),
-    ];
-
-    #[track_caller]
-    fn assert_near(found: &Rgb<u8>, expected: [u8; 3]) {
-        let is_near = found
-            .0
-            .iter()
-            .zip(expected)
-            .all(|(a, b)| a.abs_diff(b) <= 2);
-        assert!(is_near, "{found:?}, not {expected:?}");
+    fn stride(&self) -> u32 {
+        self.stride.max(self.row_bytes())
     }
 
-    #[test]
-    fn colours_of_a_test_card_come_out_right() {
-        for ([y, u, v], rgb) in COLOURS {
-            assert_near(&yuv(y, u, v), rgb);
-            let yuyv = to_rgb(PixelFormat::Yuyv, &[y, u, y, v].repeat(4), 4, 2).expect("whole");
-            let planes = [vec![y; 8], [u, v].repeat(2)].concat();
-            let nv12 = to_rgb(PixelFormat::Nv12, &planes, 4, 2).expect("whole");
-            for picture in [yuyv, nv12] {
-                assert_eq!(picture.dimensions(), (4, 2));
-                picture.pixels().for_each(|pixel| assert_near(pixel, rgb));
+    /// Bytes of a row's chroma, and from one such row to the next.
+    fn chroma_row(&self) -> (u32, u32) {
+        let pairs = self.width.div_ceil(2);
+        match self.format {
+            PixelFormat::Nv12 => (pairs * 2, self.stride().max(pairs * 2)),
+            _ => (pairs, self.stride().div_ceil(2)),
+        }
+    }
+
+    /// Bytes from the first to the last pixel.
+    fn needed(&self) -> u64 {
+        let plane = |rows: u32, stride: u32, last: u32| {
+            u64::from(rows.saturating_sub(1)) * u64::from(stride) + u64::from(last)
+        };
+        let whole = |rows: u32, stride: u32| u64::from(rows) * u64::from(stride);
+        let pairs_down = self.height.div_ceil(2);
+        let (chroma, chroma_stride) = self.chroma_row();
+        let last_chroma = plane(pairs_down, chroma_stride, chroma);
+        match self.format {
+            PixelFormat::Nv12 => whole(self.height, self.stride()) + last_chroma,
+            PixelFormat::Yu12 => {
+                whole(self.height, self.stride()) + whole(pairs_down, chroma_stride) + last_chroma
+            }
+            _ => plane(self.height, self.stride(), self.row_bytes()),
+        }
+    }
+
+    /// Writes a picture of this size from as many bytes as are needed.
+    fn fill(&self, bytes: &[u8], picture: &mut RgbImage) {
+        let width = self.width as usize * 3;
+        let rows = picture.chunks_exact_mut(width.max(1)).enumerate();
+        let (stride, row_bytes) = (self.stride() as usize, self.row_bytes() as usize);
+        let (chroma_bytes, chroma_stride) = self.chroma_row();
+        let (chroma_bytes, chroma_stride) = (chroma_bytes as usize, chroma_stride as usize);
+        let chroma = self.height as usize * stride;
+        let second_chroma = chroma + self.height.div_ceil(2) as usize * chroma_stride;
+        let colours = &self.colours;
+        for (y, out) in rows {
+            let row = &bytes[y * stride..][..row_bytes];
+            let chroma_row = |plane: usize| &bytes[plane + y / 2 * chroma_stride..][..chroma_bytes];
+            match self.format {
+                PixelFormat::Yuyv => colours.packed(row, out, |[y0, u, y1, v]| ([y0, y1], u, v)),
+                PixelFormat::Uyvy => colours.packed(row, out, |[u, y0, v, y1]| ([y0, y1], u, v)),
+                PixelFormat::Nv12 => {
+                    let pairs = chroma_row(chroma).chunks_exact(2);
+                    colours.planar(row, pairs.map(|pair| (pair[0], pair[1])), out);
+                }
+                PixelFormat::Yu12 => {
+                    let (u, v) = (chroma_row(chroma), chroma_row(second_chroma));
+                    colours.planar(row, u.iter().copied().zip(v.iter().copied()), out);
+                }
+                PixelFormat::Rgb => out.copy_from_slice(row),
+                PixelFormat::Bgr => {
+                    let pixels = out.chunks_exact_mut(3).zip(row.chunks_exact(3));
+                    pixels.for_each(|(out, bgr)| out.copy_from_slice(&[bgr[2], bgr[1], bgr[0]]));
+                }
+                PixelFormat::Gray => {
+                    let pixels = out.chunks_exact_mut(3).zip(row);
+                    pixels.for_each(|(out, &grey)| out.fill(grey));
+                }
+                // Has no rows; `to_rgb` has decoded it.
+                PixelFormat::Mjpeg => {}
             }
         }
     }
-
-    #[test]
-    fn each_pixel_has_its_own_brightness_and_shares_its_colour() {
-        // Left pair red, right pair blue, the second pixel of each black.
-        let row = [81, 90, 16, 240, 41, 240, 16, 110];
-        let picture = to_rgb(PixelFormat::Yuyv, &row, 4, 1).expect("whole");
-        assert_near(picture.get_pixel(0, 0), [255, 0, 0]);
-        assert!(picture.get_pixel(1, 0)[0] > picture.get_pixel(1, 0)[2]);
-        assert_near(picture.get_pixel(2, 0), [0, 0, 255]);
-        // Upper left square red, upper right blue, below them grey.
-        let luma = [81, 81, 41, 41, 81, 81, 41, 41, 126, 126, 126, 126];
-        let chroma = [90, 240, 240, 110, 128, 128, 128, 128];
-        let bytes = [&luma[..], &chroma[..]].concat();
-        let picture = to_rgb(PixelFormat::Nv12, &bytes, 4, 3).expect("whole");
-        assert_near(picture.get_pixel(1, 1), [255, 0, 0]);
-        assert_near(picture.get_pixel(2, 1), [0, 0, 255]);
-        assert_near(picture.get_pixel(3, 2), [128; 3]);
-    }
-
-    #[test]
-    fn packed_formats_are_put_in_order() {
-        let bytes = [10, 20, 30, 40, 50, 60, 99];
-        let rgb = to_rgb(PixelFormat::Rgb, &bytes, 2, 1).expect("whole");
-        assert_eq!(rgb.into_raw(), [10, 20, 30, 40, 50, 60]);
-        let bgr = to_rgb(PixelFormat::Bgr, &bytes, 2, 1).expect("whole");
-        assert_eq!(bgr.into_raw(), [30, 20, 10, 60, 50, 40]);
-        let grey = to_rgb(PixelFormat::Gray, &bytes, 2, 1).expect("whole");
-        assert_eq!(grey.into_raw(), [10, 10, 10, 20, 20, 20]);
-    }
-
-    #[test]
-    fn a_jpeg_frame_is_decoded_whatever_stands_behind_it() {
-        let picture = RgbImage::from_pixel(16, 8, Rgb([200, 30, 30]));
-        let mut file = std::io::Cursor::new(Vec::new());
-        picture
-            .write_to(&mut file, ImageFormat::Jpeg)
-            .expect("encoded");
-        let mut bytes = file.into_inner();
-        bytes.extend([7; 300]);
-        let decoded = to_rgb(PixelFormat::Mjpeg, &bytes, 16, 8).expect("whole");
-        assert_near(decoded.get_pixel(8, 4), [200, 30, 30]);
-        assert!(
-            to_rgb(PixelFormat::Mjpeg, &bytes, 16, 16).is_none(),
-            "another size"
-        );
-    }
-
-    #[test]
-    fn too_few_bytes_are_no_picture() {
-        let sizes = [
-            (PixelFormat::Yuyv, 40),
-            (PixelFormat::Nv12, 30),
-            (PixelFormat::Rgb, 60),
-            (PixelFormat::Bgr, 60),
-            (PixelFormat::Gray, 20),
-            (PixelFormat::Mjpeg, 1000),
-        ];
-        for (format, length) in sizes {
-            let bytes = vec![128; length];
-            assert!(
-                to_rgb(format, &bytes[..length - 1], 5, 4).is_none(),
-                "{format:?}"
-            );
-        }
-        assert!(
-            to_rgb(PixelFormat::Yuyv, &[128; 48], 5, 4).is_some(),
-            "three pairs a row"
-        );
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,8 @@
 //! Which of the modes that a camera offers to take.
 
+use super::Wanted;
+use super::offer::{FormatOffer, Rate, SizeOffer};
+
 /// How a camera sends its pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PixelFormat {
@@ -7,8 +10,12 @@ pub(super) enum PixelFormat {
     Mjpeg,
     /// Y U Y V, 16 bits a pixel.
     Yuyv,
+    /// U Y V Y, 16 bits a pixel.
+    Uyvy,
     /// All Y, then U V at half the size, 12 bits a pixel.
     Nv12,
+    /// All Y, then all U and all V at half the size, 12 bits a pixel.
+    Yu12,
     /// R G B.
     Rgb,
     /// B G R.
@@ -17,37 +24,109 @@ pub(super) enum PixelFormat {
     Gray,
 }
 
+/// The four letters of each format.
+const CODES: [([u8; 4], PixelFormat); 9] = [
+    (*b"MJPG", PixelFormat::Mjpeg),
+    (*b"JPEG", PixelFormat::Mjpeg),
+    (*b"YUYV", PixelFormat::Yuyv),
+    (*b"UYVY", PixelFormat::Uyvy),
+    (*b"NV12", PixelFormat::Nv12),
+    (*b"YU12", PixelFormat::Yu12),
+    (*b"RGB3", PixelFormat::Rgb),
+    (*b"BGR3", PixelFormat::Bgr),
+    (*b"GREY", PixelFormat::Gray),
+];
+
+impl PixelFormat {
+    /// The format with these four letters, if it can be read.
+    pub(super) fn of(code: [u8; 4]) -> Option<Self> {
+        let known = CODES.iter().find(|(letters, _)| *letters == code);
+        known.map(|(_, format)| *format)
+    }
+
+    /// What people call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Mjpeg => "MJPEG",
+            Self::Yuyv => "YUYV",
+            Self::Uyvy => "UYVY",
+            Self::Nv12 => "NV12",
+            Self::Yu12 => "YU12",
+            Self::Rgb => "RGB",
+            Self::Bgr => "BGR",
+            Self::Gray => "grey",
+        }
+    }
+}
+
 /// One mode of a camera.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Mode {
+    /// The four letters to ask for.
+    pub(super) code: [u8; 4],
     pub(super) format: PixelFormat,
     /// Pixels across.
     pub(super) width: u32,
     /// Pixels down.
     pub(super) height: u32,
-    /// Frames a second.
-    pub(super) fps: u32,
+    /// `None` where the driver lists none.
+    pub(super) rate: Option<Rate>,
 }
 
-/// Enough for the model and for the eye, and every USB camera has it.
-const WANTED_PIXELS: f32 = 640.0 * 480.0;
-const WANTED_FPS: f32 = 30.0;
+/// The usable modes, the best one first, equals in the order offered.
+pub(super) fn ranked(offered: &[FormatOffer], wanted: &Wanted) -> Vec<Mode> {
+    let mut modes: Vec<Mode> = offered
+        .iter()
+        .flat_map(|offer| modes_of(offer, wanted))
+        .filter(|mode| mode.width > 0 && mode.height > 0)
+        .collect();
+    modes.sort_by(|a, b| cost(a, wanted).total_cmp(&cost(b, wanted)));
+    modes
+}
 
-/// The usable modes, the best one first, equals in the order given.
-pub(super) fn ranked(modes: impl Iterator<Item = Mode>) -> impl Iterator<Item = Mode> {
-    let usable = |mode: &Mode| mode.width > 0 && mode.height > 0 && mode.fps > 0;
-    let mut ranked: Vec<Mode> = modes.filter(usable).collect();
-    ranked.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
-    ranked.into_iter()
+fn modes_of(offer: &FormatOffer, wanted: &Wanted) -> Vec<Mode> {
+    let Some(format) = PixelFormat::of(offer.code) else {
+        return Vec::new();
+    };
+    let mode = |(width, height), rate| Mode {
+        code: offer.code,
+        format,
+        width,
+        height,
+        rate,
+    };
+    // Many drivers of boards' own cameras list no sizes and take any.
+    if offer.sizes.is_empty() {
+        return vec![mode((wanted.width, wanted.height), None)];
+    }
+    let modes_of = |offer: &SizeOffer| {
+        let size = offer.sizes.nearest(wanted.width, wanted.height);
+        let rates = offer
+            .rates
+            .iter()
+            .map(|rates| Some(rates.nearest(wanted.fps)));
+        let rates: Vec<Option<Rate>> = match offer.rates.as_slice() {
+            [] => vec![None],
+            _ => rates.collect(),
+        };
+        rates.into_iter().map(move |rate| mode(size, rate))
+    };
+    offer.sizes.iter().flat_map(modes_of).collect()
 }
 
 /// How far a mode is from what is wanted, in powers of two, plus what its format costs.
 ///
 /// Too few pixels or frames can't be made up for; too many only take time.
-fn cost(mode: &Mode) -> f32 {
-    let octaves = |is: f32, wanted: f32| (is / wanted).log2();
-    let pixels = octaves(mode.width as f32 * mode.height as f32, WANTED_PIXELS);
-    let fps = octaves(mode.fps as f32, WANTED_FPS);
+fn cost(mode: &Mode, wanted: &Wanted) -> f32 {
+    let octaves = |is: f32, wanted: f32| (is / wanted.max(1.0)).log2();
+    let pixels = |width: u32, height: u32| width as f32 * height as f32;
+    let size = octaves(
+        pixels(mode.width, mode.height),
+        pixels(wanted.width, wanted.height),
+    );
+    let rate = mode
+        .rate
+        .map_or(0.0, |rate| octaves(rate.per_second(), wanted.fps as f32));
     let weigh = |octaves: f32, few: f32, many: f32| {
         if octaves < 0.0 {
             -octaves * few
@@ -55,14 +134,14 @@ fn cost(mode: &Mode) -> f32 {
             octaves * many
         }
     };
-    weigh(pixels, 1.0, 0.6) + weigh(fps, 0.8, 0.05) + format_cost(mode.format)
+    weigh(size, 1.0, 0.6) + weigh(rate, 0.8, 0.05) + format_cost(mode.format)
 }
 
 fn format_cost(format: PixelFormat) -> f32 {
     match format {
         PixelFormat::Rgb | PixelFormat::Bgr => 0.0,
-        PixelFormat::Yuyv => 0.05,
-        PixelFormat::Nv12 => 0.1,
+        PixelFormat::Yuyv | PixelFormat::Uyvy => 0.05,
+        PixelFormat::Nv12 | PixelFormat::Yu12 => 0.1,
         // Has to be decoded, and is lossy.
         PixelFormat::Mjpeg => 0.2,
         // Without colour an orange is no orange.
@@ -71,84 +150,4 @@ fn format_cost(format: PixelFormat) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::PixelFormat::{Gray, Mjpeg, Nv12, Rgb, Yuyv};
-    use super::*;
-
-    type Row = (PixelFormat, u32, u32, u32);
-
-    fn best(rows: &[Row]) -> Option<Row> {
-        let modes = rows.iter().map(|&(format, width, height, fps)| Mode {
-            format,
-            width,
-            height,
-            fps,
-        });
-        let best = ranked(modes).next();
-        best.map(|mode| (mode.format, mode.width, mode.height, mode.fps))
-    }
-
-    #[test]
-    fn the_mode_nearest_to_640_by_480_at_30_is_taken() {
-        let cases: [(&str, &[Row], Row); 7] = [
-            (
-                "a common USB camera",
-                &[
-                    (Mjpeg, 1920, 1080, 30),
-                    (Mjpeg, 640, 480, 30),
-                    (Yuyv, 640, 480, 30),
-                    (Yuyv, 1280, 720, 10),
-                    (Yuyv, 160, 120, 30),
-                ],
-                (Yuyv, 640, 480, 30),
-            ),
-            (
-                "raw pixels only at a low rate",
-                &[(Yuyv, 640, 480, 10), (Mjpeg, 640, 480, 30)],
-                (Mjpeg, 640, 480, 30),
-            ),
-            (
-                "many rates",
-                &[
-                    (Yuyv, 640, 480, 5),
-                    (Yuyv, 640, 480, 60),
-                    (Yuyv, 640, 480, 30),
-                ],
-                (Yuyv, 640, 480, 30),
-            ),
-            (
-                "no mode near",
-                &[
-                    (Mjpeg, 320, 240, 30),
-                    (Mjpeg, 3840, 2160, 30),
-                    (Mjpeg, 1280, 720, 30),
-                ],
-                (Mjpeg, 1280, 720, 30),
-            ),
-            (
-                "colour goes before size",
-                &[(Gray, 640, 480, 30), (Nv12, 1280, 720, 15)],
-                (Nv12, 1280, 720, 15),
-            ),
-            (
-                "a little less beats far too much",
-                &[(Nv12, 1920, 1080, 30), (Rgb, 640, 360, 30)],
-                (Rgb, 640, 360, 30),
-            ),
-            (
-                "better grey than nothing",
-                &[(Gray, 640, 480, 30)],
-                (Gray, 640, 480, 30),
-            ),
-        ];
-        for (name, rows, expected) in cases {
-            assert_eq!(best(rows), Some(expected), "{name}");
-        }
-    }
-
-    #[test]
-    fn nonsense_is_not_taken() {
-        assert_eq!(best(&[(Yuyv, 0, 480, 30), (Yuyv, 640, 480, 0)]), None);
-        assert_eq!(best(&[]), None);
-    }
-}
+mod tests;

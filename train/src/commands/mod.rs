@@ -12,6 +12,7 @@ use boxcam_train::weights::WeightsError;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+pub(crate) mod backgrounds;
 pub(crate) mod card;
 pub(crate) mod quantise;
 pub(crate) mod scenes;

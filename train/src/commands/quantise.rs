@@ -9,6 +9,7 @@ use boxcam::detect::tract::TractDetector;
 use boxcam::evaluate::Figures;
 use boxcam::preprocess::{InputTensor, preprocess};
 use boxcam::split::Split;
+use boxcam_train::golden::add_golden;
 use boxcam_train::onnx;
 use boxcam_train::quantise::calibrate::calibrate;
 use boxcam_train::quantise::{self, Loss};
@@ -61,7 +62,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     );
     card.figures = card_figures(&int8_figures);
     card.threshold = arguments.threshold.unwrap_or(card.threshold);
+    // The float model's examples, if it has any, are not what the int8 model says.
+    card.golden.clear();
     onnx::set_card(&mut int8, &card);
+    add_golden(&mut int8, &arguments.output.display().to_string())?;
     onnx::write(&arguments.output, &int8)?;
     eprintln!("written: {}", arguments.output.display());
     Ok(())

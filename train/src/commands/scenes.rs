@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use boxcam::annotations::COLUMNS;
-use boxcam::scene;
+use boxcam::scene::{self, Kind};
 use boxcam_train::storage;
 use fastrand::Rng;
 
@@ -15,7 +15,8 @@ const SIZE: (u32, u32) = (320, 240);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Folder to write; it gets train/, val/ and their annotations
+    /// Folder to write; it gets train/, val/ and their annotations, and empty/ with a folder for each kind of
+    /// picture without a snack
     #[arg(long, value_name = "FOLDER")]
     output: PathBuf,
     /// Training scenes
@@ -24,6 +25,10 @@ pub(crate) struct Arguments {
     /// Validation scenes
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     val: u32,
+    /// Pictures without a snack, of each kind: drawn backgrounds, things that are no food, the same out of
+    /// focus, noise, plain greys
+    #[arg(long, default_value_t = 0)]
+    empty: u32,
     /// Seed: the same seed gives the same pictures
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -34,7 +39,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for (split, count) in [("train", arguments.train), ("val", arguments.val)] {
         write_split(&arguments.output, split, count, random)?;
     }
+    for kind in Kind::ALL {
+        write_empty(&arguments.output, kind, arguments)?;
+    }
     eprintln!("written: {}", arguments.output.display());
+    Ok(())
+}
+
+/// Of other seeds than the scenes with a snack, so that no background stands in both.
+fn write_empty(output: &Path, kind: Kind, arguments: &Arguments) -> Result<()> {
+    let folder = output.join("empty").join(kind.name());
+    let random = &mut Rng::with_seed(!arguments.seed);
+    for number in 0..arguments.empty {
+        let file = folder.join(format!("{}-{number:05}.jpg", kind.name()));
+        let failed = || format!("{}: can't be written", file.display());
+        std::fs::create_dir_all(&folder).with_context(failed)?;
+        let picture = scene::without_snack(kind, random.u64(..), SIZE.0, SIZE.1);
+        picture.save(&file).with_context(failed)?;
+    }
     Ok(())
 }
 

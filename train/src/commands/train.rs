@@ -227,6 +227,7 @@ fn card(
             seed: arguments.seed,
         },
         figures: BTreeMap::new(),
+        golden: Vec::new(),
     }
 }
 

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Boots a whole emulated computer in which boxcam uses a real V4L2 driver and a real framebuffer.
+#
+# In go the program as built and the scripts in board/guest/tests; out come, in target/board/TARGET/out, what the
+# scripts wrote, a screenshot wherever they asked for one, and the console. Whether all that is as it should be is
+# said by tests/board.rs. Kernel and busybox are Debian's packages, fetched once with apt's own configuration;
+# nothing is installed, no rights are needed, and /dev/kvm is not used.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+repository=$(dirname "$here")
+# shellcheck source=cross/board/packages.sh
+. "$here/board/packages.sh"
+# shellcheck source=cross/board/initramfs.sh
+. "$here/board/initramfs.sh"
+# shellcheck source=cross/board/machine.sh
+. "$here/board/machine.sh"
+
+usage() {
+    cat <<'TEXT'
+usage: cross/board.sh TARGET [--test NAME]... [--binary FILE] [--add FOLDER] [--deadline SECONDS]
+
+Boots an emulated computer and runs boxcam in it.
+
+  TARGET              pc: an x86-64 PC with vivid cameras, a VESA and a DRM screen
+  --test NAME         only that script of cross/board/guest/tests; all without it
+  --binary FILE       the program; target/release/boxcam without it
+  --add FOLDER        put its files into the computer, in /add: the pictures that its cameras play, and a model of a few
+                      bytes; without it target/board/add, into which `cargo test --release --test board` writes them
+  --deadline SECONDS  give up after so long; 420 without it
+
+Results lie in target/board/TARGET/out. Exit code 0: all scripts ran to their end; 1: one of them did not;
+2: wrong usage; 3: something is missing on this machine.
+TEXT
+}
+
+fail() {
+    local code=$1
+    shift
+    echo "board.sh: $*" >&2
+    exit "$code"
+}
+
+target=""
+tests=()
+built=${CARGO_TARGET_DIR:-$repository/target}/release
+binary=$built/boxcam
+additions=$repository/target/board/add
+deadline=420
+while [ $# -gt 0 ]; do
+    case $1 in
+        -h | --help) usage; exit 0 ;;
+        --test | --binary | --add | --deadline)
+            [ $# -ge 2 ] || fail 2 "$1 wants a value; see --help"
+            case $1 in
+                --test) tests+=("$2") ;;
+                --binary) binary=$2 ;;
+                --add) additions=$2 ;;
+                --deadline) deadline=$2 ;;
+            esac
+            shift ;;
+        -*) fail 2 "unknown option $1; see --help" ;;
+        *)
+            [ -z "$target" ] || fail 2 "one target only; see --help"
+            target=$1 ;;
+    esac
+    shift
+done
+[ -n "$target" ] || fail 2 "which target? see --help"
+[ -f "$here/board/target-$target.sh" ] || fail 2 "no target $target; see --help"
+[ -x "$binary" ] || fail 3 "$binary is not there; build it with: cargo build --release"
+if [ "${#tests[@]}" -eq 0 ]; then
+    for script in "$here"/board/guest/tests/*.sh; do
+        tests+=("$(basename "$script" .sh)")
+    done
+fi
+for name in "${tests[@]}"; do
+    [ -f "$here/board/guest/tests/$name.sh" ] || fail 2 "no test $name in cross/board/guest/tests"
+done
+
+[ -f "$additions/tiny.onnx" ] || fail 3 "$additions has no tiny.onnx; see --help"
+
+work=$repository/target/board/$target
+out=$work/out
+mkdir -p "$work"
+# shellcheck source=cross/board/target-pc.sh
+. "$here/board/target-$target.sh"
+
+exec 9>"$work/lock"
+flock -w "$deadline" 9 || fail 3 "another run still uses $work"
+fetch_packages
+(cd "$repository" && cargo build --release --quiet --locked --package webcam) || fail 3 "cross/webcam can't be built"
+webcam=$built/webcam
+build_initramfs
+run_machine

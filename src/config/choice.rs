@@ -1,0 +1,273 @@
+//! The values that options take, each checked when it is read: a value of these types makes sense.
+//!
+//! In go words, from a command line or a file, out comes a value or what was expected instead.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::source::CameraChoice;
+
+/// Where frames come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceChoice {
+    /// A camera.
+    Camera(CameraChoice),
+    /// A camera of a Raspberry Pi's own connector with that number, through `rpicam-vid`.
+    Rpicam(u32),
+    /// A stream of pictures on standard input.
+    Stdin,
+    /// The built-in moving scenes.
+    Demo,
+    /// A picture or a folder of pictures.
+    Pictures(PathBuf),
+}
+
+/// Where frames are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DisplayChoice {
+    /// A window where there is a desktop, else a framebuffer, else nowhere.
+    Auto,
+    /// A window, or an error.
+    Window,
+    /// That framebuffer, or the first without a path.
+    Framebuffer(Option<PathBuf>),
+    /// Nowhere.
+    None,
+}
+
+/// What gets a line in the log, and a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLines {
+    /// Events for cameras and streams, frames for pictures and the demo.
+    Auto,
+    /// Whatever appears, changes or leaves.
+    Events,
+    /// Every frame.
+    Frames,
+}
+
+/// Width and height of frames in pixels, neither of them 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameSize {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+}
+
+/// Clockwise turn of the picture on a screen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rotation {
+    /// As it is.
+    #[default]
+    None,
+    /// By 90 degrees.
+    Quarter,
+    /// By 180 degrees.
+    Half,
+    /// By 270 degrees.
+    ThreeQuarters,
+}
+
+/// Where an MQTT broker is and who we are to it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BrokerAddress {
+    /// Name or address of the machine.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Name and password, where the broker wants them.
+    pub login: Option<(String, String)>,
+}
+
+/// Where the web page is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebAddress(pub SocketAddr);
+
+/// Where JSON lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogChoice {
+    /// Standard output.
+    Stdout,
+    /// A file, which is added to.
+    File(PathBuf),
+}
+
+/// A confidence in `0..=1`.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Threshold(f32);
+
+impl FromStr for SourceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("camera:")) {
+            ("", _) => Err("expected camera, demo, a picture or a folder".to_owned()),
+            ("camera" | "auto", _) => Ok(Self::Camera(CameraChoice::First)),
+            ("demo", _) => Ok(Self::Demo),
+            ("-", _) => Ok(Self::Stdin),
+            ("rpicam", _) => Ok(Self::Rpicam(0)),
+            (_, Some(camera)) => camera.parse().map(Self::Camera),
+            _ if text.starts_with("rpicam:") => match text["rpicam:".len()..].parse() {
+                Ok(number) => Ok(Self::Rpicam(number)),
+                Err(_) => Err(format!(
+                    "\"{text}\" is no camera; expected rpicam or rpicam:1"
+                )),
+            },
+            (path, None) => Ok(Self::Pictures(path.into())),
+        }
+    }
+}
+
+impl FromStr for DisplayChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("fb:")) {
+            ("auto", _) => Ok(Self::Auto),
+            ("window", _) => Ok(Self::Window),
+            ("none", _) => Ok(Self::None),
+            ("fb", _) => Ok(Self::Framebuffer(None)),
+            (_, Some(path)) if path.starts_with('/') => Ok(Self::Framebuffer(Some(path.into()))),
+            _ => Err("expected auto, window, fb, fb:/dev/fb0 or none".to_owned()),
+        }
+    }
+}
+
+impl FromStr for LogLines {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "events" => Ok(Self::Events),
+            "frames" => Ok(Self::Frames),
+            _ => Err("expected auto, events or frames".to_owned()),
+        }
+    }
+}
+
+impl FromStr for FrameSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let side = |text: &str| text.parse().ok().filter(|side| (16..=8192).contains(side));
+        let sides = text.split_once('x');
+        let sides = sides.and_then(|(width, height)| Some((side(width)?, side(height)?)));
+        let (width, height) = sides.ok_or("expected width x height, as 640x480")?;
+        Ok(Self { width, height })
+    }
+}
+
+impl FromStr for Rotation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "0" => Ok(Self::None),
+            "90" => Ok(Self::Quarter),
+            "180" => Ok(Self::Half),
+            "270" => Ok(Self::ThreeQuarters),
+            _ => Err("expected 0, 90, 180 or 270".to_owned()),
+        }
+    }
+}
+
+impl FromStr for BrokerAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "expected mqtt://[USER[:PASSWORD]@]HOST[:PORT]".to_owned();
+        let rest = text.strip_prefix("mqtt://").ok_or_else(expected)?;
+        let (login, place) = match rest.trim_end_matches('/').rsplit_once('@') {
+            Some((login, place)) => (Some(login.split_once(':').unwrap_or((login, ""))), place),
+            None => (None, rest.trim_end_matches('/')),
+        };
+        let (host, port) = match place.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().map_err(|_| expected())?),
+            None => (place, 1883),
+        };
+        if host.is_empty() {
+            return Err(expected());
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            login: login.map(|(name, password)| (name.to_owned(), password.to_owned())),
+        })
+    }
+}
+
+/// Without the password, which must not get into a log.
+impl fmt::Debug for BrokerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mqtt://{}:{}", self.host, self.port)
+    }
+}
+
+impl FromStr for WebAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(port) = text.parse() {
+            return Ok(Self(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
+        }
+        let expected = "expected a port, or an address with a port as 0.0.0.0:8080";
+        text.parse().map(Self).map_err(|_| expected.to_owned())
+    }
+}
+
+impl FromStr for LogChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("expected a file, or - for standard output".to_owned()),
+            "-" => Ok(Self::Stdout),
+            path => Ok(Self::File(path.into())),
+        }
+    }
+}
+
+impl FromStr for Threshold {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(value) if (0.0..=1.0).contains(&value) => Ok(Self(value)),
+            _ => Err("expected a number between 0 and 1".to_owned()),
+        }
+    }
+}
+
+impl Threshold {
+    /// The confidence.
+    #[must_use]
+    pub const fn value(self) -> f32 {
+        self.0
+    }
+}
+
+/// Where the curve of all thresholds goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CurveFile {
+    /// Its numbers.
+    Csv(PathBuf),
+    /// A drawing of it.
+    Svg(PathBuf),
+}
+
+impl FromStr for CurveFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = PathBuf::from(text);
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("csv") => Ok(Self::Csv(path)),
+            Some("svg") => Ok(Self::Svg(path)),
+            _ => Err("expected a file that ends in .csv or .svg".to_owned()),
+        }
+    }
+}

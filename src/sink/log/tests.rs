@@ -1,0 +1,174 @@
+//! The log as a sink: what gets a line, and what is told of lines that are missing.
+
+use std::fs;
+use std::time::SystemTime;
+
+use image::RgbImage;
+use serde_json::Value;
+
+use super::*;
+use crate::detect::Detection;
+use crate::frame::Origin;
+use crate::geometry::NormBox;
+use crate::health::CaptureState;
+use crate::label::{ClassId, Labels};
+use crate::track::{Event, EventKind};
+
+const SETTINGS: LogSettings = LogSettings {
+    size: 1_000_000,
+    keep: 1,
+    lines: Lines::Frames,
+};
+
+fn frame(sequence: u64) -> Frame {
+    Frame::new(sequence, Origin::Live, RgbImage::new(4, 4))
+}
+
+fn report(events: &[EventKind]) -> Report {
+    let labels = Labels::new(vec!["apple".into()]).expect("sound");
+    let event = |&kind| Event {
+        kind,
+        track: 1,
+        detection: Detection {
+            class: ClassId::new(0),
+            confidence: 0.9,
+            bounding_box: NormBox::WHOLE,
+        },
+        time: SystemTime::now(),
+        duration: Duration::from_secs(1),
+    };
+    Report {
+        is_tracked: true,
+        events: events.iter().map(event).collect(),
+        ..Report::waiting(Arc::new(labels), "0badcafe".into())
+    }
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).expect("there");
+    let parsed = |line| serde_json::from_str(line).expect("JSON");
+    text.lines().map(parsed).collect()
+}
+
+fn open(path: &Path, lines: Lines) -> (LogSink, Arc<Health>) {
+    let health = Arc::new(Health::default());
+    let settings = LogSettings { lines, ..SETTINGS };
+    let log = LogSink::open(path, settings, Arc::clone(&health)).expect("opened");
+    (log, health)
+}
+
+#[test]
+fn by_events_only_events_and_states_get_lines() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("out.jsonl");
+    let (mut log, _) = open(&path, Lines::Events);
+    log.show(&frame(0), &report(&[])).expect("nothing to write");
+    let events = [EventKind::Left, EventKind::Appeared];
+    log.show(&frame(1), &report(&events)).expect("written");
+    let broken = SourceError::BrokenFrame {
+        stream: "-".to_owned(),
+        message: "cut off".to_owned(),
+    };
+    log.skip(&broken).expect("nothing to write");
+    log.left(&frame(1), &report(&[EventKind::Left]))
+        .expect("written");
+    let change = StateChange {
+        state: CaptureState::Live,
+        time: SystemTime::now(),
+        reason: String::new(),
+    };
+    log.state(&change).expect("written");
+    let lines = lines(&path);
+    assert_eq!(
+        (&lines[0]["event"], &lines[1]["event"]),
+        (&"left".into(), &"appeared".into())
+    );
+    assert_eq!(
+        (&lines[2]["event"], &lines[3]["state"]),
+        (&"left".into(), &"live".into())
+    );
+    assert_eq!(lines.len(), 4);
+}
+
+#[test]
+fn by_frames_each_frame_gets_one_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("out.jsonl");
+    let (mut log, _) = open(&path, Lines::Frames);
+    log.show(&frame(0), &report(&[])).expect("written");
+    let events = [EventKind::Left, EventKind::Appeared];
+    log.show(&frame(1), &report(&events)).expect("written");
+    log.left(&frame(1), &report(&[EventKind::Left]))
+        .expect("known");
+    let numbers: Vec<Value> = lines(&path).iter().map(|l| l["frame"].clone()).collect();
+    assert_eq!(numbers, [0, 1]);
+}
+
+#[test]
+fn a_log_torn_at_any_byte_has_only_whole_lines_afterwards() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("out.jsonl");
+    let (mut log, _) = open(&path, Lines::Frames);
+    for number in 0..3 {
+        log.show(&frame(number), &report(&[])).expect("written");
+    }
+    drop(log);
+    let text = fs::read(&path).expect("there");
+    for length in 0..=text.len() {
+        fs::write(&path, &text[..length]).expect("written");
+        let (mut log, health) = open(&path, Lines::Frames);
+        log.show(&frame(7), &report(&[])).expect("written");
+        let ends = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\n').count();
+        let is_whole = |at: usize| at == 0 || text[at - 1] == b'\n';
+        // A line that lacks only its end is ended, not lost.
+        let lacks_end = length < text.len() && text[length] == b'\n';
+        let whole = ends(&text[..length]) + usize::from(lacks_end);
+        let torn = !is_whole(length) && !lacks_end;
+        let lines = lines(&path);
+        let numbers: Vec<u64> = lines.iter().filter_map(|l| l["frame"].as_u64()).collect();
+        let expected: Vec<u64> = (0..whole as u64).chain([7]).collect();
+        assert_eq!(numbers, expected, "{length} bytes");
+        let lost: Vec<u64> = lines.iter().filter_map(|l| l["lost"].as_u64()).collect();
+        assert_eq!(lost, vec![1; usize::from(torn)], "{length} bytes");
+        assert_eq!(health.lines_lost.get(), 0, "this run lost none");
+    }
+}
+
+#[test]
+fn what_is_lost_meanwhile_is_counted_and_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let below = folder.path().join("below");
+    fs::create_dir(&below).expect("made");
+    let path = below.join("out.jsonl");
+    let (mut log, health) = open(&path, Lines::Frames);
+    log.show(&frame(0), &report(&[])).expect("written");
+    let kept = folder.path().join("kept");
+    fs::rename(&below, &kept).expect("moved");
+    for number in 1..6 {
+        log.show(&frame(number), &report(&[])).expect("goes on");
+    }
+    assert_eq!(health.lines_lost.get(), 5);
+    fs::rename(&kept, &below).expect("moved back");
+    std::thread::sleep(Duration::from_millis(1100));
+    log.show(&frame(6), &report(&[])).expect("written");
+    log.show(&frame(7), &report(&[])).expect("written");
+    let lines = lines(&path);
+    assert_eq!(lines[1]["lost"], 5);
+    let error = lines[1]["error"].as_str().expect("words");
+    assert!(error.starts_with("No such file"), "{error}");
+    let numbers: Vec<Value> = lines.iter().map(|l| l["frame"].clone()).collect();
+    assert_eq!(numbers, [0.into(), Value::Null, 6.into(), 7.into()]);
+    assert_eq!(health.lines_lost.get(), 5);
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("no/such/out.jsonl");
+    let error = LogSink::open(&path, SETTINGS, Arc::default()).expect_err("no folder");
+    assert!(
+        error
+            .to_string()
+            .contains("no/such/out.jsonl: can't be written")
+    );
+}

@@ -1,0 +1,80 @@
+//! Standard input as a source: a file is a recording, anything else is live.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::fs::{FileType, fstat};
+
+use super::input::{BreakOff, Input};
+use super::{Pace, StreamSource};
+use crate::frame::Frame;
+use crate::source::{FrameSource, Interrupter, SourceError};
+
+/// What errors call it.
+const NAME: &str = "standard input";
+
+/// How standard input is meant to be used.
+const EXAMPLE: &str = "pipe pictures into boxcam: `ffmpeg -i FILE -f mjpeg - | boxcam run --source -`, or \
+                       `rpicam-vid -n -t 0 --codec mjpeg -o - | boxcam run --source -`";
+
+/// Frames from standard input.
+#[derive(Debug)]
+pub struct StdinSource {
+    stream: StreamSource<Input>,
+    break_off: BreakOff,
+    has_begun: bool,
+}
+
+impl StdinSource {
+    /// Takes standard input. A JPEG may be decoded at a part of its size, but not smaller than `at_least`.
+    ///
+    /// # Errors
+    /// [`SourceError::Stream`] when it is a terminal, or nothing can wait for it.
+    pub fn open(at_least: (u32, u32)) -> Result<Self, SourceError> {
+        let stdin = io::stdin();
+        if rustix::termios::isatty(&stdin) {
+            return Err(fault(format!("is a keyboard; {EXAMPLE}")));
+        }
+        let unusable = |error: io::Error| fault(format!("can't be used ({error}); {EXAMPLE}"));
+        let stat = fstat(&stdin).map_err(|error| unusable(error.into()))?;
+        let pace = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Pace::Recorded,
+            _ => Pace::Live,
+        };
+        let stream = stdin.as_fd().try_clone_to_owned();
+        let input = stream.and_then(Input::new).map_err(unusable)?;
+        Ok(Self {
+            break_off: input.break_off(),
+            stream: StreamSource::new(NAME, input, pace, at_least),
+            has_begun: false,
+        })
+    }
+}
+
+impl FrameSource for StdinSource {
+    fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
+        let next = self.stream.next_frame();
+        if matches!(next, Ok(None)) && !self.has_begun && !self.break_off.is_done() {
+            return Err(fault(format!("has no picture; {EXAMPLE}")));
+        }
+        self.has_begun = true;
+        next
+    }
+
+    fn is_live(&self) -> bool {
+        self.stream.is_live()
+    }
+
+    /// Ends the stream for this source; what it has not read is left.
+    fn interrupter(&self) -> Option<Interrupter> {
+        let break_off = self.break_off.clone();
+        Some(Box::new(move || break_off.now()))
+    }
+}
+
+fn fault(message: String) -> SourceError {
+    SourceError::Stream {
+        stream: NAME.to_owned(),
+        message,
+    }
+}

@@ -1,0 +1,71 @@
+//! `boxcam bench`, the real program. Nothing here depends on how fast the machine is.
+#![cfg(feature = "demo")]
+
+mod common;
+
+use common::Workplace;
+
+const STAGES: [&str; 5] = ["decode", "preprocess", "inference", "draw", "frame"];
+
+#[test]
+fn every_stage_is_measured() {
+    let place = Workplace::new();
+    let said = place.run_tiny(&["bench", "--json", "--frames", "5", "--threads", "2"]);
+    said.assert_code(0);
+    let measured = &said.lines()[0];
+    for stage in STAGES {
+        let of = |quantile: &str| {
+            measured["stages"][stage][quantile]
+                .as_f64()
+                .expect("a number")
+        };
+        let (p50, p95, p99) = (of("p50_ms"), of("p95_ms"), of("p99_ms"));
+        assert!(0.0 < p50 && p50 <= p95 && p95 <= p99, "{stage}: {measured}");
+    }
+    let whole = measured["stages"]["frame"]["p50_ms"]
+        .as_f64()
+        .expect("a number");
+    let decode = measured["stages"]["decode"]["p50_ms"]
+        .as_f64()
+        .expect("a number");
+    assert!(whole > decode, "a part is less than the whole: {measured}");
+    assert_eq!(measured["threads"], 2);
+    let first_box = measured["first_box_ms"].as_f64().expect("a number");
+    assert!(first_box > measured["load_ms"].as_f64().expect("a number"));
+    for age in ["p50_ms", "p95_ms", "p99_ms"] {
+        assert!(
+            measured["camera_to_screen"][age]
+                .as_f64()
+                .expect("a number")
+                > 0.0
+        );
+    }
+    let layers = measured["layers"].as_array().expect("a list");
+    let shares: f64 = layers
+        .iter()
+        .filter_map(|layer| layer["share"].as_f64())
+        .sum();
+    assert!((shares - 1.0).abs() < 0.01, "{shares}");
+    if cfg!(target_os = "linux") {
+        assert!(measured["peak_rss_mb"].as_f64().expect("a number") > 1.0);
+    }
+}
+
+#[test]
+fn a_picture_of_ones_own_is_measured_and_people_get_a_table() {
+    let place = Workplace::new();
+    place.paint("red.png", "red");
+    let said = place.run_tiny(&["bench", "--frames", "2", "--picture", "red.png"]);
+    said.assert_code(0);
+    for words in [
+        "picture red.png (32 x 24)",
+        "inference",
+        "where the inference goes",
+        "load ",
+    ] {
+        assert!(said.stdout.contains(words), "no {words:?} in {said:?}");
+    }
+    let said = place.run_tiny(&["bench", "--picture", "none.png"]);
+    said.assert_code(4);
+    said.assert_talk(&["picture none.png: can't be read"]);
+}

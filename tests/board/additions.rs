@@ -1,0 +1,93 @@
+//! What the emulated computer's cameras play, and the tiny model, in a folder for it.
+
+use std::fs;
+use std::path::Path;
+
+use boxcam::scene::random_scene;
+use image::codecs::jpeg::JpegEncoder;
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+
+use crate::common;
+use crate::picture::BARS;
+
+/// Size of every picture that is played.
+pub(crate) const SIZE: (u32, u32) = (640, 480);
+
+/// Scenes of which the one is played that the model is surest of.
+const SCENES: u64 = 6;
+
+/// Fills the folder; gives back what the model that ships says of the scene in it.
+pub(crate) fn write(folder: &Path) -> Value {
+    fs::create_dir_all(folder).expect("made");
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).expect("written");
+    write("tiny.onnx", &common::tiny_model::bytes());
+    let bars = RgbImage::from_fn(SIZE.0, SIZE.1, |x, _| Rgb(BARS[(x * 8 / SIZE.0) as usize]));
+    write("MJPG", &jpeg(&bars));
+    write("YUY2", &yuy2(&bars));
+    write("NV12", &nv12(&bars));
+    write("GREY", &image::imageops::grayscale(&bars));
+    let swapped = bars.pixels().flat_map(|Rgb([r, g, b])| [*b, *g, *r]);
+    write("BGR3", &swapped.collect::<Vec<u8>>());
+    let (scene, said) = surest_scene();
+    write("scene.jpg", &scene);
+    said
+}
+
+/// Of some made-up scenes the one that the model is surest of, as a JPEG, and what it says of it.
+fn surest_scene() -> (Vec<u8>, Value) {
+    let place = common::Workplace::new();
+    for seed in 0..SCENES {
+        let scene = random_scene(seed, SIZE.0, SIZE.1);
+        place.write(&format!("scenes/{seed}.jpg"), jpeg(&scene.image));
+    }
+    let said = place.run(&["detect", "scenes"]);
+    said.assert_code(0);
+    let sure = |line: &Value| line["detection"]["confidence"].as_f64().unwrap_or(0.0);
+    let lines = said.lines().into_iter();
+    let best = lines.max_by(|one, other| sure(one).total_cmp(&sure(other)));
+    let best = best.expect("there are scenes");
+    assert!(sure(&best) > 0.5, "nothing was found in any scene: {best}");
+    let name = best["picture"].as_str().expect("a path");
+    (fs::read(place.path(name)).expect("a picture"), best)
+}
+
+fn jpeg(picture: &RgbImage) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
+    encoder.encode_image(picture).expect("encoded");
+    bytes
+}
+
+/// Luma and chroma of BT.601 in the narrow range, as cameras send them.
+fn ycbcr(Rgb([r, g, b]): &Rgb<u8>) -> [u8; 3] {
+    let [r, g, b] = [r, g, b].map(|channel| f32::from(*channel) / 255.0);
+    let luma = 0.299 * r + 0.587 * g + 0.114 * b;
+    let blue = (b - luma) / 1.772;
+    let red = (r - luma) / 1.402;
+    [
+        16.0 + 219.0 * luma,
+        128.0 + 224.0 * blue,
+        128.0 + 224.0 * red,
+    ]
+    .map(|value| value.round() as u8)
+}
+
+fn yuy2(picture: &RgbImage) -> Vec<u8> {
+    let pixels: Vec<[u8; 3]> = picture.pixels().map(ycbcr).collect();
+    let pairs = pixels.chunks_exact(2);
+    pairs
+        .flat_map(|pair| [pair[0][0], pair[0][1], pair[1][0], pair[0][2]])
+        .collect()
+}
+
+fn nv12(picture: &RgbImage) -> Vec<u8> {
+    let mut bytes: Vec<u8> = picture.pixels().map(|pixel| ycbcr(pixel)[0]).collect();
+    for y in (0..picture.height()).step_by(2) {
+        for x in (0..picture.width()).step_by(2) {
+            let [_, blue, red] = ycbcr(picture.get_pixel(x, y));
+            bytes.extend([blue, red]);
+        }
+    }
+    bytes
+}

@@ -1,0 +1,78 @@
+//! The system's list of processes, as it stands in `/proc`.
+
+use std::fs;
+use std::path::Path;
+
+/// A process of the list.
+#[derive(Debug)]
+pub(crate) struct Process {
+    state: String,
+    parent: u32,
+    group: u32,
+}
+
+/// What a running program holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) threads: usize,
+    pub(crate) files: usize,
+    pub(crate) memory_kib: u64,
+}
+
+impl Process {
+    /// `None` of one that has ended meanwhile.
+    fn read(folder: &Path) -> Option<Self> {
+        let stat = fs::read_to_string(folder.join("stat")).ok()?;
+        // The name may have anything in it.
+        let (_, tail) = stat.rsplit_once(") ")?;
+        let mut fields = tail.split(' ');
+        Some(Self {
+            state: fields.next()?.to_owned(),
+            parent: fields.next()?.parse().ok()?,
+            group: fields.next()?.parse().ok()?,
+        })
+    }
+
+    fn is_zombie(&self) -> bool {
+        self.state == "Z"
+    }
+}
+
+fn all() -> Vec<Process> {
+    let entries = fs::read_dir("/proc").expect("there").flatten();
+    let is_process = |name: &std::ffi::OsStr| name.to_string_lossy().parse::<u32>().is_ok();
+    let processes = entries.filter(|entry| is_process(&entry.file_name()));
+    processes
+        .filter_map(|entry| Process::read(&entry.path()))
+        .collect()
+}
+
+/// Children of a program that nobody has waited for.
+pub(crate) fn zombies_of(program: u32) -> Vec<Process> {
+    let mut processes = all();
+    processes.retain(|process| process.parent == program && process.is_zombie());
+    processes
+}
+
+/// Processes of these groups that still do something.
+pub(crate) fn alive_in(groups: &[u32]) -> Vec<Process> {
+    let mut processes = all();
+    processes.retain(|process| groups.contains(&process.group) && !process.is_zombie());
+    processes
+}
+
+pub(crate) fn held(program: u32) -> Held {
+    let folder = format!("/proc/{program}");
+    let count = |what: &str| {
+        let entries = fs::read_dir(format!("{folder}/{what}"));
+        entries.expect("it runs").count()
+    };
+    let status = fs::read_to_string(format!("{folder}/status")).expect("it runs");
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let memory = memory.and_then(|rest| rest.split_whitespace().next());
+    Held {
+        threads: count("task"),
+        files: count("fd"),
+        memory_kib: memory.expect("a number").parse().expect("a number"),
+    }
+}
