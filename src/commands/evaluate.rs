@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{ErrorKind, IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
@@ -12,10 +11,10 @@ use boxcam::config::EvaluateConfig;
 use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
 use boxcam::evaluate::{Curve, CurvePoint, Evaluation, Figures};
-use boxcam::sink::SinkError;
 use boxcam::split::{Split, SplitFault};
 use serde::Serialize;
 
+use super::output::{print, unwritable};
 use super::{Completion, Failure, model};
 
 /// Confusions that are listed for people.
@@ -69,7 +68,7 @@ pub(super) fn evaluate(config: &EvaluateConfig) -> Result<Completion, Failure> {
         }
         text
     };
-    print(text.trim_end())?;
+    print(&text)?;
     Ok(Completion::of((split.faults.len() + faults.len()) as u64))
 }
 
@@ -120,19 +119,6 @@ fn name_faults(faults: &[SplitFault]) {
     for fault in faults {
         eprintln!("boxcam: {fault}");
     }
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritable(error)),
-        // A reader that has had enough is well.
-        _ => Ok(()),
-    }
-}
-
-fn unwritable(source: std::io::Error) -> Failure {
-    let path = PathBuf::from("standard output");
-    SinkError::Write { path, source }.into()
 }
 
 /// The figures for people.
