@@ -20,6 +20,7 @@ pub mod pictures;
 #[cfg(target_os = "linux")]
 pub mod rpicam;
 pub mod stream;
+mod yuv;
 
 /// A source of frames.
 pub trait FrameSource: Send {

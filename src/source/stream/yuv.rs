@@ -2,6 +2,8 @@
 
 use image::RgbImage;
 
+use crate::source::yuv::Colours;
+
 /// Pixels that share one sample of colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Subsampling {
@@ -30,16 +32,6 @@ pub(super) struct Planes<'a> {
     pub(super) range: Range,
 }
 
-/// Factors in 1/256.
-struct Matrix {
-    black: i32,
-    luma: i32,
-    red_v: i32,
-    green_u: i32,
-    green_v: i32,
-    blue_u: i32,
-}
-
 impl Subsampling {
     pub(super) const ONE_BY_ONE: Self = Self { across: 1, down: 1 };
     pub(super) const TWO_BY_ONE: Self = Self { across: 2, down: 1 };
@@ -53,43 +45,20 @@ impl Subsampling {
     }
 }
 
-impl Range {
-    fn matrix(self) -> Matrix {
-        match self {
-            Self::Limited => Matrix {
-                black: 16,
-                luma: 298,
-                red_v: 409,
-                green_u: 100,
-                green_v: 208,
-                blue_u: 516,
-            },
-            Self::Full => Matrix {
-                black: 0,
-                luma: 256,
-                red_v: 359,
-                green_u: 88,
-                green_v: 183,
-                blue_u: 454,
-            },
-        }
-    }
-}
-
 /// The picture; each sample of colour is that of all its pixels.
 ///
 /// What the planes lack stays black; the planes of colour must be whole.
 pub(super) fn to_rgb(planes: &Planes<'_>) -> RgbImage {
     let (width, height) = planes.size;
     let mut picture = RgbImage::new(width, height);
-    let matrix = planes.range.matrix();
+    let colours = Colours::bt601(planes.range == Range::Full);
     let row = width as usize;
     let rows = picture
         .chunks_exact_mut(row * 3)
         .zip(planes.y.chunks_exact(row));
     let Some((subsampling, u, v)) = planes.chroma else {
         let grey = vec![128; row];
-        rows.for_each(|(rgb, y)| matrix.convert::<1>(rgb, y, &grey, &grey));
+        rows.for_each(|(rgb, y)| convert::<1>(&colours, rgb, y, &grey, &grey));
         return picture;
     };
     let (across, _) = subsampling.size(width, height);
@@ -97,26 +66,21 @@ pub(super) fn to_rgb(planes: &Planes<'_>) -> RgbImage {
         let begin = number / subsampling.down as usize * across;
         let (u, v) = (&u[begin..begin + across], &v[begin..begin + across]);
         match subsampling.across {
-            1 => matrix.convert::<1>(rgb, y, u, v),
-            2 => matrix.convert::<2>(rgb, y, u, v),
-            _ => matrix.convert::<4>(rgb, y, u, v),
+            1 => convert::<1>(&colours, rgb, y, u, v),
+            2 => convert::<2>(&colours, rgb, y, u, v),
+            _ => convert::<4>(&colours, rgb, y, u, v),
         }
     }
     picture
 }
 
-impl Matrix {
-    /// One row, in which so many pixels share a sample of colour.
-    fn convert<const SHARED: usize>(&self, rgb: &mut [u8], y: &[u8], u: &[u8], v: &[u8]) {
-        let groups = rgb.chunks_mut(3 * SHARED).zip(y.chunks(SHARED));
-        for ((rgb, y), (&u, &v)) in groups.zip(u.iter().zip(v)) {
-            let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
-            let green = self.green_u * u + self.green_v * v;
-            let colour = [self.red_v * v, -green, self.blue_u * u];
-            for (pixel, &y) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(y) {
-                let luma = self.luma * (i32::from(y) - self.black) + 128;
-                *pixel = colour.map(|colour| ((luma + colour) >> 8).clamp(0, 255) as u8);
-            }
+/// One row, in which so many pixels share a sample of colour.
+fn convert<const SHARED: usize>(colours: &Colours, rgb: &mut [u8], y: &[u8], u: &[u8], v: &[u8]) {
+    let groups = rgb.chunks_mut(3 * SHARED).zip(y.chunks(SHARED));
+    for ((rgb, y), (&u, &v)) in groups.zip(u.iter().zip(v)) {
+        let shares = colours.shares(u, v);
+        for (pixel, &y) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(y) {
+            *pixel = colours.pixel(y, shares);
         }
     }
 }

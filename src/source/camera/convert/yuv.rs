@@ -1,9 +1,6 @@
 //! Luma and chroma to red, green and blue, as the driver says that they are meant.
 
-/// Bits behind the point of the factors: all sums of three products fit in 32 bits.
-const BITS: u32 = 16;
-
-const HALF: i32 = 1 << (BITS - 1);
+pub(crate) use crate::source::yuv::Colours;
 
 /// `V4L2_COLORSPACE_*`, as far as they settle what the driver leaves open.
 mod colorspace {
@@ -12,17 +9,6 @@ mod colorspace {
     pub(super) const JPEG: u32 = 7;
     pub(super) const BT2020: u32 = 10;
     pub(super) const DCI_P3: u32 = 12;
-}
-
-/// Factors from Y, U and V to R, G and B, in fixed point.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Colours {
-    black: i32,
-    luma: i32,
-    red_v: i32,
-    green_u: i32,
-    green_v: i32,
-    blue_u: i32,
 }
 
 impl Colours {
@@ -40,24 +26,6 @@ impl Colours {
         };
         let is_full = quantization == 1 || (quantization == 0 && colorspace == colorspace::JPEG);
         Self::new(red, blue, is_full)
-    }
-
-    /// From the shares of red and blue in luma. Limited range is 16 to 235, and 16 to 240 for chroma.
-    fn new(red: f64, blue: f64, is_full: bool) -> Self {
-        let green = 1.0 - red - blue;
-        let (black, luma, chroma) = match is_full {
-            true => (0, 1.0, 1.0),
-            false => (16, 255.0 / 219.0, 255.0 / 224.0),
-        };
-        let fixed = |factor: f64| (factor * f64::from(1 << BITS)).round() as i32;
-        Self {
-            black,
-            luma: fixed(luma),
-            red_v: fixed(chroma * 2.0 * (1.0 - red)),
-            green_u: fixed(chroma * 2.0 * blue * (1.0 - blue) / green),
-            green_v: fixed(chroma * 2.0 * red * (1.0 - red) / green),
-            blue_u: fixed(chroma * 2.0 * (1.0 - blue)),
-        }
     }
 
     /// A row whose pixels come in pairs of four bytes, which `parts` takes apart into two lumas, U and V.
@@ -97,22 +65,6 @@ impl Colours {
         if let ([_, _, _], Some(([luma, _], u, v))) = (&half, pairs.next()) {
             half.copy_from_slice(&self.pixel(luma, self.shares(u, v)));
         }
-    }
-
-    /// What the chroma of a pair adds to each channel, and the rounding.
-    fn shares(&self, u: u8, v: u8) -> [i32; 3] {
-        let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
-        let base = HALF - self.black * self.luma;
-        [
-            base + self.red_v * v,
-            base - self.green_u * u - self.green_v * v,
-            base + self.blue_u * u,
-        ]
-    }
-
-    fn pixel(&self, luma: u8, shares: [i32; 3]) -> [u8; 3] {
-        let luma = self.luma * i32::from(luma);
-        shares.map(|share| ((luma + share) >> BITS).clamp(0, 255) as u8)
     }
 }
 
