@@ -121,6 +121,12 @@ impl Health {
         self.lock().clone()
     }
 
+    /// What capture is at. Asked for with every frame, so nothing is copied for it.
+    #[must_use]
+    pub fn state(&self) -> CaptureState {
+        self.lock().state
+    }
+
     /// Changes what is so at the moment.
     pub fn update(&self, change: impl FnOnce(&mut Now)) {
         change(&mut self.lock());

@@ -79,7 +79,7 @@ impl Hub {
     }
 
     pub(super) fn state(&self) -> CaptureState {
-        self.health.now().state
+        self.health.state()
     }
 
     /// Takes note that capture is in that state now, and tells everybody.

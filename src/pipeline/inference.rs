@@ -19,19 +19,24 @@ const RATE_FRAMES: usize = 30;
 
 /// The model at work.
 pub(super) struct Inference {
-    detector: Box<dyn Detector>,
+    model: Model,
     newer_models: Option<Receiver<Box<dyn Detector>>>,
     /// The threshold that was asked for.
     asked_for: Option<f32>,
-    threshold: f32,
-    labels: Arc<Labels>,
-    model_hash: Arc<str>,
     /// `None` where frames have nothing to do with each other.
     tracker: Option<Tracker>,
     rate: Rate,
     health: Arc<Health>,
     /// What the frames of a recording are counted from; `None` for live ones, which have their own moment.
     start: Option<Instant>,
+}
+
+/// A model, with what it says of itself.
+struct Model {
+    detector: Box<dyn Detector>,
+    threshold: f32,
+    labels: Arc<Labels>,
+    hash: Arc<str>,
 }
 
 impl Inference {
@@ -42,25 +47,20 @@ impl Inference {
         asked_for: Option<f32>,
         health: Arc<Health>,
     ) -> Self {
-        let mut inference = Self {
-            labels: Arc::new(detector.card().labels.clone()),
-            model_hash: detector.model_hash().into(),
-            threshold: 0.0,
+        Self {
+            model: Model::new(detector, asked_for, &health),
             asked_for,
-            detector,
             newer_models,
             tracker: None,
             rate: Rate::default(),
             health,
             start: None,
-        };
-        inference.settle();
-        inference
+        }
     }
 
     /// The same, and what is in its frames is tracked.
     pub(super) fn tracking(self, is_tracked: bool) -> Self {
-        let settings = TrackSettings::new(self.threshold);
+        let settings = TrackSettings::new(self.model.threshold);
         Self {
             tracker: is_tracked.then(|| Tracker::new(settings)),
             ..self
@@ -75,21 +75,11 @@ impl Inference {
         }
     }
 
-    /// Takes over what the model at hand says of itself.
-    fn settle(&mut self) {
-        let card = self.detector.card();
-        self.threshold = self.asked_for.unwrap_or(card.threshold);
-        self.labels = Arc::new(card.labels.clone());
-        self.model_hash = self.detector.model_hash().into();
-        let name = self.model_hash.to_string();
-        self.health.update(|now| now.model = name);
-    }
-
     /// What is told before any frame has been through the model.
     pub(super) fn waiting(&self) -> Report {
         Report {
             is_tracked: self.tracker.is_some(),
-            ..Report::waiting(Arc::clone(&self.labels), Arc::clone(&self.model_hash))
+            ..Report::waiting(Arc::clone(&self.model.labels), Arc::clone(&self.model.hash))
         }
     }
 
@@ -98,9 +88,8 @@ impl Inference {
     pub(super) fn take_newer_model(&mut self, last: Option<&Frame>) -> Option<Report> {
         let newer = self.newer_models.as_ref()?.try_iter().last()?;
         let left = last.and_then(|frame| self.leave(frame));
-        self.detector = newer;
-        self.settle();
-        let settings = TrackSettings::new(self.threshold);
+        self.model = Model::new(newer, self.asked_for, &self.health);
+        let settings = TrackSettings::new(self.model.threshold);
         let renewed = |old: Tracker| Tracker::new(settings).counting_on(old.tracks());
         self.tracker = self.tracker.take().map(renewed);
         self.health.models_swapped.add(1);
@@ -109,16 +98,16 @@ impl Inference {
 
     /// What the model says of a frame.
     pub(super) fn look(&mut self, frame: &Frame) -> Result<Report, PipelineError> {
-        let input = preprocess(frame, self.detector.card())?;
+        let input = preprocess(frame, self.model.detector.card())?;
         let started = Instant::now();
-        let prediction = self.detector.predict(&input)?;
+        let prediction = self.model.detector.predict(&input)?;
         let now = Instant::now();
         let at = self.moment_of(frame);
         let tracker = self.tracker.as_mut();
         let tracked = tracker.map(|tracker| tracker.update(&prediction, at, frame.time));
         let (steady, events) = tracked.unwrap_or_default();
         let report = Report {
-            detection: prediction.detection(self.threshold),
+            detection: prediction.detection(self.model.threshold),
             inference: now.duration_since(started),
             frame_age: now.saturating_duration_since(frame.captured_at),
             frames_per_second: self.rate.tick(now),
@@ -146,7 +135,7 @@ impl Inference {
             captured_at: Some(frame.captured_at),
             steady,
             events,
-            capture: self.health.now().state,
+            capture: self.health.state(),
             dropped: self.health.dropped.get(),
             ..self.waiting()
         }
@@ -163,6 +152,21 @@ impl Inference {
             now.frames_per_second = report.frames_per_second;
             now.frame_age = report.frame_age;
         });
+    }
+}
+
+impl Model {
+    /// The model that is at work from now on, of which `health` takes note.
+    fn new(detector: Box<dyn Detector>, asked_for: Option<f32>, health: &Health) -> Self {
+        let card = detector.card();
+        let hash = detector.model_hash();
+        health.update(|now| hash.clone_into(&mut now.model));
+        Self {
+            threshold: asked_for.unwrap_or(card.threshold),
+            labels: Arc::new(card.labels.clone()),
+            hash: hash.into(),
+            detector,
+        }
     }
 }
 
