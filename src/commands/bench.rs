@@ -19,7 +19,7 @@ use boxcam::source::SourceError;
 use image::RgbImage;
 use serde::Serialize;
 
-use super::output::print;
+use super::output::{json, print};
 use super::{Completion, Failure, model};
 use quantiles::{Quantiles, milliseconds};
 
@@ -112,7 +112,7 @@ pub(super) fn bench(config: &BenchConfig) -> Result<Completion, Failure> {
         layers: layers(&detector.layer_times(&input, LAYER_RUNS)?),
     };
     print(&if config.json {
-        serde_json::to_string(&measured).map_err(|error| super::output::unwritable(error.into()))?
+        json(&measured)?
     } else {
         table::of(&measured)
     })?;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use boxcam::config::DoctorConfig;
 use serde::Serialize;
 
-use super::output::{print, unwritable};
+use super::output::{json, print};
 use super::{Completion, Failure};
 use machine::Machine;
 
@@ -87,7 +87,7 @@ pub(super) fn doctor(config: &DoctorConfig) -> Result<Completion, Failure> {
             verdict,
             findings: &findings,
         };
-        serde_json::to_string(&diagnosis).map_err(|error| unwritable(error.into()))?
+        json(&diagnosis)?
     } else {
         words(&findings)
     })?;

@@ -14,7 +14,7 @@ use boxcam::evaluate::{Curve, CurvePoint, Evaluation, Figures};
 use boxcam::split::{Split, SplitFault};
 use serde::Serialize;
 
-use super::output::{print, unwritable};
+use super::output::{json, print};
 use super::{Completion, Failure, model};
 
 /// Confusions that are listed for people.
@@ -60,7 +60,7 @@ pub(super) fn evaluate(config: &EvaluateConfig) -> Result<Completion, Failure> {
             nothing: curve.nothing().collect(),
             curve: &points,
         };
-        serde_json::to_string(&measured).map_err(|error| unwritable(error.into()))?
+        json(&measured)?
     } else {
         let mut text = table(detector.model_hash(), &figures);
         if config.nothing.is_some() {

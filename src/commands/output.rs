@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 
 use boxcam::sink::SinkError;
+use serde::Serialize;
 
 use super::Failure;
 
@@ -16,8 +17,13 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// What is printed for programs: one JSON object.
+pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| unwritable(error.into()))
+}
+
 /// That standard output can't be written to.
-pub(super) fn unwritable(source: std::io::Error) -> Failure {
+fn unwritable(source: std::io::Error) -> Failure {
     let path = PathBuf::from("standard output");
     SinkError::Write { path, source }.into()
 }
