@@ -3,6 +3,7 @@
 //! A [`Detector`] turns an [`InputTensor`] into a [`Prediction`], which is all that the network said. The
 //! threshold turns a prediction into a [`Detection`] or into none: "nothing here" is an answer too.
 
+use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::card::ModelCard;
@@ -10,13 +11,17 @@ use crate::geometry::NormBox;
 use crate::label::ClassId;
 use crate::preprocess::InputTensor;
 
+pub mod int8;
 pub mod tract;
+
+/// Scores, one a class: within the prediction itself up to 32 of them, so that none is allocated for each frame.
+type Scores = SmallVec<[f32; 32]>;
 
 /// What a network said of a picture, without any threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// One score a class, in the order of the labels; never empty, no NaN.
-    scores: Vec<f32>,
+    scores: Scores,
     /// The one box.
     bounding_box: NormBox,
 }
@@ -84,7 +89,11 @@ impl Prediction {
     ///
     /// # Errors
     /// [`DetectError::NotFinite`] when a number is none; [`DetectError::Engine`] without any score.
-    pub fn new(scores: Vec<f32>, corners: [f32; 4]) -> Result<Self, DetectError> {
+    pub fn new<S>(scores: S, corners: [f32; 4]) -> Result<Self, DetectError>
+    where
+        SmallVec<[f32; 32]>: From<S>,
+    {
+        let scores = Scores::from(scores);
         if let Some(&value) = scores.iter().find(|s| !s.is_finite()) {
             let output = crate::card::CLASS_OUTPUT;
             return Err(DetectError::NotFinite { output, value });
@@ -169,7 +178,7 @@ mod tests {
         let bbox = "bbox_prediction";
         assert!(matches!(infinite, Err(DetectError::NotFinite { output, .. }) if output == bbox));
         assert!(matches!(
-            Prediction::new(vec![], [0.0; 4]),
+            Prediction::new(Vec::new(), [0.0; 4]),
             Err(DetectError::Engine { .. })
         ));
     }

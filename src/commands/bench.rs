@@ -80,7 +80,7 @@ struct Layer {
 pub(super) fn bench(config: &BenchConfig) -> Result<Completion, Failure> {
     let picture = Encoded::read(config.picture.as_deref())?;
     let started = Instant::now();
-    let detector = model::load(config.model.as_deref())?;
+    let mut detector = model::load(config.model.as_deref())?;
     let load = started.elapsed();
     one_frame(&picture, &mut detector.clone())?;
     let first_box = started.elapsed();

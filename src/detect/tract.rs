@@ -13,12 +13,16 @@ use thiserror::Error;
 use tract_onnx::pb;
 use tract_onnx::prelude::*;
 
+use engine::Engine;
+
 use super::{DetectError, Detector, Prediction};
 use crate::card::{BOX_OUTPUT, CLASS_OUTPUT, CardError, ModelCard};
 use crate::preprocess::InputTensor;
 
+mod engine;
 mod layers;
 
+pub use engine::EngineOptions;
 pub use layers::LayerTime;
 
 /// Features of this processor, as it tells when asked, that make a network faster; empty where it has none or
@@ -131,11 +135,9 @@ pub enum ModelError {
 /// A model in `tract`, ready to run.
 #[derive(Clone)]
 pub struct TractDetector {
-    plan: Arc<TypedRunnableModel>,
-    card: ModelCard,
+    engine: Engine,
+    card: Arc<ModelCard>,
     hash: String,
-    class_slot: usize,
-    box_slot: usize,
 }
 
 impl TractDetector {
@@ -144,9 +146,17 @@ impl TractDetector {
     /// # Errors
     /// [`ModelError`] with the path in it.
     pub fn from_file(path: &Path) -> Result<Self, ModelError> {
+        Self::from_file_with(path, EngineOptions::default())
+    }
+
+    /// Loads a model file, to be run as told.
+    ///
+    /// # Errors
+    /// [`ModelError`] with the path in it.
+    pub fn from_file_with(path: &Path, options: EngineOptions) -> Result<Self, ModelError> {
         let model = path.display().to_string();
         match std::fs::read(path) {
-            Ok(bytes) => Self::from_bytes(&model, &bytes),
+            Ok(bytes) => Self::from_bytes_with(&model, &bytes, options),
             Err(source) => Err(ModelError::Read { model, source }),
         }
     }
@@ -156,6 +166,18 @@ impl TractDetector {
     /// # Errors
     /// [`ModelError`] with the name in it.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
+        Self::from_bytes_with(name, bytes, EngineOptions::default())
+    }
+
+    /// Loads a model from the bytes of an ONNX file, to be run as told.
+    ///
+    /// # Errors
+    /// [`ModelError`] with the name in it.
+    pub fn from_bytes_with(
+        name: &str,
+        bytes: &[u8],
+        options: EngineOptions,
+    ) -> Result<Self, ModelError> {
         let model = || name.to_owned();
         let proto = read_proto(name, bytes)?;
         let card =
@@ -163,42 +185,46 @@ impl TractDetector {
                 model: model(),
                 source,
             })?;
-        let shape = card.input.shape();
         let graph = proto.graph.as_ref().expect("checked by read_proto");
-        check_input(name, graph, shape)?;
-        let class_slot = find_output(name, graph, CLASS_OUTPUT)?;
-        let box_slot = find_output(name, graph, BOX_OUTPUT)?;
-        let plan = plan(&proto, shape).map_err(|error| ModelError::Engine {
-            model: model(),
-            message: format!("{error:#}"),
+        check_input(name, graph, card.input.shape())?;
+        let outputs = [
+            find_output(name, graph, CLASS_OUTPUT)?,
+            find_output(name, graph, BOX_OUTPUT)?,
+        ];
+        let engine = Engine::new(&proto, &card.input, outputs, options).map_err(|error| {
+            ModelError::Engine {
+                model: model(),
+                message: format!("{error:#}"),
+            }
         })?;
-        let detector = Self {
-            plan,
-            card,
+        let mut detector = Self {
+            engine,
+            card: Arc::new(card),
             hash: short_hash(bytes),
-            class_slot,
-            box_slot,
         };
         detector.check_outputs(name)?;
         Ok(detector)
     }
 
+    /// What the processor has that the integer layers are run with; none where no layer is in whole numbers.
+    #[must_use]
+    pub fn kernels(&self) -> Option<&'static str> {
+        self.engine.kernels()
+    }
+
     /// Runs the network once on nothing: what it puts out must be what the card says.
-    fn check_outputs(&self, name: &str) -> Result<(), ModelError> {
-        let shape = self.card.input.shape();
-        let nothing = vec![0.0; shape.iter().product()];
-        let outputs = self
-            .run(shape, &nothing)
-            .map_err(|error| ModelError::Engine {
-                model: name.to_owned(),
-                message: format!("{error:#}"),
-            })?;
+    fn check_outputs(&mut self, name: &str) -> Result<(), ModelError> {
+        let nothing = InputTensor::nothing(&self.card);
+        let ran = self.engine.run(&nothing).map(|answer| answer.shapes());
+        let shapes = ran.map_err(|error| ModelError::Engine {
+            model: name.to_owned(),
+            message: format!("{error:#}"),
+        })?;
         let wanted = [
-            (CLASS_OUTPUT, self.class_slot, [1, self.card.labels.len()]),
-            (BOX_OUTPUT, self.box_slot, [1, 4]),
+            (CLASS_OUTPUT, [1, self.card.labels.len()]),
+            (BOX_OUTPUT, [1, 4]),
         ];
-        for (output, slot, expected) in wanted {
-            let actual = outputs[slot].shape().to_vec();
+        for ((output, expected), actual) in wanted.into_iter().zip(shapes) {
             if actual != expected {
                 return Err(ModelError::Output {
                     model: name.to_owned(),
@@ -208,18 +234,13 @@ impl TractDetector {
                 });
             }
         }
-        match self.prediction(&outputs) {
+        match self.predict(&nothing) {
             Ok(_) => Ok(()),
             Err(source) => Err(ModelError::Broken {
                 model: name.to_owned(),
                 source,
             }),
         }
-    }
-
-    fn run(&self, shape: [usize; 4], input: &[f32]) -> TractResult<TVec<TValue>> {
-        let tensor = Tensor::from_shape(&shape, input)?;
-        self.plan.run(tvec!(tensor.into()))
     }
 
     fn check_shape(&self, input: &InputTensor) -> Result<(), DetectError> {
@@ -229,15 +250,6 @@ impl TractDetector {
         } else {
             Err(DetectError::Shape { expected, actual })
         }
-    }
-
-    fn prediction(&self, outputs: &[TValue]) -> Result<Prediction, DetectError> {
-        let scores = floats(&outputs[self.class_slot]).map_err(|error| engine_error(&error))?;
-        let corners = floats(&outputs[self.box_slot]).map_err(|error| engine_error(&error))?;
-        let corners = <[f32; 4]>::try_from(corners).map_err(|found| DetectError::Engine {
-            message: format!("a box of {} numbers, expected 4", found.len()),
-        })?;
-        Prediction::new(scores, corners)
     }
 }
 
@@ -252,11 +264,17 @@ impl Detector for TractDetector {
 
     fn predict(&mut self, input: &InputTensor) -> Result<Prediction, DetectError> {
         self.check_shape(input)?;
-        self.prediction(
-            &self
-                .run(input.shape(), &input.to_f32())
-                .map_err(|error| engine_error(&error))?,
-        )
+        let answer = self
+            .engine
+            .run(input)
+            .map_err(|error| engine_error(&error))?;
+        let prediction = answer.numbers(|[scores, corners]| {
+            let corners = <[f32; 4]>::try_from(corners).map_err(|_| DetectError::Engine {
+                message: format!("a box of {} numbers, expected 4", corners.len()),
+            })?;
+            Prediction::new(scores, corners)
+        });
+        prediction.map_err(|error| engine_error(&error))?
     }
 }
 
@@ -342,32 +360,10 @@ fn find_output(
         })
 }
 
-fn plan(proto: &pb::ModelProto, shape: [usize; 4]) -> TractResult<Arc<TypedRunnableModel>> {
-    let build = || {
-        onnx()
-            .model_for_proto_model(proto)?
-            .with_input_fact(0, f32::fact(shape).into())?
-            .into_optimized()?
-            .into_runnable()
-    };
-    // Graphs of nonsense (an output that nothing computes, an axis that isn't there) make it panic.
-    let built = std::panic::catch_unwind(std::panic::AssertUnwindSafe(build));
-    built.unwrap_or_else(|_| Err(TractError::msg("its graph makes no sense")))
-}
-
 fn engine_error(error: &TractError) -> DetectError {
     DetectError::Engine {
         message: format!("{error:#}"),
     }
-}
-
-fn floats(value: &TValue) -> TractResult<Vec<f32>> {
-    let tensor = value.cast_to::<f32>()?;
-    Ok(tensor
-        .to_plain_array_view::<f32>()?
-        .iter()
-        .copied()
-        .collect())
 }
 
 fn short_hash(bytes: &[u8]) -> String {

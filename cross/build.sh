@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Builds, and runs under qemu, boxcam for 64 and 32 bit ARM boards on a Debian machine without docker, rustup's targets
+# or a registry of either: the compiler and its standard libraries are Debian's rustc-web, unpacked and not installed;
+# linker, C library and qemu are Debian's plain packages for cross building. Where docker is at hand, `cross build` or
+# `rustup target add` and a linker do as well.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+repository=$(dirname "$here")
+# shellcheck source=cross/build/toolchain.sh
+. "$here/build/toolchain.sh"
+
+usage() {
+    cat <<'TEXT'
+usage: cross/build.sh TARGET [CARGO ARGUMENTS]
+
+Runs cargo for an ARM board; what it builds to be run (tests, examples, `cargo run`) runs under qemu.
+
+  TARGET           aarch64-unknown-linux-gnu: Raspberry Pi 3, 4, 5 and Zero 2 W with a 64 bit system
+                   armv7-unknown-linux-gnueabihf: the same, and Pi 2, with a 32 bit system
+  CARGO ARGUMENTS  what cargo is to do: `build --release` without any. --target is added
+
+Results lie in target/cross/TARGET. What is missing of Debian's packages is installed (cross compiler, C library, qemu),
+with sudo unless root; the Rust compiler is unpacked into target/cross/toolchain, 700 MB, once; delete it to get a newer
+one. QEMU_CPU names the processor to emulate, as in: QEMU_CPU=cortex-a53 cross/build.sh TARGET test --lib
+
+Exit code: cargo's; 2: wrong usage; 3: something is missing on this machine.
+TEXT
+}
+
+fail() {
+    local code=$1
+    shift
+    echo "build.sh: $*" >&2
+    exit "$code"
+}
+
+[ $# -ge 1 ] || fail 2 "which target? see --help"
+case $1 in
+    -h | --help) usage; exit 0 ;;
+    # Debian's name of the processor, of the compiler, and of qemu's program.
+    aarch64-unknown-linux-gnu) architecture=arm64 triple=aarch64-linux-gnu emulator=qemu-aarch64 ;;
+    armv7-unknown-linux-gnueabihf) architecture=armhf triple=arm-linux-gnueabihf emulator=qemu-arm ;;
+    *) fail 2 "no target $1; see --help" ;;
+esac
+target=$1
+shift
+[ $# -gt 0 ] || set -- build --release
+
+built=${CARGO_TARGET_DIR:-$repository/target}/cross
+work=$repository/target/cross
+root=$work/toolchain
+mkdir -p "$work"
+exec 9>"$work/lock"
+flock -w 600 9 || fail 3 "another run still fetches into $work"
+install_tools
+fetch_compiler
+fetch_library
+exec 9>&-
+
+lower=${target//-/_}
+upper=${lower^^}
+export CARGO_TARGET_DIR=$built
+export RUSTC=$root/usr/bin/rustc
+export LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export "CARGO_TARGET_${upper}_LINKER=$triple-gcc"
+export "CARGO_TARGET_${upper}_RUNNER=$emulator -L /usr/$triple"
+export "CC_$lower=$triple-gcc"
+# --target goes before a `--`, after which the arguments are no longer cargo's.
+subcommand=$1
+shift
+cd "$repository"
+exec cargo "$subcommand" --target "$target" "$@"

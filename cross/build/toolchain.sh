@@ -1,0 +1,98 @@
+# Debian's packages for cross building. Sourced by build.sh.
+#
+# Wants: architecture (Debian's name of it), triple, emulator, work, root (where the Rust compiler is to lie), fail.
+# shellcheck shell=bash
+# shellcheck disable=SC2154
+
+# Installs what a cross compiler needs beside Rust's, all packages of this machine's own architecture.
+install_tools() {
+    local missing=()
+    command -v "$triple-gcc" >/dev/null || missing+=("gcc-$triple")
+    [ -f "/usr/$triple/lib/libc.so" ] || missing+=("libc6-dev-$architecture-cross")
+    command -v "$emulator" >/dev/null || missing+=(qemu-user)
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    command -v apt-get >/dev/null || fail 3 "apt-get is not there; ${missing[*]} are Debian's packages"
+    local as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    echo "build.sh: installing ${missing[*]}" >&2
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 || fail 3 "can't install ${missing[*]}"
+}
+
+# Unpacks the compiler and the standard library of this machine. They can't be installed: the packages conflict with
+# rustup and with Debian's other rustc.
+fetch_compiler() {
+    [ ! -f "$root/complete" ] || return 0
+    # Some names have versions in them: libstd-rust-web-1.96, libllvm22.
+    local library=libstd-rust-web-dev runtime llvm version
+    runtime=$(depends_on "$library" libstd-rust-web-) || exit
+    llvm=$(depends_on "$runtime" libllvm) || exit
+    version=$(apt-cache show --no-all-versions rustc-web | sed -n 's/^Version: //p')
+    rm -rf "$root"
+    echo "build.sh: fetching rustc-web" >&2
+    unpack "$root" apt-get -qq -o APT::Sandbox::User= download \
+        "rustc-web=$version" "$library=$version" "$runtime=$version" "$llvm"
+    echo "$version" >"$root/complete"
+}
+
+# Unpacks the target's standard library, of the same version as the compiler.
+fetch_library() {
+    [ ! -f "$root/complete-$architecture" ] || return 0
+    local name=libstd-rust-web-dev version uri checksum
+    version=$(cat "$root/complete")
+    echo "build.sh: fetching $name for $architecture" >&2
+    if read_lists && apt-cache "${foreign[@]}" show "$name=$version" &>/dev/null; then
+        unpack "$root" apt-get "${foreign[@]}" download "$name=$version"
+    else
+        # Mirrors have had lists of armhf that don't fit what Debian signed, for weeks. The package has the same name
+        # as the one of this machine's architecture, and its checksum is known.
+        checksum=$(known_checksum "$version") || exit
+        uri=$(apt-get download --print-uris "$name=$version" |
+            sed -n "s/^'\(.*\)_[a-z0-9]*\.deb'.*/\1_$architecture.deb/p")
+        unpack "$root" /usr/lib/apt/apt-helper -qq -o APT::Sandbox::User= download-file \
+            "$uri" "$name.deb" "SHA256:$checksum"
+    fi
+    touch "$root/complete-$architecture"
+}
+
+# Reads the lists of the target's architecture, of which this machine's own apt need not know, and makes `foreign`: the
+# options that apt-get wants to use them.
+read_lists() {
+    local apt=$work/apt-$architecture
+    mkdir -p "$apt/lists"
+    apt-get indextargets --format "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \
+\$(REPO_URI) \$(RELEASE) \$(COMPONENT)" 'Created-By: Packages' 'Origin: Debian' 'Component: main' >"$apt/sources"
+    foreign=(-qq -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture" -o APT::Sandbox::User=
+        -o "Dir::Etc::sourcelist=$apt/sources" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$apt/lists"
+        -o Dir::State::status=/dev/null -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
+    apt-get "${foreign[@]}" update 2>"$apt/log"
+}
+
+known_checksum() {
+    case $architecture-$1 in
+        armhf-1.96.0+dfsg1-1~deb12u2) echo b9f9dd1d03a903680f918cb2bba00a2a3d76558545d5e6a8061072ab461bb989 ;;
+        *) fail 3 "$(tail -n 1 "$work/apt-$architecture/log"); no checksum is known for $1 of $architecture" ;;
+    esac
+}
+
+# The dependency of a package whose name starts so.
+depends_on() {
+    local name
+    name=$(apt-cache depends "$1" 2>/dev/null | sed -n "s/^ *Depends: \($2.*\)/\1/p" | head -n 1)
+    [ -n "$name" ] || fail 3 "apt knows no package $1 with a $2; run apt-get update first"
+    echo "$name"
+}
+
+# Runs the command, which downloads packages into the folder that it is run in, and unpacks them into $1.
+unpack() {
+    local into=$1 debs=$work/debs deb
+    shift
+    rm -rf "$debs"
+    mkdir -p "$debs" "$into"
+    (cd "$debs" && "$@" >/dev/null) || fail 3 "can't fetch with: $*"
+    for deb in "$debs"/*.deb; do
+        dpkg -x "$deb" "$into"
+    done
+    rm -rf "$debs"
+}

@@ -1,0 +1,306 @@
+//! What is left to do in floats once the heads have left the whole numbers: a few hundred numbers, in the order of
+//! the operators of the model file, so that the results are theirs.
+
+use super::graph::FloatId;
+
+/// An operation on lists of floats. Shapes are settled when it is made: it knows strides only.
+#[derive(Debug, Clone)]
+pub enum FloatOperation {
+    /// Part of a list: `from` and on, as long as the output.
+    Part {
+        /// What it is part of.
+        input: FloatId,
+        /// Where it begins.
+        from: usize,
+        /// The part.
+        output: FloatId,
+    },
+    /// Element by element of two lists, each of which may be repeated.
+    Pairs {
+        /// What is done with each pair.
+        function: PairFunction,
+        /// The two lists.
+        inputs: [Operand; 2],
+        /// Dimensions of the output, from the outermost.
+        shape: Vec<usize>,
+        /// The results.
+        output: FloatId,
+    },
+    /// `exp(x) / sum(exp(x))` along one axis: `[outer, axis, inner]`.
+    Softmax {
+        /// What it is of.
+        input: FloatId,
+        /// Length of the axis.
+        axis: usize,
+        /// Numbers behind the axis.
+        inner: usize,
+        /// As long as the input.
+        output: FloatId,
+    },
+    /// `[batch, rows, shared]` times `[batch, shared, columns]`.
+    Product {
+        /// The two matrices.
+        inputs: [FloatId; 2],
+        /// Rows, shared dimension, columns.
+        size: [usize; 3],
+        /// `[batch, rows, columns]`
+        output: FloatId,
+    },
+}
+
+/// One side of [`FloatOperation::Pairs`].
+#[derive(Debug, Clone)]
+pub struct Operand {
+    /// Where the numbers are.
+    pub numbers: Numbers,
+    /// From one place of each dimension of the output to the next; 0 where the operand is repeated.
+    pub strides: Vec<usize>,
+}
+
+/// Numbers that were computed, or constants.
+#[derive(Debug, Clone)]
+pub enum Numbers {
+    /// Computed.
+    List(FloatId),
+    /// Constant.
+    Constant(Vec<f32>),
+}
+
+/// A function of two floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PairFunction {
+    /// `a + b`
+    Add,
+    /// `a - b`
+    Subtract,
+    /// `a * b`
+    Multiply,
+    /// `a / b`
+    Divide,
+    /// The lesser.
+    Min,
+    /// The greater.
+    Max,
+}
+
+impl PairFunction {
+    fn of(self, a: f32, b: f32) -> f32 {
+        match self {
+            Self::Add => a + b,
+            Self::Subtract => a - b,
+            Self::Multiply => a * b,
+            Self::Divide => a / b,
+            Self::Min => a.min(b),
+            Self::Max => a.max(b),
+        }
+    }
+}
+
+/// Lists of floats, made once and written over by each run.
+#[derive(Debug, Clone)]
+pub struct FloatLists(Vec<Vec<f32>>);
+
+impl FloatLists {
+    /// Of these lengths.
+    #[must_use]
+    pub fn new(lengths: &[usize]) -> Self {
+        Self(lengths.iter().map(|&length| vec![0.0; length]).collect())
+    }
+
+    /// A list.
+    #[must_use]
+    pub fn list(&self, id: FloatId) -> &[f32] {
+        &self.0[id.0]
+    }
+
+    /// A list to write.
+    pub fn list_mut(&mut self, id: FloatId) -> &mut [f32] {
+        &mut self.0[id.0]
+    }
+
+    /// The list, taken out so that others can be read while it is written.
+    fn written(&mut self, id: FloatId, write: impl FnOnce(&Self, &mut [f32])) {
+        let mut list = std::mem::take(&mut self.0[id.0]);
+        write(self, &mut list);
+        self.0[id.0] = list;
+    }
+}
+
+impl FloatOperation {
+    /// What it is, in a word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Part { .. } => "slice f32",
+            Self::Pairs { .. } => "element by element f32",
+            Self::Softmax { .. } => "softmax f32",
+            Self::Product { .. } => "matrix product f32",
+        }
+    }
+
+    /// Computes its output.
+    pub fn run(&self, lists: &mut FloatLists) {
+        match self {
+            Self::Part {
+                input,
+                from,
+                output,
+            } => lists.written(*output, |lists, out| {
+                out.copy_from_slice(&lists.list(*input)[*from..][..out.len()]);
+            }),
+            Self::Pairs {
+                function,
+                inputs,
+                shape,
+                output,
+            } => lists.written(*output, |lists, out| {
+                pairs(*function, inputs, shape, lists, out);
+            }),
+            Self::Softmax {
+                input,
+                axis,
+                inner,
+                output,
+            } => lists.written(*output, |lists, out| {
+                softmax(lists.list(*input), *axis, *inner, out);
+            }),
+            Self::Product {
+                inputs: [a, b],
+                size,
+                output,
+            } => lists.written(*output, |lists, out| {
+                product(lists.list(*a), lists.list(*b), *size, out);
+            }),
+        }
+    }
+}
+
+fn pairs(
+    function: PairFunction,
+    inputs: &[Operand; 2],
+    shape: &[usize],
+    lists: &FloatLists,
+    out: &mut [f32],
+) {
+    let [a, b] = inputs.each_ref().map(|operand| match &operand.numbers {
+        Numbers::List(id) => lists.list(*id),
+        Numbers::Constant(numbers) => numbers.as_slice(),
+    });
+    for (place, out) in out.iter_mut().enumerate() {
+        let mut rest = place;
+        let mut at = [0; 2];
+        for (dimension, &length) in shape.iter().enumerate().rev() {
+            let index = rest % length;
+            rest /= length;
+            for (at, operand) in at.iter_mut().zip(inputs) {
+                *at += index * operand.strides[dimension];
+            }
+        }
+        *out = function.of(a[at[0]], b[at[1]]);
+    }
+}
+
+fn softmax(input: &[f32], axis: usize, inner: usize, out: &mut [f32]) {
+    let block = axis * inner;
+    for (input, out) in input.chunks_exact(block).zip(out.chunks_exact_mut(block)) {
+        for column in 0..inner {
+            let places = || (column..block).step_by(inner);
+            let greatest = places()
+                .map(|at| input[at])
+                .fold(f32::NEG_INFINITY, f32::max);
+            let mut sum = 0.0;
+            for at in places() {
+                out[at] = (input[at] - greatest).exp();
+                sum += out[at];
+            }
+            places().for_each(|at| out[at] /= sum);
+        }
+    }
+}
+
+fn product(a: &[f32], b: &[f32], [rows, shared, columns]: [usize; 3], out: &mut [f32]) {
+    let batches = a
+        .chunks_exact(rows * shared)
+        .zip(b.chunks_exact(shared * columns));
+    for ((a, b), out) in batches.zip(out.chunks_exact_mut(rows * columns)) {
+        for (row, out) in a.chunks_exact(shared).zip(out.chunks_exact_mut(columns)) {
+            for (column, out) in out.iter_mut().enumerate() {
+                let terms = row.iter().zip(b[column..].iter().step_by(columns));
+                *out = terms.map(|(a, b)| a * b).sum();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lists(input: &[f32], output: usize) -> FloatLists {
+        let mut lists = FloatLists::new(&[input.len(), output]);
+        lists.list_mut(FloatId(0)).copy_from_slice(input);
+        lists
+    }
+
+    #[test]
+    fn softmax_sums_to_one_along_its_axis() {
+        // [1, 2, 3]: along the second of the three dimensions, for each of the three places of the last.
+        let mut lists = lists(&[1.0, 2.0, 1000.0, 1.0, 3.0, 1000.0], 6);
+        let softmax = FloatOperation::Softmax {
+            input: FloatId(0),
+            axis: 2,
+            inner: 3,
+            output: FloatId(1),
+        };
+        softmax.run(&mut lists);
+        let out = lists.list(FloatId(1));
+        assert_eq!([out[0], out[3], out[2], out[5]], [0.5; 4]);
+        let expected = 1.0 / (1.0 + 1.0f32.exp());
+        assert!((out[1] - expected).abs() < 1e-6 && (out[4] - 1.0 + expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn pairs_repeat_what_is_short() {
+        // [2, 3] minus [1, 3], as ONNX broadcasts.
+        let mut lists = lists(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 6);
+        let operand = |numbers, strides: &[usize]| Operand {
+            numbers,
+            strides: strides.to_vec(),
+        };
+        let minus = FloatOperation::Pairs {
+            function: PairFunction::Subtract,
+            inputs: [
+                operand(Numbers::List(FloatId(0)), &[3, 1]),
+                operand(Numbers::Constant(vec![1.0, 0.0, -1.0]), &[0, 1]),
+            ],
+            shape: vec![2, 3],
+            output: FloatId(1),
+        };
+        minus.run(&mut lists);
+        assert_eq!(lists.list(FloatId(1)), [0.0, 2.0, 4.0, 3.0, 5.0, 7.0]);
+    }
+
+    #[test]
+    fn a_product_is_rows_by_columns() {
+        let mut lists = FloatLists::new(&[4, 6, 6, 2]);
+        lists
+            .list_mut(FloatId(0))
+            .copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
+        let right = [1.0, 0.0, 2.0, 0.0, 1.0, 3.0];
+        lists.list_mut(FloatId(1)).copy_from_slice(&right);
+        let product = FloatOperation::Product {
+            inputs: [FloatId(0), FloatId(1)],
+            size: [2, 2, 3],
+            output: FloatId(2),
+        };
+        product.run(&mut lists);
+        assert_eq!(lists.list(FloatId(2)), [1.0, 2.0, 8.0, 3.0, 4.0, 18.0]);
+        let part = FloatOperation::Part {
+            input: FloatId(2),
+            from: 3,
+            output: FloatId(3),
+        };
+        part.run(&mut lists);
+        assert_eq!(lists.list(FloatId(3)), [3.0, 4.0]);
+    }
+}

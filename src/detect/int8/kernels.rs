@@ -1,0 +1,188 @@
+//! The loops in which the time goes, once for every kind of processor.
+//!
+//! In go layers and walks over maps, out come stored values, the same to the last bit from every [`Kernels`]. The
+//! portable ones are the reference. Unsafe code is in the others only; each is in the list of [`Kernels::all`] only
+//! where the processor said that it has what they use.
+
+use super::aligned::Aligned;
+use super::arithmetic::{Stored, Target};
+use super::layer::{DenseLayer, DepthwiseLayer, Sums};
+use super::map::{CHANNEL_GROUP, Walk};
+
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+/// A dense layer whose weights lie as the kernel wants them.
+#[derive(Debug)]
+pub struct PackedDense {
+    /// In the kernel's own order.
+    weights: Aligned<i8>,
+    /// In the kernel's own order; 0 where a channel is made up.
+    bias: Aligned<i32>,
+    /// In the kernel's own order; 0 where a channel is made up.
+    multipliers: Aligned<f32>,
+    target: Target,
+    /// Rows of the window.
+    lines: usize,
+    /// Bytes of a row that are read, a multiple of the kernel's step.
+    line: usize,
+    /// Channels that are written, made up ones included.
+    channels: usize,
+}
+
+/// A depthwise layer whose weights lie as the kernel wants them.
+#[derive(Debug)]
+pub struct PackedDepthwise {
+    weights: Aligned<i8>,
+    bias: Aligned<i32>,
+    multipliers: Aligned<f32>,
+    target: Target,
+    /// Rows of the window and pixels of each.
+    kernel: [usize; 2],
+    /// Bytes from one pixel of the window to the next; channels, made up ones included.
+    channels: usize,
+}
+
+/// The loops for one kind of processor.
+#[derive(Debug)]
+pub struct Kernels {
+    /// What the processor must have.
+    pub name: &'static str,
+    /// Packs a dense layer whose input has so many bytes a pixel.
+    pub pack_dense: fn(&DenseLayer, usize) -> PackedDense,
+    /// A dense layer over the windows of a walk.
+    ///
+    /// Input and output begin with the first window and pixel of the walk; it panics when the walk does not fit.
+    pub dense: fn(&PackedDense, &Walk, &[Stored], &mut [Stored]),
+    /// Packs a depthwise layer.
+    pub pack_depthwise: fn(&DepthwiseLayer) -> PackedDepthwise,
+    /// The same for a depthwise layer.
+    pub depthwise: fn(&PackedDepthwise, &Walk, &[Stored], &mut [Stored]),
+}
+
+impl Kernels {
+    /// Those that this processor can run, the fastest first; the last are the portable ones, which are the
+    /// reference.
+    #[must_use]
+    pub fn all() -> Vec<&'static Self> {
+        let mut all = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        all.extend(x86::available_zmm().into_iter().chain(x86::available_ymm()));
+        #[cfg(target_arch = "aarch64")]
+        all.extend(neon::available());
+        all.push(&portable::KERNELS);
+        all
+    }
+
+    /// The fastest that this processor can run.
+    #[must_use]
+    pub fn best() -> &'static Self {
+        Self::all()[0]
+    }
+}
+
+impl PackedDense {
+    /// Packs the weights panel by panel: in a panel of so many places, for each row of the window and each `step`
+    /// bytes of it, the weights of the first place for these bytes, then those of the second. `channel` says which
+    /// channel has a place, counted over all panels.
+    fn new(
+        layer: &DenseLayer,
+        pixel: usize,
+        step: usize,
+        panels: &[usize],
+        channel: impl Fn(usize) -> usize,
+    ) -> Self {
+        let [lines, across] = layer.window.kernel;
+        let line = (across * pixel).next_multiple_of(step);
+        let places: usize = panels.iter().sum();
+        let mut weights = Vec::with_capacity(places * lines * line);
+        let mut first = 0;
+        for width in panels {
+            for (y, from) in (0..lines).flat_map(|y| (0..line).step_by(step).map(move |b| (y, b))) {
+                for place in first..first + width {
+                    let of = |byte| layer.weight(channel(place), y, byte, pixel);
+                    weights.extend((from..from + step).map(of));
+                }
+            }
+            first += width;
+        }
+        let sums = PlacedSums::new(&layer.sums, places, channel);
+        Self {
+            weights: Aligned::copied(&weights),
+            bias: sums.bias,
+            multipliers: sums.multipliers,
+            target: layer.sums.target,
+            lines,
+            line,
+            channels: layer.sums.channels().next_multiple_of(CHANNEL_GROUP),
+        }
+    }
+
+    /// # Panics
+    /// When the walk leaves the input or the output.
+    fn check(&self, walk: &Walk, input: &[Stored], output: &[Stored]) {
+        let (input, output) = (input.len(), output.len());
+        assert!(
+            walk.fits(self.lines, self.line, self.channels, input, output),
+            "a dense layer of {} lines of {} bytes leaves its maps of {input} and {output}: {walk:?}",
+            self.lines,
+            self.line
+        );
+    }
+}
+
+/// Biases and multipliers in a kernel's order; 0 where a channel is made up.
+struct PlacedSums {
+    bias: Aligned<i32>,
+    multipliers: Aligned<f32>,
+}
+
+impl PlacedSums {
+    fn new(sums: &Sums, places: usize, channel: impl Fn(usize) -> usize) -> Self {
+        let bias = |place| sums.bias.get(channel(place)).copied();
+        let multiplier = |place| sums.multipliers.get(channel(place)).copied();
+        let biases = (0..places).map(|place| bias(place).unwrap_or_default());
+        let multipliers = (0..places).map(|place| multiplier(place).unwrap_or_default());
+        Self {
+            bias: Aligned::copied(&biases.collect::<Vec<_>>()),
+            multipliers: Aligned::copied(&multipliers.collect::<Vec<_>>()),
+        }
+    }
+}
+
+impl PackedDepthwise {
+    /// With weights that are packed already; `channel` says which channel has a place.
+    fn new(
+        layer: &DepthwiseLayer,
+        places: usize,
+        weights: &[i8],
+        channel: impl Fn(usize) -> usize,
+    ) -> Self {
+        let sums = PlacedSums::new(&layer.sums, places, channel);
+        Self {
+            weights: Aligned::copied(weights),
+            bias: sums.bias,
+            multipliers: sums.multipliers,
+            target: layer.sums.target,
+            kernel: layer.window.kernel,
+            channels: layer.sums.channels().next_multiple_of(CHANNEL_GROUP),
+        }
+    }
+
+    /// # Panics
+    /// When the walk leaves the input or the output.
+    fn check(&self, walk: &Walk, input: &[Stored], output: &[Stored]) {
+        let (input, output) = (input.len(), output.len());
+        let [lines, across] = self.kernel;
+        assert!(
+            walk.fits(lines, across * self.channels, self.channels, input, output),
+            "a depthwise layer leaves its maps of {input} and {output}: {walk:?}"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+//! Processors with `SDOT`, which adds four products of bytes to each of four sums: Cortex-A55 and A75 and what came
+//! after them, so a Raspberry Pi 5.
+
+use std::arch::aarch64::*;
+use std::arch::asm;
+
+use super::super::super::layer::DepthwiseLayer;
+use super::dense::{Factors, PIXELS};
+use super::depthwise::{BLOCK, COLUMNS};
+use super::{
+    Kernels, Narrowing, PackedDense, PackedDepthwise, Products, Row, Stored, Walk, dense,
+    depthwise, kernels,
+};
+
+pub(super) static KERNELS: Kernels = kernels!(
+    "NEON dot product",
+    "neon,dotprod",
+    Dot,
+    |layer, pixel| dense::pack::<Dot>(layer, pixel),
+    |layer| depthwise::pack::<Dot>(layer)
+);
+
+struct Dot;
+
+/// Adds to each sum the products of the four bytes in its place. The intrinsic is not stable.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn add_products(mut sums: int32x4_t, values: int8x16_t, weights: int8x16_t) -> int32x4_t {
+    // SAFETY: works on registers alone, and the processor has the instruction.
+    unsafe {
+        asm!(
+            "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
+            inout(vreg) sums, in(vreg) values, in(vreg) weights,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sums
+}
+
+/// For one pixel, the products of one of its four groups of four bytes with four vectors of weights.
+macro_rules! pixel {
+    ($lane:literal, $values:literal, [$($sums:literal)*], [$($weights:literal)*]) => {
+        concat!($("sdot v", $sums, ".4s, v", $weights, ".16b, v", $values, ".4b[", $lane, "]\n"),*)
+    };
+}
+
+/// The same for four pixels, the sums of which are in registers 0 to 15.
+macro_rules! group {
+    ($lane:literal, [$first:literal $second:literal $third:literal $fourth:literal], $weights:tt) => {
+        concat!(
+            pixel!($lane, $first, [0 1 2 3], $weights),
+            pixel!($lane, $second, [4 5 6 7], $weights),
+            pixel!($lane, $third, [8 9 10 11], $weights),
+            pixel!($lane, $fourth, [12 13 14 15], $weights),
+        )
+    };
+}
+
+/// For each pixel the sums of a panel's channels.
+///
+/// # Safety
+/// As for [`Products::tile`].
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+unsafe fn sums(factors: &Factors) -> [[int32x4_t; 4]; PIXELS] {
+    let mut sums = [[vdupq_n_s32(0); 4]; PIXELS];
+    let [a, b, c, d] = &mut sums;
+    let [first, second, third, fourth] = factors.windows;
+    // SAFETY: reads what the caller says is there.
+    unsafe {
+        asm!(
+            // The same sums for each pixel to begin with.
+            "ld1 {{v0.4s-v3.4s}}, [{bias}]",
+            "ld1 {{v4.4s-v7.4s}}, [{bias}]",
+            "ld1 {{v8.4s-v11.4s}}, [{bias}]",
+            "ld1 {{v12.4s-v15.4s}}, [{bias}]",
+            // Each row of the window: 32 bytes a turn, then what is left.
+            "2:",
+            "lsr {turns}, {line}, #5",
+            "cbz {turns}, 4f",
+            "3:",
+            "ld1 {{v24.16b-v27.16b}}, [{weights}], #64",
+            "ldp q16, q20, [{first}], #32",
+            "ldp q17, q21, [{second}], #32",
+            "ldp q18, q22, [{third}], #32",
+            "ldp q19, q23, [{fourth}], #32",
+            "ld1 {{v28.16b-v31.16b}}, [{weights}], #64",
+            group!(0, [16 17 18 19], [24 25 26 27]),
+            "ld1 {{v24.16b-v27.16b}}, [{weights}], #64",
+            group!(1, [16 17 18 19], [28 29 30 31]),
+            "ld1 {{v28.16b-v31.16b}}, [{weights}], #64",
+            group!(2, [16 17 18 19], [24 25 26 27]),
+            "ld1 {{v24.16b-v27.16b}}, [{weights}], #64",
+            group!(3, [16 17 18 19], [28 29 30 31]),
+            "ld1 {{v28.16b-v31.16b}}, [{weights}], #64",
+            group!(0, [20 21 22 23], [24 25 26 27]),
+            "ld1 {{v24.16b-v27.16b}}, [{weights}], #64",
+            group!(1, [20 21 22 23], [28 29 30 31]),
+            "ld1 {{v28.16b-v31.16b}}, [{weights}], #64",
+            group!(2, [20 21 22 23], [24 25 26 27]),
+            "subs {turns}, {turns}, #1",
+            group!(3, [20 21 22 23], [28 29 30 31]),
+            "b.ne 3b",
+            "4:",
+            "ands {turns}, {line}, #31",
+            "b.eq 6f",
+            "5:",
+            "ldr s16, [{first}], #4",
+            "ldr s17, [{second}], #4",
+            "ldr s18, [{third}], #4",
+            "ldr s19, [{fourth}], #4",
+            "ld1 {{v24.16b-v27.16b}}, [{weights}], #64",
+            "subs {turns}, {turns}, #4",
+            group!(0, [16 17 18 19], [24 25 26 27]),
+            "b.ne 5b",
+            "6:",
+            "subs {lines}, {lines}, #1",
+            "b.eq 7f",
+            "add {first}, {first}, {jump}",
+            "add {second}, {second}, {jump}",
+            "add {third}, {third}, {jump}",
+            "add {fourth}, {fourth}, {jump}",
+            "b 2b",
+            "7:",
+            bias = in(reg) factors.bias,
+            weights = inout(reg) factors.weights => _,
+            first = inout(reg) first => _,
+            second = inout(reg) second => _,
+            third = inout(reg) third => _,
+            fourth = inout(reg) fourth => _,
+            line = in(reg) factors.line,
+            lines = inout(reg) factors.lines => _,
+            jump = in(reg) factors.in_line.wrapping_sub(factors.line),
+            turns = out(reg) _,
+            out("v0") a[0], out("v1") a[1], out("v2") a[2], out("v3") a[3],
+            out("v4") b[0], out("v5") b[1], out("v6") b[2], out("v7") b[3],
+            out("v8") c[0], out("v9") c[1], out("v10") c[2], out("v11") c[3],
+            out("v12") d[0], out("v13") d[1], out("v14") d[2], out("v15") d[3],
+            out("v16") _, out("v17") _, out("v18") _, out("v19") _,
+            out("v20") _, out("v21") _, out("v22") _, out("v23") _,
+            out("v24") _, out("v25") _, out("v26") _, out("v27") _,
+            out("v28") _, out("v29") _, out("v30") _, out("v31") _,
+            options(readonly, nostack)
+        );
+    }
+    sums
+}
+
+// SAFETY: each method does what the trait says, and touches no more memory than it says.
+unsafe impl Products for Dot {
+    const PANEL: usize = 16;
+    const BIASES: usize = 1;
+    const STEP: usize = 4;
+    const ROWS: usize = 2;
+
+    #[inline(always)]
+    unsafe fn tile(
+        factors: &Factors,
+        to: &Narrowing,
+        multipliers: *const f32,
+        outputs: [*mut i8; PIXELS],
+        count: usize,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let sums = sums(factors);
+            let multipliers = vld1q_f32_x4(multipliers);
+            let multipliers = [multipliers.0, multipliers.1, multipliers.2, multipliers.3];
+            for (sums, output) in sums.into_iter().zip(outputs) {
+                let bytes = to.bytes(sums, multipliers);
+                if count == Self::PANEL {
+                    vst1q_s8(output, bytes);
+                } else {
+                    vst1_s8(output, vget_low_s8(bytes));
+                }
+            }
+        }
+    }
+
+    /// For the upper of two rows that are made at once and the lower one, for each column, for each channel the four
+    /// weights that meet the column's values: the upper row leaves out the fourth value, the lower one the first.
+    fn depthwise_weights(layer: &DepthwiseLayer, blocks: usize) -> Vec<i8> {
+        let mut weights = Vec::with_capacity(blocks * BLOCK_WEIGHTS);
+        for block in 0..blocks {
+            for (lower, column) in (0..2).flat_map(|lower| (0..COLUMNS).map(move |x| (lower, x))) {
+                for channel in block * BLOCK..(block + 1) * BLOCK {
+                    let weight = |line: usize| match line.checked_sub(lower) {
+                        Some(line) => layer.weight(line, column, channel),
+                        None => 0,
+                    };
+                    weights.extend((0..4).map(weight));
+                }
+            }
+        }
+        weights
+    }
+
+    #[inline(always)]
+    unsafe fn row<const R: usize, const STRIDE: usize>(row: &Row<'_>) {
+        // Where one row is made the fourth value meets a weight of 0: any value does.
+        let lines = [0, 1, 2, R + 1].map(|line| row.input.wrapping_add(line * row.walk.in_line));
+        // SAFETY: the caller's, and the weights are packed in this order.
+        unsafe {
+            let column = |at: usize| interleave(lines.map(|line| vld1q_s8(line.add(at))));
+            let multipliers = vld1q_f32_x4(row.multipliers);
+            let multipliers = [multipliers.0, multipliers.1, multipliers.2, multipliers.3];
+            let mut columns = [0, 1, 2].map(|x| column(x * row.channels));
+            let mut from = 0;
+            let mut to = 0;
+            for x in 0..row.walk.width {
+                let mut weights = row.weights;
+                for lower in 0..R {
+                    let bias = vld1q_s32_x4(row.bias);
+                    let mut sums = [bias.0, bias.1, bias.2, bias.3];
+                    for values in columns {
+                        let four = vld1q_s8_x4(weights);
+                        weights = weights.add(4 * 16);
+                        let four = [four.0, four.1, four.2, four.3];
+                        for v in 0..4 {
+                            sums[v] = add_products(sums[v], values[v], four[v]);
+                        }
+                    }
+                    let bytes = row.to.bytes(sums, multipliers);
+                    let output = row.output.add(to + lower * row.walk.out_row);
+                    if row.is_whole {
+                        vst1q_s8(output, bytes);
+                    } else {
+                        vst1_s8(output, vget_low_s8(bytes));
+                    }
+                }
+                if x + 1 == row.walk.width {
+                    break;
+                }
+                from += row.walk.in_pixel;
+                to += row.walk.out_pixel;
+                let next = |x: usize| column(from + x * row.channels);
+                columns = match STRIDE {
+                    1 => [columns[1], columns[2], next(2)],
+                    2 => [columns[2], next(1), next(2)],
+                    _ => [next(0), next(1), next(2)],
+                };
+            }
+        }
+    }
+}
+
+/// Bytes of weights of a block of channels of a depthwise layer.
+const BLOCK_WEIGHTS: usize = 2 * COLUMNS * BLOCK * 4;
+
+/// The four values of each channel put together, channels in order.
+#[target_feature(enable = "neon")]
+#[inline]
+fn interleave([a, b, c, d]: [int8x16_t; 4]) -> [int8x16_t; 4] {
+    let pairs = |first, second| {
+        [vzip1q_s8(first, second), vzip2q_s8(first, second)]
+            .map(|pairs| vreinterpretq_s16_s8(pairs))
+    };
+    let [upper, lower] = [pairs(a, b), pairs(c, d)];
+    let zipped = |half: usize| {
+        [
+            vzip1q_s16(upper[half], lower[half]),
+            vzip2q_s16(upper[half], lower[half]),
+        ]
+    };
+    let [[first, second], [third, fourth]] = [zipped(0), zipped(1)];
+    [first, second, third, fourth].map(|quads| vreinterpretq_s8_s16(quads))
+}
