@@ -191,7 +191,7 @@ impl TractDetector {
             find_output(name, graph, CLASS_OUTPUT)?,
             find_output(name, graph, BOX_OUTPUT)?,
         ];
-        let engine = Engine::new(&proto, &card.input, outputs, options).map_err(|error| {
+        let engine = Engine::new(proto, &card.input, outputs, options).map_err(|error| {
             ModelError::Engine {
                 model: model(),
                 message: format!("{error:#}"),

@@ -98,20 +98,24 @@ impl PackedDense {
         let [lines, across] = layer.window.kernel;
         let line = (across * pixel).next_multiple_of(step);
         let places: usize = panels.iter().sum();
-        let mut weights = Vec::with_capacity(places * lines * line);
+        let mut weights = Aligned::filled(0, places * lines * line);
         let mut first = 0;
-        for width in panels {
-            for (y, from) in (0..lines).flat_map(|y| (0..line).step_by(step).map(move |b| (y, b))) {
-                for place in first..first + width {
-                    let of = |byte| layer.weight(channel(place), y, byte, pixel);
-                    weights.extend((from..from + step).map(of));
+        for &width in panels {
+            let panel = &mut weights[first * lines * line..][..width * lines * line];
+            for (y, panel) in panel.chunks_exact_mut((width * line).max(1)).enumerate() {
+                for place in 0..width {
+                    let of_place = layer.line(channel(first + place), y, pixel, line);
+                    let steps = panel[place * step..].chunks_mut(width * step);
+                    for (to, from) in steps.zip(of_place.chunks_exact(step)) {
+                        to[..step].copy_from_slice(from);
+                    }
                 }
             }
             first += width;
         }
         let sums = PlacedSums::new(&layer.sums, places, channel);
         Self {
-            weights: Aligned::copied(&weights),
+            weights,
             bias: sums.bias,
             multipliers: sums.multipliers,
             target: layer.sums.target,

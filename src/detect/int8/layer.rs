@@ -1,6 +1,6 @@
 //! Layers as a model file has them, before a kernel has packed their weights.
 
-use super::arithmetic::{Stored, Target};
+use super::arithmetic::Target;
 use super::map::Window;
 
 /// From sums to stored values, channel by channel.
@@ -47,6 +47,21 @@ impl Sums {
 }
 
 impl DenseLayer {
+    /// Weights of a channel of the output for a row of the window: so many bytes, the channels of its first pixel, then
+    /// of its second, `pixel` bytes apart.
+    pub(crate) fn line(&self, out: usize, line: usize, pixel: usize, bytes: usize) -> Vec<i8> {
+        let [down, across] = self.window.kernel;
+        let mut weights = vec![0; bytes];
+        if out < self.sums.channels() {
+            let from = (out * down + line) * across * self.in_channels;
+            let pixels = self.weights[from..][..across * self.in_channels].chunks(self.in_channels);
+            for (to, pixel) in weights.chunks_mut(pixel).zip(pixels) {
+                to[..pixel.len()].copy_from_slice(pixel);
+            }
+        }
+        weights
+    }
+
     /// Weight of a channel of the output, in a row of the window, for a byte of this row: the channels of its first
     /// pixel, then of its second; `pixel` bytes apart. 0 where there is no such channel.
     pub(crate) fn weight(&self, out: usize, line: usize, byte: usize, pixel: usize) -> i8 {
@@ -71,17 +86,5 @@ impl DepthwiseLayer {
         } else {
             0
         }
-    }
-}
-
-/// Takes off each bias what a zero point adds to its sum: `bias - zero_point * sum(weights of the channel)`, where
-/// weights come as `(channel, weight)`.
-pub(crate) fn without_zero_point(
-    bias: &mut [i32],
-    zero_point: Stored,
-    weights: impl Iterator<Item = (usize, i8)>,
-) {
-    for (channel, weight) in weights {
-        bias[channel] -= i32::from(zero_point) * i32::from(weight);
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::aligned::Aligned;
 use super::arithmetic::Stored;
 use super::floats::FloatLists;
-use super::graph::{Entry, FloatId, Graph, MapValue, ValueId};
+use super::graph::{Entry, FloatId, Graph, Layer, MapValue, ValueId};
 use super::kernels::Kernels;
 use super::map::Layout;
 use crew::Crew;
@@ -89,36 +89,42 @@ impl Network {
     ///
     /// # Panics
     /// When the graph has no entry, or reads a map before it is made.
-    pub fn new(graph: &Graph, kernels: &'static Kernels, threads: usize) -> Result<Self, String> {
+    pub fn new(graph: Graph, kernels: &'static Kernels, threads: usize) -> Result<Self, String> {
         let crew = Crew::new(threads)?;
-        let plan = step::plan(graph);
-        let places = Places::new(graph, &plan, crew.size());
+        let plan = step::plan(&graph);
+        let places = Places::new(&graph, &plan, crew.size());
         let maps = graph.values.iter().enumerate().map(|(number, value)| Map {
             value: *value,
             layout: places.layouts[number],
             place: places.maps[number].clone(),
         });
         let maps: Vec<Map> = maps.collect();
-        let steps = plan.iter().zip(&places.between).map(|(group, between)| {
-            let layers = || group.iter().map(|&layer| &graph.layers[layer]);
+        // Each layer is dropped as soon as it is packed: all weights twice would be most of what a run ever needs.
+        let mut layers: Vec<Option<Layer>> = graph.layers.into_iter().map(Some).collect();
+        let mut steps = Vec::new();
+        for (group, between) in plan.iter().zip(&places.between) {
+            let group: Vec<Layer> = group
+                .iter()
+                .filter_map(|&layer| layers[layer].take())
+                .collect();
             let join = |names: Vec<&str>| names.join(" + ");
-            NamedStep {
-                name: join(layers().map(|layer| layer.name.as_str()).collect()),
-                kind: join(layers().map(|layer| layer.operation.kind()).collect()),
+            steps.push(NamedStep {
+                name: join(group.iter().map(|layer| layer.name.as_str()).collect()),
+                kind: join(group.iter().map(|layer| layer.operation.kind()).collect()),
                 step: Step::new(
-                    layers().map(|l| &l.operation),
+                    group.iter().map(|l| &l.operation),
                     &maps,
                     kernels,
                     between.clone(),
                 ),
-            }
-        });
+            });
+        }
         Ok(Self {
-            entry: graph.entry.clone().expect("a graph has an entry"),
-            steps: steps.collect(),
+            entry: graph.entry.expect("a graph has an entry"),
+            steps,
             maps,
-            floats: graph.floats.clone(),
-            outputs: graph.outputs.clone(),
+            floats: graph.floats,
+            outputs: graph.outputs,
             bytes: places.bytes,
             crew,
             kernels: kernels.name,

@@ -58,7 +58,7 @@ impl Default for EngineOptions {
 impl Engine {
     /// Prepares the graph, of which two outputs are asked for, by their numbers.
     pub(super) fn new(
-        proto: &pb::ModelProto,
+        proto: pb::ModelProto,
         input: &InputSpec,
         outputs: [usize; 2],
         options: EngineOptions,
@@ -70,13 +70,15 @@ impl Engine {
     }
 
     fn build(
-        proto: &pb::ModelProto,
+        proto: pb::ModelProto,
         input: &InputSpec,
         outputs: [usize; 2],
         options: EngineOptions,
     ) -> TractResult<Self> {
-        let mut model = framework()
-            .model_for_proto_model(proto)?
+        let model = framework().model_for_proto_model(&proto)?;
+        // Its weights are in the graph too.
+        drop(proto);
+        let mut model = model
             .with_input_fact(0, f32::fact(input.shape()).into())?
             .into_typed()?;
         let fuse = FuseInt8 {

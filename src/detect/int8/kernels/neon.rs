@@ -19,8 +19,7 @@ mod depthwise;
 mod dot;
 mod plain;
 
-use dense::Factors;
-use depthwise::Row;
+use dense::{Panel, Tile};
 
 /// These kernels, where the processor has what they use, the faster first.
 pub(super) fn available() -> impl Iterator<Item = &'static Kernels> {
@@ -45,28 +44,39 @@ unsafe trait Products {
     const STEP: usize;
     /// Rows of the output of a depthwise layer that are made at once where its windows overlap.
     const ROWS: usize;
+    /// Weights of a block of channels of a depthwise layer, or where they are.
+    type Weights: Copy;
+    /// What a column of a window of a depthwise layer becomes.
+    type Column: Copy;
 
-    /// A tile of a dense layer, of which `count` channels are written for each pixel.
+    /// A tile of a dense layer and a panel of channels.
     ///
     /// # Safety
     /// Besides: the tile's windows and pixels are inside the maps, and the panel is as [`dense::pack`] packs it.
-    unsafe fn tile(
-        factors: &Factors,
-        to: &Narrowing,
-        multipliers: *const f32,
-        outputs: [*mut i8; dense::PIXELS],
-        count: usize,
-    );
+    unsafe fn tile(panel: &Panel, tile: &Tile, to: &Narrowing);
 
     /// Weights of a depthwise layer, block by block.
     fn depthwise_weights(layer: &DepthwiseLayer, blocks: usize) -> Vec<i8>;
-
-    /// A block of channels of `R` rows of a depthwise layer. `STRIDE` pixels on is the next window, or more where it
-    /// is 3, the windows' width.
+    /// A block's weights at hand.
     ///
     /// # Safety
-    /// Besides: the row's windows and pixels are inside the maps.
-    unsafe fn row<const R: usize, const STRIDE: usize>(row: &Row<'_>);
+    /// Besides: they begin there.
+    unsafe fn weights(from: *const i8) -> Self::Weights;
+    /// A column of a block, `at` bytes on in each line.
+    ///
+    /// # Safety
+    /// Besides: it is inside the map.
+    unsafe fn column(lines: [*const i8; 4], at: usize) -> Self::Column;
+    /// The sums of a block's channels for a pixel: of the upper of two rows that are made at once, or of the lower one.
+    ///
+    /// # Safety
+    /// Besides: the bias is there, of a block's channels.
+    unsafe fn sums(
+        columns: [Self::Column; depthwise::COLUMNS],
+        weights: Self::Weights,
+        bias: *const i32,
+        is_lower: bool,
+    ) -> [int32x4_t; 4];
 }
 
 /// What sums become, ready for vectors.

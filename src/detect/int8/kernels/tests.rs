@@ -2,8 +2,8 @@
 
 use fastrand::Rng;
 
-use super::super::arithmetic::{Stored, Target, stored, unstored};
-use super::super::layer::{DenseLayer, DepthwiseLayer, Sums, without_zero_point};
+use super::super::arithmetic::{Stored, Target, stored};
+use super::super::layer::{DenseLayer, DepthwiseLayer, Sums};
 use super::super::map::{Border, Layout, MapSize, SLACK, Walk, Window};
 use super::*;
 
@@ -251,16 +251,6 @@ fn depthwise_layers_are_equal_to_the_last_bit() {
             );
         }
     }
-}
-
-#[test]
-fn a_zero_point_is_taken_off_the_bias() {
-    let mut bias = [100, -7];
-    let weights = [(0, 3), (0, -5), (1, 127)];
-    without_zero_point(&mut bias, stored(-100), weights.into_iter());
-    let zero = i32::from(stored(-100));
-    assert_eq!(bias, [100 + 2 * zero, -7 - 127 * zero]);
-    assert_eq!(unstored(stored(-100)), -100);
 }
 
 #[test]

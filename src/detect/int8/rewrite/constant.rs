@@ -6,28 +6,15 @@ use tract_onnx::tract_hir::internal::*;
 
 use super::qdq::{DequantizeLinear, Linear};
 
-/// Whole numbers with what they stand for.
-pub(super) struct WholeNumbers<'m> {
-    pub(super) linear: &'m Linear,
-    pub(super) shape: Vec<usize>,
-    pub(super) numbers: Vec<i32>,
-}
-
-/// The whole numbers that a constant was dequantised from.
-pub(super) fn whole_numbers(model: &TypedModel, outlet: OutletId) -> Option<WholeNumbers<'_>> {
+/// The tensor that a constant is dequantised from, and how.
+pub(super) fn dequantised(model: &TypedModel, outlet: OutletId) -> Option<(&Linear, &Tensor)> {
     let node = model.node(outlet.node);
     if node.op_is::<Cast>() || node.op_is::<AxisOp>() {
-        return whole_numbers(model, *node.inputs.first()?);
+        return dequantised(model, *node.inputs.first()?);
     }
     let DequantizeLinear(linear, _) = node.op_as()?;
     let tensor = model.node(node.inputs[0].node).op_as::<Const>()?.val();
-    let numbers = tensor.cast_to::<i32>().ok()?;
-    let view = numbers.to_plain_array_view::<i32>().ok()?;
-    Some(WholeNumbers {
-        linear,
-        shape: tensor.shape().to_vec(),
-        numbers: view.iter().copied().collect(),
-    })
+    Some((linear, tensor))
 }
 
 /// The value of an outlet whose inputs are all constants, in the end.

@@ -9,9 +9,9 @@ use tract_onnx::tract_hir::internal::*;
 
 use super::super::arithmetic::Target;
 use super::super::graph::{MapValue, Operation, ValueId};
-use super::super::layer::{DenseLayer, DepthwiseLayer, Sums, without_zero_point};
+use super::super::layer::{DenseLayer, DepthwiseLayer, Sums};
 use super::super::map::{Border, MapSize, Window};
-use super::constant::{floats, scalar, whole_numbers};
+use super::constant::{dequantised, floats, scalar};
 use super::find::{Finder, Known, map_size};
 
 /// Most products of a layer that is computed one sum at a time, as heads are.
@@ -27,50 +27,54 @@ struct Weights {
 impl Weights {
     /// With the channels of the output along this axis.
     fn new(model: &TypedModel, outlet: OutletId, out_axis: usize) -> Option<Self> {
-        let constant = whole_numbers(model, outlet)?;
-        let offset = match constant.linear.stored {
-            DatumType::I8 => 0,
-            DatumType::U8 => 128,
+        let (linear, tensor) = dequantised(model, outlet)?;
+        let (offset, numbers) = match linear.stored {
+            DatumType::I8 => (0, numbers_of(tensor, |q: i8| q)?),
+            // With the zero point of 128 that these must have.
+            DatumType::U8 => (128, numbers_of(tensor, |q: u8| (q ^ 0x80) as i8)?),
             _ => return None,
         };
         // With a zero point of their own, weights would have to be met by sums of the input.
-        let is_symmetric = constant
-            .linear
-            .zero_points
-            .iter()
-            .all(|&zero| zero == offset);
-        let out = *constant.shape.get(out_axis)?;
-        let scales = match constant.linear.scales.as_slice() {
+        let is_symmetric = linear.zero_points.iter().all(|&zero| zero == offset);
+        let shape = tensor.shape().to_vec();
+        let out = *shape.get(out_axis)?;
+        let scales = match linear.scales.as_slice() {
             [scale] => vec![*scale; out],
-            scales if constant.linear.axis == out_axis && scales.len() == out => scales.to_vec(),
+            scales if linear.axis == out_axis && scales.len() == out => scales.to_vec(),
             _ => return None,
         };
-        let numbers = constant
-            .numbers
-            .iter()
-            .map(|&q| i8::try_from(q - offset).ok());
-        let weights = Self {
-            numbers: numbers.collect::<Option<_>>()?,
-            shape: constant.shape,
+        is_symmetric.then_some(Self {
+            numbers,
+            shape,
             scales,
-        };
-        is_symmetric.then_some(weights)
+        })
     }
+}
+
+/// The numbers of a tensor, each made into another.
+fn numbers_of<T: Datum + Copy, N>(tensor: &Tensor, each: impl Fn(T) -> N) -> Option<Vec<N>> {
+    let view = tensor.to_plain_array_view::<T>().ok()?;
+    Some(
+        view.as_slice()?
+            .iter()
+            .map(|&number| each(number))
+            .collect(),
+    )
 }
 
 /// Biases in steps of the input's scale times that of each channel's weights.
 fn biases(model: &TypedModel, outlet: OutletId, steps: &[f32]) -> Option<Vec<i32>> {
-    if let Some(constant) = whole_numbers(model, outlet) {
-        let scales = &constant.linear.scales;
+    if let Some((linear, tensor)) = dequantised(model, outlet) {
+        let scales = &linear.scales;
         let is_same = |(at, &step): (usize, &f32)| {
             let scale = scales[if scales.len() == 1 { 0 } else { at }];
             (scale - step).abs() <= step * 1e-5
         };
         let has_all = scales.len() == 1 || scales.len() == steps.len();
-        let is_plain = constant.linear.zero_points.iter().all(|&zero| zero == 0);
-        let fits = constant.numbers.len() == steps.len() && has_all && is_plain;
-        if fits && steps.iter().enumerate().all(is_same) {
-            return Some(constant.numbers);
+        let is_plain = linear.zero_points.iter().all(|&zero| zero == 0);
+        let fits = tensor.len() == steps.len() && has_all && is_plain;
+        if linear.stored == i32::datum_type() && fits && steps.iter().enumerate().all(is_same) {
+            return numbers_of(tensor, |q: i32| q);
         }
     }
     let floats = floats(model, outlet)?;
@@ -218,18 +222,23 @@ impl Finder<'_> {
         let [down, across] = window.kernel;
         let (inner, taps) = (map.size.channels, down * across);
         (weights.numbers.len() == product.output.channels * taps * inner).then_some(())?;
-        // From [out][in][down][across].
-        let of = |at: usize| {
-            let (out, rest) = (at / (taps * inner), at % (taps * inner));
-            weights.numbers[(out * inner + rest % inner) * taps + rest / inner]
+        let numbers = match taps {
+            1 => weights.numbers,
+            // From [out][in][down][across].
+            _ => {
+                let of = |at: usize| {
+                    let (out, rest) = (at / (taps * inner), at % (taps * inner));
+                    weights.numbers[(out * inner + rest % inner) * taps + rest / inner]
+                };
+                (0..weights.numbers.len()).map(of).collect()
+            }
         };
-        let numbers: Vec<i8> = (0..weights.numbers.len()).map(of).collect();
-        let channel = |(at, &weight): (usize, &i8)| (at / (taps * inner), weight);
-        let by_channel = || numbers.iter().enumerate().map(channel);
+        let of_channel = |weights: &[i8]| Totals::of(weights.iter());
+        let totals: Vec<Totals> = numbers.chunks_exact(taps * inner).map(of_channel).collect();
         let quantised = self.quantised(product.outlet);
         let (sums, output) = match &quantised {
             Some(found) => (
-                sums(&product, &map, by_channel, Some(found.scale), found.target)?,
+                sums(&product, &map, &totals, Some(found.scale), found.target)?,
                 Some(self.make(product.output, found)),
             ),
             None if numbers.len() * product.output.height * product.output.width
@@ -239,7 +248,7 @@ impl Finder<'_> {
             }
             None => {
                 let target = Target::new(0, i8::MIN, i8::MAX);
-                (sums(&product, &map, by_channel, None, target)?, None)
+                (sums(&product, &map, &totals, None, target)?, None)
             }
         };
         let layer = DenseLayer {
@@ -280,13 +289,9 @@ impl Finder<'_> {
         // From [channel][down][across].
         let of = |at: usize| weights.numbers[at % channels * taps + at / channels];
         let numbers: Vec<i8> = (0..channels * taps).map(of).collect();
-        let by_channel = || {
-            numbers
-                .iter()
-                .enumerate()
-                .map(|(at, &weight)| (at % channels, weight))
-        };
-        let sums = sums(&product, &map, by_channel, Some(found.scale), found.target)?;
+        let of_channel = |weights: &[i8]| Totals::of(weights.iter());
+        let totals: Vec<Totals> = weights.numbers.chunks_exact(taps).map(of_channel).collect();
+        let sums = sums(&product, &map, &totals, Some(found.scale), found.target)?;
         let layer = DepthwiseLayer {
             window,
             weights: numbers,
@@ -341,13 +346,29 @@ impl Finder<'_> {
     }
 }
 
+/// The sum of a channel's weights, and that of their magnitudes.
+#[derive(Clone, Copy)]
+struct Totals {
+    sum: i32,
+    magnitude: i32,
+}
+
+impl Totals {
+    fn of<'a>(weights: impl Iterator<Item = &'a i8> + Clone) -> Self {
+        Self {
+            sum: weights.clone().map(|&weight| i32::from(weight)).sum(),
+            magnitude: weights.map(|&weight| i32::from(weight).abs()).sum(),
+        }
+    }
+}
+
 /// The sums of a layer, with the zero point of its input taken off; none where one could overflow 32 bits.
 ///
 /// Without a scale of the output the multipliers are what a step of a sum is worth.
-fn sums<W: Iterator<Item = (usize, i8)>>(
+fn sums(
     product: &Product,
     input: &MapValue,
-    weights: impl Fn() -> W,
+    totals: &[Totals],
     scale: Option<f32>,
     target: Target,
 ) -> Option<Sums> {
@@ -356,26 +377,20 @@ fn sums<W: Iterator<Item = (usize, i8)>>(
         .iter()
         .map(|step| scale.map_or(*step, |scale| step / scale));
     let multipliers: Vec<f32> = multipliers.collect();
-    let mut greatest: Vec<f64> = product
-        .bias
-        .iter()
-        .map(|bias| f64::from(bias.abs()))
-        .collect();
-    for (channel, weight) in weights() {
-        // A byte as it is stored, and what the zero point takes off the bias.
-        greatest[channel] += 2.0 * 255.0 * f64::from(weight).abs();
-    }
     let limit = f64::from(i32::MAX);
-    let fits = |(sum, &multiplier): (f64, &f32)| sum.max(sum * f64::from(multiplier)) < limit;
-    greatest
-        .into_iter()
-        .zip(&multipliers)
-        .all(fits)
-        .then_some(())?;
-    let mut bias = product.bias.clone();
-    without_zero_point(&mut bias, input.zero_point, weights());
+    let fits = |((bias, total), &multiplier): ((&i32, &Totals), &f32)| {
+        // A byte as it is stored, and what the zero point takes off the bias.
+        let greatest = f64::from(bias.abs()) + 2.0 * 255.0 * f64::from(total.magnitude);
+        greatest.max(greatest * f64::from(multiplier)) < limit
+    };
+    let mut each = product.bias.iter().zip(totals).zip(&multipliers);
+    each.all(fits).then_some(())?;
+    let zero_point = i32::from(input.zero_point);
+    let bias = product.bias.iter().zip(totals);
     Some(Sums {
-        bias,
+        bias: bias
+            .map(|(bias, total)| bias - zero_point * total.sum)
+            .collect(),
         multipliers,
         target,
     })

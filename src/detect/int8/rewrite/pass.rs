@@ -77,7 +77,7 @@ impl FuseInt8 {
             Ok(shape.into())
         });
         let shapes = shapes.collect::<TractResult<_>>()?;
-        let network = Network::new(&graph, self.kernels, self.threads).map_err(TractError::msg)?;
+        let network = Network::new(graph, self.kernels, self.threads).map_err(TractError::msg)?;
         let fused = model.wire_node(name, Fused::new(network, shapes), &[input])?;
         for (old, new) in outlets.into_iter().zip(fused) {
             for reader in model.outlet_successors(old).to_vec() {

@@ -16,24 +16,37 @@ pub(super) const PIXELS: usize = 4;
 /// Pixels that go through all panels together: of 512 channels they take half of a Cortex-A53's first cache.
 const BLOCK: usize = 32;
 
-/// What is multiplied for a tile: a panel of channels and windows of the input.
-pub(super) struct Factors {
-    /// The panel's, in the kernel's order.
-    pub(super) weights: *const i8,
-    /// The panel's, in the kernel's order.
-    pub(super) bias: *const i32,
+/// Windows that go through a panel together, and the pixels they become.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
     /// Where each window begins.
     pub(super) windows: [*const i8; PIXELS],
+    /// Where each pixel begins.
+    pub(super) pixels: [*mut i8; PIXELS],
+}
+
+/// A panel of channels, and how far their windows go.
+pub(super) struct Panel {
+    /// In the kernel's order.
+    pub(super) weights: *const i8,
+    /// In the kernel's order.
+    pub(super) bias: *const i32,
+    pub(super) multipliers: *const f32,
+    /// The panel's first channel.
+    pub(super) first: usize,
+    /// Channels that are written.
+    pub(super) count: usize,
     /// Rows of a window; not 0.
     pub(super) lines: usize,
     /// Bytes of each.
     pub(super) line: usize,
-    /// Bytes from a row of a window to the next.
-    pub(super) in_line: usize,
+    /// Bytes from the end of a row of a window to the next; wraps.
+    pub(super) jump: usize,
 }
 
 pub(super) fn pack<S: Products>(layer: &DenseLayer, pixel: usize) -> PackedDense {
     let channels = layer.sums.channels().next_multiple_of(CHANNEL_GROUP);
+    assert!(layer.window.kernel[0] > 0, "a window without rows");
     let panels = vec![S::PANEL; channels.div_ceil(S::PANEL)];
     PackedDense::new(layer, pixel, S::STEP, &panels, |place| place)
 }
@@ -50,57 +63,54 @@ pub(super) unsafe fn run<S: Products>(
     // SAFETY: the caller's.
     let to = unsafe { Narrowing::new(&layer.target) };
     let [runs, pixels] = walk.runs();
-    let mut outputs = [output.as_mut_ptr(); BLOCK];
+    let mut tiles = [Tile {
+        windows: [input.as_ptr(); PIXELS],
+        pixels: [output.as_mut_ptr(); PIXELS],
+    }; BLOCK / PIXELS];
     for run in 0..runs {
         for begin in (0..pixels).step_by(BLOCK) {
-            let outputs = &mut outputs[..BLOCK.min(pixels - begin)];
-            for (number, place) in outputs.iter_mut().enumerate() {
-                let pixel = run * pixels + begin + number;
-                *place = output[walk.output_of(pixel)..].as_mut_ptr();
+            let last = BLOCK.min(pixels - begin) - 1;
+            let tiles = &mut tiles[..=last / PIXELS];
+            for (number, tile) in tiles.iter_mut().enumerate() {
+                for p in 0..PIXELS {
+                    let number = begin + (number * PIXELS + p).min(last);
+                    let window = run * walk.in_row + number * walk.in_pixel;
+                    let pixel = walk.output_of(run * pixels + number);
+                    tile.windows[p] = input[window..].as_ptr();
+                    tile.pixels[p] = output[pixel..].as_mut_ptr();
+                }
             }
-            let input = input[run * walk.in_row + begin * walk.in_pixel..].as_ptr();
             // SAFETY: the walk fits, and these are its windows and pixels.
-            unsafe { all_panels::<S>(layer, walk, &to, input, outputs) }
+            unsafe { all_panels::<S>(layer, walk, &to, tiles) }
         }
     }
 }
 
-/// Windows that follow each other evenly through all panels.
-///
 /// # Safety
-/// As for [`run`]; there is a window for each output.
+/// As for [`run`], and the tiles are the walk's.
 #[inline(always)]
 unsafe fn all_panels<S: Products>(
     layer: &PackedDense,
     walk: &Walk,
     to: &Narrowing,
-    input: *const i8,
-    outputs: &[*mut i8],
+    tiles: &[Tile],
 ) {
     let places = layer.lines * layer.line;
     for first in (0..layer.channels).step_by(S::PANEL) {
-        let multipliers = &layer.multipliers[first..][..S::PANEL];
-        let count = S::PANEL.min(layer.channels - first);
-        let mut factors = Factors {
+        let panel = Panel {
             weights: layer.weights[first * places..].as_ptr(),
             bias: layer.bias[first * S::BIASES..].as_ptr(),
-            windows: [input; PIXELS],
+            multipliers: layer.multipliers[first..].as_ptr(),
+            first,
+            count: S::PANEL.min(layer.channels - first),
             lines: layer.lines,
             line: layer.line,
-            in_line: walk.in_line,
+            jump: walk.in_line.wrapping_sub(layer.line),
         };
-        for (tile, outputs) in outputs.chunks(PIXELS).enumerate() {
-            let input = input.wrapping_add(tile * PIXELS * walk.in_pixel);
-            let last = outputs.len() - 1;
-            let window = |p: usize| input.wrapping_add(p.min(last) * walk.in_pixel);
-            let outputs: [_; PIXELS] = std::array::from_fn(|p| {
-                // SAFETY: the walk fits.
-                unsafe { outputs[p.min(last)].add(first) }
-            });
-            factors.windows = std::array::from_fn(window);
+        for tile in tiles {
             // SAFETY: the caller's, and the panels were packed one behind the other, each with `places` bytes for a
             // channel.
-            unsafe { S::tile(&factors, to, multipliers.as_ptr(), outputs, count) }
+            unsafe { S::tile(&panel, tile, to) }
         }
     }
 }

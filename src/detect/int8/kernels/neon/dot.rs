@@ -5,11 +5,11 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::super::super::layer::DepthwiseLayer;
-use super::dense::{Factors, PIXELS};
+use super::dense::{PIXELS, Panel, Tile};
 use super::depthwise::{BLOCK, COLUMNS};
 use super::{
-    Kernels, Narrowing, PackedDense, PackedDepthwise, Products, Row, Stored, Walk, dense,
-    depthwise, kernels,
+    Kernels, Narrowing, PackedDense, PackedDepthwise, Products, Stored, Walk, dense, depthwise,
+    kernels,
 };
 
 pub(super) static KERNELS: Kernels = kernels!(
@@ -21,21 +21,6 @@ pub(super) static KERNELS: Kernels = kernels!(
 );
 
 struct Dot;
-
-/// Adds to each sum the products of the four bytes in its place. The intrinsic is not stable.
-#[target_feature(enable = "neon,dotprod")]
-#[inline]
-fn add_products(mut sums: int32x4_t, values: int8x16_t, weights: int8x16_t) -> int32x4_t {
-    // SAFETY: works on registers alone, and the processor has the instruction.
-    unsafe {
-        asm!(
-            "sdot {0:v}.4s, {1:v}.16b, {2:v}.16b",
-            inout(vreg) sums, in(vreg) values, in(vreg) weights,
-            options(pure, nomem, nostack, preserves_flags)
-        );
-    }
-    sums
-}
 
 /// For one pixel, the products of one of its four groups of four bytes with four vectors of weights.
 macro_rules! pixel {
@@ -62,10 +47,10 @@ macro_rules! group {
 /// As for [`Products::tile`].
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
-unsafe fn sums(factors: &Factors) -> [[int32x4_t; 4]; PIXELS] {
+unsafe fn sums(panel: &Panel, tile: &Tile) -> [[int32x4_t; 4]; PIXELS] {
     let mut sums = [[vdupq_n_s32(0); 4]; PIXELS];
     let [a, b, c, d] = &mut sums;
-    let [first, second, third, fourth] = factors.windows;
+    let [first, second, third, fourth] = tile.windows;
     // SAFETY: reads what the caller says is there.
     unsafe {
         asm!(
@@ -122,15 +107,15 @@ unsafe fn sums(factors: &Factors) -> [[int32x4_t; 4]; PIXELS] {
             "add {fourth}, {fourth}, {jump}",
             "b 2b",
             "7:",
-            bias = in(reg) factors.bias,
-            weights = inout(reg) factors.weights => _,
+            bias = in(reg) panel.bias,
+            weights = inout(reg) panel.weights => _,
             first = inout(reg) first => _,
             second = inout(reg) second => _,
             third = inout(reg) third => _,
             fourth = inout(reg) fourth => _,
-            line = in(reg) factors.line,
-            lines = inout(reg) factors.lines => _,
-            jump = in(reg) factors.in_line.wrapping_sub(factors.line),
+            line = in(reg) panel.line,
+            lines = inout(reg) panel.lines => _,
+            jump = in(reg) panel.jump,
             turns = out(reg) _,
             out("v0") a[0], out("v1") a[1], out("v2") a[2], out("v3") a[3],
             out("v4") b[0], out("v5") b[1], out("v6") b[2], out("v7") b[3],
@@ -152,23 +137,22 @@ unsafe impl Products for Dot {
     const BIASES: usize = 1;
     const STEP: usize = 4;
     const ROWS: usize = 2;
+    /// There are too many of them for the registers.
+    type Weights = *const i8;
+    /// The four values of four channels in each vector.
+    type Column = [int8x16_t; 4];
 
     #[inline(always)]
-    unsafe fn tile(
-        factors: &Factors,
-        to: &Narrowing,
-        multipliers: *const f32,
-        outputs: [*mut i8; PIXELS],
-        count: usize,
-    ) {
+    unsafe fn tile(panel: &Panel, tile: &Tile, to: &Narrowing) {
         // SAFETY: the caller's.
         unsafe {
-            let sums = sums(factors);
-            let multipliers = vld1q_f32_x4(multipliers);
+            let sums = sums(panel, tile);
+            let multipliers = vld1q_f32_x4(panel.multipliers);
             let multipliers = [multipliers.0, multipliers.1, multipliers.2, multipliers.3];
-            for (sums, output) in sums.into_iter().zip(outputs) {
+            for (sums, output) in sums.into_iter().zip(tile.pixels) {
                 let bytes = to.bytes(sums, multipliers);
-                if count == Self::PANEL {
+                let output = output.add(panel.first);
+                if panel.count == Self::PANEL {
                     vst1q_s8(output, bytes);
                 } else {
                     vst1_s8(output, vget_low_s8(bytes));
@@ -196,51 +180,26 @@ unsafe impl Products for Dot {
     }
 
     #[inline(always)]
-    unsafe fn row<const R: usize, const STRIDE: usize>(row: &Row<'_>) {
-        // Where one row is made the fourth value meets a weight of 0: any value does.
-        let lines = [0, 1, 2, R + 1].map(|line| row.input.wrapping_add(line * row.walk.in_line));
+    unsafe fn weights(from: *const i8) -> Self::Weights {
+        from
+    }
+
+    #[inline(always)]
+    unsafe fn column(lines: [*const i8; 4], at: usize) -> Self::Column {
+        // SAFETY: the caller's.
+        unsafe { interleave(lines.map(|line| vld1q_s8(line.wrapping_add(at)))) }
+    }
+
+    #[inline(always)]
+    unsafe fn sums(
+        columns: [Self::Column; COLUMNS],
+        weights: Self::Weights,
+        bias: *const i32,
+        is_lower: bool,
+    ) -> [int32x4_t; 4] {
+        let lower = if is_lower { BLOCK_WEIGHTS / 2 } else { 0 };
         // SAFETY: the caller's, and the weights are packed in this order.
-        unsafe {
-            let column = |at: usize| interleave(lines.map(|line| vld1q_s8(line.add(at))));
-            let multipliers = vld1q_f32_x4(row.multipliers);
-            let multipliers = [multipliers.0, multipliers.1, multipliers.2, multipliers.3];
-            let mut columns = [0, 1, 2].map(|x| column(x * row.channels));
-            let mut from = 0;
-            let mut to = 0;
-            for x in 0..row.walk.width {
-                let mut weights = row.weights;
-                for lower in 0..R {
-                    let bias = vld1q_s32_x4(row.bias);
-                    let mut sums = [bias.0, bias.1, bias.2, bias.3];
-                    for values in columns {
-                        let four = vld1q_s8_x4(weights);
-                        weights = weights.add(4 * 16);
-                        let four = [four.0, four.1, four.2, four.3];
-                        for v in 0..4 {
-                            sums[v] = add_products(sums[v], values[v], four[v]);
-                        }
-                    }
-                    let bytes = row.to.bytes(sums, multipliers);
-                    let output = row.output.add(to + lower * row.walk.out_row);
-                    if row.is_whole {
-                        vst1q_s8(output, bytes);
-                    } else {
-                        vst1_s8(output, vget_low_s8(bytes));
-                    }
-                }
-                if x + 1 == row.walk.width {
-                    break;
-                }
-                from += row.walk.in_pixel;
-                to += row.walk.out_pixel;
-                let next = |x: usize| column(from + x * row.channels);
-                columns = match STRIDE {
-                    1 => [columns[1], columns[2], next(2)],
-                    2 => [columns[2], next(1), next(2)],
-                    _ => [next(0), next(1), next(2)],
-                };
-            }
-        }
+        unsafe { depthwise_sums(columns, weights.add(lower), bias) }
     }
 }
 
@@ -264,4 +223,49 @@ fn interleave([a, b, c, d]: [int8x16_t; 4]) -> [int8x16_t; 4] {
     };
     let [[first, second], [third, fourth]] = [zipped(0), zipped(1)];
     [first, second, third, fourth].map(|quads| vreinterpretq_s8_s16(quads))
+}
+
+/// The sums of a block's channels, which begin with the bias.
+///
+/// # Safety
+/// Bias and weights are there.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+unsafe fn depthwise_sums(
+    [first, second, third]: [[int8x16_t; 4]; COLUMNS],
+    weights: *const i8,
+    bias: *const i32,
+) -> [int32x4_t; 4] {
+    let mut sums = [vdupq_n_s32(0); 4];
+    // SAFETY: reads what the caller says is there.
+    unsafe {
+        asm!(
+            "ld1 {{v0.4s-v3.4s}}, [{bias}]",
+            "ld1 {{v4.16b-v7.16b}}, [{weights}], #64",
+            "ld1 {{v8.16b-v11.16b}}, [{weights}], #64",
+            "sdot v0.4s, v4.16b, {a0:v}.16b",
+            "sdot v1.4s, v5.16b, {a1:v}.16b",
+            "sdot v2.4s, v6.16b, {a2:v}.16b",
+            "sdot v3.4s, v7.16b, {a3:v}.16b",
+            "ld1 {{v4.16b-v7.16b}}, [{weights}]",
+            "sdot v0.4s, v8.16b, {b0:v}.16b",
+            "sdot v1.4s, v9.16b, {b1:v}.16b",
+            "sdot v2.4s, v10.16b, {b2:v}.16b",
+            "sdot v3.4s, v11.16b, {b3:v}.16b",
+            "sdot v0.4s, v4.16b, {c0:v}.16b",
+            "sdot v1.4s, v5.16b, {c1:v}.16b",
+            "sdot v2.4s, v6.16b, {c2:v}.16b",
+            "sdot v3.4s, v7.16b, {c3:v}.16b",
+            bias = in(reg) bias,
+            weights = inout(reg) weights => _,
+            a0 = in(vreg) first[0], a1 = in(vreg) first[1], a2 = in(vreg) first[2], a3 = in(vreg) first[3],
+            b0 = in(vreg) second[0], b1 = in(vreg) second[1], b2 = in(vreg) second[2], b3 = in(vreg) second[3],
+            c0 = in(vreg) third[0], c1 = in(vreg) third[1], c2 = in(vreg) third[2], c3 = in(vreg) third[3],
+            out("v0") sums[0], out("v1") sums[1], out("v2") sums[2], out("v3") sums[3],
+            out("v4") _, out("v5") _, out("v6") _, out("v7") _,
+            out("v8") _, out("v9") _, out("v10") _, out("v11") _,
+            options(readonly, nostack, preserves_flags)
+        );
+    }
+    sums
 }

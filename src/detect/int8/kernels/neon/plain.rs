@@ -9,11 +9,11 @@ use std::arch::asm;
 
 use super::super::super::aligned::Aligned;
 use super::super::super::layer::{DenseLayer, DepthwiseLayer};
-use super::dense::{Factors, PIXELS};
+use super::dense::{PIXELS, Panel, Tile};
 use super::depthwise::{BLOCK, COLUMNS};
 use super::{
-    Kernels, Narrowing, PackedDense, PackedDepthwise, Products, Row, Stored, Walk, dense,
-    depthwise, kernels,
+    Kernels, Narrowing, PackedDense, PackedDepthwise, Products, Stored, Walk, dense, depthwise,
+    kernels,
 };
 
 pub(super) static KERNELS: Kernels =
@@ -54,16 +54,58 @@ macro_rules! pixel {
     };
 }
 
+/// Products of 16 values and weights in 16 bits, in two registers, made or added.
+macro_rules! products {
+    ($operation:literal, $low:literal, $high:literal, $values:literal, $weights:literal) => {
+        concat!(
+            $operation,
+            " v",
+            $low,
+            ".8h, {",
+            $values,
+            ":v}.8b, {",
+            $weights,
+            ":v}.8b\n",
+            $operation,
+            "2 v",
+            $high,
+            ".8h, {",
+            $values,
+            ":v}.16b, {",
+            $weights,
+            ":v}.16b\n",
+        )
+    };
+}
+
+/// Adds them to the sums in registers 0 to 3.
+macro_rules! add_words {
+    ($low:literal, $high:literal) => {
+        concat!(
+            "saddw v0.4s, v0.4s, v",
+            $low,
+            ".4h\nsaddw2 v1.4s, v1.4s, v",
+            $low,
+            ".8h\n",
+            "saddw v2.4s, v2.4s, v",
+            $high,
+            ".4h\nsaddw2 v3.4s, v3.4s, v",
+            $high,
+            ".8h\n",
+        )
+    };
+}
+
 /// For each pixel the sums of a panel's channels, each in four parts.
 ///
 /// # Safety
 /// As for [`Products::tile`].
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn sums(factors: &Factors) -> [[int32x4_t; 4]; PIXELS] {
+unsafe fn sums(panel: &Panel, tile: &Tile) -> [[int32x4_t; 4]; PIXELS] {
     let mut sums = [[vdupq_n_s32(0); 4]; PIXELS];
     let [a, b, c, d] = &mut sums;
-    let [first, second, third, fourth] = factors.windows;
+    let [first, second, third, fourth] = tile.windows;
     // SAFETY: reads what the caller says is there.
     unsafe {
         asm!(
@@ -112,15 +154,15 @@ unsafe fn sums(factors: &Factors) -> [[int32x4_t; 4]; PIXELS] {
             "add {fourth}, {fourth}, {jump}",
             "b 2b",
             "6:",
-            bias = in(reg) factors.bias,
-            weights = inout(reg) factors.weights => _,
+            bias = in(reg) panel.bias,
+            weights = inout(reg) panel.weights => _,
             first = inout(reg) first => _,
             second = inout(reg) second => _,
             third = inout(reg) third => _,
             fourth = inout(reg) fourth => _,
-            line = in(reg) factors.line,
-            lines = inout(reg) factors.lines => _,
-            jump = in(reg) factors.in_line.wrapping_sub(factors.line),
+            line = in(reg) panel.line,
+            lines = inout(reg) panel.lines => _,
+            jump = in(reg) panel.jump,
             turns = out(reg) _,
             out("v0") a[0], out("v1") a[1], out("v2") a[2], out("v3") a[3],
             out("v4") b[0], out("v5") b[1], out("v6") b[2], out("v7") b[3],
@@ -142,22 +184,19 @@ unsafe impl Products for Plain {
     const BIASES: usize = 4;
     const STEP: usize = 16;
     const ROWS: usize = 1;
+    type Weights = [Self::Column; COLUMNS];
+    /// A value of each channel in each vector.
+    type Column = [int8x16_t; 3];
 
     #[inline(always)]
-    unsafe fn tile(
-        factors: &Factors,
-        to: &Narrowing,
-        multipliers: *const f32,
-        outputs: [*mut i8; PIXELS],
-        _: usize,
-    ) {
+    unsafe fn tile(panel: &Panel, tile: &Tile, to: &Narrowing) {
         // SAFETY: the caller's.
         unsafe {
-            let sums =
-                sums(factors).map(|[a, b, c, d]| vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)));
-            let multipliers = [vld1q_f32(multipliers); 4];
+            let sums = sums(panel, tile)
+                .map(|[a, b, c, d]| vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)));
+            let multipliers = [vld1q_f32(panel.multipliers); 4];
             let quads = vreinterpretq_s32_s8(to.bytes(sums, multipliers));
-            let [first, second, third, fourth] = outputs;
+            let [first, second, third, fourth] = tile.pixels.map(|pixel| pixel.add(panel.first));
             vst1q_lane_s32::<0>(first.cast(), quads);
             vst1q_lane_s32::<1>(second.cast(), quads);
             vst1q_lane_s32::<2>(third.cast(), quads);
@@ -178,57 +217,72 @@ unsafe impl Products for Plain {
     }
 
     #[inline(always)]
-    unsafe fn row<const R: usize, const STRIDE: usize>(row: &Row<'_>) {
-        let lines = [0, 1, 2].map(|line| row.input.wrapping_add(line * row.walk.in_line));
+    unsafe fn weights(from: *const i8) -> Self::Weights {
         // SAFETY: the caller's, and the weights are packed in this order.
-        unsafe {
-            let column = |at: usize| lines.map(|line| vld1q_s8(line.add(at)));
-            let weights: [[int8x16_t; 3]; COLUMNS] = std::array::from_fn(|x| {
-                std::array::from_fn(|line| vld1q_s8(row.weights.add((3 * x + line) * BLOCK)))
-            });
-            let mut columns = [0, 1, 2].map(|x| column(x * row.channels));
-            let mut from = 0;
-            let mut to = 0;
-            for x in 0..row.walk.width {
-                let bias = vld1q_s32_x4(row.bias);
-                let mut sums = [bias.0, bias.1, bias.2, bias.3];
-                let taps = columns.as_flattened();
-                let weights = weights.as_flattened();
-                for (values, weights) in taps.chunks(2).zip(weights.chunks(2)) {
-                    let mut low = vmull_s8(vget_low_s8(values[0]), vget_low_s8(weights[0]));
-                    let mut high = vmull_high_s8(values[0], weights[0]);
-                    if let ([_, values], [_, weights]) = (values, weights) {
-                        low = vmlal_s8(low, vget_low_s8(*values), vget_low_s8(*weights));
-                        high = vmlal_high_s8(high, *values, *weights);
-                    }
-                    sums = [
-                        vaddw_s16(sums[0], vget_low_s16(low)),
-                        vaddw_high_s16(sums[1], low),
-                        vaddw_s16(sums[2], vget_low_s16(high)),
-                        vaddw_high_s16(sums[3], high),
-                    ];
-                }
-                let multipliers = vld1q_f32_x4(row.multipliers);
-                let multipliers = [multipliers.0, multipliers.1, multipliers.2, multipliers.3];
-                let bytes = row.to.bytes(sums, multipliers);
-                let output = row.output.add(to);
-                if row.is_whole {
-                    vst1q_s8(output, bytes);
-                } else {
-                    vst1_s8(output, vget_low_s8(bytes));
-                }
-                if x + 1 == row.walk.width {
-                    break;
-                }
-                from += row.walk.in_pixel;
-                to += row.walk.out_pixel;
-                let next = |x: usize| column(from + x * row.channels);
-                columns = match STRIDE {
-                    1 => [columns[1], columns[2], next(2)],
-                    2 => [columns[2], next(1), next(2)],
-                    _ => [next(0), next(1), next(2)],
-                };
-            }
-        }
+        let at = |number: usize| unsafe { vld1q_s8(from.add(number * BLOCK)) };
+        std::array::from_fn(|column| std::array::from_fn(|line| at(3 * column + line)))
     }
+
+    #[inline(always)]
+    unsafe fn column([first, second, third, _]: [*const i8; 4], at: usize) -> Self::Column {
+        // SAFETY: the caller's.
+        [first, second, third].map(|line| unsafe { vld1q_s8(line.wrapping_add(at)) })
+    }
+
+    #[inline(always)]
+    unsafe fn sums(
+        columns: [Self::Column; COLUMNS],
+        weights: Self::Weights,
+        bias: *const i32,
+        _: bool,
+    ) -> [int32x4_t; 4] {
+        // SAFETY: the caller's.
+        unsafe { depthwise_sums(columns, weights, bias) }
+    }
+}
+
+/// The sums of a block's channels, which begin with the bias. The compiler would make the second halves of vectors
+/// low ones first, and put them aside.
+///
+/// # Safety
+/// The bias is there.
+#[target_feature(enable = "neon")]
+#[inline]
+unsafe fn depthwise_sums(
+    [first, second, third]: [[int8x16_t; 3]; COLUMNS],
+    [first_weights, second_weights, third_weights]: [[int8x16_t; 3]; COLUMNS],
+    bias: *const i32,
+) -> [int32x4_t; 4] {
+    let mut sums = [vdupq_n_s32(0); 4];
+    // SAFETY: reads what the caller says is there.
+    unsafe {
+        asm!(
+            "ld1 {{v0.4s-v3.4s}}, [{bias}]",
+            products!("smull", "4", "5", "a0", "w0"),
+            products!("smull", "6", "7", "a2", "w2"),
+            products!("smlal", "4", "5", "a1", "w1"),
+            products!("smlal", "6", "7", "b0", "w3"),
+            add_words!("4", "5"),
+            products!("smull", "4", "5", "b1", "w4"),
+            add_words!("6", "7"),
+            products!("smull", "6", "7", "c0", "w6"),
+            products!("smlal", "4", "5", "b2", "w5"),
+            products!("smlal", "6", "7", "c1", "w7"),
+            add_words!("4", "5"),
+            products!("smull", "4", "5", "c2", "w8"),
+            add_words!("6", "7"),
+            add_words!("4", "5"),
+            bias = in(reg) bias,
+            a0 = in(vreg) first[0], a1 = in(vreg) first[1], a2 = in(vreg) first[2],
+            b0 = in(vreg) second[0], b1 = in(vreg) second[1], b2 = in(vreg) second[2],
+            c0 = in(vreg) third[0], c1 = in(vreg) third[1], c2 = in(vreg) third[2],
+            w0 = in(vreg) first_weights[0], w1 = in(vreg) first_weights[1], w2 = in(vreg) first_weights[2],
+            w3 = in(vreg) second_weights[0], w4 = in(vreg) second_weights[1], w5 = in(vreg) second_weights[2],
+            w6 = in(vreg) third_weights[0], w7 = in(vreg) third_weights[1], w8 = in(vreg) third_weights[2],
+            out("v0") sums[0], out("v1") sums[1], out("v2") sums[2], out("v3") sums[3],
+            out("v4") _, out("v5") _, out("v6") _, out("v7") _,
+            options(readonly, nostack, preserves_flags)
+        );
+    }
+    sums
 }
