@@ -86,6 +86,9 @@ pub struct DetectConfig {
     /// Save each picture with its box drawn in this folder
     #[arg(long, value_name = "FOLDER")]
     pub annotate: Option<PathBuf>,
+    /// Threads that share each inference [default: one less than there are cores, 1 to 4]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
     /// The model and its threshold.
     #[command(flatten)]
     pub model: ModelConfig,
@@ -115,7 +118,7 @@ pub struct EvaluateConfig {
     /// Model file; without it boxcam.onnx beside the program, then the built-in one
     #[arg(long = "model", value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// Threads to use; all cores without it
+    /// Pictures that are looked at at the same time; as many as there are cores without it
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 }
@@ -129,7 +132,7 @@ pub struct BenchConfig {
     /// Frames to measure
     #[arg(long, value_name = "N", default_value = "60")]
     pub frames: NonZeroUsize,
-    /// Inferences that run at the same time, each on a thread of its own
+    /// Threads that share each inference
     #[arg(long, value_name = "N", default_value = "1")]
     pub threads: NonZeroUsize,
     /// Print one JSON object instead of a table

@@ -87,7 +87,7 @@ fn run(options: &Options) -> Result<ExitCode> {
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(file, text + "\n").with_context(|| file.display().to_string())?;
     }
-    Ok(if report.rows.iter().any(|row| row.is_wrong()) {
+    Ok(if report.rows.iter().any(Row::is_wrong) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS

@@ -37,6 +37,8 @@ const LAYER_RUNS: usize = 15;
 #[derive(Serialize)]
 struct Measured {
     model: String,
+    /// What the processor has that the integer layers run with; none for a model in floats.
+    kernels: Option<&'static str>,
     /// The picture, and its width and height in pixels.
     picture: String,
     width: u32,
@@ -80,16 +82,12 @@ struct Layer {
 pub(super) fn bench(config: &BenchConfig) -> Result<Completion, Failure> {
     let picture = Encoded::read(config.picture.as_deref())?;
     let started = Instant::now();
-    let mut detector = model::load(config.model.as_deref())?;
+    let options = model::engine(Some(config.threads));
+    let (mut detector, _) = model::load_from(config.model.as_deref(), options)?;
     let load = started.elapsed();
-    one_frame(&picture, &mut detector.clone())?;
+    one_frame(&picture, &mut detector)?;
     let first_box = started.elapsed();
-    let times = all_frames(
-        &picture,
-        &detector,
-        config.frames.get(),
-        config.threads.get(),
-    )?;
+    let times = all_frames(&picture, &mut detector, config.frames.get())?;
     let ages = screen::ages(&picture, &detector)?;
     // Before the layers, whose measuring takes memory that a run does not.
     let peak_rss_mb = peak_rss_mb();
@@ -98,6 +96,7 @@ pub(super) fn bench(config: &BenchConfig) -> Result<Completion, Failure> {
         preprocess(&frame, detector.card()).map_err(boxcam::pipeline::PipelineError::from)?;
     let measured = Measured {
         model: detector.model_hash().to_owned(),
+        kernels: detector.kernels(),
         picture: picture.name.clone(),
         width: frame.image.width(),
         height: frame.image.height(),
@@ -234,36 +233,18 @@ fn one_frame(picture: &Encoded, detector: &mut TractDetector) -> Result<Stages<D
     })
 }
 
-/// So many frames on each of so many threads.
+/// So many frames, after a few that don't count.
 fn all_frames(
     picture: &Encoded,
-    detector: &TractDetector,
+    detector: &mut TractDetector,
     frames: usize,
-    threads: usize,
 ) -> Result<Times, Failure> {
-    let worker = || {
-        let mut detector = detector.clone();
-        let mut times = Vec::with_capacity(frames);
-        for number in 0..WARM_UP + frames {
-            let time = one_frame(picture, &mut detector)?;
-            if number >= WARM_UP {
-                times.push(time);
-            }
-        }
-        Ok::<_, Failure>(times)
-    };
-    let all = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        let joined = workers.into_iter().map(|worker| {
-            worker
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
-        joined.collect::<Result<Vec<_>, _>>()
-    })?;
     let mut times = Times::default();
-    for time in all.iter().flatten() {
-        times.add(time);
+    for number in 0..WARM_UP + frames {
+        let time = one_frame(picture, detector)?;
+        if number >= WARM_UP {
+            times.add(&time);
+        }
     }
     Ok(times)
 }

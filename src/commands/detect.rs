@@ -15,7 +15,8 @@ use super::tally::Tally;
 use super::{Completion, Failure, model};
 
 pub(super) fn detect(config: &DetectConfig, stop: &AtomicBool) -> Result<Completion, Failure> {
-    let detector = model::load(config.model.file.as_deref())?;
+    let options = model::engine(config.threads);
+    let (detector, _) = model::load_from(config.model.file.as_deref(), options)?;
     let mut outputs: Vec<Box<dyn Sink + Send>> =
         vec![Box::new(JsonSink::stdout()), Box::new(Tally::default())];
     if let Some(folder) = &config.annotate {

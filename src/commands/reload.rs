@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime};
 
 use boxcam::detect::Detector;
-use boxcam::detect::tract::TractDetector;
+use boxcam::detect::tract::{EngineOptions, TractDetector};
 use boxcam::golden;
 use boxcam::health::Health;
 
@@ -30,12 +30,14 @@ struct Stamp {
 pub(super) fn watch(
     file: &Path,
     running: &str,
+    options: EngineOptions,
     health: &Arc<Health>,
 ) -> std::io::Result<Receiver<Box<dyn Detector>>> {
     let (sender, receiver) = sync_channel(1);
     let watcher = Watcher {
         file: file.to_owned(),
         running: running.to_owned(),
+        options,
         loaded: stamp(file),
         seen: stamp(file),
         health: Arc::clone(health),
@@ -50,6 +52,7 @@ struct Watcher {
     file: PathBuf,
     /// Hash of the model in use.
     running: String,
+    options: EngineOptions,
     loaded: Option<Stamp>,
     seen: Option<Stamp>,
     health: Arc<Health>,
@@ -62,7 +65,7 @@ impl Watcher {
             if !self.has_settled_anew() {
                 continue;
             }
-            match load(&self.file) {
+            match load(&self.file, self.options) {
                 // Touched or copied over itself.
                 Ok(detector) if detector.model_hash() == self.running => {}
                 Ok(detector) => {
@@ -94,8 +97,9 @@ impl Watcher {
     }
 }
 
-fn load(file: &Path) -> Result<Box<dyn Detector>, String> {
-    let mut detector = TractDetector::from_file(file).map_err(|error| error.to_string())?;
+fn load(file: &Path, options: EngineOptions) -> Result<Box<dyn Detector>, String> {
+    let mut detector =
+        TractDetector::from_file_with(file, options).map_err(|error| error.to_string())?;
     let name = file.display();
     let agreement =
         golden::check(&mut detector).map_err(|error| format!("model {name}: {error}"))?;
@@ -138,6 +142,7 @@ mod tests {
         let mut watcher = Watcher {
             file: file.clone(),
             running: String::new(),
+            options: EngineOptions::default(),
             loaded: stamp(&file),
             seen: stamp(&file),
             health: Arc::default(),

@@ -8,6 +8,7 @@ use std::sync::mpsc::Receiver;
 
 use boxcam::config::{RunConfig, SourceChoice, Threshold};
 use boxcam::detect::Detector;
+use boxcam::detect::tract::EngineOptions;
 use boxcam::health::Health;
 use boxcam::pipeline::{Input, Pipeline, PipelineError, Times};
 use boxcam::sink::{Sink, SinkError};
@@ -18,7 +19,8 @@ use super::tally::Tally;
 use super::{Completion, Failure, display, model, reload};
 
 pub(super) fn run(config: &RunConfig, stop: &AtomicBool) -> Result<Completion, Failure> {
-    let (detector, file) = model::load_from(config.model.file.as_deref())?;
+    let options = model::engine(config.threads);
+    let (detector, file) = model::load_from(config.model.file.as_deref(), options)?;
     let health = Arc::new(Health::default());
     let tally = Tally::default();
     let mut outputs = outputs(config, &health)?;
@@ -29,7 +31,7 @@ pub(super) fn run(config: &RunConfig, stop: &AtomicBool) -> Result<Completion, F
     let input = input(config, is_watched)?;
     let is_live = matches!(input, Input::Live { .. });
     let newer_models = match &file {
-        Some(file) if is_live => Some(watch(file, &detector, &health)?),
+        Some(file) if is_live => Some(watch(file, &detector, options, &health)?),
         _ => None,
     };
     let pipeline = Pipeline {
@@ -61,9 +63,10 @@ pub(super) fn run(config: &RunConfig, stop: &AtomicBool) -> Result<Completion, F
 fn watch(
     file: &Path,
     running: &dyn Detector,
+    options: EngineOptions,
     health: &Arc<Health>,
 ) -> Result<Receiver<Box<dyn Detector>>, Failure> {
-    reload::watch(file, running.model_hash(), health).map_err(|source| {
+    reload::watch(file, running.model_hash(), options, health).map_err(|source| {
         let what = "the model file";
         PipelineError::Thread { what, source }.into()
     })

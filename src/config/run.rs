@@ -54,6 +54,8 @@ pub struct RunConfig {
     pub name: Option<String>,
     /// Ends the run after so many frames.
     pub frames: Option<NonZeroU64>,
+    /// Threads that share each inference; one less than there are cores without it, 1 to 4.
+    pub threads: Option<NonZeroUsize>,
     /// The model and its threshold.
     pub model: ModelConfig,
 }
@@ -144,6 +146,10 @@ pub(super) struct RunOptions {
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "word")]
     frames: Option<NonZeroU64>,
+    /// Threads that share each inference [default: one less than there are cores, 1 to 4]
+    #[arg(long, value_name = "N")]
+    #[serde(deserialize_with = "word")]
+    threads: Option<NonZeroUsize>,
     /// Model file, looked at again when it changes; without it boxcam.onnx beside the program, then the
     /// built-in one
     #[arg(long, value_name = "FILE")]
@@ -177,6 +183,7 @@ impl RunOptions {
             web_clients: self.web_clients.or(file.web_clients),
             name: self.name.or(file.name),
             frames: self.frames.or(file.frames),
+            threads: self.threads.or(file.threads),
             model: self.model.or(file.model),
             threshold: self.threshold.or(file.threshold),
         }
@@ -225,6 +232,7 @@ impl RunOptions {
                 .unwrap_or(NonZeroUsize::MIN.saturating_add(3)),
             name: self.name,
             frames: self.frames,
+            threads: self.threads,
             model: ModelConfig {
                 file: self.model,
                 threshold: self.threshold,

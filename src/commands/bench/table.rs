@@ -11,6 +11,7 @@ const LISTED: usize = 10;
 /// The whole as a text of several lines.
 pub(super) fn of(measured: &Measured) -> String {
     let mut text = String::new();
+    let kernels = measured.kernels.unwrap_or("none, it is in floats");
     let Measured {
         model,
         picture,
@@ -20,7 +21,8 @@ pub(super) fn of(measured: &Measured) -> String {
     } = measured;
     let _ = writeln!(
         text,
-        "model {model}, picture {picture} ({width} x {height}), {} frames on each of {} threads\n\n\
+        "model {model}, int8 kernels: {kernels}\n\
+         picture {picture} ({width} x {height}), {} frames, {} threads\n\n\
          stage             p50        p95        p99",
         measured.frames, measured.threads
     );

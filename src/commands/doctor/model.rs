@@ -20,8 +20,9 @@ pub(super) fn findings(config: &ModelConfig) -> Vec<Finding> {
     };
     let load = started.elapsed().as_secs_f64() * 1e3;
     let card = detector.card();
+    let kernels = detector.kernels().unwrap_or("none, it is in floats");
     let says = format!(
-        "{} ({}), {} classes, input {} x {}, threshold {}, loaded in {load:.0} ms",
+        "{} ({}), {} classes, input {} x {}, threshold {}, loaded in {load:.0} ms, int8 kernels: {kernels}",
         card.name,
         detector.model_hash(),
         card.labels.len(),

@@ -9,6 +9,10 @@ use super::arithmetic::{Stored, Target};
 use super::layer::{DenseLayer, DepthwiseLayer, Sums};
 use super::map::{CHANNEL_GROUP, Walk};
 
+#[cfg(all(target_arch = "arm", target_os = "linux"))]
+mod arm;
+#[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_os = "linux")))]
+mod fallback;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -73,6 +77,8 @@ impl Kernels {
         all.extend(x86::available_zmm().into_iter().chain(x86::available_ymm()));
         #[cfg(target_arch = "aarch64")]
         all.extend(neon::available());
+        #[cfg(all(target_arch = "arm", target_os = "linux"))]
+        all.extend(arm::available());
         all.push(&portable::KERNELS);
         all
     }

@@ -51,10 +51,12 @@ fn sums(dice: &mut Rng, channels: usize, products: usize) -> Sums {
 
 fn weights(dice: &mut Rng, count: usize) -> Vec<i8> {
     // Of both extremes there must be some: they are where sums of products overflow 16 bits.
-    let extreme = dice.bool();
+    // Quantisers make no -128, but a model's file may have some.
+    let extreme = dice.u8(0..8);
     let weight = |dice: &mut Rng| match extreme {
-        true => [-127, 127][dice.usize(0..2)],
-        false => dice.i8(-127..=127),
+        0 => [-128, 127][dice.usize(0..2)],
+        1..4 => [-127, 127][dice.usize(0..2)],
+        _ => dice.i8(-127..=127),
     };
     (0..count).map(|_| weight(dice)).collect()
 }

@@ -6,7 +6,7 @@
 use super::super::super::arithmetic::Stored;
 use super::super::super::layer::DenseLayer;
 use super::super::super::map::{CHANNEL_GROUP, Walk};
-use super::super::PackedDense;
+use super::super::{PackedDense, fallback, portable};
 use super::{Narrowing, Products};
 
 /// Pixels of a tile: with four vectors of sums for each, half of the registers are left for what is multiplied. Where
@@ -60,12 +60,16 @@ pub(super) unsafe fn run<S: Products>(
     input: &[Stored],
     output: &mut [Stored],
 ) {
+    if fallback::is_marked(&layer.weights) {
+        return (portable::KERNELS.dense)(layer, walk, input, output);
+    }
     // SAFETY: the caller's.
     let to = unsafe { Narrowing::new(&layer.target) };
     let [runs, pixels] = walk.runs();
+    let output = output.as_mut_ptr();
     let mut tiles = [Tile {
         windows: [input.as_ptr(); PIXELS],
-        pixels: [output.as_mut_ptr(); PIXELS],
+        pixels: [output; PIXELS],
     }; BLOCK / PIXELS];
     for run in 0..runs {
         for begin in (0..pixels).step_by(BLOCK) {
@@ -77,7 +81,7 @@ pub(super) unsafe fn run<S: Products>(
                     let window = run * walk.in_row + number * walk.in_pixel;
                     let pixel = walk.output_of(run * pixels + number);
                     tile.windows[p] = input[window..].as_ptr();
-                    tile.pixels[p] = output[pixel..].as_mut_ptr();
+                    tile.pixels[p] = output.wrapping_add(pixel);
                 }
             }
             // SAFETY: the walk fits, and these are its windows and pixels.

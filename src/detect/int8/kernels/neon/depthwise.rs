@@ -1,11 +1,11 @@
-//! Depthwise layers of 3x3, 16 channels at a time; other windows go to the portable kernel.
+//! Depthwise layers of 3x3, 16 channels at a time; other windows are left to the portable kernels.
 
 use std::arch::aarch64::*;
 
 use super::super::super::arithmetic::Stored;
 use super::super::super::layer::DepthwiseLayer;
 use super::super::super::map::{CHANNEL_GROUP, Walk};
-use super::super::{PackedDepthwise, portable};
+use super::super::{PackedDepthwise, fallback, portable};
 use super::{Narrowing, Products};
 
 /// Columns of a window.
@@ -16,7 +16,7 @@ pub(super) const BLOCK: usize = 16;
 
 pub(super) fn pack<S: Products>(layer: &DepthwiseLayer) -> PackedDepthwise {
     if layer.window.kernel != [3, COLUMNS] {
-        return (portable::KERNELS.pack_depthwise)(layer);
+        return fallback::pack_depthwise(layer);
     }
     let channels = layer.sums.channels().next_multiple_of(CHANNEL_GROUP);
     let blocks = channels.div_ceil(BLOCK);
@@ -33,7 +33,7 @@ pub(super) unsafe fn run<S: Products>(
     input: &[Stored],
     output: &mut [Stored],
 ) {
-    if layer.kernel != [3, COLUMNS] {
+    if fallback::is_marked(&layer.weights) {
         return (portable::KERNELS.depthwise)(layer, walk, input, output);
     }
     let channels = layer.channels;

@@ -1,14 +1,14 @@
 //! Processors without `SDOT`: Cortex-A53 and A72, so a Raspberry Pi 3, 4 and Zero 2 W.
 //!
 //! Two products of bytes fit in 16 bits as long as not all four bytes are -128, so two at a time are added there before
-//! their sum goes on to one of 32 bits. Quantisers make no weights of -128; should a layer have one, the portable
-//! kernels get it.
+//! their sum goes on to one of 32 bits. Layers with weights of -128 are left to the portable kernels.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::super::super::aligned::Aligned;
 use super::super::super::layer::{DenseLayer, DepthwiseLayer};
+use super::super::fallback;
 use super::dense::{PIXELS, Panel, Tile};
 use super::depthwise::{BLOCK, COLUMNS};
 use super::{
@@ -16,18 +16,14 @@ use super::{
     kernels,
 };
 
-pub(super) static KERNELS: Kernels =
-    kernels!(
-        "NEON",
-        "neon",
-        Plain,
-        pack_dense,
-        |layer| depthwise::pack::<Plain>(layer)
-    );
+pub(super) static KERNELS: Kernels = kernels!("NEON", "neon", Plain, pack_dense, pack_depthwise);
 
 struct Plain;
 
 fn pack_dense(layer: &DenseLayer, pixel: usize) -> PackedDense {
+    if fallback::has_least(&layer.weights) {
+        return fallback::pack_dense(layer, pixel);
+    }
     let mut packed = dense::pack::<Plain>(layer, pixel);
     let parts: Vec<i32> = packed
         .bias
@@ -36,6 +32,13 @@ fn pack_dense(layer: &DenseLayer, pixel: usize) -> PackedDense {
         .collect();
     packed.bias = Aligned::copied(&parts);
     packed
+}
+
+fn pack_depthwise(layer: &DepthwiseLayer) -> PackedDepthwise {
+    if fallback::has_least(&layer.weights) {
+        return fallback::pack_depthwise(layer);
+    }
+    depthwise::pack::<Plain>(layer)
 }
 
 /// For one pixel, the products of 16 bytes with the weights of four channels, each on its way through 16 bits. `$then`
