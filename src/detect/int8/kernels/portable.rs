@@ -7,6 +7,9 @@ use super::super::layer::{DenseLayer, DepthwiseLayer};
 use super::super::map::{CHANNEL_GROUP, Walk};
 use super::{Kernels, PackedDense, PackedDepthwise};
 
+/// Bytes that are multiplied together.
+const STEP: usize = 2;
+
 /// Runs on every processor.
 pub(super) static KERNELS: Kernels = Kernels {
     name: "portable",
@@ -18,7 +21,7 @@ pub(super) static KERNELS: Kernels = Kernels {
 
 fn pack_dense(layer: &DenseLayer, pixel: usize) -> PackedDense {
     let panels = vec![CHANNEL_GROUP; layer.sums.channels().div_ceil(CHANNEL_GROUP)];
-    PackedDense::new(layer, pixel, 1, &panels, |place| place)
+    PackedDense::new(layer, pixel, STEP, &panels, |place| place)
 }
 
 fn dense(layer: &PackedDense, walk: &Walk, input: &[Stored], output: &mut [Stored]) {
@@ -31,9 +34,10 @@ fn dense(layer: &PackedDense, walk: &Walk, input: &[Stored], output: &mut [Store
             let lines = panel.chunks_exact((layer.line * CHANNEL_GROUP).max(1));
             for (y, weights) in lines.enumerate() {
                 let values = &input[from + y * walk.in_line..][..layer.line];
-                let (weights, _) = weights.as_chunks::<CHANNEL_GROUP>();
-                for (&value, weights) in values.iter().zip(weights) {
-                    add_products(&mut sums, [value; CHANNEL_GROUP], weights);
+                let (values, _) = values.as_chunks::<STEP>();
+                let (weights, _) = weights.as_chunks::<{ STEP * CHANNEL_GROUP }>();
+                for (values, weights) in values.iter().zip(weights) {
+                    add_pairs(&mut sums, *values, weights);
                 }
             }
             let multipliers = group(&layer.multipliers, first);
@@ -92,6 +96,22 @@ fn group<T: Copy + Default>(values: &[T], from: usize) -> [T; CHANNEL_GROUP] {
     let mut group = [T::default(); CHANNEL_GROUP];
     group.copy_from_slice(&values[from..][..CHANNEL_GROUP]);
     group
+}
+
+/// Adds the products of two values with the two weights of each channel: most vector units have an instruction for
+/// just that.
+#[inline(always)]
+fn add_pairs(
+    sums: &mut [i32; CHANNEL_GROUP],
+    values: [Stored; STEP],
+    weights: &[i8; STEP * CHANNEL_GROUP],
+) {
+    let values = values.map(i16::from);
+    for (lane, sum) in sums.iter_mut().enumerate() {
+        let product =
+            |at: usize| i32::from(values[at]) * i32::from(i16::from(weights[lane * STEP + at]));
+        *sum += product(0) + product(1);
+    }
 }
 
 #[inline]

@@ -342,6 +342,6 @@ fn rows(
     };
     let read = &*read;
     crew.share(whole, layout.row, &|share| {
-        work((&input.layout, read), layout, share)
+        work((&input.layout, read), layout, share);
     });
 }

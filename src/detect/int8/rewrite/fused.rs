@@ -86,7 +86,7 @@ impl EvalOp for Fused {
 
 impl TypedOp for Fused {
     fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(self.shapes.iter().map(|shape| f32::fact(shape)).collect())
+        Ok(self.shapes.iter().map(f32::fact).collect())
     }
 
     as_op!();

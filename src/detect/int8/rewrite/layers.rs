@@ -128,9 +128,9 @@ impl Finder<'_> {
         (places == [output.height, output.width]).then_some(())?;
         let product = self.product(node.id.into(), input, node.inputs[2], &weights, output)?;
         match conv.group {
-            1 => self.add_dense(node, window, weights, product),
+            1 => self.add_dense(node, window, weights, &product),
             group if group == map.size.channels && group == output.channels => {
-                self.add_depthwise(node, window, &weights, product)
+                self.add_depthwise(node, window, &weights, &product)
             }
             _ => None,
         }
@@ -159,7 +159,7 @@ impl Finder<'_> {
         let output = map_size(self.model, node.id.into())?;
         let (outlet, bias) = self.added_constant(node.id.into())?;
         let product = self.product(outlet, input, bias, &weights, output)?;
-        self.add_dense(node, Window::POINT, weights, product)
+        self.add_dense(node, Window::POINT, weights, &product)
     }
 
     /// The constant that is added to an outlet, and the outlet of the sum.
@@ -216,7 +216,7 @@ impl Finder<'_> {
         node: &TypedNode,
         window: Window,
         weights: Weights,
-        product: Product,
+        product: &Product,
     ) -> Option<()> {
         let map = *self.graph.value(product.input);
         let [down, across] = window.kernel;
@@ -238,7 +238,7 @@ impl Finder<'_> {
         let quantised = self.quantised(product.outlet);
         let (sums, output) = match &quantised {
             Some(found) => (
-                sums(&product, &map, &totals, Some(found.scale), found.target)?,
+                sums(product, &map, &totals, Some(found.scale), found.target)?,
                 Some(self.make(product.output, found)),
             ),
             None if numbers.len() * product.output.height * product.output.width
@@ -248,7 +248,7 @@ impl Finder<'_> {
             }
             None => {
                 let target = Target::new(0, i8::MIN, i8::MAX);
-                (sums(&product, &map, &totals, None, target)?, None)
+                (sums(product, &map, &totals, None, target)?, None)
             }
         };
         let layer = DenseLayer {
@@ -279,7 +279,7 @@ impl Finder<'_> {
         node: &TypedNode,
         window: Window,
         weights: &Weights,
-        product: Product,
+        product: &Product,
     ) -> Option<()> {
         let map = *self.graph.value(product.input);
         let found = self.quantised(product.outlet)?;
@@ -291,7 +291,7 @@ impl Finder<'_> {
         let numbers: Vec<i8> = (0..channels * taps).map(of).collect();
         let of_channel = |weights: &[i8]| Totals::of(weights.iter());
         let totals: Vec<Totals> = weights.numbers.chunks_exact(taps).map(of_channel).collect();
-        let sums = sums(&product, &map, &totals, Some(found.scale), found.target)?;
+        let sums = sums(product, &map, &totals, Some(found.scale), found.target)?;
         let layer = DepthwiseLayer {
             window,
             weights: numbers,

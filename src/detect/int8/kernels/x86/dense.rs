@@ -152,25 +152,22 @@ impl Part<'_> {
         input: *const u8,
         place: &mut Place<'_>,
     ) {
-        let mut sums = [[unsafe { S::load(panel.bias.cast()) }; V]; R];
-        for v in 1..V {
-            let bias = unsafe { S::load(panel.bias.add(v * S::LANES).cast()) };
-            sums.iter_mut().for_each(|row| row[v] = bias);
-        }
+        // SAFETY: the panel has as many biases as places.
+        let bias: [S; V] =
+            std::array::from_fn(|v| unsafe { S::load(panel.bias.add(v * S::LANES).cast()) });
+        let mut sums = [bias; R];
         let mut weights: *const u8 = panel.weights.cast();
         for line in 0..self.layer.lines {
             // SAFETY: the walk fits, and there are as many weights as steps.
             unsafe {
                 let mut at = input.add(line * self.walk.in_line);
                 for _ in 0..self.layer.line / STEP {
-                    let mut w = [S::load(weights); V];
-                    for v in 1..V {
-                        w[v] = S::load(weights.add(v * S::LANES * STEP));
-                    }
+                    let w: [S; V] =
+                        std::array::from_fn(|v| S::load(weights.add(v * S::LANES * STEP)));
                     for (r, row) in sums.iter_mut().enumerate() {
                         let values = S::broadcast(at.add(r * self.walk.in_pixel));
-                        for v in 0..V {
-                            row[v] = row[v].add_products(values, w[v]);
+                        for (sums, w) in row.iter_mut().zip(w) {
+                            *sums = sums.add_products(values, w);
                         }
                     }
                     at = at.add(STEP);
