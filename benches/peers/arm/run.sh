@@ -145,11 +145,19 @@ make_board
 make_models
 
 row() {
-    printf '%-18s %-12s %14s %8s\n' "$@"
+    printf '%-18s %-12s %14s %8s   %s\n' "$@"
 }
 
 millions() {
     awk -v count="$1" 'BEGIN { printf "%.1f", count / 1e6 }'
+}
+
+# The best score that a worker said of the picture and its label's number: engines of one model say nearly the same.
+best() {
+    "$python" -c 'if True:
+        import json, sys
+        scores = json.loads(sys.stdin.readline())["answers"][0][0]
+        print(f"{max(scores):.3f} for {scores.index(max(scores))}")' <"$work/$1.out"
 }
 
 # Ours is none where it isn't measured.
@@ -158,19 +166,19 @@ ratio() {
 }
 
 code=0
-row engine processor "M instructions" "x ours"
+row engine processor "M instructions" "x ours" "says"
 for processor in ${processors//,/ }; do
     our_count=""
     for engine in ${engines//,/ }; do
         if ! first=$(count "$engine" "$processor" "$few") || ! second=$(count "$engine" "$processor" "$many"); then
             tail -n 3 "$work/$engine.err" >&2
-            row "$engine" "$processor" FAILED -
+            row "$engine" "$processor" FAILED - -
             code=1
             continue
         fi
         one=$(((second - first) / (many - few)))
         [ "$engine" != ours ] || our_count=$one
-        row "$engine" "$processor" "$(millions "$one")" "$(ratio "$one" "$our_count")"
+        row "$engine" "$processor" "$(millions "$one")" "$(ratio "$one" "$our_count")" "$(best "$engine")"
     done
 done
 exit "$code"

@@ -14,7 +14,7 @@ fn q(dice: &mut Rng) -> i8 {
 fn window(dice: &mut Rng, is_point: bool) -> Window {
     if is_point {
         return Window {
-            stride: dice.usize(1..3),
+            stride: dice.usize(1..5),
             ..Window::POINT
         };
     }
@@ -27,7 +27,7 @@ fn window(dice: &mut Rng, is_point: bool) -> Window {
             right: side(),
         },
         kernel: [3, 3],
-        stride: dice.usize(1..3),
+        stride: dice.usize(1..5),
     }
 }
 

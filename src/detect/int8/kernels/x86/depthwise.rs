@@ -14,8 +14,8 @@ use super::{FULL, Narrowing, Vector, in_panel};
 const COLUMNS: usize = 3;
 
 /// Whether there are loops for this window here.
-fn is_known(kernel: [usize; 2]) -> bool {
-    kernel == [3, COLUMNS]
+fn is_known(kernel: [usize; 2], stride: usize) -> bool {
+    kernel == [3, COLUMNS] && stride <= 2
 }
 
 /// Blocks of full width, and whether one of half the width follows.
@@ -41,7 +41,7 @@ fn channel<S: Vector>(place: usize, channels: usize) -> usize {
 }
 
 pub(super) fn pack<S: Vector>(layer: &DepthwiseLayer) -> PackedDepthwise {
-    if !is_known(layer.window.kernel) {
+    if !is_known(layer.window.kernel, layer.window.stride) {
         return (portable::KERNELS.pack_depthwise)(layer);
     }
     let channels = layer.sums.channels().next_multiple_of(CHANNEL_GROUP);
@@ -78,7 +78,7 @@ pub(super) unsafe fn run<S: Vector>(
     input: &[Stored],
     output: &mut [Stored],
 ) {
-    if !is_known(layer.kernel) {
+    if !is_known(layer.kernel, walk.in_pixel / layer.channels) {
         return (portable::KERNELS.depthwise)(layer, walk, input, output);
     }
     let (count, has_half) = blocks::<S>(layer.channels);
