@@ -171,9 +171,13 @@ fn a_stop_lets_the_frame_at_hand_be_finished() {
         let ended = pipeline.run(input(is_live, counting(u64::MAX)));
         let outcome = ended.expect("stopped");
         let told = told.lock().expect("sound");
-        assert_eq!(told.shown[0], 0, "the frame at hand is finished");
         assert_eq!(told.shown.len() as u64, outcome.frames);
-        assert!(is_live || outcome.frames == 1);
+        if is_live {
+            // The first one may have been dropped for a newer one before the model was there to take it.
+            assert!(outcome.frames >= 1, "the frame at hand is finished");
+        } else {
+            assert_eq!(told.shown, [0], "the frame at hand is finished");
+        }
     }
 }
 

@@ -43,12 +43,22 @@ fn a_killed_child_leaves_nothing_behind() {
 
 #[test]
 fn what_outlives_its_starter_is_killed_with_it() {
-    let (child, mut stdout) = Child::start(shell("sleep 600 & echo $!; exit 3")).expect("started");
-    let mut number = String::new();
-    while !number.ends_with('\n') {
+    let (child, mut stdout) = Child::start(shell("sleep 600 & echo $$ $!; exit 3")).expect("started");
+    let mut numbers = String::new();
+    while !numbers.ends_with('\n') {
         let mut byte = [0];
-        std::io::Read::read_exact(&mut stdout, &mut byte).expect("a number");
-        number.push(char::from(byte[0]));
+        std::io::Read::read_exact(&mut stdout, &mut byte).expect("two numbers");
+        numbers.push(char::from(byte[0]));
+    }
+    // It has to end by itself before it is killed.
+    let (shell, _) = numbers.split_once(' ').expect("two numbers");
+    let has_ended = || {
+        let status = fs::read_to_string(format!("/proc/{shell}/stat"));
+        status.map_or(true, |status| status.contains(") Z "))
+    };
+    let start = Instant::now();
+    while !has_ended() && start.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(1));
     }
     // The pipes stay open, so the stream seems to go on: it is for the pipeline to give it up.
     child.kill();
