@@ -29,7 +29,9 @@ pub use layers::LayerTime;
 /// none is known of its kind.
 #[must_use]
 pub fn cpu_features() -> Vec<&'static str> {
+    #[cfg_attr(target_arch = "arm", allow(unused_mut))]
     let mut features = Vec::new();
+    #[cfg_attr(target_arch = "arm", allow(unused_macros))]
     macro_rules! detect {
         ($is_detected:ident: $($feature:tt),+) => {
             $(if std::arch::$is_detected!($feature) {
