@@ -99,7 +99,11 @@ fn the_shipped_model_computes_what_its_card_promises() {
         let agreement = golden::check(&mut load(&shipped(), options)).expect("agrees");
         assert!(agreement.examples >= 4);
         // Whole numbers are the same; the exponentials behind the heads may differ in their last bit.
-        assert!(agreement.difference < 1e-6, "{}: {agreement:?}", kernels.name);
+        assert!(
+            agreement.difference < 1e-6,
+            "{}: {agreement:?}",
+            kernels.name
+        );
     }
 }
 

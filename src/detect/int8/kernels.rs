@@ -9,6 +9,49 @@ use super::arithmetic::{Stored, Target};
 use super::layer::{DenseLayer, DepthwiseLayer, Sums};
 use super::map::{CHANNEL_GROUP, Walk};
 
+/// Kernels whose loops are generic over registers or instructions: compiled with these processor features.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! with_features {
+    ($name:literal, $features:literal, $products:ty, $pack_dense:expr, $pack_depthwise:expr) => {
+        Kernels {
+            name: $name,
+            pack_dense: $pack_dense,
+            dense: |layer, walk, input, output| {
+                #[target_feature(enable = $features)]
+                unsafe fn run(
+                    layer: &PackedDense,
+                    walk: &Walk,
+                    input: &[Stored],
+                    output: &mut [Stored],
+                ) {
+                    // SAFETY: the caller's.
+                    unsafe { dense::run::<$products>(layer, walk, input, output) }
+                }
+                layer.check(walk, input, output);
+                // SAFETY: `Kernels::all` hands these out where the processor has the instructions, and the walk
+                // fits.
+                unsafe { run(layer, walk, input, output) }
+            },
+            pack_depthwise: $pack_depthwise,
+            depthwise: |layer, walk, input, output| {
+                #[target_feature(enable = $features)]
+                unsafe fn run(
+                    layer: &PackedDepthwise,
+                    walk: &Walk,
+                    input: &[Stored],
+                    output: &mut [Stored],
+                ) {
+                    // SAFETY: the caller's.
+                    unsafe { depthwise::run::<$products>(layer, walk, input, output) }
+                }
+                layer.check(walk, input, output);
+                // SAFETY: as above.
+                unsafe { run(layer, walk, input, output) }
+            },
+        }
+    };
+}
+
 #[cfg(all(target_arch = "arm", target_os = "linux"))]
 mod arm;
 #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_os = "linux")))]
@@ -55,19 +98,52 @@ pub struct PackedDepthwise {
 pub struct Kernels {
     /// What the processor must have.
     pub name: &'static str,
-    /// Packs a dense layer whose input has so many bytes a pixel.
-    pub pack_dense: fn(&DenseLayer, usize) -> PackedDense,
-    /// A dense layer over the windows of a walk.
+    pack_dense: fn(&DenseLayer, usize) -> PackedDense,
+    dense: Loops<PackedDense>,
+    pack_depthwise: fn(&DepthwiseLayer) -> PackedDepthwise,
+    depthwise: Loops<PackedDepthwise>,
+}
+
+/// What goes over the windows of a walk. Input and output begin with its first window and pixel.
+type Loops<P> = fn(&P, &Walk, &[Stored], &mut [Stored]);
+
+/// Packed weights and the loops that they were packed for.
+#[derive(Debug)]
+pub struct Ready<P> {
+    packed: P,
+    loops: Loops<P>,
+}
+
+impl<P> Ready<P> {
+    /// Runs the layer over the windows of a walk. Input and output begin with the first window and pixel of the walk;
+    /// up to [`super::map::SLACK`] bytes behind the last window are read too.
     ///
-    /// Input and output begin with the first window and pixel of the walk; it panics when the walk does not fit.
-    pub dense: fn(&PackedDense, &Walk, &[Stored], &mut [Stored]),
-    /// Packs a depthwise layer.
-    pub pack_depthwise: fn(&DepthwiseLayer) -> PackedDepthwise,
-    /// The same for a depthwise layer.
-    pub depthwise: fn(&PackedDepthwise, &Walk, &[Stored], &mut [Stored]),
+    /// # Panics
+    /// When the walk leaves the input or the output.
+    pub fn run(&self, walk: &Walk, input: &[Stored], output: &mut [Stored]) {
+        (self.loops)(&self.packed, walk, input, output);
+    }
 }
 
 impl Kernels {
+    /// A dense layer whose input has so many bytes a pixel.
+    #[must_use]
+    pub fn ready_dense(&self, layer: &DenseLayer, pixel: usize) -> Ready<PackedDense> {
+        Ready {
+            packed: (self.pack_dense)(layer, pixel),
+            loops: self.dense,
+        }
+    }
+
+    /// A depthwise layer.
+    #[must_use]
+    pub fn ready_depthwise(&self, layer: &DepthwiseLayer) -> Ready<PackedDepthwise> {
+        Ready {
+            packed: (self.pack_depthwise)(layer),
+            loops: self.depthwise,
+        }
+    }
+
     /// Those that this processor can run, the fastest first; the last are the portable ones, which are the
     /// reference.
     #[must_use]

@@ -43,7 +43,8 @@ fn a_killed_child_leaves_nothing_behind() {
 
 #[test]
 fn what_outlives_its_starter_is_killed_with_it() {
-    let (child, mut stdout) = Child::start(shell("sleep 600 & echo $$ $!; exit 3")).expect("started");
+    let (child, mut stdout) =
+        Child::start(shell("sleep 600 & echo $$ $!; exit 3")).expect("started");
     let mut numbers = String::new();
     while !numbers.ends_with('\n') {
         let mut byte = [0];

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::super::arithmetic::Stored;
 use super::super::floats::FloatOperation;
 use super::super::graph::{FloatId, Graph, Operation, ValueId};
-use super::super::kernels::{Kernels, PackedDense, PackedDepthwise};
+use super::super::kernels::{Kernels, PackedDense, PackedDepthwise, Ready};
 use super::super::layer::{DenseLayer, DepthwiseLayer};
 use super::super::map::{Border, Layout, MapSize, SLACK, Walk, Window};
 use super::crew::{Crew, Share};
@@ -17,21 +17,18 @@ use super::{Map, Memory};
 /// cache, and the pointwise weights are read anew only as often as there are such blocks.
 const BLOCK: usize = 128 * 1024;
 
-/// A layer ready to run.
+/// A layer with what it looks at.
 #[derive(Debug)]
-pub(super) struct Ready<P> {
-    packed: P,
+pub(super) struct Windowed<P> {
+    ready: Ready<P>,
     window: Window,
-    kernel: Kernel<P>,
 }
-
-type Kernel<P> = fn(&P, &Walk, &[Stored], &mut [Stored]);
 
 /// What is run at once.
 #[derive(Debug)]
 pub(super) enum Step {
-    Dense(ValueId, Ready<PackedDense>, ValueId),
-    Depthwise(ValueId, Ready<PackedDepthwise>, ValueId),
+    Dense(ValueId, Windowed<PackedDense>, ValueId),
+    Depthwise(ValueId, Windowed<PackedDepthwise>, ValueId),
     /// A depthwise and a pointwise layer, and where what is between them is.
     Separable(ValueId, Box<Separable>, ValueId),
     Add([ValueId; 2], Adding, ValueId),
@@ -43,8 +40,8 @@ pub(super) enum Step {
 
 #[derive(Debug)]
 pub(super) struct Separable {
-    depthwise: Ready<PackedDepthwise>,
-    pointwise: Ready<PackedDense>,
+    depthwise: Windowed<PackedDepthwise>,
+    pointwise: Windowed<PackedDense>,
     /// Of as many rows as are made at once.
     between: Layout,
     place: Range<usize>,
@@ -102,27 +99,25 @@ pub(super) fn between_bytes(graph: &Graph, layouts: &[Layout], layers: &[usize])
     }
 }
 
-impl Ready<PackedDense> {
+impl Windowed<PackedDense> {
     fn dense(layer: &DenseLayer, input: &Layout, kernels: &Kernels) -> Self {
         Self {
-            packed: (kernels.pack_dense)(layer, input.pixel),
+            ready: kernels.ready_dense(layer, input.pixel),
             window: layer.window,
-            kernel: kernels.dense,
         }
     }
 }
 
-impl Ready<PackedDepthwise> {
+impl Windowed<PackedDepthwise> {
     fn depthwise(layer: &DepthwiseLayer, kernels: &Kernels) -> Self {
         Self {
-            packed: (kernels.pack_depthwise)(layer),
+            ready: kernels.ready_depthwise(layer),
             window: layer.window,
-            kernel: kernels.depthwise,
         }
     }
 }
 
-impl<P> Ready<P> {
+impl<P> Windowed<P> {
     /// So many rows of the output from row `from` on; `output` begins with the row's border.
     fn rows(
         &self,
@@ -132,7 +127,16 @@ impl<P> Ready<P> {
     ) {
         let (walk, [read, _]) = Walk::new(&self.window, input_layout, output_layout, from, rows);
         let before = output_layout.border.left * output_layout.pixel;
-        (self.kernel)(&self.packed, &walk, &input[read..], &mut output[before..]);
+        self.ready.run(&walk, &input[read..], &mut output[before..]);
+    }
+}
+
+impl<P: Sync> Windowed<P> {
+    fn all_rows(&self, maps: [&Map; 2], crew: &Crew, memory: &mut Memory) {
+        rows(maps, 0..0, crew, memory, |input, out, share| {
+            let rows = [share.rows.start, share.rows.len()];
+            self.rows(rows, input, (out, share.output));
+        });
     }
 }
 
@@ -177,19 +181,19 @@ impl Step {
             ) => {
                 let between = between(map(middle).value.size);
                 let separable = Separable {
-                    depthwise: Ready::depthwise(depthwise, kernels),
-                    pointwise: Ready::dense(pointwise, &between, kernels),
+                    depthwise: Windowed::depthwise(depthwise, kernels),
+                    pointwise: Windowed::dense(pointwise, &between, kernels),
                     between,
                     place,
                 };
                 Self::Separable(*input, Box::new(separable), *output)
             }
             (Operation::Dense(input, layer, output), _) => {
-                let ready = Ready::dense(layer, &map(input).layout, kernels);
+                let ready = Windowed::dense(layer, &map(input).layout, kernels);
                 Self::Dense(*input, ready, *output)
             }
             (Operation::Depthwise(input, layer, output), _) => {
-                Self::Depthwise(*input, Ready::depthwise(layer, kernels), *output)
+                Self::Depthwise(*input, Windowed::depthwise(layer, kernels), *output)
             }
             (Operation::Add(inputs, target, output), _) => {
                 let values = inputs.each_ref().map(|input| map(input).value);
@@ -212,29 +216,11 @@ impl Step {
     pub(super) fn run(&self, maps: &[Map], crew: &Crew, memory: &mut Memory) {
         let map = |id: &ValueId| &maps[id.0];
         match self {
-            Self::Dense(input, ready, output) => {
-                rows(
-                    [map(input), map(output)],
-                    0..0,
-                    crew,
-                    memory,
-                    |input, out, share| {
-                        let rows = [share.rows.start, share.rows.len()];
-                        ready.rows(rows, input, (out, share.output));
-                    },
-                );
+            Self::Dense(input, layer, output) => {
+                layer.all_rows([map(input), map(output)], crew, memory);
             }
-            Self::Depthwise(input, ready, output) => {
-                rows(
-                    [map(input), map(output)],
-                    0..0,
-                    crew,
-                    memory,
-                    |input, out, share| {
-                        let rows = [share.rows.start, share.rows.len()];
-                        ready.rows(rows, input, (out, share.output));
-                    },
-                );
+            Self::Depthwise(input, layer, output) => {
+                layer.all_rows([map(input), map(output)], crew, memory);
             }
             Self::Separable(input, both, output) => {
                 let between = both.place.clone();

@@ -9,10 +9,9 @@ use super::dense::{PIXELS, Panel, Tile};
 use super::depthwise::{BLOCK, COLUMNS};
 use super::{
     Kernels, Narrowing, PackedDense, PackedDepthwise, Products, Stored, Walk, dense, depthwise,
-    kernels,
 };
 
-pub(super) static KERNELS: Kernels = kernels!(
+pub(super) static KERNELS: Kernels = with_features!(
     "NEON dot product",
     "neon,dotprod",
     Dot,

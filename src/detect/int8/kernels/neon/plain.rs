@@ -13,10 +13,10 @@ use super::dense::{PIXELS, Panel, Tile};
 use super::depthwise::{BLOCK, COLUMNS};
 use super::{
     Kernels, Narrowing, PackedDense, PackedDepthwise, Products, Stored, Walk, dense, depthwise,
-    kernels,
 };
 
-pub(super) static KERNELS: Kernels = kernels!("NEON", "neon", Plain, pack_dense, pack_depthwise);
+pub(super) static KERNELS: Kernels =
+    with_features!("NEON", "neon", Plain, pack_dense, pack_depthwise);
 
 struct Plain;
 

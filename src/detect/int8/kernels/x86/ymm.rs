@@ -24,42 +24,13 @@ pub(in super::super) fn available() -> impl Iterator<Item = &'static Kernels> {
 /// The kernels for one way to add products, and the type of their registers.
 macro_rules! kernels {
     ($kernels:ident, $vector:ident, $name:literal, $features:literal, $rows:literal, $add_products:expr) => {
-        static $kernels: Kernels = Kernels {
-            name: $name,
-            pack_dense: |layer, pixel| dense::pack::<$vector>(layer, pixel),
-            dense: |layer, walk, input, output| {
-                #[target_feature(enable = $features)]
-                unsafe fn run(
-                    layer: &PackedDense,
-                    walk: &Walk,
-                    input: &[Stored],
-                    output: &mut [Stored],
-                ) {
-                    // SAFETY: the caller's.
-                    unsafe { dense::run::<$vector>(layer, walk, input, output) }
-                }
-                layer.check(walk, input, output);
-                // SAFETY: `available` hands these kernels out where the processor has the instructions, and the
-                // walk fits.
-                unsafe { run(layer, walk, input, output) }
-            },
-            pack_depthwise: |layer| depthwise::pack::<$vector>(layer),
-            depthwise: |layer, walk, input, output| {
-                #[target_feature(enable = $features)]
-                unsafe fn run(
-                    layer: &PackedDepthwise,
-                    walk: &Walk,
-                    input: &[Stored],
-                    output: &mut [Stored],
-                ) {
-                    // SAFETY: the caller's.
-                    unsafe { depthwise::run::<$vector>(layer, walk, input, output) }
-                }
-                layer.check(walk, input, output);
-                // SAFETY: as above.
-                unsafe { run(layer, walk, input, output) }
-            },
-        };
+        static $kernels: Kernels = with_features!(
+            $name,
+            $features,
+            $vector,
+            |layer, pixel| dense::pack::<$vector>(layer, pixel),
+            |layer| depthwise::pack::<$vector>(layer)
+        );
 
         #[derive(Clone, Copy)]
         pub(super) struct $vector(__m256i);

@@ -8,21 +8,13 @@ use super::super::{Kernels, PackedDense, PackedDepthwise};
 use super::ymm::YmmVnni;
 use super::{FULL, Narrowing, Vector, dense, depthwise};
 
-static KERNELS: Kernels = Kernels {
-    name: "AVX-512 VNNI",
-    pack_dense: |layer, pixel| dense::pack::<Zmm>(layer, pixel),
-    dense: |layer, walk, input, output| {
-        layer.check(walk, input, output);
-        // SAFETY: `available` hands these kernels out where the processor has the instructions, and the walk fits.
-        unsafe { run_dense(layer, walk, input, output) }
-    },
-    pack_depthwise: |layer| depthwise::pack::<Zmm>(layer),
-    depthwise: |layer, walk, input, output| {
-        layer.check(walk, input, output);
-        // SAFETY: as above.
-        unsafe { run_depthwise(layer, walk, input, output) }
-    },
-};
+static KERNELS: Kernels = with_features!(
+    "AVX-512 VNNI",
+    "avx512f,avx512bw,avx512vl,avx512vnni,avx2",
+    Zmm,
+    |layer, pixel| dense::pack::<Zmm>(layer, pixel),
+    |layer| depthwise::pack::<Zmm>(layer)
+);
 
 /// These kernels, where the processor has what they use.
 pub(in super::super) fn available() -> Option<&'static Kernels> {
@@ -32,23 +24,6 @@ pub(in super::super) fn available() -> Option<&'static Kernels> {
         && is_x86_feature_detected!("avx512vnni")
         && is_x86_feature_detected!("avx2");
     has_all.then_some(&KERNELS)
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
-unsafe fn run_dense(layer: &PackedDense, walk: &Walk, input: &[Stored], output: &mut [Stored]) {
-    // SAFETY: the caller's.
-    unsafe { dense::run::<Zmm>(layer, walk, input, output) }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2")]
-unsafe fn run_depthwise(
-    layer: &PackedDepthwise,
-    walk: &Walk,
-    input: &[Stored],
-    output: &mut [Stored],
-) {
-    // SAFETY: the caller's.
-    unsafe { depthwise::run::<Zmm>(layer, walk, input, output) }
 }
 
 #[derive(Clone, Copy)]
