@@ -13,6 +13,7 @@ mod heads;
 mod layers;
 mod pass;
 mod qdq;
+mod weights;
 
 pub use fused::Fused;
 pub use pass::FuseInt8;
