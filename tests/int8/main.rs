@@ -79,7 +79,14 @@ fn all_kernels_and_any_number_of_threads_give_the_same_to_the_last_bit() {
         expected[0], expected[1],
         "pictures differ, and so must what is said of them"
     );
-    let one_by_one = Kernels::all().into_iter().map(|kernels| (kernels, 1));
+    // The portable loops take minutes for this model on an emulated 32-bit processor, and are compared layer by layer
+    // there in the tests of the kernels.
+    let is_quick =
+        |kernels: &&Kernels| cfg!(not(target_arch = "arm")) || kernels.name != "portable";
+    let one_by_one = Kernels::all()
+        .into_iter()
+        .filter(is_quick)
+        .map(|kernels| (kernels, 1));
     let shared = [2, 3, 4, 7].map(|threads| (Kernels::best(), threads));
     for (kernels, threads) in one_by_one.chain(shared) {
         let mut detector = load(&bytes, EngineOptions { threads, kernels });
