@@ -168,10 +168,12 @@ impl Network {
     /// # Panics
     /// When the input has another kind or length than the entry, or the memory is another network's.
     pub fn run(&self, input: Input<'_>, memory: &mut Memory) {
-        self.enter(input, memory);
-        for named in &self.steps {
-            named.step.run(&self.maps, &self.crew, memory);
-        }
+        self.crew.lead(|| {
+            self.enter(input, memory);
+            for named in &self.steps {
+                named.step.run(&self.maps, &self.crew, memory);
+            }
+        });
     }
 
     /// Runs it and takes the time of each step.
@@ -179,26 +181,28 @@ impl Network {
     /// # Panics
     /// As [`Self::run`].
     pub fn run_timed(&self, input: Input<'_>, memory: &mut Memory) -> Vec<StepTime<'_>> {
-        let mut started = Instant::now();
-        let mut lap = || {
-            let now = Instant::now();
-            now - std::mem::replace(&mut started, now)
-        };
-        self.enter(input, memory);
-        let mut times = vec![StepTime {
-            name: "input",
-            kind: "picture to int8",
-            time: lap(),
-        }];
-        for named in &self.steps {
-            named.step.run(&self.maps, &self.crew, memory);
-            times.push(StepTime {
-                name: &named.name,
-                kind: &named.kind,
+        self.crew.lead(|| {
+            let mut started = Instant::now();
+            let mut lap = || {
+                let now = Instant::now();
+                now - std::mem::replace(&mut started, now)
+            };
+            self.enter(input, memory);
+            let mut times = vec![StepTime {
+                name: "input",
+                kind: "picture to int8",
                 time: lap(),
-            });
-        }
-        times
+            }];
+            for named in &self.steps {
+                named.step.run(&self.maps, &self.crew, memory);
+                times.push(StepTime {
+                    name: &named.name,
+                    kind: &named.kind,
+                    time: lap(),
+                });
+            }
+            times
+        })
     }
 
     fn enter(&self, input: Input<'_>, memory: &mut Memory) {

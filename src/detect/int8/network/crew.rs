@@ -46,6 +46,15 @@ impl Crew {
         self.size
     }
 
+    /// Does something as one of the threads, so that sharing wakes only the others, which are awake still from the
+    /// share before.
+    pub(super) fn lead<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.pool {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
+    }
+
     /// Has all rows worked on, each by one thread; `row` is the length of one in the output, and `own` is split
     /// evenly.
     pub(super) fn share<T: Send>(
@@ -54,14 +63,8 @@ impl Crew {
         row: usize,
         work: &(impl Fn(Share<'_, T>) + Sync),
     ) {
-        match &self.pool {
-            // Waking the others takes longer than a row.
-            Some(pool) if whole.rows.len() > 1 => {
-                let parts = self.size.min(whole.rows.len());
-                pool.install(|| halve(whole, row, parts, work));
-            }
-            _ => work(whole),
-        }
+        let parts = self.size.min(whole.rows.len());
+        halve(whole, row, parts, work);
     }
 }
 
@@ -111,13 +114,14 @@ mod tests {
                 output: &mut output,
                 own: &mut own,
             };
-            crew.share(whole, 3, &|share| {
+            let work = |share: Share<'_, u8>| {
                 assert!(share.own.len() >= 2);
                 share.own.iter_mut().for_each(|own| *own += 1);
                 for (row, out) in share.rows.zip(share.output.chunks_exact_mut(3)) {
                     out.iter_mut().for_each(|out| *out += row as u8);
                 }
-            });
+            };
+            crew.lead(|| crew.share(whole, 3, &work));
             let expected: Vec<u8> = (0..rows).flat_map(|row| [10 + row as u8; 3]).collect();
             assert_eq!(output, expected, "{threads} threads, {rows} rows");
             assert!(own.iter().all(|&times| times <= 1));
