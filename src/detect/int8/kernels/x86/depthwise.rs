@@ -96,7 +96,7 @@ pub(super) unsafe fn run<S: Vector>(
         ),
         "a depthwise layer needs {beyond} bytes behind its input"
     );
-    let block = |number: usize| {
+    let mut block = |number: usize| {
         let first = number * full;
         Block {
             layer,
@@ -109,7 +109,6 @@ pub(super) unsafe fn run<S: Vector>(
         }
     };
     // Row by row through all channels, so that the rows that two windows share are still in the first cache.
-    let mut block = block;
     let is_dense = walk.in_pixel == layer.channels;
     let mut y = 0;
     while y < walk.rows {
@@ -146,7 +145,7 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// `R` rows of the output from row `y` on. `KEPT` columns of two windows that follow each other are new.
+    /// `R` rows of the output from row `y` on; from window to window `NEW` columns are new.
     #[inline(always)]
     unsafe fn rows<S: Vector, const NEW: usize, const R: usize>(&self, y: usize) {
         let Walk { in_line, .. } = *self.walk;
