@@ -158,19 +158,31 @@ impl Picture {
         split.pictures.iter().map(plain).collect()
     }
 
-    /// All views of the picture, as frames.
+    /// All kept views of the picture, as frames.
     ///
     /// # Errors
     /// [`PictureError`] when its file can't be read.
     pub fn render(&self) -> Result<Vec<Frame>, PictureError> {
+        let image = self.image()?;
+        let frame = |view: &View| Frame::new(0, Origin::Live, view.of(&image));
+        Ok(self.views.iter().map(frame).collect())
+    }
+
+    /// One view of the picture, as a frame.
+    ///
+    /// # Errors
+    /// [`PictureError`] when its file can't be read.
+    pub fn show(&self, view: &View) -> Result<Frame, PictureError> {
+        Ok(Frame::new(0, Origin::Live, view.of(&self.image()?)))
+    }
+
+    fn image(&self) -> Result<RgbImage, PictureError> {
         let (width, height) = SCENE_SIZE;
-        let image: RgbImage = match &self.source {
+        Ok(match &self.source {
             Source::File(picture) => picture.frame()?.image,
             Source::Scene { seed } => scene::random_scene(*seed, width, height).image,
             Source::Background { seed } => scene::background(*seed, width, height),
-        };
-        let frame = |view: &View| Frame::new(0, Origin::Live, view.of(&image));
-        Ok(self.views.iter().map(frame).collect())
+        })
     }
 }
 

@@ -1,31 +1,30 @@
-//! Features: what the frozen part of the trunk says of every view of every picture, computed once.
+//! Features: what the frozen part of the trunk says of every kept view of every picture, computed once.
 //!
-//! In go pictures and a frozen trunk, out come [`Features`] kept in 8 bits (steps of 6/255: the last
-//! activation is a `relu6`, and the network will run in 8 bits anyway). Reading and preprocessing pictures
-//! goes on beside the computing. A picture that can't be read is named and left out.
+//! In go pictures and a frozen trunk, out come [`Features`] kept in half precision. Reading and preprocessing
+//! pictures goes on beside the computing. A picture that can't be read is named and left out.
 
 use std::sync::mpsc::sync_channel;
 
-use boxcam::card::ModelCard;
+use boxcam::card::{InputSpec, Layout, ModelCard};
 use boxcam::picture::PictureError;
 use boxcam::preprocess::{InputTensor, PreprocessError, preprocess};
 use burn::prelude::*;
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 use thiserror::Error;
 
 use crate::examples::Picture;
-use crate::network::{ConvStack, numbers};
+use crate::network::{Trunk, numbers};
 
 /// Views that go through the trunk at a time.
 const BATCH: usize = 16;
 
-/// The step of a stored feature.
-const STEP: f32 = 6.0 / 255.0;
-
 /// The features of pictures, view by view.
 #[derive(Debug)]
 pub struct Features {
+    /// Height, width, channels.
     shape: [usize; 3],
-    values: Vec<u8>,
+    values: Vec<f16>,
     /// For each picture the index of its first view, or none where it can't be read.
     first_view: Vec<Option<usize>>,
     views: Vec<usize>,
@@ -48,7 +47,7 @@ impl Features {
     pub fn compute(
         pictures: &[Picture],
         card: &ModelCard,
-        trunk: &ConvStack,
+        trunk: &Trunk,
         device: &Device,
         mut seen: impl FnMut(Option<FeatureFault>),
     ) -> Self {
@@ -95,16 +94,19 @@ impl Features {
         features
     }
 
-    fn take(&mut self, waiting: &mut Vec<InputTensor>, trunk: &ConvStack, device: &Device) {
-        let output = trunk.forward(batch(waiting, device));
-        let [_, channels, height, width] = output.dims();
-        self.shape = [channels, height, width];
+    fn take(&mut self, waiting: &mut Vec<InputTensor>, trunk: &Trunk, device: &Device) {
+        let values: Vec<f32> = waiting.iter().flat_map(InputTensor::to_f32).collect();
+        let shape = waiting.first().map_or([1, 0, 0, 3], InputTensor::shape);
+        let data = TensorData::new(values, [waiting.len(), shape[1], shape[2], shape[3]]);
+        let output = trunk.forward(Tensor::from_data(data, device));
+        let [_, height, width, channels] = output.dims();
+        self.shape = [height, width, channels];
         // All at once: a vector that doubles would for a while take twice what is needed.
         let views: usize = self.views.iter().sum();
-        let missing = (views * channels * height * width).saturating_sub(self.values.len());
+        let missing = (views * height * width * channels).saturating_sub(self.values.len());
         self.values.reserve_exact(missing);
-        let stored = |v: f32| (v / STEP).round() as u8;
-        self.values.extend(numbers(output).into_iter().map(stored));
+        self.values
+            .extend(numbers(output).into_iter().map(f16::from_f32));
         waiting.clear();
     }
 
@@ -120,19 +122,35 @@ impl Features {
         self.views[picture]
     }
 
-    /// A batch of the features of `(picture, view)` pairs: `[pairs, channels, height, width]`.
+    /// Height, width and channels of a view's features.
     #[must_use]
-    pub fn batch(&self, wanted: &[(usize, usize)], device: &Device) -> Tensor<4> {
-        let [channels, height, width] = self.shape;
-        let size = channels * height * width;
-        let mut values = Vec::with_capacity(wanted.len() * size);
-        for &(picture, view) in wanted {
-            let first = self.first_view[picture].unwrap_or_default();
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Puts the features of a view behind other numbers; nothing of a picture that could not be read.
+    pub fn append(&self, picture: usize, view: usize, to: &mut Vec<f32>) {
+        let size = self.shape.iter().product::<usize>();
+        if let Some(first) = self.first_view[picture] {
             let stored = &self.values[(first + view) * size..][..size];
-            values.extend(stored.iter().map(|&q| f32::from(q) * STEP));
+            let start = to.len();
+            to.resize(start + size, 0.0);
+            stored.convert_to_f32_slice(&mut to[start..]);
         }
-        let data = TensorData::new(values, [wanted.len(), channels, height, width]);
-        Tensor::from_data(data, device)
+    }
+}
+
+/// The card with its picture channels last, as the network takes it in training.
+#[must_use]
+pub fn channels_last(card: &ModelCard, side: u32) -> ModelCard {
+    ModelCard {
+        input: InputSpec {
+            layout: Layout::Nhwc,
+            width: side,
+            height: side,
+            ..card.input.clone()
+        },
+        ..card.clone()
     }
 }
 
@@ -140,13 +158,4 @@ fn tensors(picture: &Picture, card: &ModelCard) -> Result<Vec<InputTensor>, Feat
     let frames = picture.render()?;
     let tensors = frames.iter().map(|frame| preprocess(frame, card));
     Ok(tensors.collect::<Result<_, _>>()?)
-}
-
-/// Input tensors of one card as one batch on a device.
-#[must_use]
-pub fn batch(inputs: &[InputTensor], device: &Device) -> Tensor<4> {
-    let [_, channels, height, width] = inputs.first().map_or([1, 3, 0, 0], InputTensor::shape);
-    let values: Vec<f32> = inputs.iter().flat_map(InputTensor::to_f32).collect();
-    let data = TensorData::new(values, [inputs.len(), channels, height, width]);
-    Tensor::from_data(data, device)
 }

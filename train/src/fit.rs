@@ -1,33 +1,38 @@
-//! Fitting: the loop that makes a model from features.
+//! Fitting: the loop that makes a model from examples.
 //!
-//! In go a [`Model`], training and validation [`Features`] with what is true of them, and a [`Recipe`];
-//! out comes, after each epoch, an [`Epoch`] with the losses and metrics of both. The same seed and data
-//! give the same order of examples. Nothing is written to disk here: that is for whoever takes the epochs.
+//! In go a [`Model`], training and validation data, and a [`Recipe`]; out comes, after each epoch, an
+//! [`Epoch`] with the losses and metrics of both. Whatever is drawn by chance in an epoch follows from the
+//! seed and the epoch's number alone, so that an epoch can be done again with the same result. Nothing is
+//! written to disk here: that is for whoever takes the epochs.
 
 use boxcam::annotations::Annotation;
+use boxcam::card::ModelCard;
 use boxcam::detect::{DetectError, Prediction};
 use boxcam::evaluate::{Evaluation, Figures, Mean};
 use boxcam::geometry::NormBox;
 use boxcam::label::Labels;
 use boxcam::split::AnnotatedPicture;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::GradientsParams;
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
 use fastrand::Rng;
 
-use crate::examples::{Example, Examples};
-use crate::features::Features;
-use crate::loss::{box_loss, cross_entropy};
-use crate::model::Model;
+use crate::adamw::{AdamW, Step};
+use crate::examples::{Examples, Picture};
+use crate::features::{FeatureFault, Features, channels_last};
+use crate::feed::{Feed, Loaded, Look, Wanted};
+use crate::loss::{box_loss, cell_loss, cross_entropy, taught};
+use crate::model::{Model, Net};
 use crate::network::numbers;
-use crate::recipe::Recipe;
+use crate::recipe::{Frozen, Recipe};
+use crate::view::View;
 
 mod progress;
 
 pub use progress::{Epoch, Progress};
 
 /// Validation pictures that go through the model at a time.
-const VALIDATION_BATCH: usize = 32;
+const VALIDATION_BATCH: usize = 16;
 
 /// What is learnt from.
 #[derive(Debug)]
@@ -36,27 +41,30 @@ pub struct TrainingData<'a> {
     pub labels: &'a Labels,
     /// The examples.
     pub examples: &'a Examples,
-    /// Features of their pictures.
-    pub features: &'a Features,
+    /// Features of their pictures, where part of the trunk is frozen.
+    pub features: Option<&'a Features>,
 }
 
 /// What is never learnt from.
 #[derive(Debug)]
 pub struct ValidationData<'a> {
     /// The pictures with their rows.
-    pub pictures: &'a [AnnotatedPicture],
-    /// Their features.
-    pub features: &'a Features,
+    pub truth: &'a [AnnotatedPicture],
+    /// The same as what is shown.
+    pub pictures: &'a [Picture],
+    /// Their features, where part of the trunk is frozen.
+    pub features: Option<&'a Features>,
 }
 
 /// A model being fitted.
 pub struct Fit<'a> {
     model: Model,
     recipe: &'a Recipe,
+    card: &'a ModelCard,
     device: Device,
-    random: Rng,
-    trunk_optimizer: ModuleOptimizer,
-    heads_optimizer: ModuleOptimizer,
+    seed: u64,
+    trunk: AdamW,
+    heads: AdamW,
 }
 
 /// What is true of one batch.
@@ -69,114 +77,188 @@ struct Truth {
 }
 
 impl<'a> Fit<'a> {
-    /// A fit from a fresh model; `device` must be one with gradients.
+    /// A fit from a fresh model; `device` must be one with gradients. The card is that of the model on the
+    /// device.
     #[must_use]
-    pub fn new(model: Model, recipe: &'a Recipe, seed: u64, device: Device) -> Self {
-        let optimizer = || {
-            AdamWConfig::new()
-                .with_epsilon(1e-8)
-                .with_weight_decay(recipe.weight_decay)
-                .init()
-        };
+    pub fn new(
+        model: Model,
+        recipe: &'a Recipe,
+        card: &'a ModelCard,
+        seed: u64,
+        device: Device,
+    ) -> Self {
         Self {
+            trunk: AdamW::new(&model.net.trunk),
+            heads: AdamW::new(&model.net.heads),
             model,
             recipe,
+            card,
             device,
-            random: Rng::with_seed(seed),
-            trunk_optimizer: optimizer(),
-            heads_optimizer: optimizer(),
+            seed,
         }
     }
 
-    /// The model as it is now.
+    /// What is put away to take the training up again: the optimizers of trunk and heads, weights included.
+    #[must_use]
+    pub fn state(&self) -> [&AdamW; 2] {
+        [&self.trunk, &self.heads]
+    }
+
+    /// Takes a training up again.
+    pub fn take_up(&mut self, [trunk, heads]: [AdamW; 2]) {
+        self.model.net.trunk = trunk.current(self.model.net.trunk.clone());
+        self.model.net.heads = heads.current(self.model.net.heads.clone());
+        (self.trunk, self.heads) = (trunk, heads);
+    }
+
+    /// The model, whose net is that of the last step.
     #[must_use]
     pub fn model(&self) -> &Model {
         &self.model
     }
 
-    /// One pass over all examples; `step` is called after each batch. The last, partial batch is left
-    /// out, as the chapter does.
+    /// What the training has made: the mean of the weights, as it answers, without dropout and gradients.
+    #[must_use]
+    pub fn made(&self) -> Net {
+        let net = self.model.net.valid();
+        Net {
+            trunk: self.trunk.averaged(net.trunk),
+            heads: self.heads.averaged(net.heads),
+        }
+    }
+
+    /// One pass over all examples; `step` is called after each batch, `fault` for each picture that can't be
+    /// read. The last, partial batch is left out, as the chapter does.
     pub fn epoch(
         &mut self,
         epoch: usize,
         data: &TrainingData,
         mut step: impl FnMut(&Progress),
+        mut fault: impl FnMut(FeatureFault),
     ) -> Progress {
-        let examples = &data.examples.examples;
-        let mut order: Vec<usize> = (0..examples.len())
-            .filter(|&index| data.features.has(examples[index].picture))
-            .collect();
-        self.random.shuffle(&mut order);
-        let batches = order.chunks_exact(self.recipe.batch);
-        let steps = batches.len();
+        self.device
+            .seed(self.seed.wrapping_mul(0x9e37).wrapping_add(epoch as u64));
+        let plan = self.plan(epoch, data);
+        let steps = plan.len();
+        let side = self.recipe.side(epoch - 1, self.card.input.width);
+        let card = channels_last(self.card, side);
+        let feed = Feed {
+            pictures: &data.examples.pictures,
+            card: &card,
+            features: data.features,
+        };
         let mut progress = Progress::default();
-        for (index, batch) in batches.enumerate() {
+        let mut index = 0;
+        feed.batches(plan, |mut batch| {
+            batch.faults.drain(..).for_each(&mut fault);
             let done = epoch as f64 - 1.0 + index as f64 / steps as f64;
-            self.step(epoch, done, batch, data, &mut progress);
+            index += 1;
+            if !batch.shown.is_empty() {
+                self.step(done, batch, data, &mut progress);
+            }
             step(&progress);
-        }
+            true
+        });
         progress
     }
 
-    fn step(
-        &mut self,
-        epoch: usize,
-        done: f64,
-        batch: &[usize],
-        data: &TrainingData,
-        progress: &mut Progress,
-    ) {
-        let shown: Vec<(&Example, usize)> = batch
-            .iter()
-            .map(|&index| {
-                let example = &data.examples.examples[index];
-                // Another view each epoch, all views in turn.
-                (
-                    example,
-                    (epoch + example.picture) % data.features.views(example.picture),
-                )
-            })
+    /// Which view of which picture comes in which batch.
+    fn plan(&self, epoch: usize, data: &TrainingData) -> Vec<Vec<Wanted>> {
+        let Examples { pictures, examples } = data.examples;
+        let readable = |picture: usize| data.features.is_none_or(|features| features.has(picture));
+        let random = &mut Rng::with_seed(self.seed ^ (epoch as u64) << 32);
+        let mut order: Vec<usize> = (0..examples.len())
+            .filter(|&index| readable(examples[index].picture))
             .collect();
-        let places: Vec<_> = shown.iter().map(|(e, view)| (e.picture, *view)).collect();
-        let truth = self.truth(&shown, data);
-        let features = data.features.batch(&places, &self.device);
-        let (logits, corners) = self.model.forward(features);
-        let class_loss = cross_entropy(logits.clone(), truth.classes.clone());
-        let box_loss = box_loss(
-            self.recipe.box_loss,
-            corners.clone(),
+        random.shuffle(&mut order);
+        let mut wanted = |&example: &usize| {
+            let picture = examples[example].picture;
+            let look = match self.recipe.frozen {
+                Frozen::Nothing => {
+                    let truth = examples[example].bounding_box;
+                    Look::New(View::random(truth.as_ref(), random))
+                }
+                // Another view each epoch, all views in turn.
+                _ => Look::Kept((epoch + picture) % pictures[picture].views.len()),
+            };
+            Wanted {
+                example,
+                picture,
+                look,
+            }
+        };
+        let batches = order.chunks_exact(self.recipe.batch);
+        batches
+            .map(|batch| batch.iter().map(&mut wanted).collect())
+            .collect()
+    }
+
+    fn step(&mut self, done: f64, batch: Loaded, data: &TrainingData, progress: &mut Progress) {
+        let truth = self.truth(&batch.shown, data);
+        let answer = self.model.net.forward(batch.tensor(&self.device));
+        let kind = self.recipe.box_loss;
+        let class_loss = cross_entropy(answer.logits.clone(), truth.classes.clone());
+        let mut of_box = box_loss(
+            kind,
+            answer.corners.clone(),
             truth.boxes.clone(),
             truth.known.clone(),
         );
-        let mut loss = class_loss.clone() + box_loss.clone();
-        if self.recipe.l2 > 0.0 {
-            loss = loss + self.model.heads.class.squared_weights() * self.recipe.l2;
+        if let Some(cells) = &answer.cells {
+            let (inside, middle) = self.cells(&truth, cells.logits.dims()[1]);
+            if let Some(more) = cell_loss(kind, cells, &truth.boxes, inside, middle) {
+                of_box = of_box + more;
+            }
         }
-        progress.add(&loss, &class_loss, &box_loss, &logits, &corners, &truth);
+        let mut loss = class_loss.clone() + of_box.clone();
+        if self.recipe.l2 > 0.0 {
+            loss = loss + self.model.net.heads.class.squared_weights() * self.recipe.l2;
+        }
+        progress.add(&loss, &class_loss, &of_box, &answer, &truth);
         self.learn(&loss, done);
+    }
+
+    /// How much each cell is taught, see [`taught`].
+    fn cells(&self, truth: &Truth, count: usize) -> (Tensor<2>, Tensor<2>) {
+        let side = count.isqrt();
+        let (mut inside, mut middle) = (Vec::new(), Vec::new());
+        for (_, seen) in &truth.plain {
+            let none = || (vec![0.0; count], vec![0.0; count]);
+            let (of_inside, of_middle) = seen.as_ref().map_or_else(none, |seen| taught(seen, side));
+            inside.extend(of_inside);
+            middle.extend(of_middle);
+        }
+        let tensor = |values| {
+            let data = TensorData::new(values, [truth.plain.len(), count]);
+            Tensor::from_data(data, &self.device)
+        };
+        (tensor(inside), tensor(middle))
     }
 
     fn learn(&mut self, loss: &Tensor<1>, done: f64) {
         let mut gradients = loss.backward();
         let rates = self.recipe.schedule.rates(done);
-        if self.recipe.trained_convolutions > 0 {
-            let trunk = GradientsParams::from_module(&mut gradients, &self.model.trunk);
-            let module = self.model.trunk.clone();
-            self.model.trunk = self.trunk_optimizer.step(rates.trunk, module, trunk);
-        }
-        let heads = GradientsParams::from_module(&mut gradients, &self.model.heads);
-        let module = self.model.heads.clone();
-        self.model.heads = self.heads_optimizer.step(rates.heads, module, heads);
+        let step = |rate| Step {
+            rate,
+            decay: self.recipe.weight_decay,
+            averaging: self.recipe.averaging,
+        };
+        let net = &mut self.model.net;
+        let found = GradientsParams::from_module(&mut gradients, &net.trunk);
+        net.trunk = self.trunk.step(net.trunk.clone(), found, step(rates.trunk));
+        let found = GradientsParams::from_module(&mut gradients, &net.heads);
+        net.heads = self.heads.step(net.heads.clone(), found, step(rates.heads));
     }
 
-    fn truth(&self, shown: &[(&Example, usize)], data: &TrainingData) -> Truth {
+    fn truth(&self, shown: &[Wanted], data: &TrainingData) -> Truth {
         let count = data.labels.len();
         let smoothing = self.recipe.label_smoothing;
         let mut classes = Vec::with_capacity(shown.len() * count);
         let mut boxes = Vec::with_capacity(shown.len() * 4);
         let mut known = Vec::with_capacity(shown.len());
         let mut plain = Vec::with_capacity(shown.len());
-        for (example, view) in shown {
+        for wanted in shown {
+            let example = &data.examples.examples[wanted.example];
             let class = example.class.map(boxcam::label::ClassId::index);
             let even = if class.is_some() { smoothing } else { 1.0 } / count as f32;
             let share = |index: usize| match class {
@@ -184,7 +266,10 @@ impl<'a> Fit<'a> {
                 _ => even,
             };
             classes.extend((0..count).map(share));
-            let view = &data.examples.pictures[example.picture].views[*view];
+            let view = match &wanted.look {
+                Look::Kept(view) => &data.examples.pictures[wanted.picture].views[*view],
+                Look::New(view) => view,
+            };
             let seen = example.bounding_box.and_then(|truth| view.of_box(&truth));
             boxes.extend(seen.map_or([0.0; 4], |seen| seen.corners()));
             known.push(f32::from(u8::from(seen.is_some())));
@@ -212,36 +297,76 @@ impl<'a> Fit<'a> {
         labels: &Labels,
         data: &ValidationData,
     ) -> Result<(Figures, f64), DetectError> {
-        let model = self.model.valid();
+        let net = self.made();
         let device = self.device.clone().without_autodiff();
-        let mut evaluation = Evaluation::new(labels.clone());
-        let mut entropy = Mean::default();
-        let readable: Vec<usize> = (0..data.pictures.len())
-            .filter(|&picture| data.features.has(picture))
-            .collect();
-        for batch in readable.chunks(VALIDATION_BATCH) {
-            let places: Vec<_> = batch.iter().map(|&picture| (picture, 0)).collect();
-            let (logits, corners) = model.forward(data.features.batch(&places, &device));
-            let scores = numbers(softmax(logits, 1));
-            let corners = numbers(corners);
-            for (row, &picture) in batch.iter().enumerate() {
-                let scores = scores[row * labels.len()..][..labels.len()].to_vec();
-                let corners = std::array::from_fn(|corner| corners[row * 4 + corner]);
-                let prediction = Prediction::new(scores, corners)?;
-                let picture = &data.pictures[picture];
-                let surprise = |annotation: &Annotation| {
-                    let class = labels.find(&annotation.class_name)?;
-                    let score = f64::from(prediction.scores()[class.index()]);
-                    Some(-score.max(1e-12).ln())
-                };
-                picture
-                    .rows
-                    .iter()
-                    .filter_map(surprise)
-                    .for_each(|s| entropy.add(s));
-                evaluation.add(&picture.folder, &picture.rows, &prediction);
+        let given = self.card.input.width;
+        let card = channels_last(self.card, self.recipe.last_side(given));
+        let feed = Feed {
+            pictures: data.pictures,
+            card: &card,
+            features: data.features,
+        };
+        let wanted = |picture| Wanted {
+            example: picture,
+            picture,
+            look: Look::Kept(0),
+        };
+        let all: Vec<Wanted> = (0..data.pictures.len()).map(wanted).collect();
+        let plan = all.chunks(VALIDATION_BATCH).map(<[_]>::to_vec).collect();
+        let mut judge = Judge {
+            labels,
+            evaluation: Evaluation::new(labels.clone()),
+            entropy: Mean::default(),
+        };
+        let mut result = Ok(());
+        feed.batches(plan, |batch| {
+            let pictures: Vec<&AnnotatedPicture> =
+                batch.shown.iter().map(|w| &data.truth[w.picture]).collect();
+            if !pictures.is_empty() {
+                let answer = net.forward(batch.tensor(&device));
+                result = judge.take(&pictures, answer.logits, answer.corners);
             }
+            result.is_ok()
+        });
+        result?;
+        Ok((judge.evaluation.figures(), judge.entropy.value()))
+    }
+}
+
+/// Sums over the validation pictures so far.
+struct Judge<'a> {
+    labels: &'a Labels,
+    evaluation: Evaluation,
+    entropy: Mean,
+}
+
+impl Judge<'_> {
+    fn take(
+        &mut self,
+        pictures: &[&AnnotatedPicture],
+        logits: Tensor<2>,
+        corners: Tensor<2>,
+    ) -> Result<(), DetectError> {
+        let classes = self.labels.len();
+        let scores = numbers(softmax(logits, 1));
+        let corners = numbers(corners);
+        let answers = scores.chunks_exact(classes).zip(corners.as_chunks::<4>().0);
+        for (picture, (scores, corners)) in pictures.iter().zip(answers) {
+            let prediction = Prediction::new(scores.to_vec(), *corners)?;
+            for row in &picture.rows {
+                if let Some(surprise) = self.surprise(row, &prediction) {
+                    self.entropy.add(surprise);
+                }
+            }
+            self.evaluation
+                .add(&picture.folder, &picture.rows, &prediction);
         }
-        Ok((evaluation.figures(), entropy.value()))
+        Ok(())
+    }
+
+    fn surprise(&self, row: &Annotation, prediction: &Prediction) -> Option<f64> {
+        let class = self.labels.find(&row.class_name)?;
+        let score = f64::from(prediction.scores()[class.index()]);
+        Some(-score.max(1e-12).ln())
     }
 }

@@ -11,12 +11,16 @@
 //! | [`view`] | crops, mirror images and other colours of a picture, with its box moved along |
 //! | [`background`] | parts of annotated pictures in which nothing is |
 //! | [`examples`] | what is learnt: pictures, made-up scenes, rows |
-//! | [`network`] | the convolutions |
+//! | [`conv`] | convolutions channels last, differentiable |
+//! | [`network`] | the convolutions in a row |
 //! | [`heads`] | class head and box heads |
 //! | [`model`] | trunk and heads together |
 //! | [`features`] | what the frozen part says of every picture, computed once |
 //! | [`loss`] | what a wrong answer costs |
+//! | [`adamw`] | the optimizer, and the mean of the weights over time |
+//! | [`feed`] | batches, made ready while the one before is learnt |
 //! | [`fit`] | the training loop |
+//! | [`checkpoint`] | a training put away and taken up again |
 //! | [`onnx`] | ONNX files |
 //! | [`quantise`] | float model to int8 model, or a refusal |
 //! | [`golden`] | examples in the card, by which an engine proves itself |
@@ -25,12 +29,17 @@
 //! Everything about pictures, boxes, cards and figures is boxcam's own: what is evaluated here is the
 //! detector that runs on the device.
 
+pub mod adamw;
 pub mod background;
+pub mod checkpoint;
+pub mod conv;
 pub mod examples;
 pub mod features;
+pub mod feed;
 pub mod fit;
 pub mod golden;
 pub mod heads;
+mod kernels;
 pub mod layer;
 pub mod loss;
 pub mod model;

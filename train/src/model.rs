@@ -1,17 +1,17 @@
-//! The whole model: the frozen part of the trunk, the trained part, and the heads.
+//! The whole model: the frozen part of the trunk, the part that learns, and the heads.
 //!
-//! In go weights and a recipe, out comes a model that can be trained from features, asked, and written as
-//! a float ONNX graph.
+//! In go weights and a recipe, out comes a model that can be trained from pictures or from features, asked,
+//! and written as a float ONNX graph.
 
 use boxcam::card::ModelCard;
 use burn::prelude::*;
 use tract_onnx::pb;
 
-use crate::heads::{AttentionBox, BoxHead, ClassHead, PooledBox};
-use crate::layer::ConvWeights;
-use crate::network::ConvStack;
-use crate::onnx::{GraphBuilder, INPUT, TRUNK};
-use crate::recipe::{BoxHeadKind, Recipe};
+use crate::heads::{BoxHead, Cells, ClassHead, DenseBox, PooledBox};
+use crate::layer::Layer;
+use crate::network::{Trunk, cuts};
+use crate::onnx::{GraphBuilder, INPUT};
+use crate::recipe::{BoxHeadKind, Frozen, Recipe};
 use crate::weights::TrunkWeights;
 
 /// Both heads.
@@ -23,17 +23,48 @@ pub struct Heads {
     pub bounding_box: BoxHead,
 }
 
-/// A model in training.
-#[derive(Debug)]
-pub struct Model {
-    /// The part of the trunk that stays as it is, as plain weights.
-    pub frozen: Vec<ConvWeights>,
+/// All that learns.
+#[derive(Module, Debug)]
+pub struct Net {
     /// The part of the trunk that learns; may have no layer.
-    pub trunk: ConvStack,
+    pub trunk: Trunk,
     /// Both heads.
     pub heads: Heads,
-    /// Pixels of the input's side.
-    side: usize,
+}
+
+/// What a batch comes to.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Class logits, `[batch, classes]`.
+    pub logits: Tensor<2>,
+    /// Corners, `[batch, 4]`.
+    pub corners: Tensor<2>,
+    /// What each cell says, where the box head asks them.
+    pub cells: Option<Cells>,
+}
+
+/// A model in training.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The part of the trunk that stays as it is, as plain weights.
+    pub frozen: Vec<Layer>,
+    /// All that learns.
+    pub net: Net,
+}
+
+impl Net {
+    /// From pictures or features, `[batch, height, width, channels]`.
+    #[must_use]
+    pub fn forward(&self, input: Tensor<4>) -> Answer {
+        let map = self.trunk.forward(input);
+        let logits = self.heads.class.forward(map.clone());
+        let (corners, cells) = self.heads.bounding_box.forward(map);
+        Answer {
+            logits,
+            corners,
+            cells,
+        }
+    }
 }
 
 impl Model {
@@ -41,60 +72,57 @@ impl Model {
     #[must_use]
     pub fn new(weights: &TrunkWeights, classes: usize, recipe: &Recipe, device: &Device) -> Self {
         let layers = &weights.layers;
-        let cut = layers.len().saturating_sub(recipe.trained_convolutions);
-        let channels = layers.last().map_or(0, |layer| layer.shape[0]);
+        let cut = cut(layers, recipe.frozen);
+        let channels = layers.last().map_or(0, |layer| layer.conv.shape[0]);
         let bounding_box = match recipe.box_head {
             BoxHeadKind::Pooled => BoxHead::Pooled(PooledBox::new(channels, device)),
-            BoxHeadKind::Attention => BoxHead::Attention(AttentionBox::new(channels, device)),
+            BoxHeadKind::Dense { hidden } => {
+                BoxHead::Dense(DenseBox::new(channels, hidden, device))
+            }
         };
         Self {
             frozen: layers[..cut].to_vec(),
-            trunk: ConvStack::new(&layers[cut..], device),
-            heads: Heads {
-                class: ClassHead::new(channels, classes, recipe.dropout, device),
-                bounding_box,
+            net: Net {
+                trunk: Trunk::new(layers, cut, layers.len(), device),
+                heads: Heads {
+                    class: ClassHead::new(channels, classes, recipe.dropout, device),
+                    bounding_box,
+                },
             },
-            side: weights.side,
         }
     }
 
-    /// The frozen part, to compute features with.
+    /// The frozen part, to compute features with; none where everything learns.
     #[must_use]
-    pub fn extractor(&self, device: &Device) -> ConvStack {
-        ConvStack::new(&self.frozen, device)
+    pub fn extractor(&self, device: &Device) -> Option<Trunk> {
+        let layers = self.frozen.len();
+        (layers > 0).then(|| Trunk::new(&self.frozen, 0, layers, device))
     }
 
-    /// From features to class logits `[batch, classes]` and corners `[batch, 4]`.
+    /// The whole network with a net that learnt, as a float ONNX model for pictures of the card's size.
     #[must_use]
-    pub fn forward(&self, features: Tensor<4>) -> (Tensor<2>, Tensor<2>) {
-        let map = self.trunk.forward(features);
-        let logits = self.heads.class.forward(map.clone());
-        (logits, self.heads.bounding_box.forward(map))
-    }
-
-    /// The model as it answers: without dropout, batch norms fixed, no gradients.
-    #[must_use]
-    pub fn valid(&self) -> Self {
-        Self {
-            frozen: Vec::new(),
-            trunk: self.trunk.valid(),
-            heads: self.heads.valid(),
-            side: self.side,
-        }
-    }
-
-    /// The whole network as a float ONNX model.
-    #[must_use]
-    pub fn export(&self, card: &ModelCard) -> pb::ModelProto {
+    pub fn export(&self, net: &Net, card: &ModelCard) -> pb::ModelProto {
         let mut graph = GraphBuilder::new(&card.name, &card.input);
-        let mut value = INPUT.to_owned();
-        let mut side = self.side;
-        for (place, layer) in self.frozen.iter().chain(&self.trunk.weights()).enumerate() {
-            value = graph.conv_relu6(&format!("{TRUNK}{place}"), &value, layer);
-            side = side.div_ceil(layer.stride);
-        }
-        let scores = self.heads.class.export(&mut graph, &value);
-        let corners = self.heads.bounding_box.export(&mut graph, &value, side);
+        let mut layers = self.frozen.clone();
+        layers.extend(net.trunk.layers());
+        let map = graph.trunk(INPUT, &layers);
+        let side = card.input.width as usize;
+        let side = layers
+            .iter()
+            .fold(side, |side, layer| side.div_ceil(layer.conv.stride));
+        let scores = net.heads.class.export(&mut graph, &map);
+        let corners = net.heads.bounding_box.export(&mut graph, &map, side);
         graph.finish(&scores, &corners, card)
     }
+}
+
+/// Layers that stay as they are. The cut is moved towards the input until no residual way crosses it.
+fn cut(layers: &[Layer], frozen: Frozen) -> usize {
+    let wanted = match frozen {
+        Frozen::Nothing => 0,
+        Frozen::All => layers.len(),
+        Frozen::AllBut { convolutions } => layers.len().saturating_sub(convolutions),
+    };
+    let possible = cuts(layers).into_iter();
+    possible.filter(|&cut| cut <= wanted).max().unwrap_or(0)
 }

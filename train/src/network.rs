@@ -1,88 +1,181 @@
-//! The network as it is trained: a MobileNet v1 trunk and two heads.
+//! The network as it is trained: convolutions in a row, channels last.
 //!
-//! In goes a batch of pictures or of cached features, out come class logits and boxes. The trunk is a
-//! stack of convolutions that can be cut anywhere: what lies before the cut is frozen and its output can
-//! be computed once and kept. No picture is opened here and no weight is read from a file.
+//! In goes a batch of pictures or of cached features, `[batch, height, width, channels]`, out comes a map. A
+//! trunk can be cut where no residual way crosses: what lies before the cut is frozen and its output can be
+//! computed once and kept. No picture is opened here and no weight is read from a file.
 
 use burn::module::Param;
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::prelude::*;
-use burn::tensor::activation::relu;
 
-use crate::layer::ConvWeights;
+use crate::conv::{Kind, convolve};
+use crate::layer::{ConvWeights, Layer};
 
-/// Convolutions in a row, each followed by `min(max(x, 0), 6)`.
+/// A convolution with its bias, channels last.
 #[derive(Module, Debug)]
-pub struct ConvStack {
-    layers: Vec<Conv2d>,
+pub struct Conv {
+    /// `[out, in]`, or `[9, channels]` where it is depthwise.
+    weights: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+    /// 3 or 1.
+    kernel: usize,
+    stride: usize,
+    depthwise: bool,
+    relu6: bool,
 }
 
-impl ConvStack {
-    /// The layers with these weights, on that device.
+impl Conv {
+    /// The convolution with these weights.
+    ///
+    /// # Panics
+    /// When it is none of the three kinds of a MobileNet: 1 x 1, depthwise 3 x 3, and a first one of 3 x 3 at
+    /// stride 2.
     #[must_use]
-    pub fn new(weights: &[ConvWeights], device: &Device) -> Self {
-        let layers = weights.iter().map(|layer| conv(layer, device)).collect();
-        Self { layers }
+    pub fn new(layer: &ConvWeights, relu6: bool, device: &Device) -> Self {
+        let [out, inner, height, width] = layer.shape;
+        let depthwise = layer.groups > 1;
+        let known = matches!(
+            (depthwise, height, width, layer.stride),
+            (false, 1, 1, 1) | (true, 3, 3, 1 | 2) | (false, 3, 3, 2)
+        );
+        assert!(known, "no convolution of a MobileNet: {:?}", layer.shape);
+        let area = height * width;
+        let (shape, weights) = if depthwise {
+            ([area, out], transposed(&layer.weights, out, area))
+        } else {
+            let rows = layer.weights.chunks_exact(inner * area);
+            let turned = rows.flat_map(|row| transposed(row, inner, area));
+            ([out, inner * area], turned.collect())
+        };
+        Self {
+            weights: Param::from_data(TensorData::new(weights, shape), device),
+            bias: Param::from_data(TensorData::new(layer.bias.clone(), [out]), device),
+            kernel: height,
+            stride: layer.stride,
+            depthwise,
+            relu6,
+        }
     }
 
-    /// `[batch, channels in, height, width]` to `[batch, channels out, height, width]` of the last layer.
+    /// See [`convolve`].
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let step = |x, layer: &Conv2d| relu6(layer.forward(x));
-        self.layers.iter().fold(input, step)
+        let kind = match (self.depthwise, self.kernel) {
+            (true, _) => Kind::Depthwise {
+                stride: self.stride,
+            },
+            (false, 1) => Kind::Pointwise,
+            _ => Kind::Stem,
+        };
+        convolve(kind, input, self.weights.val(), self.bias.val(), self.relu6)
     }
 
     /// The weights as they are now.
     #[must_use]
-    pub fn weights(&self) -> Vec<ConvWeights> {
-        self.layers.iter().map(conv_weights).collect()
+    pub fn weights(&self) -> ConvWeights {
+        let [rows, columns] = self.weights.val().dims();
+        let values = numbers(self.weights.val());
+        let area = self.kernel * self.kernel;
+        let (out, inner, weights) = if self.depthwise {
+            (columns, 1, transposed(&values, rows, columns))
+        } else {
+            let inner = columns / area;
+            let turned = values.chunks_exact(columns);
+            let turned = turned.flat_map(|row| transposed(row, area, inner));
+            (rows, inner, turned.collect())
+        };
+        ConvWeights {
+            shape: [out, inner, self.kernel, self.kernel],
+            weights,
+            bias: numbers(self.bias.val()),
+            stride: self.stride,
+            groups: if self.depthwise { out } else { 1 },
+        }
     }
 }
 
-/// `min(max(x, 0), 6)`. Two `relu` have a far cheaper gradient on the CPU than one `clamp`.
+/// A matrix that lies row by row, turned so that it lies column by column.
+fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let cells = (0..columns).flat_map(|column| (0..rows).map(move |row| (row, column)));
+    cells
+        .map(|(row, column)| values[row * columns + column])
+        .collect()
+}
+
+/// One layer of a trunk in training.
+#[derive(Module, Debug)]
+struct TrunkLayer {
+    conv: Conv,
+    /// Counted from the first layer of this part of the trunk.
+    add: Option<usize>,
+}
+
+/// Convolutions in a row, some of them with a residual way around.
+#[derive(Module, Debug)]
+pub struct Trunk {
+    layers: Vec<TrunkLayer>,
+    /// Layers before the first one here, in the whole trunk.
+    skipped: usize,
+}
+
+impl Trunk {
+    /// The layers from `from` up to `to` of a whole trunk.
+    ///
+    /// # Panics
+    /// When a residual way leads in from before `from`; see [`cuts`].
+    #[must_use]
+    pub fn new(layers: &[Layer], from: usize, to: usize, device: &Device) -> Self {
+        let layer = |layer: &Layer| TrunkLayer {
+            conv: Conv::new(&layer.conv, layer.relu6, device),
+            add: layer.add.map(|add| {
+                assert!(add >= from, "a residual way crosses the cut at {from}");
+                add - from
+            }),
+        };
+        Self {
+            layers: layers[from..to].iter().map(layer).collect(),
+            skipped: from,
+        }
+    }
+
+    /// `[batch, height, width, channels in]` to the map of the last layer.
+    #[must_use]
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let mut value = input;
+        let mut kept: Vec<(usize, Tensor<4>)> = Vec::new();
+        for (place, layer) in self.layers.iter().enumerate() {
+            value = layer.conv.forward(value);
+            if let Some(add) = layer.add
+                && let Some(at) = kept.iter().position(|(place, _)| *place == add)
+            {
+                value = value + kept.swap_remove(at).1;
+            }
+            if self.layers.iter().any(|later| later.add == Some(place)) {
+                kept.push((place, value.clone()));
+            }
+        }
+        value
+    }
+
+    /// The layers as they are now, as in the whole trunk.
+    #[must_use]
+    pub fn layers(&self) -> Vec<Layer> {
+        let layer = |layer: &TrunkLayer| Layer {
+            conv: layer.conv.weights(),
+            relu6: layer.conv.relu6,
+            add: layer.add.map(|add| add + self.skipped),
+        };
+        self.layers.iter().map(layer).collect()
+    }
+}
+
+/// Where a trunk can be cut: before each of these layers no residual way crosses.
 #[must_use]
-pub fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let x = relu(x);
-    x.clone() - relu(x - 6.0)
-}
-
-/// TensorFlow's SAME padding for a kernel of 3 or 1 on an even side: at stride 2 only right and bottom.
-fn padding(kernel: usize, stride: usize) -> PaddingConfig2d {
-    match (kernel, stride) {
-        (1, _) => PaddingConfig2d::Valid,
-        (_, 1) => PaddingConfig2d::Explicit(1, 1, 1, 1),
-        _ => PaddingConfig2d::Explicit(0, 0, 1, 1),
-    }
-}
-
-fn conv(layer: &ConvWeights, device: &Device) -> Conv2d {
-    let [out, inner, height, width] = layer.shape;
-    let mut conv = Conv2dConfig::new([inner * layer.groups, out], [height, width])
-        .with_stride([layer.stride; 2])
-        .with_groups(layer.groups)
-        .with_padding(padding(height, layer.stride))
-        .init(device);
-    let weights = TensorData::new(layer.weights.clone(), layer.shape);
-    let bias = TensorData::new(layer.bias.clone(), [out]);
-    conv.weight = Param::from_data(weights, device);
-    conv.bias = Some(Param::from_data(bias, device));
-    conv
-}
-
-/// The weights of a convolution with bias, as plain numbers.
-pub(crate) fn conv_weights(conv: &Conv2d) -> ConvWeights {
-    let shape = conv.weight.val().dims();
-    ConvWeights {
-        shape,
-        weights: numbers(conv.weight.val()),
-        bias: conv
-            .bias
-            .as_ref()
-            .map_or_else(|| vec![0.0; shape[0]], |bias| numbers(bias.val())),
-        stride: conv.stride[0],
-        groups: conv.groups,
-    }
+pub fn cuts(layers: &[Layer]) -> Vec<usize> {
+    let crossed = |cut: usize| {
+        let later = layers[cut..].iter();
+        later.filter_map(|layer| layer.add).any(|add| add < cut)
+    };
+    (0..=layers.len()).filter(|&cut| !crossed(cut)).collect()
 }
 
 /// The numbers of a tensor, row by row.

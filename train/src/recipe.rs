@@ -8,13 +8,16 @@
 pub struct Recipe {
     /// Its name on the command line and in the card.
     pub name: &'static str,
-    /// Convolutions at the end of the trunk that are trained; all before them are frozen.
-    pub trained_convolutions: usize,
+    /// Which part of the trunk stays as it is.
+    pub frozen: Frozen,
+    /// How large the pictures are that the network is shown.
+    pub resolution: Resolution,
     /// What counts as one example.
     pub examples: Examples,
     /// Which box head.
     pub box_head: BoxHeadKind,
-    /// Views of each picture that are made and kept; the first is the picture as it is.
+    /// Views of each picture whose features are kept; the first is the picture as it is. Where nothing is
+    /// frozen, no view is shown twice and this number does not matter.
     pub views: usize,
     /// Made-up scenes with one snack each, beside the pictures.
     pub scenes: usize,
@@ -30,6 +33,9 @@ pub struct Recipe {
     pub l2: f32,
     /// Decoupled weight decay of AdamW; 0 makes it Adam.
     pub weight_decay: f32,
+    /// How far the mean of the weights over the last steps, which is what a training makes, moves at each
+    /// step towards the weights themselves; 1 takes the weights as they are.
+    pub averaging: f32,
     /// Examples a step.
     pub batch: usize,
     /// Learning rates.
@@ -50,8 +56,43 @@ pub enum Examples {
 pub enum BoxHeadKind {
     /// [`crate::heads::PooledBox`]
     Pooled,
-    /// [`crate::heads::AttentionBox`]
-    Attention,
+    /// [`crate::heads::DenseBox`]
+    Dense {
+        /// Channels of its own.
+        hidden: usize,
+    },
+}
+
+/// Which part of the trunk stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frozen {
+    /// All of it learns, from views that are never shown twice.
+    Nothing,
+    /// All but about so many convolutions at its end; the features before them are computed once.
+    AllBut {
+        /// How many learn; a few more where a residual way would be cut.
+        convolutions: usize,
+    },
+    /// Only the heads learn.
+    All,
+}
+
+/// How large the pictures are that the network is shown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Resolution {
+    /// As the weights were trained.
+    Given,
+    /// First smaller, which is faster, then as large as on the device (progressive resizing; that a network
+    /// gains from a larger picture at the end: Touvron et al. 2019, "Fixing the train-test resolution
+    /// discrepancy").
+    Growing {
+        /// Side in pixels at first.
+        first: u32,
+        /// Share of the epochs at that side, 0 to 1.
+        share: f64,
+        /// Side in pixels after that and on the device.
+        last: u32,
+    },
 }
 
 /// What a wrong box costs.
@@ -62,10 +103,16 @@ pub enum BoxLoss {
         /// The weight.
         weight: f32,
     },
-    /// `1 - GIoU` (Rezatofighi et al. 2019) and a smooth L1 of the corners, times the weight.
+    /// `1 - GIoU` (Rezatofighi et al. 2019) and a smooth L1 of the corners, times the weight; of a
+    /// [`crate::heads::DenseBox`] also what each cell says.
     Overlap {
         /// Weight of the smooth L1.
         smooth_l1: f32,
+        /// Weight of `1 - GIoU` of the boxes of the cells inside the true one.
+        cells: f32,
+        /// Weight of the cross-entropy between how much cells count and which lie in the middle of the true
+        /// box.
+        middle: f32,
     },
 }
 
@@ -102,8 +149,8 @@ pub struct Rates {
 impl Recipe {
     /// All recipes.
     #[must_use]
-    pub fn all() -> [Self; 2] {
-        [Self::snacks(), Self::book()]
+    pub fn all() -> [Self; 3] {
+        [Self::quick(), Self::snacks(), Self::book()]
     }
 
     /// The recipe of that name.
@@ -117,7 +164,8 @@ impl Recipe {
     pub fn book() -> Self {
         Self {
             name: "book",
-            trained_convolutions: 0,
+            frozen: Frozen::All,
+            resolution: Resolution::Given,
             examples: Examples::Rows,
             box_head: BoxHeadKind::Pooled,
             views: 1,
@@ -128,6 +176,7 @@ impl Recipe {
             box_loss: BoxLoss::SquaredError { weight: 10.0 },
             l2: 0.01,
             weight_decay: 0.0,
+            averaging: 1.0,
             batch: 32,
             schedule: Schedule::Steps {
                 epochs: 15,
@@ -136,31 +185,84 @@ impl Recipe {
         }
     }
 
-    /// The recipe of the model that ships: the last two blocks of the trunk learn too, a picture's largest
-    /// box is the one to find, pictures are shown cropped, mirrored and recoloured, made-up scenes
-    /// among them.
+    /// The recipe of the model that ships: everything learns, from views that are cropped, mirrored and
+    /// recoloured anew each time; a picture's largest box is the one to find, and every cell of the map is
+    /// taught; made-up scenes and backgrounds are among the pictures.
     #[must_use]
     pub fn snacks() -> Self {
         Self {
             name: "snacks",
-            trained_convolutions: 4,
+            frozen: Frozen::Nothing,
+            resolution: Resolution::Growing {
+                first: 192,
+                share: 0.5,
+                last: 288,
+            },
             examples: Examples::Pictures,
-            box_head: BoxHeadKind::Attention,
-            views: 4,
-            scenes: 800,
+            box_head: BoxHeadKind::Dense { hidden: 256 },
+            views: 1,
+            scenes: 400,
             backgrounds: 300,
-            dropout: 0.3,
+            dropout: 0.2,
             label_smoothing: 0.1,
-            box_loss: BoxLoss::Overlap { smooth_l1: 5.0 },
+            box_loss: BoxLoss::Overlap {
+                smooth_l1: 2.0,
+                cells: 1.0,
+                middle: 0.2,
+            },
             l2: 0.0,
-            weight_decay: 1e-4,
+            weight_decay: 0.02,
+            averaging: 0.005,
             batch: 32,
+            schedule: Schedule::Cosine {
+                epochs: 12,
+                heads: 1e-3,
+                trunk: 3e-4,
+            },
+        }
+    }
+
+    /// For one's own pictures in a few minutes: only the end of the trunk learns, on features that are
+    /// computed once.
+    #[must_use]
+    pub fn quick() -> Self {
+        Self {
+            name: "quick",
+            frozen: Frozen::AllBut { convolutions: 7 },
+            resolution: Resolution::Given,
+            views: 4,
+            scenes: 0,
+            backgrounds: 100,
+            averaging: 0.02,
             schedule: Schedule::Cosine {
                 epochs: 10,
                 heads: 1e-3,
-                trunk: 6e-4,
+                trunk: 4e-4,
             },
+            ..Self::snacks()
         }
+    }
+
+    /// Side of the pictures, in pixels, after so many epochs; `given` is that of the weights.
+    #[must_use]
+    pub fn side(&self, done: usize, given: u32) -> u32 {
+        match self.resolution {
+            Resolution::Given => given,
+            Resolution::Growing { first, share, last } => {
+                let epochs = self.schedule.epochs() as f64;
+                if (done as f64) < share * epochs {
+                    first
+                } else {
+                    last
+                }
+            }
+        }
+    }
+
+    /// Side of the pictures on the device.
+    #[must_use]
+    pub fn last_side(&self, given: u32) -> u32 {
+        self.side(self.schedule.epochs(), given)
     }
 }
 

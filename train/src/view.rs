@@ -56,14 +56,14 @@ impl View {
         views
     }
 
-    /// A crop of 40 to 100% of the area, mirrored half of the time, each colour factor within a quarter
-    /// of 1. A crop that keeps too little of the largest box is drawn again.
-    fn random(largest: Option<&NormBox>, random: &mut Rng) -> Self {
+    /// A crop of 30 to 100% of the area, mirrored half of the time, each colour factor within 0.3 of 1. A
+    /// crop that keeps too little of the largest box is drawn again.
+    pub fn random(largest: Option<&NormBox>, random: &mut Rng) -> Self {
         let mut around = |spread: f32| 1.0 + spread * (2.0 * random.f32() - 1.0);
         let colour = Colour {
-            brightness: around(0.25),
-            contrast: around(0.25),
-            saturation: around(0.25),
+            brightness: around(0.3),
+            contrast: around(0.3),
+            saturation: around(0.3),
         };
         let keeps = |crop: &NormBox| {
             largest.is_none_or(|truth| {
@@ -126,9 +126,9 @@ fn cut(truth: &NormBox, crop: &NormBox) -> Option<(Span, Span)> {
     (x.0 < x.1 && y.0 < y.1).then_some((x, y))
 }
 
-/// 40 to 100% of the area, 3:4 to 4:3 of the picture's own shape, anywhere.
+/// 30 to 100% of the area, 3:4 to 4:3 of the picture's own shape, anywhere.
 fn random_crop(random: &mut Rng) -> NormBox {
-    let area = 0.4 + 0.6 * random.f32();
+    let area = 0.3 + 0.7 * random.f32();
     let spread = (4.0f32 / 3.0).ln();
     let aspect = (spread * (2.0 * random.f32() - 1.0)).exp();
     let width = (area * aspect).sqrt().min(1.0);

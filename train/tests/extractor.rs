@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use boxcam::card::ModelCard;
 use boxcam::frame::{Frame, Origin};
 use boxcam::preprocess::preprocess;
-use boxcam_train::features::batch;
-use boxcam_train::network::ConvStack;
+use boxcam_train::features::channels_last;
+use boxcam_train::network::Trunk;
 use boxcam_train::weights::{self, TrunkWeights, WeightsError};
 use boxcam_train::{onnx, quantise};
 use burn::prelude::*;
@@ -50,10 +50,13 @@ fn card() -> ModelCard {
 fn pooled(trunk: &TrunkWeights) -> Vec<f32> {
     let device = Device::flex();
     let frame = Frame::new(0, Origin::Live, drawing());
-    let input = preprocess(&frame, &card()).expect("has pixels");
-    let map = ConvStack::new(&trunk.layers, &device).forward(batch(&[input], &device));
-    let [_, channels, height, width] = map.dims();
-    let pooled = map.reshape([channels, height * width]).mean_dim(1);
+    let card = channels_last(&card(), 224);
+    let input = preprocess(&frame, &card).expect("has pixels").to_f32();
+    let input = Tensor::from_data(TensorData::new(input, [1, 224, 224, 3]), &device);
+    let layers = trunk.layers.len();
+    let map = Trunk::new(&trunk.layers, 0, layers, &device).forward(input);
+    let [_, height, width, channels] = map.dims();
+    let pooled = map.reshape([height * width, channels]).mean_dim(0);
     pooled.into_data().try_into_vec().expect("floats")
 }
 
@@ -106,7 +109,7 @@ fn every_width_of_mobilenet_v1_is_read() {
         let file = folder.join(format!("mobilenet_v1_{width}_{side}_quant.tflite"));
         let trunk = weights::read(&file).expect("sound");
         assert_eq!((trunk.side, trunk.layers.len()), (side, 27));
-        assert_eq!(trunk.layers[26].shape[0], channels);
+        assert_eq!(trunk.layers[26].conv.shape[0], channels);
     }
 }
 
@@ -114,8 +117,11 @@ fn every_width_of_mobilenet_v1_is_read() {
 fn the_trunk_of_the_model_that_ships_can_be_started_from() {
     let trunk = weights::read(&near("../models/snacks.onnx")).expect("sound");
     assert_eq!((trunk.side, trunk.layers.len()), (224, 27));
-    assert_eq!(trunk.layers[0].shape, [32, 3, 3, 3]);
-    assert_eq!((trunk.layers[1].groups, trunk.layers[3].stride), (32, 2));
+    assert_eq!(trunk.layers[0].conv.shape, [32, 3, 3, 3]);
+    assert_eq!(
+        (trunk.layers[1].conv.groups, trunk.layers[3].conv.stride),
+        (32, 2)
+    );
     assert!(pooled(&trunk).iter().any(|&feature| feature > 0.1));
 }
 

@@ -1,17 +1,19 @@
 //! `boxcam-train train`: pictures, boxes and ImageNet weights to a float model.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
+use boxcam::evaluate::Figures;
 use boxcam::label::Labels;
 use boxcam::split::Split;
+use boxcam_train::checkpoint::Checkpoint;
 use boxcam_train::examples::{Examples, Picture};
-use boxcam_train::features::Features;
+use boxcam_train::features::{Features, channels_last};
 use boxcam_train::fit::{Epoch, Fit, Progress, TrainingData, ValidationData};
 use boxcam_train::model::Model;
-use boxcam_train::recipe::Recipe;
+use boxcam_train::recipe::{Recipe, Resolution};
 use boxcam_train::{onnx, storage, weights};
 use burn::prelude::*;
 use clap::ValueEnum;
@@ -25,12 +27,20 @@ pub(crate) struct Arguments {
     /// Weights to start from: a quantised MobileNet v1 as .tflite, or a model made by boxcam-train
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// Folder for what comes out: float.onnx and history.csv, written after each epoch
+    /// Folder for what comes out: float.onnx, history.csv and a checkpoint, written after each epoch
     #[arg(long, value_name = "FOLDER")]
     run: PathBuf,
-    /// snacks (what made the model that ships) or book (the textbook chapter)
-    #[arg(long, default_value = "snacks", value_parser = ["snacks", "book"])]
+    /// Go on from the checkpoint in the run's folder, if there is one; the result is that of a run without a
+    /// break
+    #[arg(long)]
+    resume: bool,
+    /// quick (only the end of the network learns), snacks (all of it: what made the model that ships) or
+    /// book (the textbook chapter)
+    #[arg(long, default_value = "quick", value_parser = ["quick", "snacks", "book"])]
     recipe: String,
+    /// Side of the picture that the network takes, in pixels, a multiple of 32; in place of the recipe's own
+    #[arg(long, value_parser = side)]
+    side: Option<u32>,
     /// Epochs, in place of the recipe's own number
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     epochs: Option<u16>,
@@ -99,7 +109,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let weights = weights::read(&arguments.weights)?;
     let (train, val) = (arguments.data.split("train")?, arguments.data.split("val")?);
     let labels = labels(&train)?;
-    let side = u32::try_from(weights.side).context("the weights' input is too large")?;
+    let given = u32::try_from(weights.side).context("the weights' input is too large")?;
+    let side = arguments.side.unwrap_or(recipe.last_side(given));
     let card = card(arguments, &recipe, &train, labels.clone(), side);
     let device = arguments.device.device();
     let learning = device.clone().autodiff();
@@ -107,7 +118,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     device.seed(arguments.seed);
     learning.seed(arguments.seed);
     let model = Model::new(&weights, labels.len(), &recipe, &learning);
-    let extractor = model.extractor(&device);
     let examples = Examples::new(&train, &labels, &recipe, arguments.seed);
     if examples.examples.len() < recipe.batch {
         let found = examples.examples.len();
@@ -116,72 +126,142 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             recipe.batch
         );
     }
+    let shown = Picture::plain(&val);
+    let extractor = model.extractor(&device);
     let compute = |pictures: &[Picture], what| {
+        let trunk = extractor.as_ref()?;
         let bar = progress(pictures.len(), what);
-        let features = Features::compute(pictures, &card, &extractor, &device, |fault| {
+        let card = channels_last(&card, side);
+        let features = Features::compute(pictures, &card, trunk, &device, |fault| {
             bar.inc(1);
             if let Some(fault) = fault {
                 bar.suspend(|| eprintln!("left out: {fault}"));
             }
         });
         bar.finish();
-        features
+        Some(features)
     };
+    let of_training = compute(&examples.pictures, "features, training  ");
+    let of_validation = compute(&shown, "features, validation");
     let data = TrainingData {
         labels: &labels,
         examples: &examples,
-        features: &compute(&examples.pictures, "features, training  "),
+        features: of_training.as_ref(),
     };
     let validation = ValidationData {
-        pictures: &val.pictures,
-        features: &compute(&Picture::plain(&val), "features, validation"),
+        truth: &val.pictures,
+        pictures: &shown,
+        features: of_validation.as_ref(),
     };
-    fit(
-        arguments,
-        Fit::new(model, &recipe, arguments.seed, learning),
-        &recipe,
-        &data,
-        &validation,
-        card,
-    )
+    let settings = format!(
+        "{recipe:?}, {} examples, seed {}",
+        examples.examples.len(),
+        arguments.seed
+    );
+    let mut run = Run {
+        folder: &arguments.run,
+        settings,
+        history: Vec::new(),
+        card: card.clone(),
+    };
+    let mut fit = Fit::new(model, &recipe, &card, arguments.seed, learning);
+    run.begin(&mut fit, arguments.resume)?;
+    run.epochs(&mut fit, &recipe, &data, &validation)
 }
 
-fn fit(
-    arguments: &Arguments,
-    mut fit: Fit,
-    recipe: &Recipe,
-    data: &TrainingData,
-    validation: &ValidationData,
-    mut card: ModelCard,
-) -> Result<()> {
-    println!("{HEADER}");
-    let mut history = Vec::new();
-    for epoch in 1..=recipe.schedule.epochs() {
-        let steps = data.examples.examples.len() / recipe.batch;
-        let bar = progress(steps, &format!("epoch {epoch:2}"));
-        let done = fit.epoch(epoch, data, |now| {
-            bar.inc(1);
-            bar.set_message(message(now));
-        });
-        bar.finish_and_clear();
-        let (figures, class_loss) = fit
-            .validate(data.labels, validation)
-            .context("training went astray; try fewer epochs or another seed")?;
-        let epoch = done.epoch(epoch, &figures, class_loss);
-        println!("{}", row(&epoch));
-        history.push(epoch);
-        card.training.epochs = epoch.epoch;
-        card.figures = BTreeMap::from([
+/// A training as it goes on, and what it leaves in its folder.
+struct Run<'a> {
+    folder: &'a Path,
+    settings: String,
+    history: Vec<Epoch>,
+    card: ModelCard,
+}
+
+impl Run<'_> {
+    fn checkpoint(&self) -> PathBuf {
+        self.folder.join("checkpoint.safetensors")
+    }
+
+    /// From the checkpoint if there is one. One that nobody asked to go on from is not overwritten.
+    fn begin(&mut self, fit: &mut Fit, resume: bool) -> Result<()> {
+        let path = self.checkpoint();
+        if !path.exists() {
+            return Ok(());
+        }
+        if !resume {
+            bail!(
+                "{} is there: say --resume to go on from it, or name another --run",
+                path.display()
+            );
+        }
+        let checkpoint = Checkpoint::read(&path, &self.settings)?;
+        eprintln!("going on after epoch {}", checkpoint.history.len());
+        fit.take_up(checkpoint.state);
+        self.history = checkpoint.history;
+        Ok(())
+    }
+
+    fn epochs(
+        &mut self,
+        fit: &mut Fit,
+        recipe: &Recipe,
+        data: &TrainingData,
+        validation: &ValidationData,
+    ) -> Result<()> {
+        println!("{HEADER}");
+        for epoch in &self.history {
+            println!("{}", row(epoch));
+        }
+        for epoch in self.history.len() + 1..=recipe.schedule.epochs() {
+            let steps = data.examples.examples.len() / recipe.batch;
+            let bar = progress(steps, &format!("epoch {epoch:2}"));
+            let advance = |now: &Progress| {
+                bar.inc(1);
+                bar.set_message(message(now));
+            };
+            let done = fit.epoch(epoch, data, advance, |fault| {
+                bar.suspend(|| eprintln!("left out: {fault}"));
+            });
+            bar.finish_and_clear();
+            let (figures, class_loss) = fit
+                .validate(data.labels, validation)
+                .context("training went astray; try fewer epochs or another seed")?;
+            let epoch = done.epoch(epoch, &figures, class_loss);
+            println!("{}", row(&epoch));
+            self.history.push(epoch);
+            self.keep(fit, &figures)?;
+        }
+        eprintln!("written: {}", self.folder.join("float.onnx").display());
+        Ok(())
+    }
+
+    /// After each epoch: a training that is cut short has still made something. The checkpoint comes last,
+    /// so that what it says is done has been written.
+    fn keep(&mut self, fit: &Fit, figures: &Figures) -> Result<()> {
+        self.card.training.epochs = self.history.len();
+        self.card.figures = BTreeMap::from([
             ("class_accuracy".to_owned(), figures.class_accuracy),
             ("mean_iou".to_owned(), figures.mean_iou),
         ]);
-        // After each epoch: a training that is cut short has still made something.
-        let file = arguments.run.join("float.onnx");
-        onnx::write(&file, &fit.model().export(&card))?;
-        write_history(&arguments.run.join("history.csv"), &history)?;
+        let file = self.folder.join("float.onnx");
+        onnx::write(&file, &fit.model().export(&fit.made(), &self.card))?;
+        write_history(&self.folder.join("history.csv"), &self.history)?;
+        Checkpoint {
+            settings: self.settings.clone(),
+            history: self.history.clone(),
+            state: fit.state().map(Clone::clone),
+        }
+        .write(&self.checkpoint())?;
+        Ok(())
     }
-    eprintln!("written: {}", arguments.run.join("float.onnx").display());
-    Ok(())
+}
+
+/// A side that every stride of the network divides.
+fn side(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(side) if side > 0 && side % 32 == 0 => Ok(side),
+        _ => Err("expected a multiple of 32".to_owned()),
+    }
 }
 
 fn recipe(arguments: &Arguments) -> Result<Recipe> {
@@ -189,6 +269,20 @@ fn recipe(arguments: &Arguments) -> Result<Recipe> {
     let mut recipe = Recipe::named(name).with_context(|| format!("no recipe \"{name}\""))?;
     if let Some(epochs) = arguments.epochs {
         recipe.schedule = recipe.schedule.with_epochs(usize::from(epochs));
+    }
+    if let Some(side) = arguments.side {
+        recipe.resolution = match recipe.resolution {
+            Resolution::Growing { first, share, .. } => Resolution::Growing {
+                first: first.min(side),
+                share,
+                last: side,
+            },
+            Resolution::Given => Resolution::Growing {
+                first: side,
+                share: 0.0,
+                last: side,
+            },
+        };
     }
     recipe.views = arguments.views.map_or(recipe.views, usize::from);
     recipe.scenes = arguments.scenes.unwrap_or(recipe.scenes);
@@ -262,7 +356,7 @@ fn message(now: &Progress) -> String {
     )
 }
 
-fn write_history(path: &std::path::Path, history: &[Epoch]) -> Result<()> {
+fn write_history(path: &Path, history: &[Epoch]) -> Result<()> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for epoch in history {
         writer.serialize(epoch)?;

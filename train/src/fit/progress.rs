@@ -3,13 +3,14 @@
 use boxcam::evaluate::{Figures, Mean};
 use boxcam::geometry::{NormBox, iou};
 use burn::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Truth;
+use crate::model::Answer;
 use crate::network::numbers;
 
 /// Losses and metrics of one epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Number, from 1.
     pub epoch: usize,
@@ -51,8 +52,7 @@ impl Progress {
         loss: &Tensor<1>,
         class_loss: &Tensor<1>,
         box_loss: &Tensor<1>,
-        logits: &Tensor<2>,
-        corners: &Tensor<2>,
+        answer: &Answer,
         truth: &Truth,
     ) {
         let number = |tensor: &Tensor<1>| f64::from(numbers(tensor.clone().inner())[0]);
@@ -60,9 +60,9 @@ impl Progress {
         self.loss.add(number(loss));
         self.class_loss.add(number(class_loss));
         self.box_loss.add(number(box_loss));
-        let [_, classes] = logits.dims();
-        let logits = numbers(logits.clone().inner());
-        let corners = numbers(corners.clone().inner());
+        let [_, classes] = answer.logits.dims();
+        let logits = numbers(answer.logits.clone().inner());
+        let corners = numbers(answer.corners.clone().inner());
         for (row, (class, seen)) in truth.plain.iter().enumerate() {
             if let Some(class) = class {
                 let logits = &logits[row * classes..][..classes];

@@ -1,0 +1,310 @@
+//! AdamW (Loshchilov & Hutter 2019) over all numbers of a module, and the mean of its weights over time.
+//!
+//! In go a module and the gradients of one step, out comes the module one step on. All state is plain lists of
+//! numbers in the order in which the module is visited, so that a training can be put away and taken up again
+//! with the same result to the bit ([`crate::checkpoint`]).
+
+use burn::module::{ModuleMapper, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::prelude::*;
+use rayon::prelude::*;
+
+use crate::network::numbers;
+
+const BETA_1: f32 = 0.9;
+const BETA_2: f32 = 0.999;
+const EPSILON: f32 = 1e-8;
+
+/// Longest step that a gradient may make: the norm of all gradients of a step together is cut to this.
+const MAX_NORM: f32 = 5.0;
+
+/// What is known of one parameter.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Slot {
+    /// Its value.
+    pub value: Vec<f32>,
+    /// Mean of its gradients.
+    pub mean: Vec<f32>,
+    /// Mean of their squares.
+    pub square: Vec<f32>,
+    /// Mean of its values.
+    pub averaged: Vec<f32>,
+}
+
+/// The optimizer of one module.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AdamW {
+    /// One for each parameter, in the order in which the module is visited; running statistics too.
+    pub slots: Vec<Slot>,
+    /// Steps made.
+    pub steps: u64,
+}
+
+/// How one step is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// Learning rate.
+    pub rate: f64,
+    /// Decoupled weight decay, of weights, not of biases.
+    pub decay: f32,
+    /// See [`crate::recipe::Recipe::averaging`].
+    pub averaging: f32,
+}
+
+impl AdamW {
+    /// For a module as it is.
+    #[must_use]
+    pub fn new<M: Module>(module: &M) -> Self {
+        let slot = |value: Vec<f32>| Slot {
+            mean: vec![0.0; value.len()],
+            square: vec![0.0; value.len()],
+            averaged: value.clone(),
+            value,
+        };
+        Self {
+            slots: values(module).into_iter().map(slot).collect(),
+            steps: 0,
+        }
+    }
+
+    /// One step. A parameter without a gradient, as running statistics are, stays as the module has it.
+    #[must_use]
+    pub fn step<M: Module>(&mut self, module: M, gradients: GradientsParams, step: Step) -> M {
+        self.steps += 1;
+        let mut found = Gradients {
+            source: gradients,
+            of: Vec::new(),
+        };
+        module.visit(&mut found);
+        let norm = found.norm();
+        let scale = if norm > MAX_NORM {
+            MAX_NORM / norm
+        } else {
+            1.0
+        };
+        // Early averages take in what was before the first steps only a little.
+        let averaging = step.averaging.max(1.0 / (self.steps as f32 + 1.0));
+        let step = Step { averaging, ..step };
+        for (slot, found) in self.slots.iter_mut().zip(found.of) {
+            match found {
+                Found::Gradient { values, decays } => {
+                    let decay = if decays { step.decay } else { 0.0 };
+                    slot.step(&values, scale, self.steps, Step { decay, ..step });
+                }
+                Found::Value(value) => {
+                    slot.averaged.clone_from(&value);
+                    slot.value = value;
+                }
+            }
+        }
+        with(module, self.slots.iter().map(|slot| slot.value.as_slice()))
+    }
+
+    /// A module with the mean of the weights.
+    #[must_use]
+    pub fn averaged<M: Module>(&self, module: M) -> M {
+        with(
+            module,
+            self.slots.iter().map(|slot| slot.averaged.as_slice()),
+        )
+    }
+
+    /// A module with the weights of the last step.
+    #[must_use]
+    pub fn current<M: Module>(&self, module: M) -> M {
+        with(module, self.slots.iter().map(|slot| slot.value.as_slice()))
+    }
+}
+
+impl Slot {
+    fn step(&mut self, gradient: &[f32], scale: f32, steps: u64, step: Step) {
+        let bias_1 = 1.0 - f64::from(BETA_1).powf(steps as f64);
+        let bias_2 = 1.0 - f64::from(BETA_2).powf(steps as f64);
+        let rate = (step.rate / bias_1) as f32;
+        let bias_2 = (1.0 / bias_2) as f32;
+        let shrink = 1.0 - step.rate as f32 * step.decay;
+        let numbers = (
+            &mut self.value,
+            &mut self.mean,
+            &mut self.square,
+            &mut self.averaged,
+            gradient,
+        );
+        numbers.into_par_iter().with_min_len(1 << 14).for_each(
+            |(value, mean, square, averaged, gradient)| {
+                let gradient = gradient * scale;
+                *mean = BETA_1 * *mean + (1.0 - BETA_1) * gradient;
+                *square = BETA_2 * *square + (1.0 - BETA_2) * gradient * gradient;
+                *value = *value * shrink - rate * *mean / ((*square * bias_2).sqrt() + EPSILON);
+                *averaged += step.averaging * (*value - *averaged);
+            },
+        );
+    }
+}
+
+/// What a step has of one parameter.
+enum Found {
+    Gradient { values: Vec<f32>, decays: bool },
+    Value(Vec<f32>),
+}
+
+struct Gradients {
+    source: GradientsParams,
+    of: Vec<Found>,
+}
+
+impl Gradients {
+    fn norm(&self) -> f32 {
+        let squares = self.of.iter().map(|found| match found {
+            Found::Gradient { values, .. } => values.iter().map(|v| f64::from(v * v)).sum(),
+            Found::Value(_) => 0.0,
+        });
+        squares.sum::<f64>().sqrt() as f32
+    }
+}
+
+impl ModuleVisitor for Gradients {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.of.push(match self.source.remove::<D>(param.id) {
+            Some(gradient) => Found::Gradient {
+                values: numbers(gradient),
+                decays: D > 1,
+            },
+            None => Found::Value(numbers(param.val())),
+        });
+    }
+}
+
+/// The values of all parameters of a module.
+pub(crate) fn values<M: Module>(module: &M) -> Vec<Vec<f32>> {
+    struct Values(Vec<Vec<f32>>);
+    impl ModuleVisitor for Values {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.push(numbers(param.val()));
+        }
+    }
+    let mut values = Values(Vec::new());
+    module.visit(&mut values);
+    values.0
+}
+
+/// A module with other values, in the order in which it is visited.
+fn with<'v, M: Module>(module: M, values: impl Iterator<Item = &'v [f32]>) -> M {
+    struct With<I>(I);
+    impl<'v, I: Iterator<Item = &'v [f32]>> ModuleMapper for With<I> {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let (id, tensor, mapper) = param.consume();
+            let Some(values) = self.0.next() else {
+                return Param::from_mapped_value(id, tensor, mapper);
+            };
+            let learns = tensor.is_require_grad();
+            let data = TensorData::new(values.to_vec(), tensor.dims());
+            let tensor = Tensor::from_data(data, &tensor.device()).set_require_grad(learns);
+            Param::from_mapped_value(id, tensor, mapper)
+        }
+    }
+    module.map(&mut With(values))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
+    use burn::optim::{AdamWConfig, ModuleOptimizer};
+
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct Small {
+        dense: Linear,
+        norm: BatchNorm,
+    }
+
+    fn small(device: &Device) -> Small {
+        Small {
+            dense: LinearConfig::new(6, 4).init(device),
+            norm: BatchNormConfig::new(4).init(device),
+        }
+    }
+
+    fn gradients(module: &Small, device: &Device) -> GradientsParams {
+        let input: Vec<f32> = (0..48).map(|i| (i * 7 % 11) as f32 / 11.0).collect();
+        let input = Tensor::<2>::from_data(TensorData::new(input, [8, 6]), device);
+        let output = module
+            .norm
+            .forward(module.dense.forward(input).reshape([8, 4, 1, 1]));
+        let loss = (output.clone() * output).powi_scalar(2).sum() / 100.0;
+        GradientsParams::from_grads(loss.backward(), module)
+    }
+
+    #[test]
+    fn steps_are_those_of_burns_own_adamw() {
+        let device = Device::flex().autodiff();
+        // Not clones of one: they would share their running statistics.
+        let [mut ours, mut burns] = [(); 2].map(|()| {
+            device.seed(1);
+            small(&device)
+        });
+        let mut adamw = AdamW::new(&ours);
+        let mut other: ModuleOptimizer = AdamWConfig::new()
+            .with_epsilon(1e-8)
+            .with_weight_decay(0.0)
+            .init();
+        for _ in 0..5 {
+            let step = Step {
+                rate: 0.01,
+                decay: 0.0,
+                averaging: 1.0,
+            };
+            let found = gradients(&ours, &device);
+            ours = adamw.step(ours, found, step);
+            let found = gradients(&burns, &device);
+            burns = other.step(0.01, burns, found);
+        }
+        let pairs = values(&ours)
+            .concat()
+            .into_iter()
+            .zip(values(&burns).concat());
+        for (a, b) in pairs {
+            assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn the_mean_of_the_weights_lags_behind_and_statistics_do_not() {
+        let device = Device::flex().autodiff();
+        device.seed(2);
+        let mut module = small(&device);
+        let before = values(&module);
+        let mut adamw = AdamW::new(&module);
+        for _ in 0..200 {
+            let found = gradients(&module, &device);
+            let step = Step {
+                rate: 0.01,
+                decay: 0.0,
+                averaging: 0.01,
+            };
+            module = adamw.step(module, found, step);
+        }
+        let after = values(&module);
+        let mean = values(&adamw.averaged(module.clone()));
+        for ((before, mean), after) in before[0].iter().zip(&mean[0]).zip(&after[0]) {
+            let (low, high) = (before.min(*after), before.max(*after));
+            assert!(
+                (low - 0.05..=high + 0.05).contains(mean),
+                "{before} {mean} {after}"
+            );
+        }
+        assert_ne!(mean[0], after[0]);
+        // Of the batch norm: gamma and beta learn, the running statistics are kept as they are.
+        let statistics = adamw
+            .slots
+            .iter()
+            .filter(|slot| slot.mean.iter().all(|m| *m == 0.0));
+        assert!(
+            statistics
+                .filter(|slot| slot.averaged == slot.value)
+                .count()
+                >= 2
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! The feed: batches made ready by a thread of their own while the one before is learnt.
+//!
+//! In goes a plan (which view of which picture, batch by batch), out come [`Loaded`] batches in that order. A
+//! batch is made of pictures, read, seen through their view and preprocessed as on the device, or of features
+//! that were computed before. A picture that can't be read is named and left out of its batch. Nothing is
+//! drawn by chance here: the same plan gives the same batches.
+
+use std::sync::mpsc::sync_channel;
+
+use boxcam::card::ModelCard;
+use boxcam::preprocess::preprocess;
+use burn::prelude::*;
+
+use crate::examples::Picture;
+use crate::features::{FeatureFault, Features};
+use crate::view::View;
+
+/// Batches that wait ready.
+const AHEAD: usize = 3;
+
+/// One view of one picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// What the taker knows it by.
+    pub example: usize,
+    /// Index of the picture.
+    pub picture: usize,
+    /// Which view.
+    pub look: Look,
+}
+
+/// Which view of a picture.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Look {
+    /// One of its kept views.
+    Kept(usize),
+    /// A new one.
+    New(View),
+}
+
+/// Where batches come from.
+#[derive(Debug, Clone, Copy)]
+pub struct Feed<'a> {
+    /// The pictures.
+    pub pictures: &'a [Picture],
+    /// What they are preprocessed for; its picture is channels last.
+    pub card: &'a ModelCard,
+    /// Their features, where part of the trunk is frozen.
+    pub features: Option<&'a Features>,
+}
+
+/// A batch.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What could be read, in the order wanted.
+    pub shown: Vec<Wanted>,
+    /// What could not.
+    pub faults: Vec<FeatureFault>,
+    values: Vec<f32>,
+    shape: [usize; 3],
+}
+
+impl Loaded {
+    /// The batch on a device: `[shown, height, width, channels]`.
+    #[must_use]
+    pub fn tensor(self, device: &Device) -> Tensor<4> {
+        let [height, width, channels] = self.shape;
+        let shape = [self.shown.len(), height, width, channels];
+        Tensor::from_data(TensorData::new(self.values, shape), device)
+    }
+}
+
+impl Feed<'_> {
+    /// Makes the batches of a plan and hands them over one after the other, until `take` says no.
+    pub fn batches(&self, plan: Vec<Vec<Wanted>>, mut take: impl FnMut(Loaded) -> bool) {
+        std::thread::scope(|scope| {
+            let (send, receive) = sync_channel(AHEAD);
+            scope.spawn(move || {
+                for batch in plan {
+                    if send.send(self.load(batch)).is_err() {
+                        return;
+                    }
+                }
+            });
+            for loaded in receive {
+                if !take(loaded) {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn load(&self, batch: Vec<Wanted>) -> Loaded {
+        let input = &self.card.input;
+        let mut loaded = Loaded {
+            shown: Vec::with_capacity(batch.len()),
+            faults: Vec::new(),
+            values: Vec::new(),
+            shape: match self.features {
+                Some(features) => features.shape(),
+                None => [input.height as usize, input.width as usize, 3],
+            },
+        };
+        for wanted in batch {
+            let before = loaded.values.len();
+            match self.append(&wanted, &mut loaded.values) {
+                Ok(()) if loaded.values.len() > before => loaded.shown.push(wanted),
+                // Its features are missing because it could not be read; that was said then.
+                Ok(()) => {}
+                Err(fault) => loaded.faults.push(fault),
+            }
+        }
+        loaded
+    }
+
+    fn append(&self, wanted: &Wanted, to: &mut Vec<f32>) -> Result<(), FeatureFault> {
+        let picture = &self.pictures[wanted.picture];
+        let view = match (&wanted.look, self.features) {
+            (Look::Kept(view), Some(features)) => {
+                features.append(wanted.picture, *view, to);
+                return Ok(());
+            }
+            (Look::Kept(view), None) => &picture.views[*view],
+            (Look::New(view), _) => view,
+        };
+        to.extend(preprocess(&picture.show(view)?, self.card)?.to_f32());
+        Ok(())
+    }
+}
