@@ -1,6 +1,6 @@
 //! One layer's weights as plain numbers: what files, networks and graphs hand one another.
 
-/// One convolution followed by `min(max(x, 0), 6)`.
+/// One convolution, without what follows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvWeights {
     /// `[out, in / groups, height, width]`
@@ -13,4 +13,18 @@ pub struct ConvWeights {
     pub stride: usize,
     /// Input channels for a depthwise convolution, else 1.
     pub groups: usize,
+}
+
+/// One layer of a trunk: a convolution of the layer before it, then what is done to its output, in this order.
+///
+/// Enough for MobileNet v1 (Howard et al. 2017) and the residual blocks of v2 (Sandler et al. 2018).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// The convolution.
+    pub conv: ConvWeights,
+    /// `min(max(x, 0), 6)` after the convolution; a linear bottleneck has none.
+    pub relu6: bool,
+    /// Index of the earlier layer of the trunk whose output is added to this one's: the two ends of a residual
+    /// block. The output of a layer is what is there after its own addition.
+    pub add: Option<usize>,
 }

@@ -8,9 +8,9 @@ use burn::prelude::*;
 use tract_onnx::pb;
 
 use crate::heads::{AttentionBox, BoxHead, ClassHead, PooledBox};
-use crate::layer::ConvWeights;
+use crate::layer::Layer;
 use crate::network::ConvStack;
-use crate::onnx::{GraphBuilder, INPUT, TRUNK};
+use crate::onnx::{GraphBuilder, INPUT};
 use crate::recipe::{BoxHeadKind, Recipe};
 use crate::weights::TrunkWeights;
 
@@ -26,8 +26,10 @@ pub struct Heads {
 /// A model in training.
 #[derive(Debug)]
 pub struct Model {
-    /// The part of the trunk that stays as it is, as plain weights.
-    pub frozen: Vec<ConvWeights>,
+    /// The whole trunk as it was at first.
+    pub first: Vec<Layer>,
+    /// How many of its layers stay as they are.
+    pub cut: usize,
     /// The part of the trunk that learns; may have no layer.
     pub trunk: ConvStack,
     /// Both heads.
@@ -41,15 +43,24 @@ impl Model {
     #[must_use]
     pub fn new(weights: &TrunkWeights, classes: usize, recipe: &Recipe, device: &Device) -> Self {
         let layers = &weights.layers;
-        let cut = layers.len().saturating_sub(recipe.trained_convolutions);
-        let channels = layers.last().map_or(0, |layer| layer.shape[0]);
+        let mut cut = layers.len().saturating_sub(recipe.trained_convolutions);
+        let is_inside = |cut: usize| {
+            layers[cut..]
+                .iter()
+                .any(|l| l.add.is_some_and(|a| a + 1 < cut))
+        };
+        while is_inside(cut) {
+            cut -= 1;
+        }
+        let channels = layers.last().map_or(0, |layer| layer.conv.shape[0]);
         let bounding_box = match recipe.box_head {
             BoxHeadKind::Pooled => BoxHead::Pooled(PooledBox::new(channels, device)),
             BoxHeadKind::Attention => BoxHead::Attention(AttentionBox::new(channels, device)),
         };
         Self {
-            frozen: layers[..cut].to_vec(),
-            trunk: ConvStack::new(&layers[cut..], device),
+            first: layers.clone(),
+            cut,
+            trunk: ConvStack::new(layers, cut, device),
             heads: Heads {
                 class: ClassHead::new(channels, classes, recipe.dropout, device),
                 bounding_box,
@@ -61,7 +72,7 @@ impl Model {
     /// The frozen part, to compute features with.
     #[must_use]
     pub fn extractor(&self, device: &Device) -> ConvStack {
-        ConvStack::new(&self.frozen, device)
+        ConvStack::new(&self.first[..self.cut], 0, device)
     }
 
     /// From features to class logits `[batch, classes]` and corners `[batch, 4]`.
@@ -76,7 +87,8 @@ impl Model {
     #[must_use]
     pub fn valid(&self) -> Self {
         Self {
-            frozen: Vec::new(),
+            first: Vec::new(),
+            cut: 0,
             trunk: self.trunk.valid(),
             heads: self.heads.valid(),
             side: self.side,
@@ -87,12 +99,13 @@ impl Model {
     #[must_use]
     pub fn export(&self, card: &ModelCard) -> pb::ModelProto {
         let mut graph = GraphBuilder::new(&card.name, &card.input);
-        let mut value = INPUT.to_owned();
-        let mut side = self.side;
-        for (place, layer) in self.frozen.iter().chain(&self.trunk.weights()).enumerate() {
-            value = graph.conv_relu6(&format!("{TRUNK}{place}"), &value, layer);
-            side = side.div_ceil(layer.stride);
+        let mut layers = self.first.clone();
+        for (layer, conv) in layers[self.cut..].iter_mut().zip(self.trunk.weights()) {
+            layer.conv = conv;
         }
+        let stride = |side: usize, layer: &Layer| side.div_ceil(layer.conv.stride);
+        let side = layers.iter().fold(self.side, stride);
+        let value = graph.trunk(INPUT, &layers);
         let scores = self.heads.class.export(&mut graph, &value);
         let corners = self.heads.bounding_box.export(&mut graph, &value, side);
         graph.finish(&scores, &corners, card)

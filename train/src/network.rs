@@ -10,27 +10,51 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 
-use crate::layer::ConvWeights;
+use crate::layer::{ConvWeights, Layer};
 
-/// Convolutions in a row, each followed by `min(max(x, 0), 6)`.
+/// Layers of a trunk in a row, from any place of it on.
 #[derive(Module, Debug)]
 pub struct ConvStack {
     layers: Vec<Conv2d>,
+    relu6: Vec<bool>,
+    /// For each layer the place among the inputs of all, 0 for what the first takes in, of what is added.
+    add: Vec<Option<usize>>,
 }
 
 impl ConvStack {
-    /// The layers with these weights, on that device.
+    /// The layers of a trunk from `from` on, on that device.
+    ///
+    /// # Panics
+    /// When one of them adds the output of a layer before `from - 1`.
     #[must_use]
-    pub fn new(weights: &[ConvWeights], device: &Device) -> Self {
-        let layers = weights.iter().map(|layer| conv(layer, device)).collect();
-        Self { layers }
+    pub fn new(trunk: &[Layer], from: usize, device: &Device) -> Self {
+        let layers = &trunk[from..];
+        let place = |add: usize| (add + 1).checked_sub(from).expect("a block is not cut");
+        Self {
+            layers: layers
+                .iter()
+                .map(|layer| conv(&layer.conv, device))
+                .collect(),
+            relu6: layers.iter().map(|layer| layer.relu6).collect(),
+            add: layers.iter().map(|layer| layer.add.map(place)).collect(),
+        }
     }
 
     /// `[batch, channels in, height, width]` to `[batch, channels out, height, width]` of the last layer.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let step = |x, layer: &Conv2d| relu6(layer.forward(x));
-        self.layers.iter().fold(input, step)
+        let mut maps = vec![input];
+        for (number, layer) in self.layers.iter().enumerate() {
+            let mut map = layer.forward(maps[number].clone());
+            if self.relu6[number] {
+                map = relu6(map);
+            }
+            if let Some(place) = self.add[number] {
+                map = map + maps[place].clone();
+            }
+            maps.push(map);
+        }
+        maps.pop().expect("has the input at least")
     }
 
     /// The weights as they are now.

@@ -12,13 +12,16 @@ use tract_onnx::pb;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use crate::layer::ConvWeights;
+use crate::layer::{ConvWeights, Layer};
 
 /// Name of the model's one input.
 pub const INPUT: &str = "image";
 
-/// What the names of the trunk's convolutions begin with.
+/// What the names of the trunk's convolutions begin with; their numbers follow.
 pub const TRUNK: &str = "trunk.";
+
+/// What the name of a `min(max(x, 0), 6)` ends with; that of its convolution stands before.
+pub const RELU6: &str = ".relu6";
 
 /// The operator set that the graphs are written in: the first with scales per channel.
 const OPERATOR_SET: i64 = 13;
@@ -96,10 +99,37 @@ impl GraphBuilder {
         self.node("Relu", name, &[input], vec![])
     }
 
-    /// A layer of a [`crate::network::ConvStack`]: convolution and `relu6`.
+    /// Convolution and `min(max(x, 0), 6)`.
     pub fn conv_relu6(&mut self, name: &str, input: &str, layer: &ConvWeights) -> String {
         let conv = self.conv(name, input, layer);
-        self.relu6(&format!("{name}.relu6"), &conv)
+        self.relu6(&format!("{name}{RELU6}"), &conv)
+    }
+
+    /// A trunk on the value `input`; gives back the name of its last layer's output.
+    pub fn trunk(&mut self, input: &str, layers: &[Layer]) -> String {
+        let mut outputs: Vec<String> = Vec::with_capacity(layers.len());
+        for layer in layers {
+            let output = self.layer(input, layer, &outputs);
+            outputs.push(output);
+        }
+        outputs.pop().unwrap_or_else(|| input.to_owned())
+    }
+
+    /// The next layer of a trunk; `before` are the outputs of all layers before it, none where it takes in `input`.
+    ///
+    /// # Panics
+    /// When the layer adds the output of one that is not before it.
+    pub fn layer(&mut self, input: &str, layer: &Layer, before: &[String]) -> String {
+        let name = format!("{TRUNK}{}", before.len());
+        let input = before.last().map_or(input, String::as_str);
+        let output = match layer.relu6 {
+            true => self.conv_relu6(&name, input, &layer.conv),
+            false => self.conv(&name, input, &layer.conv),
+        };
+        match layer.add {
+            Some(earlier) => self.binary("Add", &format!("{name}.add"), &output, &before[earlier]),
+            None => output,
+        }
     }
 
     /// Mean over height and width, flattened: `[1, channels, height, width]` to `[1, channels]`.

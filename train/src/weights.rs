@@ -1,26 +1,26 @@
-//! The weights that training starts from: a quantised MobileNet v1 as a `.tflite` file, or the trunk of a
+//! The weights that training starts from: a quantised MobileNet v1 or v2 as a `.tflite` file, or the trunk of a
 //! model that boxcam-train made, `models/snacks.onnx` for one.
 //!
-//! In goes the file, out come its convolutions in order, dequantised to 32-bit floats
+//! In goes the file, out come its layers in order of execution, dequantised to 32-bit floats
 //! (`scale * (q - zero_point)`), batch norms already folded in as the file has them. The heads behind the
-//! convolutions are left out. Anything that is no plain stack of convolutions is refused.
+//! trunk are left out. Anything that is no row of convolutions with sums of two of their outputs is refused.
 
 use std::path::Path;
 
 use thiserror::Error;
 
-use crate::layer::ConvWeights;
+use crate::layer::Layer;
 
 mod onnx;
 mod tflite;
 
-/// The convolutions of a file.
+/// The trunk of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrunkWeights {
     /// Side of the input in pixels.
     pub side: usize,
-    /// The convolutions in order.
-    pub layers: Vec<ConvWeights>,
+    /// The layers in order of execution; each takes in what the one before it puts out.
+    pub layers: Vec<Layer>,
 }
 
 /// A file that gives no weights.
@@ -44,18 +44,18 @@ pub enum WeightsError {
     },
     /// It holds another kind of network.
     #[error(
-        "weights {file}: {message}; give a quantised MobileNet v1 or a model that boxcam-train made"
+        "weights {file}: {message}; give a quantised MobileNet v1 or v2, or a model that boxcam-train made"
     )]
     NotMobileNet {
         /// The file.
         file: String,
-        /// What is not as in a MobileNet v1.
+        /// What is not as in a MobileNet.
         message: String,
     },
 }
 
-/// Reads the convolutions of a MobileNet v1 of any width and input size from a quantised `.tflite` file, or
-/// from an ONNX file, float or int8, that this program wrote.
+/// Reads the trunk of a MobileNet v1 or v2 of any width and input size from a quantised `.tflite` file, or
+/// from an ONNX file that this program wrote: float, half precision or int8.
 ///
 /// # Errors
 /// [`WeightsError`], which names the file.

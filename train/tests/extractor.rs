@@ -51,7 +51,7 @@ fn pooled(trunk: &TrunkWeights) -> Vec<f32> {
     let device = Device::flex();
     let frame = Frame::new(0, Origin::Live, drawing());
     let input = preprocess(&frame, &card()).expect("has pixels");
-    let map = ConvStack::new(&trunk.layers, &device).forward(batch(&[input], &device));
+    let map = ConvStack::new(&trunk.layers, 0, &device).forward(batch(&[input], &device));
     let [_, channels, height, width] = map.dims();
     let pooled = map.reshape([channels, height * width]).mean_dim(1);
     pooled.into_data().try_into_vec().expect("floats")
@@ -106,7 +106,7 @@ fn every_width_of_mobilenet_v1_is_read() {
         let file = folder.join(format!("mobilenet_v1_{width}_{side}_quant.tflite"));
         let trunk = weights::read(&file).expect("sound");
         assert_eq!((trunk.side, trunk.layers.len()), (side, 27));
-        assert_eq!(trunk.layers[26].shape[0], channels);
+        assert_eq!(trunk.layers[26].conv.shape[0], channels);
     }
 }
 
@@ -114,8 +114,11 @@ fn every_width_of_mobilenet_v1_is_read() {
 fn the_trunk_of_the_model_that_ships_can_be_started_from() {
     let trunk = weights::read(&near("../models/snacks.onnx")).expect("sound");
     assert_eq!((trunk.side, trunk.layers.len()), (224, 27));
-    assert_eq!(trunk.layers[0].shape, [32, 3, 3, 3]);
-    assert_eq!((trunk.layers[1].groups, trunk.layers[3].stride), (32, 2));
+    assert_eq!(trunk.layers[0].conv.shape, [32, 3, 3, 3]);
+    assert_eq!(
+        (trunk.layers[1].conv.groups, trunk.layers[3].conv.stride),
+        (32, 2)
+    );
     assert!(pooled(&trunk).iter().any(|&feature| feature > 0.1));
 }
 

@@ -1,49 +1,136 @@
-//! The convolutions of a quantised `.tflite` file.
+//! The trunk of a quantised `.tflite` file.
 
-use tract_tflite::tflite::{self, BuiltinOperator, Padding, TensorType};
+use std::collections::BTreeMap;
+
+use tract_tflite::tflite::{self, ActivationFunctionType, BuiltinOperator, Padding, TensorType};
 
 use super::{Fault, TrunkWeights};
-use crate::layer::ConvWeights;
+use crate::layer::{ConvWeights, Layer};
 
-/// The convolutions up to the first other operator, which begins the old classifier.
+/// The layers up to the pooling that begins the old classifier.
 pub(super) fn trunk(bytes: &[u8]) -> Result<TrunkWeights, Fault> {
     let broken = |error: flatbuffers::InvalidFlatbuffer| {
         let message = error.to_string();
         Fault::Broken(message.lines().next().unwrap_or("broken").to_owned())
     };
     let model = tflite::root_as_model(bytes).map_err(broken)?;
-    Ok(convolutions(&model)?)
+    Ok(layers(&model)?)
 }
 
-fn convolutions(model: &tflite::Model) -> Result<TrunkWeights, String> {
+fn layers(model: &tflite::Model) -> Result<TrunkWeights, String> {
     let graph = model
         .subgraphs()
         .filter(|graphs| !graphs.is_empty())
         .map(|graphs| graphs.get(0))
         .ok_or("it has no graph")?;
     let operators = graph.operators().ok_or("it has no operators")?;
-    let mut layers = Vec::new();
+    if operators.is_empty() {
+        return Err("it has no operators".to_owned());
+    }
+    let first = operand(&operators.get(0).inputs(), 0)?;
+    let mut row = Row::from(first);
     for operator in operators {
         match kind(model, &operator)? {
             BuiltinOperator::CONV_2D | BuiltinOperator::DEPTHWISE_CONV_2D => {
-                layers.push(convolution(model, &graph, &operator)?);
+                row.push(&operator, convolution(model, &graph, &operator)?)?;
             }
+            BuiltinOperator::ADD => row.add(&operator)?,
             // What follows the last convolution is the old classifier, pooling first.
             _ => break,
         }
     }
-    if layers.len() < 3 {
-        return Err(format!("it begins with {} convolutions", layers.len()));
+    if row.layers.len() < 3 {
+        return Err(format!("it begins with {} convolutions", row.layers.len()));
     }
-    let first = operand(&operators.get(0).inputs(), 0)?;
     let input = tensor(&graph, first)?
         .shape()
         .ok_or("its input has no shape")?;
     let side = input.iter().nth(1).ok_or("its input is no picture")?;
     Ok(TrunkWeights {
         side: usize::try_from(side).map_err(|_| "its input has a negative side")?,
-        layers,
+        layers: row.layers,
     })
+}
+
+/// Layers found so far.
+struct Row {
+    layers: Vec<Layer>,
+    /// Number of the layer that puts out a tensor, by the tensor.
+    made_by: BTreeMap<usize, usize>,
+    /// The tensor that the next layer has to take in.
+    last: usize,
+}
+
+impl Row {
+    fn from(input: usize) -> Self {
+        Self {
+            layers: Vec::new(),
+            made_by: BTreeMap::new(),
+            last: input,
+        }
+    }
+
+    fn push(&mut self, operator: &tflite::Operator, conv: ConvWeights) -> Result<(), String> {
+        if operand(&operator.inputs(), 0)? != self.last {
+            let number = self.layers.len();
+            return Err(format!(
+                "convolution {number} does not take in what the one before it puts out"
+            ));
+        }
+        let relu6 = is_relu6(operator)?;
+        self.layers.push(Layer {
+            conv,
+            relu6,
+            add: None,
+        });
+        self.made(operator)
+    }
+
+    /// The sum of the last layer's output and an earlier one's.
+    fn add(&mut self, operator: &tflite::Operator) -> Result<(), String> {
+        let options = operator.builtin_options_as_add_options();
+        let activation = options.map(|options| options.fused_activation_function());
+        if activation.is_some_and(|activation| activation != ActivationFunctionType::NONE) {
+            return Err("a sum has an activation".to_owned());
+        }
+        let inputs = operator.inputs();
+        let terms = [operand(&inputs, 0)?, operand(&inputs, 1)?];
+        let other = match terms {
+            [a, b] if a == self.last => b,
+            [a, b] if b == self.last => a,
+            _ => return Err("a sum leaves out the layer before it".to_owned()),
+        };
+        let earlier = *self
+            .made_by
+            .get(&other)
+            .ok_or("a sum takes in what no convolution puts out")?;
+        let last = self.layers.last_mut().ok_or("it begins with a sum")?;
+        if last.add.replace(earlier).is_some() {
+            return Err("a sum follows a sum".to_owned());
+        }
+        // From here on the layer's output is the sum.
+        self.made_by.remove(&self.last);
+        self.made(operator)
+    }
+
+    fn made(&mut self, operator: &tflite::Operator) -> Result<(), String> {
+        self.last = operand(&operator.outputs(), 0)?;
+        self.made_by.insert(self.last, self.layers.len() - 1);
+        Ok(())
+    }
+}
+
+fn is_relu6(operator: &tflite::Operator) -> Result<bool, String> {
+    let dense = operator.builtin_options_as_conv_2_doptions();
+    let depthwise = operator.builtin_options_as_depthwise_conv_2_doptions();
+    let activation = dense
+        .map(|options| options.fused_activation_function())
+        .or(depthwise.map(|options| options.fused_activation_function()));
+    match activation {
+        Some(ActivationFunctionType::RELU6) => Ok(true),
+        Some(ActivationFunctionType::NONE) => Ok(false),
+        other => Err(format!("a convolution has the activation {other:?}")),
+    }
 }
 
 fn kind(model: &tflite::Model, operator: &tflite::Operator) -> Result<BuiltinOperator, String> {
