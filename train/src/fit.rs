@@ -28,6 +28,7 @@ use crate::recipe::{Frozen, Recipe};
 use crate::view::View;
 
 mod progress;
+mod rehearsal;
 
 pub use progress::{Epoch, Progress};
 
@@ -195,7 +196,12 @@ impl<'a> Fit<'a> {
 
     fn step(&mut self, done: f64, batch: Loaded, data: &TrainingData, progress: &mut Progress) {
         let truth = self.truth(&batch.shown, data);
-        let answer = self.model.net.forward(batch.tensor(&self.device));
+        let input = batch.tensor(&self.device);
+        self.learn_batch(done, input, &truth, progress);
+    }
+
+    fn learn_batch(&mut self, done: f64, input: Tensor<4>, truth: &Truth, progress: &mut Progress) {
+        let answer = self.model.net.forward(input);
         let kind = self.recipe.box_loss;
         let class_loss = cross_entropy(answer.logits.clone(), truth.classes.clone());
         let mut of_box = box_loss(
@@ -205,7 +211,7 @@ impl<'a> Fit<'a> {
             truth.known.clone(),
         );
         if let Some(cells) = &answer.cells {
-            let (inside, middle) = self.cells(&truth, cells.logits.dims()[1]);
+            let (inside, middle) = self.cells(truth, cells.logits.dims()[1]);
             if let Some(more) = cell_loss(kind, cells, &truth.boxes, inside, middle) {
                 of_box = of_box + more;
             }
@@ -214,7 +220,7 @@ impl<'a> Fit<'a> {
         if self.recipe.l2 > 0.0 {
             loss = loss + self.model.net.heads.class.squared_weights() * self.recipe.l2;
         }
-        progress.add(&loss, &class_loss, &of_box, &answer, &truth);
+        progress.add(&loss, &class_loss, &of_box, &answer, truth);
         self.learn(&loss, done);
     }
 

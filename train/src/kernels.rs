@@ -8,6 +8,8 @@
 //! A sum over a batch is made of a fixed number of parts in a fixed order, so that a result does not depend
 //! on the number of threads.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 pub(crate) mod depthwise;
@@ -58,6 +60,18 @@ pub(crate) fn patches(shape: depthwise::Shape, input: &[f32]) -> Vec<f32> {
         }
     });
     out
+}
+
+/// A list of so many numbers, every one of which `fill` writes: zeros first would cost a pass over memory.
+///
+/// # Safety
+/// `fill` writes every place.
+#[allow(unsafe_code, reason = "see above")]
+unsafe fn written(length: usize, fill: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
+    let mut list = Vec::with_capacity(length);
+    fill(&mut list.spare_capacity_mut()[..length]);
+    unsafe { list.set_len(length) };
+    list
 }
 
 /// Adds one list of numbers to another.

@@ -1,6 +1,7 @@
 //! The command line of boxcam-train.
 
 mod commands;
+mod memory;
 
 use std::process::ExitCode;
 
@@ -24,16 +25,20 @@ enum Command {
     Scenes(commands::scenes::Arguments),
     /// Cut parts without any box out of annotated pictures, to count false alarms on.
     Backgrounds(commands::backgrounds::Arguments),
+    /// Measure how many pictures a second this machine learns.
+    Speed(commands::speed::Arguments),
     /// Show the card of a model file.
     Card(commands::card::Arguments),
 }
 
 fn main() -> ExitCode {
+    memory::keep();
     let done = match Arguments::parse().command {
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Quantise(arguments) => commands::quantise::run(&arguments),
         Command::Scenes(arguments) => commands::scenes::run(&arguments),
         Command::Backgrounds(arguments) => commands::backgrounds::run(&arguments),
+        Command::Speed(arguments) => commands::speed::run(&arguments),
         Command::Card(arguments) => commands::card::run(&arguments),
     };
     match done {

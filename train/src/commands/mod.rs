@@ -16,6 +16,7 @@ pub(crate) mod backgrounds;
 pub(crate) mod card;
 pub(crate) mod quantise;
 pub(crate) mod scenes;
+pub(crate) mod speed;
 pub(crate) mod train;
 
 /// Where the pictures and their boxes are.

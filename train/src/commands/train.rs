@@ -76,7 +76,7 @@ pub(crate) struct Arguments {
 
 /// Where to compute.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Computer {
+pub(crate) enum Computer {
     /// This machine's processor
     Cpu,
     /// An NVIDIA card
@@ -91,7 +91,7 @@ enum Computer {
 }
 
 impl Computer {
-    fn device(self) -> Device {
+    pub(super) fn device(self) -> Device {
         match self {
             Self::Cpu => Device::flex(),
             #[cfg(feature = "cuda")]
@@ -306,11 +306,7 @@ fn card(
     side: u32,
 ) -> ModelCard {
     ModelCard {
-        schema: CARD_SCHEMA,
         name: arguments.name.clone(),
-        labels,
-        input: InputSpec::mobilenet(side),
-        box_order: BoxOrder::Corners,
         threshold: arguments.threshold,
         training: Training {
             recipe: recipe.name.to_owned(),
@@ -319,6 +315,27 @@ fn card(
             pictures: train.pictures.len(),
             epochs: 0,
             seed: arguments.seed,
+        },
+        ..unnamed_card(labels, side)
+    }
+}
+
+/// The card of a model of which nothing is known but what goes in and what comes out.
+pub(super) fn unnamed_card(labels: Labels, side: u32) -> ModelCard {
+    ModelCard {
+        schema: CARD_SCHEMA,
+        name: String::new(),
+        labels,
+        input: InputSpec::mobilenet(side),
+        box_order: BoxOrder::Corners,
+        threshold: 0.0,
+        training: Training {
+            recipe: String::new(),
+            data: String::new(),
+            credits: String::new(),
+            pictures: 0,
+            epochs: 0,
+            seed: 0,
         },
         figures: BTreeMap::new(),
         golden: Vec::new(),

@@ -3,12 +3,13 @@
 //! A picture's map is taken apart into blocks of channels, each with a ring of zeros around it, which lie in
 //! the cache while all nine taps are summed up; what lies at an edge needs no case of its own.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{Gradients, SIX, add};
+use super::{Gradients, SIX, add, written};
 
 /// Taps of the kernel.
 const TAPS: usize = 9;
@@ -65,20 +66,27 @@ pub(crate) fn forward(
     let (height, width) = shape.output();
     let picture = shape.pixels() * shape.channels;
     let pictures = input.len() / picture;
-    let mut out = vec![0.0; pictures * height * width * shape.channels];
-    out.par_chunks_mut(height * width * shape.channels)
-        .zip(input.par_chunks(picture))
-        .for_each(|(out, input)| {
-            Arch::new().dispatch(Forward {
-                shape,
-                input,
-                weights,
-                bias,
-                relu6,
-                out,
+    let fill = |out: &mut [MaybeUninit<f32>]| {
+        out.par_chunks_mut(height * width * shape.channels)
+            .zip(input.par_chunks(picture))
+            .for_each(|(out, input)| {
+                Arch::new().dispatch(Forward {
+                    shape,
+                    input,
+                    weights,
+                    bias,
+                    relu6,
+                    out,
+                });
             });
-        });
-    out
+    };
+    #[allow(
+        unsafe_code,
+        reason = "every pixel of every picture has all its blocks stored"
+    )]
+    unsafe {
+        written(pictures * height * width * shape.channels, fill)
+    }
 }
 
 /// The gradients from that of the output; see [`super::pointwise::backward`].
@@ -92,11 +100,10 @@ pub(crate) fn backward(
     let (height, width) = shape.output();
     let picture = shape.pixels() * shape.channels;
     let result = height * width * shape.channels;
-    let mut to = vec![0.0; input.len()];
-    let parts: Vec<(Vec<f32>, Vec<f32>)> = to
-        .par_chunks_mut(picture)
-        .enumerate()
-        .map(|(index, to)| {
+    let mut parts: Vec<(Vec<f32>, Vec<f32>)> = Vec::new();
+    let mut fill = |to: &mut [MaybeUninit<f32>]| {
+        let pictures = to.par_chunks_mut(picture).enumerate();
+        let done = pictures.map(|(index, to)| {
             let input = &input[index * picture..][..picture];
             let output = output.map(|output| &output[index * result..][..result]);
             let gradient = &gradient[index * result..][..result];
@@ -108,8 +115,14 @@ pub(crate) fn backward(
                 gradient,
                 to,
             })
-        })
-        .collect();
+        });
+        parts = done.collect();
+    };
+    #[allow(
+        unsafe_code,
+        reason = "every pixel of every picture has all its blocks stored"
+    )]
+    let to = unsafe { written(input.len(), &mut fill) };
     let mut sums = (vec![0.0; weights.len()], vec![0.0; shape.channels]);
     for (weights, bias) in &parts {
         add(&mut sums.0, weights);
@@ -129,7 +142,7 @@ struct Forward<'a> {
     weights: &'a [f32],
     bias: &'a [f32],
     relu6: bool,
-    out: &'a mut [f32],
+    out: &'a mut [MaybeUninit<f32>],
 }
 
 impl WithSimd for Forward<'_> {
@@ -142,10 +155,10 @@ impl WithSimd for Forward<'_> {
         let wide = self.shape.padded().1;
         let (top, left) = self.shape.first();
         let (low, high) = (simd.splat_f32s(0.0), simd.splat_f32s(SIX));
-        let mut ring = Vec::new();
+        let mut ring = self.shape.ring(simd);
         for block in blocks::<S>(channels) {
             let taps = taps(simd, self.weights, channels, &block);
-            let bias = simd.partial_load_f32s(&self.bias[block.clone()]);
+            let bias = load(simd, &self.bias[block.clone()]);
             surround(simd, self.shape, &block, self.input, &mut ring);
             for y in 0..height {
                 let from = (y * self.shape.stride + top) * wide;
@@ -156,7 +169,7 @@ impl WithSimd for Forward<'_> {
                     if self.relu6 {
                         sum = simd.min_f32s(simd.max_f32s(sum, low), high);
                     }
-                    simd.partial_store_f32s(&mut to[block.clone()], sum);
+                    store(simd, &mut to[block.clone()], sum);
                 }
             }
         }
@@ -170,7 +183,7 @@ struct Backward<'a> {
     weights: &'a [f32],
     output: Option<&'a [f32]>,
     gradient: &'a [f32],
-    to: &'a mut [f32],
+    to: &'a mut [MaybeUninit<f32>],
 }
 
 impl WithSimd for Backward<'_> {
@@ -182,7 +195,7 @@ impl WithSimd for Backward<'_> {
         let channels = shape.channels;
         let mut of_weights = vec![0.0; self.weights.len()];
         let mut of_bias = vec![0.0; channels];
-        let (mut ring, mut back) = (Vec::new(), Vec::new());
+        let (mut ring, mut back) = (shape.ring(simd), shape.ring(simd));
         let wide = shape.padded().1;
         for block in blocks::<S>(channels) {
             surround(simd, shape, &block, self.input, &mut ring);
@@ -200,7 +213,7 @@ impl WithSimd for Backward<'_> {
                 let to = &mut to[y * shape.width * channels..][..shape.width * channels];
                 for (x, to) in to.chunks_exact_mut(channels).enumerate() {
                     let sum = tapped(simd, &rows, x, &flipped, none);
-                    simd.partial_store_f32s(&mut to[block.clone()], sum);
+                    store(simd, &mut to[block.clone()], sum);
                 }
             }
         }
@@ -214,6 +227,30 @@ impl Shape {
         let (top, left) = self.before();
         (1 - top, 1 - left)
     }
+
+    /// A map with its ring, all zeros. A block of channels writes only the places that the next one writes
+    /// again, so that the zeros between and around them stay.
+    #[inline(always)]
+    fn ring<S: Simd>(&self, simd: S) -> Vec<S::f32s> {
+        let (height, width) = self.padded();
+        vec![simd.splat_f32s(0.0); height * width]
+    }
+}
+
+/// A block's numbers; of a last block with fewer than a vector holds, zeros behind them.
+#[inline(always)]
+fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
+    match S::as_simd_f32s(from) {
+        ([whole], []) => *whole,
+        _ => simd.partial_load_f32s(from),
+    }
+}
+
+/// Writes as many numbers as there are places.
+#[inline(always)]
+fn store<S: Simd>(_: S, to: &mut [MaybeUninit<f32>], values: S::f32s) {
+    let values: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&values));
+    to.write_copy_of_slice(&values[..to.len()]);
 }
 
 /// The channels, as many at a time as a vector of the processor holds.
@@ -233,7 +270,7 @@ fn taps<S: Simd>(
     channels: usize,
     block: &Range<usize>,
 ) -> [S::f32s; TAPS] {
-    let of = |tap| simd.partial_load_f32s(&weights[tap * channels..][block.clone()]);
+    let of = |tap| load(simd, &weights[tap * channels..][block.clone()]);
     [
         of(0),
         of(1),
@@ -264,16 +301,14 @@ fn surround<S: Simd>(
     shape: Shape,
     block: &Range<usize>,
     input: &[f32],
-    ring: &mut Vec<S::f32s>,
+    ring: &mut [S::f32s],
 ) {
-    let (height, width) = shape.padded();
-    ring.clear();
-    ring.resize(height * width, simd.splat_f32s(0.0));
+    let width = shape.padded().1;
     let row = shape.width * shape.channels;
     for (y, from) in input.chunks_exact(row).enumerate() {
         let to = &mut ring[(y + 1) * width + 1..][..shape.width];
         for (to, from) in to.iter_mut().zip(from.chunks_exact(shape.channels)) {
-            *to = simd.partial_load_f32s(&from[block.clone()]);
+            *to = load(simd, &from[block.clone()]);
         }
     }
 }
@@ -304,12 +339,10 @@ fn spread<S: Simd>(
     block: &Range<usize>,
     output: Option<&[f32]>,
     gradient: &[f32],
-    back: &mut Vec<S::f32s>,
+    back: &mut [S::f32s],
 ) -> S::f32s {
-    let (high, wide) = shape.padded();
+    let wide = shape.padded().1;
     let (none, six) = (simd.splat_f32s(0.0), simd.splat_f32s(SIX));
-    back.clear();
-    back.resize(high * wide, none);
     let (height, width) = shape.output();
     let (top, left) = shape.first();
     let mut sum = none;
@@ -317,9 +350,9 @@ fn spread<S: Simd>(
         let row = &mut back[(y * shape.stride + top + 1) * wide..][..wide];
         for x in 0..width {
             let pixel = (y * width + x) * shape.channels;
-            let mut slope = simd.partial_load_f32s(&gradient[pixel..][block.clone()]);
+            let mut slope = load(simd, &gradient[pixel..][block.clone()]);
             if let Some(output) = output {
-                let y = simd.partial_load_f32s(&output[pixel..][block.clone()]);
+                let y = load(simd, &output[pixel..][block.clone()]);
                 slope = simd.select_f32s(simd.less_than_f32s(none, y), slope, none);
                 slope = simd.select_f32s(simd.less_than_f32s(y, six), slope, none);
             }

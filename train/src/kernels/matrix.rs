@@ -1,5 +1,7 @@
 //! Matrix products on slices: the one place that calls `gemm`.
 
+use std::mem::MaybeUninit;
+
 /// A matrix that lies row by row in a slice, or the transpose of such a one.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
@@ -35,19 +37,33 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `out = a * b`, or `out += a * b` where `add` says so; `out` lies row by row.
-pub(super) fn product(out: &mut [f32], add: bool, a: Matrix, b: Matrix) {
+/// `out = a * b`; `out` lies row by row. Gives it back as the numbers that it then holds.
+pub(super) fn product<'o>(out: &'o mut [MaybeUninit<f32>], a: Matrix, b: Matrix) -> &'o mut [f32] {
+    multiply(out.as_mut_ptr().cast(), out.len(), false, a, b);
+    // `gemm` writes every place of `out` where it is not told to add.
+    #[allow(unsafe_code, reason = "all of it has just been written")]
+    unsafe {
+        out.assume_init_mut()
+    }
+}
+
+/// `out += a * b`; `out` lies row by row.
+pub(super) fn add_product(out: &mut [f32], a: Matrix, b: Matrix) {
+    multiply(out.as_mut_ptr(), out.len(), true, a, b);
+}
+
+fn multiply(out: *mut f32, length: usize, add: bool, a: Matrix, b: Matrix) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "columns of a, rows of b");
-    assert_eq!(out.len(), m * n, "{m} x {n}");
-    // `gemm` reads and writes through pointers: the three asserts above keep it within the slices.
+    assert_eq!(length, m * n, "{m} x {n}");
+    // `gemm` reads and writes through pointers: the three asserts keep it within the slices.
     #[allow(unsafe_code, reason = "the crate has no safe call")]
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            out.as_mut_ptr(),
+            out,
             1,
             n as isize,
             add,

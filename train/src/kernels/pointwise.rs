@@ -3,10 +3,12 @@
 //! Rows go through in blocks that stay in the cache, so that bias, `relu6` and their gradients cost no second
 //! pass over memory.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
-use super::matrix::{Matrix, product};
-use super::{Gradients, SIX, add, open};
+use super::matrix::{Matrix, add_product, product};
+use super::{Gradients, SIX, add, open, written};
 
 /// Numbers of input and output rows that a block takes: 1 MB, half of a second-level cache.
 const BLOCK: usize = 1 << 18;
@@ -23,19 +25,26 @@ fn block_rows(inputs: usize, outputs: usize) -> usize {
 pub(crate) fn forward(input: &[f32], weights: &[f32], bias: &[f32], relu6: bool) -> Vec<f32> {
     let outputs = bias.len();
     let inputs = weights.len() / outputs;
-    let mut out = vec![0.0; input.len() / inputs * outputs];
     let rows = block_rows(inputs, outputs);
     let weights = Matrix::rows(weights, outputs, inputs).transposed();
-    out.par_chunks_mut(rows * outputs)
-        .zip(input.par_chunks(rows * inputs))
-        .for_each(|(out, input)| {
+    let fill = |out: &mut [MaybeUninit<f32>]| {
+        let blocks = out.par_chunks_mut(rows * outputs);
+        let blocks = blocks.zip(input.par_chunks(rows * inputs));
+        blocks.for_each(|(out, input)| {
             let rows = input.len() / inputs;
-            product(out, false, Matrix::rows(input, rows, inputs), weights);
+            let out = product(out, Matrix::rows(input, rows, inputs), weights);
             for row in out.chunks_exact_mut(outputs) {
                 finish(row, bias, relu6);
             }
         });
-    out
+    };
+    #[allow(
+        unsafe_code,
+        reason = "the blocks are the whole list, and a product writes all of its block"
+    )]
+    unsafe {
+        written(input.len() / inputs * outputs, fill)
+    }
 }
 
 /// Bias and `relu6` on one row.
@@ -61,33 +70,35 @@ pub(crate) fn backward(
 ) -> Gradients {
     let inputs = weights.len() / outputs;
     let rows = input.len() / inputs;
-    let mut to = vec![0.0; if to_input { input.len() } else { 0 }];
     let part = rows.div_ceil(PARTS).max(1);
-    // An empty list has no chunks to go with those of the input.
-    let pieces: Vec<Option<&mut [f32]>> = if to_input {
-        to.chunks_mut(part * inputs).map(Some).collect()
-    } else {
-        (0..rows.div_ceil(part)).map(|_| None).collect()
-    };
-    let parts: Vec<(Vec<f32>, Vec<f32>)> = pieces
-        .into_par_iter()
-        .enumerate()
-        .map(|(index, to)| {
+    let mut parts: Vec<(Vec<f32>, Vec<f32>)> = Vec::new();
+    let mut fill = |to: &mut [MaybeUninit<f32>]| {
+        // An empty list has no chunks to go with those of the input.
+        let pieces: Vec<Option<&mut [MaybeUninit<f32>]>> = if to_input {
+            to.chunks_mut(part * inputs).map(Some).collect()
+        } else {
+            (0..rows.div_ceil(part)).map(|_| None).collect()
+        };
+        let done = pieces.into_par_iter().enumerate().map(|(index, to)| {
             let rows = index * part..rows.min((index + 1) * part);
-            let of = |values: &'_ [f32], width: usize| {
-                rows.start * width..(rows.end * width).min(values.len())
-            };
+            let of = |width: usize| rows.start * width..rows.end * width;
             let layer = Part {
-                input: &input[of(input, inputs)],
+                input: &input[of(inputs)],
                 weights,
-                output: output.map(|output| &output[of(output, outputs)]),
-                gradient: &gradient[of(gradient, outputs)],
+                output: output.map(|output| &output[of(outputs)]),
+                gradient: &gradient[of(outputs)],
                 inputs,
                 outputs,
             };
             layer.backward(to)
-        })
-        .collect();
+        });
+        parts = done.collect();
+    };
+    #[allow(
+        unsafe_code,
+        reason = "the parts are the whole list, and each writes all of its own"
+    )]
+    let to = unsafe { written(if to_input { input.len() } else { 0 }, &mut fill) };
     let mut sums = (vec![0.0; weights.len()], vec![0.0; outputs]);
     for (weights, bias) in &parts {
         add(&mut sums.0, weights);
@@ -112,7 +123,7 @@ struct Part<'a> {
 
 impl Part<'_> {
     /// Gradients of weights and bias; that of the input goes into `to`.
-    fn backward(&self, mut to: Option<&mut [f32]>) -> (Vec<f32>, Vec<f32>) {
+    fn backward(&self, mut to: Option<&mut [MaybeUninit<f32>]>) -> (Vec<f32>, Vec<f32>) {
         let Self {
             inputs, outputs, ..
         } = *self;
@@ -147,11 +158,11 @@ impl Part<'_> {
             }
             let gradient = Matrix::rows(gradient, rows, outputs);
             let input = Matrix::rows(&self.input[start * inputs..][..rows * inputs], rows, inputs);
-            product(&mut weights, true, gradient.transposed(), input);
+            add_product(&mut weights, gradient.transposed(), input);
             if let Some(to) = &mut to {
                 let to = &mut to[start * inputs..][..rows * inputs];
                 let layer = Matrix::rows(self.weights, outputs, inputs);
-                product(to, false, gradient, layer);
+                product(to, gradient, layer);
             }
         }
         (weights, bias)
