@@ -17,6 +17,7 @@ pub(crate) mod card;
 pub(crate) mod quantise;
 pub(crate) mod scenes;
 pub(crate) mod train;
+pub(crate) mod trunk;
 
 /// Where the pictures and their boxes are.
 #[derive(Debug, Args)]
