@@ -164,7 +164,8 @@ pub fn card(model: &pb::ModelProto) -> Result<ModelCard, CardError> {
     ModelCard::from_metadata(entries.map(|entry| (entry.key.as_str(), entry.value.as_str())))
 }
 
-/// The values that are stored in 8 bits: whatever a convolution, a dense layer or a pooling takes in.
+/// The values that are stored in 8 bits: whatever a convolution, a dense layer or a pooling takes in, both maps that
+/// a residual block adds, and their sum.
 ///
 /// A `Flatten` only renames its input, so it is looked through.
 #[must_use]
@@ -178,21 +179,50 @@ pub fn stored_values(graph: &pb::GraphProto) -> BTreeSet<String> {
                 .map(move |output| (output.as_str(), node))
         })
         .collect();
-    let takers = ["Conv", "Gemm", "GlobalAveragePool"];
-    let takes = |node: &&pb::NodeProto| takers.contains(&node.op_type.as_str());
-    let inputs = graph
-        .node
-        .iter()
-        .filter(takes)
-        .filter_map(|node| node.input.first());
-    let source = |input: &String| {
-        let mut name = input.as_str();
+    let maps = maps(graph);
+    let stored = |node: &pb::NodeProto| -> Vec<String> {
+        match node.op_type.as_str() {
+            "Conv" | "Gemm" | "GlobalAveragePool" => node.input.iter().take(1).cloned().collect(),
+            "Add" if is_sum_of_maps(node, &maps) => {
+                node.input.iter().chain(&node.output).cloned().collect()
+            }
+            _ => Vec::new(),
+        }
+    };
+    let source = |value: String| {
+        let mut name = value.as_str();
         while let Some(node) = producers.get(name).filter(|node| node.op_type == "Flatten") {
             name = node.input.first().map_or("", String::as_str);
         }
         name.to_owned()
     };
-    inputs.map(source).collect()
+    graph.node.iter().flat_map(stored).map(source).collect()
+}
+
+/// Values that are the output of a convolution, or of what is done to such maps one number at a time.
+///
+/// What a head makes of a map is none: its sums are of few numbers and stay floats.
+fn maps(graph: &pb::GraphProto) -> BTreeSet<&str> {
+    let mut maps = BTreeSet::new();
+    for node in &graph.node {
+        let is_map = match node.op_type.as_str() {
+            "Conv" => true,
+            "Relu" | "Clip" => node
+                .input
+                .first()
+                .is_some_and(|v| maps.contains(v.as_str())),
+            "Add" => is_sum_of_maps(node, &maps),
+            _ => false,
+        };
+        if is_map {
+            maps.extend(node.output.iter().map(String::as_str));
+        }
+    }
+    maps
+}
+
+fn is_sum_of_maps(node: &pb::NodeProto, maps: &BTreeSet<&str>) -> bool {
+    node.input.iter().all(|value| maps.contains(value.as_str()))
 }
 
 #[cfg(test)]

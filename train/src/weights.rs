@@ -11,8 +11,11 @@ use thiserror::Error;
 
 use crate::layer::Layer;
 
+mod half;
 mod onnx;
 mod tflite;
+
+pub use self::half::half_precision;
 
 /// The trunk of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +54,16 @@ pub enum WeightsError {
         file: String,
         /// What is not as in a MobileNet.
         message: String,
+    },
+    /// A number of it is none, or too large for half precision.
+    #[error(
+        "layer {layer} has the weight {weight}, half precision ends at 65504; train the model again"
+    )]
+    TooLarge {
+        /// Number of the layer, from 0.
+        layer: usize,
+        /// The weight.
+        weight: f32,
     },
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod quantise;
 pub(crate) mod scenes;
 pub(crate) mod speed;
 pub(crate) mod train;
+pub(crate) mod trunk;
 
 /// Where the pictures and their boxes are.
 #[derive(Debug, Args)]

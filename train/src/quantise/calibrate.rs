@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use boxcam::preprocess::InputTensor;
 use tract_onnx::pb;
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::prelude::*;
 
 use super::histogram::Histogram;
@@ -74,7 +75,8 @@ fn plan(
     let mut model = model.clone();
     if let Some(graph) = &mut model.graph {
         // The engine reads only the names; it finds out the shapes by itself.
-        graph.output = names.iter().map(|name| value_info(name, &[])).collect();
+        let info = |name: &String| value_info(name, DataType::Float, &[]);
+        graph.output = names.iter().map(info).collect();
         for output in &mut graph.output {
             output.r#type = None;
         }

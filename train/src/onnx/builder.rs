@@ -1,0 +1,246 @@
+//! A graph put together node by node.
+
+use boxcam::card::{BOX_OUTPUT, CLASS_OUTPUT, InputSpec, ModelCard};
+use half::f16;
+use tract_onnx::pb;
+use tract_onnx::pb::tensor_proto::DataType;
+
+use super::parts::{int, ints, node, tensor, value_info};
+use super::{INPUT, RELU6, TRUNK, set_card};
+use crate::layer::{ConvWeights, Layer};
+
+/// The operator set that the graphs are written in: the first with scales per channel.
+const OPERATOR_SET: i64 = 13;
+
+/// A graph in the making. Every method adds a node and gives back the name of its output.
+#[derive(Debug)]
+pub struct GraphBuilder {
+    graph: pb::GraphProto,
+    precision: Precision,
+}
+
+/// The type of every number of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats.
+    Single,
+    /// 16-bit floats; what is above 65,504 becomes infinite.
+    Half,
+}
+
+impl Precision {
+    fn data_type(self) -> DataType {
+        match self {
+            Self::Single => DataType::Float,
+            Self::Half => DataType::Float16,
+        }
+    }
+
+    fn bytes(self, values: &[f32]) -> Vec<u8> {
+        let values = values.iter();
+        match self {
+            Self::Single => values.flat_map(|value| value.to_le_bytes()).collect(),
+            Self::Half => values
+                .flat_map(|value| f16::from_f32(*value).to_le_bytes())
+                .collect(),
+        }
+    }
+}
+
+impl GraphBuilder {
+    /// A graph with nothing but its input, [`INPUT`].
+    #[must_use]
+    pub fn new(name: &str, input: &InputSpec) -> Self {
+        Self::with_precision(Precision::Single, name, input)
+    }
+
+    /// The same, in numbers of that precision; engines run only [`Precision::Single`].
+    #[must_use]
+    pub fn with_precision(precision: Precision, name: &str, input: &InputSpec) -> Self {
+        let input = value_info(INPUT, precision.data_type(), &input.shape());
+        let graph = pb::GraphProto {
+            name: name.to_owned(),
+            input: vec![input],
+            ..pb::GraphProto::default()
+        };
+        Self { graph, precision }
+    }
+
+    /// Convolution with TensorFlow's SAME padding, without its activation.
+    pub fn conv(&mut self, name: &str, input: &str, layer: &ConvWeights) -> String {
+        let kernel = layer.shape[2] as i64;
+        let stride = layer.stride as i64;
+        // On an even side, SAME at stride 2 pads only right and bottom.
+        let pads = match (kernel, stride) {
+            (1, _) => [0, 0, 0, 0],
+            (_, 1) => [1, 1, 1, 1],
+            _ => [0, 0, 1, 1],
+        };
+        let weight = self.floats(&format!("{name}.weight"), &layer.shape, &layer.weights);
+        let bias = self.floats(&format!("{name}.bias"), &[layer.bias.len()], &layer.bias);
+        let attributes = vec![
+            ints("dilations", &[1, 1]),
+            int("group", layer.groups as i64),
+            ints("kernel_shape", &[kernel, kernel]),
+            ints("pads", &pads),
+            ints("strides", &[stride, stride]),
+        ];
+        self.node("Conv", name, &[input, &weight, &bias], attributes)
+    }
+
+    /// `min(max(x, 0), 6)`
+    pub fn relu6(&mut self, name: &str, input: &str) -> String {
+        let low = self.floats(&format!("{name}.min"), &[], &[0.0]);
+        let high = self.floats(&format!("{name}.max"), &[], &[6.0]);
+        self.node("Clip", name, &[input, &low, &high], vec![])
+    }
+
+    /// `max(x, 0)`
+    pub fn relu(&mut self, name: &str, input: &str) -> String {
+        self.node("Relu", name, &[input], vec![])
+    }
+
+    /// Convolution and `min(max(x, 0), 6)`.
+    pub fn conv_relu6(&mut self, name: &str, input: &str, layer: &ConvWeights) -> String {
+        let conv = self.conv(name, input, layer);
+        self.relu6(&format!("{name}{RELU6}"), &conv)
+    }
+
+    /// A trunk on the value `input`; gives back the name of its last layer's output.
+    pub fn trunk(&mut self, input: &str, layers: &[Layer]) -> String {
+        let mut outputs: Vec<String> = Vec::with_capacity(layers.len());
+        for layer in layers {
+            let output = self.layer(input, layer, &outputs);
+            outputs.push(output);
+        }
+        outputs.pop().unwrap_or_else(|| input.to_owned())
+    }
+
+    /// The next layer of a trunk; `before` are the outputs of all layers before it, none where it takes in `input`.
+    ///
+    /// # Panics
+    /// When the layer adds the output of one that is not before it.
+    pub fn layer(&mut self, input: &str, layer: &Layer, before: &[String]) -> String {
+        let name = format!("{TRUNK}{}", before.len());
+        let input = before.last().map_or(input, String::as_str);
+        let output = match layer.relu6 {
+            true => self.conv_relu6(&name, input, &layer.conv),
+            false => self.conv(&name, input, &layer.conv),
+        };
+        match layer.add {
+            Some(earlier) => self.binary("Add", &format!("{name}.add"), &output, &before[earlier]),
+            None => output,
+        }
+    }
+
+    /// Mean over height and width, flattened: `[1, channels, height, width]` to `[1, channels]`.
+    pub fn pool(&mut self, name: &str, input: &str) -> String {
+        let pooled = self.node("GlobalAveragePool", name, &[input], vec![]);
+        let flat = format!("{name}.flat");
+        self.node("Flatten", &flat, &[&pooled], vec![int("axis", 1)])
+    }
+
+    /// Dense layer; `weights` is `[out, in]`.
+    pub fn dense(&mut self, name: &str, input: &str, weights: &[f32], bias: &[f32]) -> String {
+        let shape = [bias.len(), weights.len() / bias.len()];
+        let weight = self.floats(&format!("{name}.weight"), &shape, weights);
+        let bias = self.floats(&format!("{name}.bias"), &[bias.len()], bias);
+        self.node(
+            "Gemm",
+            name,
+            &[input, &weight, &bias],
+            vec![int("transB", 1)],
+        )
+    }
+
+    /// Softmax over one axis.
+    pub fn softmax(&mut self, name: &str, input: &str, axis: i64) -> String {
+        self.node("Softmax", name, &[input], vec![int("axis", axis)])
+    }
+
+    /// The same numbers in another shape.
+    pub fn reshape(&mut self, name: &str, input: &str, shape: &[i64]) -> String {
+        let shape_name = format!("{name}.shape");
+        let bytes = shape.iter().flat_map(|dim| dim.to_le_bytes()).collect();
+        let dims = [shape.len()];
+        self.tensor(&shape_name, DataType::Int64, &dims, bytes);
+        self.node("Reshape", name, &[input, &shape_name], vec![])
+    }
+
+    /// Channels `from..to` along axis 1.
+    pub fn slice_channels(&mut self, name: &str, input: &str, from: i64, to: i64) -> String {
+        let mut bound = |which: &str, value: i64| {
+            let bound = format!("{name}.{which}");
+            self.tensor(&bound, DataType::Int64, &[1], value.to_le_bytes().to_vec());
+            bound
+        };
+        let (starts, ends, axes) = (bound("from", from), bound("to", to), bound("axis", 1));
+        self.node("Slice", name, &[input, &starts, &ends, &axes], vec![])
+    }
+
+    /// Any operator of two inputs and no attributes, as `Add`, `Mul` or `MatMul`.
+    pub fn binary(&mut self, operator: &str, name: &str, a: &str, b: &str) -> String {
+        self.node(operator, name, &[a, b], vec![])
+    }
+
+    /// A constant of floats.
+    pub fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
+        let bytes = self.precision.bytes(values);
+        self.tensor(name, self.precision.data_type(), dims, bytes)
+    }
+
+    fn tensor(&mut self, name: &str, kind: DataType, dims: &[usize], bytes: Vec<u8>) -> String {
+        self.graph.initializer.push(tensor(name, kind, dims, bytes));
+        name.to_owned()
+    }
+
+    fn node(
+        &mut self,
+        operator: &str,
+        name: &str,
+        inputs: &[&str],
+        attribute: Vec<pb::AttributeProto>,
+    ) -> String {
+        self.graph
+            .node
+            .push(node(operator, name, inputs, attribute));
+        name.to_owned()
+    }
+
+    /// The model: what the values `scores` and `corners` are becomes its two outputs.
+    #[must_use]
+    pub fn finish(self, scores: &str, corners: &str, card: &ModelCard) -> pb::ModelProto {
+        let outputs = [
+            (CLASS_OUTPUT, scores, vec![1, card.labels.len()]),
+            (BOX_OUTPUT, corners, vec![1, 4]),
+        ];
+        self.finish_with(&outputs, card)
+    }
+
+    /// A model with the named outputs, each what a value is, of that shape.
+    #[must_use]
+    pub fn finish_with(
+        mut self,
+        outputs: &[(&str, &str, Vec<usize>)],
+        card: &ModelCard,
+    ) -> pb::ModelProto {
+        for (output, value, shape) in outputs {
+            self.node("Identity", output, &[value], vec![]);
+            let info = value_info(output, self.precision.data_type(), shape);
+            self.graph.output.push(info);
+        }
+        let mut model = pb::ModelProto {
+            ir_version: 8,
+            opset_import: vec![pb::OperatorSetIdProto {
+                domain: String::new(),
+                version: OPERATOR_SET,
+            }],
+            producer_name: env!("CARGO_PKG_NAME").to_owned(),
+            producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            graph: Some(self.graph),
+            ..pb::ModelProto::default()
+        };
+        set_card(&mut model, card);
+        model
+    }
+}
