@@ -22,6 +22,8 @@ type Scores = SmallVec<[f32; 32]>;
 pub struct Prediction {
     /// One score a class, in the order of the labels; never empty, no NaN.
     scores: Scores,
+    /// The box output as it came.
+    corners: [f32; 4],
     /// The one box.
     bounding_box: NormBox,
 }
@@ -110,6 +112,7 @@ impl Prediction {
         })?;
         Ok(Self {
             scores,
+            corners,
             bounding_box,
         })
     }
@@ -120,7 +123,14 @@ impl Prediction {
         &self.scores
     }
 
-    /// The one box.
+    /// The box output as the network put it out, `x_min, x_max, y_min, y_max`: finite, but neither kept in the
+    /// picture nor in order. A box head that was never trained shows here.
+    #[must_use]
+    pub const fn corners(&self) -> [f32; 4] {
+        self.corners
+    }
+
+    /// The one box: [`Self::corners`], clamped into the picture and put in order.
     #[must_use]
     pub fn bounding_box(&self) -> &NormBox {
         &self.bounding_box
@@ -167,6 +177,14 @@ mod tests {
     fn the_first_of_equal_scores_is_the_top() {
         let prediction = Prediction::new(vec![0.5, 0.5], [0.0; 4]).expect("sound");
         assert_eq!(prediction.top().0.index(), 0);
+    }
+
+    #[test]
+    fn noise_of_an_untrained_head_is_kept_beside_the_box() {
+        let noise = [-0.04, 2.76, -1.58, 0.69];
+        let prediction = Prediction::new(vec![1.0], noise).expect("finite");
+        assert_eq!(prediction.corners(), noise);
+        assert_eq!(prediction.bounding_box().corners(), [0.0, 1.0, 0.0, 0.69]);
     }
 
     #[test]

@@ -93,6 +93,28 @@ where
     }
 }
 
+/// Draws one box as a detection is drawn: a line in that colour between dark rims, and a tag with the text, which
+/// is left out where the text is empty.
+///
+/// # Errors
+/// Whatever the target fails with.
+pub fn draw_box<D>(
+    target: &mut D,
+    bounding_box: &NormBox,
+    colour: Rgb888,
+    text: &str,
+) -> Result<(), D::Error>
+where
+    D: DrawTarget<Color: From<Rgb888>>,
+{
+    let area = target.bounding_box();
+    if area.is_zero_sized() {
+        return Ok(());
+    }
+    let mut target = target.cropped(&area);
+    Layout::new(area.size).draw_box(&mut target, bounding_box, colour, text)
+}
+
 /// The band that a report wants.
 fn banner(report: &Report) -> Option<Banner> {
     match report.capture {
@@ -151,14 +173,31 @@ impl Layout {
     where
         D: DrawTarget<Color: From<Rgb888>>,
     {
+        let confidence = format!("{:.0}%", detection.confidence * 100.0);
+        let text = self.caption(label.unwrap_or("?"), &confidence);
         let colour = palette::of_class(detection.class);
-        let outer = self.pixels(&detection.bounding_box);
+        self.draw_box(target, &detection.bounding_box, colour, &text)
+    }
+
+    fn draw_box<D>(
+        &self,
+        target: &mut D,
+        bounding_box: &NormBox,
+        colour: Rgb888,
+        text: &str,
+    ) -> Result<(), D::Error>
+    where
+        D: DrawTarget<Color: From<Rgb888>>,
+    {
+        let outer = self.pixels(bounding_box);
         stroke(target, &outer, self.line + 2 * self.rim, INK)?;
         let inner = outer.offset(-(self.rim as i32));
         stroke(target, &inner, self.line, colour)?;
-        let confidence = format!("{:.0}%", detection.confidence * 100.0);
+        if text.is_empty() {
+            return Ok(());
+        }
         let tag = Tag {
-            text: self.caption(label.unwrap_or("?"), &confidence),
+            text: text.to_owned(),
             lettering: self.label,
             ink: INK,
             ground: colour,

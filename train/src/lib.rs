@@ -24,6 +24,9 @@
 //! | [`onnx`] | ONNX files |
 //! | [`quantise`] | float model to int8 model, or a refusal |
 //! | [`golden`] | examples in the card, by which an engine proves itself |
+//! | [`draw`] | sheets of pictures, bar charts, SVG to pixels |
+//! | [`plot`] | histories of trainings, as curves and a report |
+//! | [`summary`] | the layers of a model, as a table and a picture |
 //! | [`storage`] | files that can't be half-written |
 //!
 //! Everything about pictures, boxes, cards and figures is boxcam's own: what is evaluated here is the
@@ -33,6 +36,7 @@ pub mod adamw;
 pub mod background;
 pub mod checkpoint;
 pub mod conv;
+pub mod draw;
 pub mod examples;
 pub mod features;
 pub mod feed;
@@ -45,8 +49,10 @@ pub mod loss;
 pub mod model;
 pub mod network;
 pub mod onnx;
+pub mod plot;
 pub mod quantise;
 pub mod recipe;
 pub mod storage;
+pub mod summary;
 pub mod view;
 pub mod weights;

@@ -17,8 +17,18 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Draw one training batch as the network gets it.
+    Batch(commands::batch::Arguments),
+    /// Summarise a model: its layers, parameters and multiply-adds; and draw it.
+    Summary(commands::summary::Arguments),
+    /// Say what a model thinks of one picture: scores of all classes and the raw box.
+    Sanity(commands::sanity::Arguments),
     /// Train a float model from pictures, their boxes and ImageNet weights.
     Train(commands::train::Arguments),
+    /// Plot losses and metrics of one or more runs, as a picture and an HTML report.
+    Plot(commands::plot::Arguments),
+    /// Draw truth and prediction together, worst and best first.
+    Predict(commands::predict::Arguments),
     /// Quantise a float model to int8, check it against the float one, and write the file that ships.
     Quantise(commands::quantise::Arguments),
     /// Write the trunk of a model by itself, in half precision, for a training to start from.
@@ -36,7 +46,12 @@ enum Command {
 fn main() -> ExitCode {
     memory::keep();
     let done = match Arguments::parse().command {
+        Command::Batch(arguments) => commands::batch::run(&arguments),
+        Command::Summary(arguments) => commands::summary::run(&arguments),
+        Command::Sanity(arguments) => commands::sanity::run(&arguments),
         Command::Train(arguments) => commands::train::run(&arguments),
+        Command::Plot(arguments) => commands::plot::run(&arguments),
+        Command::Predict(arguments) => commands::predict::run(&arguments),
         Command::Quantise(arguments) => commands::quantise::run(&arguments),
         Command::Trunk(arguments) => commands::trunk::run(&arguments),
         Command::Scenes(arguments) => commands::scenes::run(&arguments),

@@ -149,8 +149,8 @@ pub struct Rates {
 impl Recipe {
     /// All recipes.
     #[must_use]
-    pub fn all() -> [Self; 3] {
-        [Self::quick(), Self::snacks(), Self::book()]
+    pub fn all() -> [Self; 4] {
+        [Self::quick(), Self::snacks(), Self::small(), Self::book()]
     }
 
     /// The recipe of that name.
@@ -194,31 +194,46 @@ impl Recipe {
             name: "snacks",
             frozen: Frozen::Nothing,
             resolution: Resolution::Growing {
-                first: 192,
-                share: 0.5,
-                last: 288,
+                first: 256,
+                share: 0.0,
+                last: 256,
             },
             examples: Examples::Pictures,
             box_head: BoxHeadKind::Dense { hidden: 256 },
             views: 1,
             scenes: 400,
             backgrounds: 300,
-            dropout: 0.2,
+            dropout: 0.3,
             label_smoothing: 0.1,
             box_loss: BoxLoss::Overlap {
                 smooth_l1: 2.0,
                 cells: 1.0,
-                middle: 0.2,
+                middle: 0.5,
             },
             l2: 0.0,
-            weight_decay: 0.02,
+            weight_decay: 0.05,
             averaging: 0.005,
             batch: 32,
             schedule: Schedule::Cosine {
-                epochs: 12,
+                epochs: 8,
                 heads: 1e-3,
                 trunk: 3e-4,
             },
+        }
+    }
+
+    /// The small model, for the slowest boards: as `snacks`, on pictures of 96 x 96 (59 million
+    /// multiply-adds), from a trunk that knows snacks already.
+    #[must_use]
+    pub fn small() -> Self {
+        Self {
+            name: "small",
+            resolution: Resolution::Growing {
+                first: 96,
+                share: 0.0,
+                last: 96,
+            },
+            ..Self::snacks()
         }
     }
 

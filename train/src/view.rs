@@ -5,22 +5,39 @@
 
 use boxcam::geometry::NormBox;
 use fastrand::Rng;
-use image::imageops::{crop_imm, flip_horizontal};
+use image::imageops::{crop_imm, flip_horizontal, replace};
 use image::{Rgb, RgbImage};
 
 /// Least share of the largest box that a crop must keep.
 const KEPT: f32 = 0.6;
 
-/// How often a crop is drawn again when it cuts too much of the box away.
+/// How often a picture is made smaller.
+const FARTHER: f32 = 0.3;
+
+/// Least area of a largest box that was larger before.
+const TINY: f32 = 0.02;
+
+/// How often a window is drawn again when it shows too little of the box.
 const TRIES: usize = 20;
 
-/// A look at a picture: cut, then mirrored, then recoloured.
+/// A look at a picture: cut or set into a plain surface, then mirrored, then recoloured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    crop: NormBox,
+    window: Window,
     mirrored: bool,
     colour: Colour,
 }
+
+/// What is seen, in shares of the picture: inside 0 to 1 a part of it, beyond that a plain surface around it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Window {
+    x: Span,
+    y: Span,
+    /// Colour of what lies around the picture.
+    around: [u8; 3],
+}
+
+type Span = (f32, f32);
 
 /// Factors, 1 leaving a picture as it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,7 +50,7 @@ struct Colour {
 impl View {
     /// The picture as it is.
     pub const PLAIN: Self = Self {
-        crop: NormBox::WHOLE,
+        window: Window::WHOLE,
         mirrored: false,
         colour: Colour {
             brightness: 1.0,
@@ -56,8 +73,9 @@ impl View {
         views
     }
 
-    /// A crop of 30 to 100% of the area, mirrored half of the time, each colour factor within 0.3 of 1. A
-    /// crop that keeps too little of the largest box is drawn again.
+    /// Mostly a crop of 30 to 100% of the area, sometimes the picture made smaller on a plain surface (so
+    /// that small things are learnt too), mirrored half of the time, each colour factor within 0.3 of 1. A
+    /// window that keeps too little of the largest box, or makes it tiny, is drawn again.
     pub fn random(largest: Option<&NormBox>, random: &mut Rng) -> Self {
         let mut around = |spread: f32| 1.0 + spread * (2.0 * random.f32() - 1.0);
         let colour = Colour {
@@ -65,15 +83,20 @@ impl View {
             contrast: around(0.3),
             saturation: around(0.3),
         };
-        let keeps = |crop: &NormBox| {
+        let keeps = |window: &Window| {
             largest.is_none_or(|truth| {
-                let cut = cut(truth, crop);
-                cut.is_some_and(|(x, y)| (x.1 - x.0) * (y.1 - y.0) >= KEPT * truth.area())
+                let ((left, right), (top, bottom)) = window.place(truth);
+                let unit = |v: f32| v.clamp(0.0, 1.0);
+                let seen = (unit(right) - unit(left)) * (unit(bottom) - unit(top));
+                let whole = (right - left) * (bottom - top);
+                seen >= KEPT * whole && seen >= TINY.min(truth.area())
             })
         };
-        let drawn: Vec<NormBox> = (0..TRIES).map(|_| random_crop(random)).collect();
+        let farther = random.f32() < FARTHER;
+        let mut draw = || Window::random(farther, random);
+        let drawn = (0..TRIES).map(|_| draw()).find(keeps);
         Self {
-            crop: drawn.into_iter().find(keeps).unwrap_or(NormBox::WHOLE),
+            window: drawn.unwrap_or(Window::WHOLE),
             mirrored: random.bool(),
             colour,
         }
@@ -85,10 +108,7 @@ impl View {
         if *self == Self::PLAIN {
             return picture.clone();
         }
-        let pixels = self.crop.to_pixels(picture.width(), picture.height());
-        let (left, top) = (pixels.top_left.x as u32, pixels.top_left.y as u32);
-        let mut part =
-            crop_imm(picture, left, top, pixels.size.width, pixels.size.height).to_image();
+        let mut part = self.window.of(picture);
         if self.mirrored {
             part = flip_horizontal(&part);
         }
@@ -99,42 +119,77 @@ impl View {
     /// Where the view shows a box, or `None` when it is cut away.
     #[must_use]
     pub fn of_box(&self, truth: &NormBox) -> Option<NormBox> {
-        let ((left, right), (top, bottom)) = cut(truth, &self.crop)?;
-        let crop = &self.crop;
-        let across = |x: f32| (x - crop.x_min()) / (crop.x_max() - crop.x_min());
-        let down = |y: f32| (y - crop.y_min()) / (crop.y_max() - crop.y_min());
+        let ((left, right), (top, bottom)) = self.window.place(truth);
+        let unit = |(low, high): Span| (low.clamp(0.0, 1.0), high.clamp(0.0, 1.0));
+        let ((left, right), (top, bottom)) = (unit((left, right)), unit((top, bottom)));
+        if left >= right || top >= bottom {
+            return None;
+        }
         let (x_min, x_max) = match self.mirrored {
-            false => (across(left), across(right)),
-            true => (1.0 - across(right), 1.0 - across(left)),
+            false => (left, right),
+            true => (1.0 - right, 1.0 - left),
         };
-        NormBox::from_regression([x_min, x_max, down(top), down(bottom)])
+        NormBox::from_regression([x_min, x_max, top, bottom])
     }
 }
 
-type Span = (f32, f32);
+impl Window {
+    const WHOLE: Self = Self {
+        x: (0.0, 1.0),
+        y: (0.0, 1.0),
+        around: [0; 3],
+    };
 
-/// The part of a box inside a crop, as spans across and down; `None` when nothing is left.
-fn cut(truth: &NormBox, crop: &NormBox) -> Option<(Span, Span)> {
-    let x = (
-        truth.x_min().max(crop.x_min()),
-        truth.x_max().min(crop.x_max()),
-    );
-    let y = (
-        truth.y_min().max(crop.y_min()),
-        truth.y_max().min(crop.y_max()),
-    );
-    (x.0 < x.1 && y.0 < y.1).then_some((x, y))
-}
+    /// 30 to 100% of the area, anywhere in the picture; or 1 to 3 times the area, the picture anywhere in
+    /// it. Both 3:4 to 4:3 of the picture's own shape.
+    fn random(farther: bool, random: &mut Rng) -> Self {
+        let area = match farther {
+            true => 1.0 + 2.0 * random.f32(),
+            false => 0.3 + 0.7 * random.f32(),
+        };
+        let spread = (4.0f32 / 3.0).ln();
+        let aspect = (spread * (2.0 * random.f32() - 1.0)).exp();
+        let extent = |share: f32| match farther {
+            true => share.sqrt().max(1.0),
+            false => share.sqrt().min(1.0),
+        };
+        let mut span = |extent: f32| {
+            let start = random.f32() * (1.0 - extent);
+            (start, start + extent)
+        };
+        let (x, y) = (span(extent(area * aspect)), span(extent(area / aspect)));
+        let around = [random.u8(..), random.u8(..), random.u8(..)];
+        Self { x, y, around }
+    }
 
-/// 30 to 100% of the area, 3:4 to 4:3 of the picture's own shape, anywhere.
-fn random_crop(random: &mut Rng) -> NormBox {
-    let area = 0.3 + 0.7 * random.f32();
-    let spread = (4.0f32 / 3.0).ln();
-    let aspect = (spread * (2.0 * random.f32() - 1.0)).exp();
-    let width = (area * aspect).sqrt().min(1.0);
-    let height = (area / aspect).sqrt().min(1.0);
-    let (left, top) = (random.f32() * (1.0 - width), random.f32() * (1.0 - height));
-    NormBox::from_regression([left, left + width, top, top + height]).unwrap_or(NormBox::WHOLE)
+    /// Where a box is seen; beyond 0 to 1 it is cut off.
+    fn place(&self, truth: &NormBox) -> (Span, Span) {
+        let [x_min, x_max, y_min, y_max] = truth.corners();
+        let across = |v: f32, (low, high): Span| (v - low) / (high - low);
+        (
+            (across(x_min, self.x), across(x_max, self.x)),
+            (across(y_min, self.y), across(y_max, self.y)),
+        )
+    }
+
+    fn of(&self, picture: &RgbImage) -> RgbImage {
+        let pixel = |share: f32, side: u32| (share * side as f32).round() as i64;
+        let (left, right) = (
+            pixel(self.x.0, picture.width()),
+            pixel(self.x.1, picture.width()),
+        );
+        let (top, bottom) = (
+            pixel(self.y.0, picture.height()),
+            pixel(self.y.1, picture.height()),
+        );
+        let (width, height) = ((right - left).max(1) as u32, (bottom - top).max(1) as u32);
+        if left >= 0 && top >= 0 {
+            return crop_imm(picture, left as u32, top as u32, width, height).to_image();
+        }
+        let mut surface = RgbImage::from_pixel(width, height, Rgb(self.around));
+        replace(&mut surface, picture, -left, -top);
+        surface
+    }
 }
 
 impl Colour {
@@ -199,7 +254,8 @@ mod tests {
     fn the_box_goes_where_the_pixels_go() {
         let (picture, truth) = square();
         let random = &mut Rng::with_seed(5);
-        for view in View::several(60, Some(&truth), random) {
+        for mut view in View::several(60, Some(&truth), random) {
+            view.window.around = [0; 3];
             let moved = view.of_box(&truth).expect("most of it is kept");
             let overlap = iou(&moved, &white(&view.of(&picture)));
             assert!(overlap > 0.95, "{view:?}: {overlap}");
@@ -213,13 +269,16 @@ mod tests {
         assert_eq!(views.len(), 3);
         assert_eq!(views[0].of(&picture), picture);
         assert_eq!(views[0].of_box(&truth), Some(truth));
-        assert!(views[1].mirrored && views[1].crop == NormBox::WHOLE);
+        assert!(views[1].mirrored && views[1].window == Window::WHOLE);
     }
 
     #[test]
     fn a_box_outside_the_crop_is_gone() {
         let view = View {
-            crop: NormBox::new(0.5, 1.0, 0.0, 1.0).expect("sound"),
+            window: Window {
+                x: (0.5, 1.0),
+                ..Window::WHOLE
+            },
             ..View::PLAIN
         };
         let left = NormBox::new(0.1, 0.4, 0.1, 0.4).expect("sound");

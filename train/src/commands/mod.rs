@@ -4,19 +4,31 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use boxcam::detect::DetectError;
 use boxcam::detect::tract::ModelError;
+use boxcam::picture::PictureError;
 use boxcam::split::{Split, SplitError};
 use boxcam_train::onnx::OnnxError;
+use boxcam_train::plot::history::HistoryError;
 use boxcam_train::quantise::QuantiseError;
+use boxcam_train::summary::SummaryError;
 use boxcam_train::weights::WeightsError;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use output::OutputError;
+
 pub(crate) mod backgrounds;
+pub(crate) mod batch;
 pub(crate) mod card;
+mod output;
+pub(crate) mod plot;
+pub(crate) mod predict;
 pub(crate) mod quantise;
+pub(crate) mod sanity;
 pub(crate) mod scenes;
 pub(crate) mod speed;
+pub(crate) mod summary;
 pub(crate) mod train;
 pub(crate) mod trunk;
 
@@ -59,14 +71,18 @@ fn progress(steps: usize, what: &str) -> ProgressBar {
     }
 }
 
-/// 3 where a model is at fault, 4 where the data is; none for anything else.
+/// 3 where a model is at fault, 4 where the data is, 5 where a drawing can't be written; none for anything else.
 pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
     let model = error.is::<ModelError>()
+        || error.is::<DetectError>()
         || error.is::<OnnxError>()
         || error.is::<WeightsError>()
-        || error.is::<QuantiseError>();
-    match model {
-        true => Some(ExitCode::from(3)),
-        false => error.is::<SplitError>().then_some(ExitCode::from(4)),
+        || error.is::<QuantiseError>()
+        || error.is::<SummaryError>();
+    let data = error.is::<SplitError>() || error.is::<PictureError>() || error.is::<HistoryError>();
+    match (model, data) {
+        (true, _) => Some(ExitCode::from(3)),
+        (_, true) => Some(ExitCode::from(4)),
+        _ => error.is::<OutputError>().then_some(ExitCode::from(5)),
     }
 }

@@ -34,9 +34,9 @@ pub(crate) struct Arguments {
     /// break
     #[arg(long)]
     resume: bool,
-    /// quick (only the end of the network learns), snacks (all of it: what made the model that ships) or
-    /// book (the textbook chapter)
-    #[arg(long, default_value = "quick", value_parser = ["quick", "snacks", "book"])]
+    /// quick (only the end of the network learns), snacks (all of it: what made the model that ships), small
+    /// (the same on small pictures, for the slowest boards) or book (the textbook chapter)
+    #[arg(long, default_value = "quick", value_parser = ["quick", "snacks", "small", "book"])]
     recipe: String,
     /// Side of the picture that the network takes, in pixels, a multiple of 32; in place of the recipe's own
     #[arg(long, value_parser = side)]

@@ -1,0 +1,183 @@
+use std::path::Path;
+
+use boxcam::card::{BOX_OUTPUT, CLASS_OUTPUT, InputSpec};
+
+use super::blocks::Outline;
+use super::*;
+use crate::draw::palette::Palette;
+use crate::draw::svg::to_png;
+use crate::layer::ConvWeights;
+use crate::onnx;
+use crate::onnx::GraphBuilder;
+
+fn shipped() -> Summary {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/snacks.onnx");
+    let model = onnx::read(&path).expect("ships with the repository");
+    Summary::of("snacks", &model).expect("of our own making")
+}
+
+/// MobileNet v1 1.0/224 after its paper, with the heads after `heads.rs`, counted by hand: strides and channels in,
+/// multiply-adds, weights and biases out.
+fn by_hand() -> Totals {
+    let mut sum = Totals::default();
+    let mut layer = |weights: u64, biases: u64, places: u64| {
+        sum.weights += weights;
+        sum.biases += biases;
+        sum.multiply_adds += weights * places;
+    };
+    let mut side: u64 = 112;
+    layer(27 * 32, 32, side * side);
+    let blocks = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)];
+    let blocks = blocks
+        .into_iter()
+        .chain([(512, 1); 5])
+        .chain([(1024, 2), (1024, 1)]);
+    let mut channels: u64 = 32;
+    for (out, stride) in blocks {
+        side /= stride;
+        layer(9 * channels, channels, side * side);
+        layer(channels * out, out, side * side);
+        channels = out;
+    }
+    layer(1024 * 20, 20, 1);
+    layer(1024 * 128, 128, 49);
+    layer(9 * 128, 128, 49);
+    layer(128 * 5, 5, 49);
+    // The mean of the cells' corners: 4 x 49 by 49 x 1.
+    sum.multiply_adds += 4 * 49;
+    sum
+}
+
+#[test]
+fn the_model_that_ships_has_the_sums_counted_by_hand() {
+    let summary = shipped();
+    assert_eq!(summary.totals(), by_hand());
+    let giga = summary.totals().multiply_adds as f64 / 1e9;
+    assert!((0.567..0.577).contains(&giga), "{giga}");
+    assert_eq!(summary.input, [1, 3, 224, 224]);
+    assert!(summary.is_int8);
+    let names: Vec<&str> = summary
+        .outputs
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(names, [CLASS_OUTPUT, BOX_OUTPUT]);
+    for (name, last) in &summary.outputs {
+        let expected = if name == CLASS_OUTPUT {
+            [1, 20]
+        } else {
+            [1, 4]
+        };
+        assert_eq!(summary.layers[*last].shape, expected);
+    }
+}
+
+#[test]
+fn the_outline_of_the_model_that_ships_fits_a_page_and_leaves_nothing_out() {
+    let summary = shipped();
+    let outline = Outline::of(&summary);
+    let maps: Vec<usize> = outline.stages.iter().map(|stage| stage.map[0]).collect();
+    assert_eq!(maps, [112, 56, 28, 14, 7]);
+    let five = outline.stages[3]
+        .blocks
+        .iter()
+        .find(|block| block.count == 5);
+    assert!(five.is_some_and(|block| block.text == "depthwise 3×3 → 1×1 · 512"));
+    let blocks = outline.stages.iter().flat_map(|stage| &stage.blocks);
+    let trunk: u64 = blocks.map(|block| block.totals.parameters()).sum();
+    let heads: u64 = outline
+        .heads
+        .iter()
+        .map(|head| head.totals.parameters())
+        .sum();
+    assert_eq!(trunk + heads, summary.totals().parameters());
+    let svg = diagram::diagram("snacks", &summary, Palette::LIGHT);
+    let picture = image::load_from_memory(&to_png(&svg, 1.0).expect("an SVG")).expect("a PNG");
+    assert!(
+        picture.height() < 2 * picture.width(),
+        "{} pixels high",
+        picture.height()
+    );
+    let told = table::table(&summary);
+    assert!(
+        told.contains("multiply-adds: 0.57") && told.contains("this file holds int8"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 4 + summary.layers.len() + 3, "{told}");
+}
+
+fn convolution(shape: [usize; 4], stride: usize, groups: usize) -> ConvWeights {
+    ConvWeights {
+        shape,
+        stride,
+        groups,
+        weights: vec![0.5; shape.iter().product()],
+        bias: vec![0.0; shape[0]],
+    }
+}
+
+fn graph() -> GraphBuilder {
+    GraphBuilder::new("tiny", &InputSpec::mobilenet(8))
+}
+
+/// A model of that graph, whose one output is `last`.
+fn model(graph: GraphBuilder, last: &str) -> pb::ModelProto {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/snacks.onnx");
+    let shipped = onnx::read(&path).expect("ships with the repository");
+    let card = crate::quantise::card(&shipped).expect("has one");
+    graph.finish(last, last, &card)
+}
+
+#[test]
+fn a_residual_block_is_a_sum_and_shares_its_input() {
+    let mut graph = graph();
+    let stem = graph.conv_relu6("stem", onnx::INPUT, &convolution([4, 3, 3, 3], 2, 1));
+    let wide = graph.conv_relu6("wide", &stem, &convolution([8, 4, 1, 1], 1, 1));
+    let around = graph.conv_relu6("around", &wide, &convolution([8, 1, 3, 3], 1, 8));
+    let narrow = graph.conv("narrow", &around, &convolution([4, 8, 1, 1], 1, 1));
+    let sum = graph.binary("Add", "sum", &narrow, &stem);
+    let summary = Summary::of("tiny", &model(graph, &sum)).expect("sound");
+    let kinds: Vec<String> = summary
+        .layers
+        .iter()
+        .map(|layer| layer.kind.to_string())
+        .collect();
+    let expected = [
+        "convolution 3×3 /2",
+        "convolution 1×1",
+        "depthwise 3×3",
+        "convolution 1×1",
+        "sum",
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!(summary.layers[4].inputs, [0, 3]);
+    assert_eq!(summary.layers[4].shape, [1, 4, 4, 4]);
+    let weights = 4 * 27 + 32 + 72 + 32;
+    assert_eq!(summary.totals().weights, weights);
+    assert_eq!(summary.totals().multiply_adds, weights * 16);
+}
+
+#[test]
+fn a_node_that_is_not_understood_is_named() {
+    let mut odd = graph();
+    let last = odd.binary("Einsum", "odd", onnx::INPUT, onnx::INPUT);
+    let error = Summary::of("tiny", &model(odd, &last)).expect_err("unknown");
+    let words = error.to_string();
+    assert!(
+        words.contains("model tiny: node \"odd\" (Einsum): its shape is not known"),
+        "{words}"
+    );
+
+    let mut wrong = graph();
+    let last = wrong.conv("wrong", onnx::INPUT, &convolution([4, 5, 1, 1], 1, 1));
+    let error = Summary::of("tiny", &model(wrong, &last)).expect_err("wrong");
+    assert!(error.to_string().contains("are for 5 channels"), "{error}");
+
+    let mut nowhere = graph();
+    let last = nowhere.relu("late", "nowhere");
+    let error = Summary::of("tiny", &model(nowhere, &last)).expect_err("missing");
+    assert!(error.to_string().contains("takes \"nowhere\""), "{error}");
+
+    let none = Summary::of("tiny", &pb::ModelProto::default());
+    assert!(matches!(none, Err(SummaryError::NoGraph { .. })));
+}
