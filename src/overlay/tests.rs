@@ -263,3 +263,30 @@ fn dashes_lie_on_the_sides_of_their_box() {
         assert!(dash.intersection(&inner).is_zero_sized());
     }
 }
+
+#[test]
+fn one_box_is_drawn_in_its_colour_with_a_tag_or_without() {
+    let drawn = |text: &str| {
+        let mut image = image::RgbImage::new(200, 160);
+        let there = boxed([0.25, 0.75, 0.5, 0.75]);
+        let Ok(()) = draw_box(&mut Canvas::new(&mut image), &there, Rgb888::GREEN, text);
+        image
+    };
+    let green = |image: &image::RgbImage, rows: std::ops::Range<u32>| {
+        let pixels = image.enumerate_pixels();
+        pixels
+            .filter(|(_, y, pixel)| rows.contains(y) && pixel.0 == [0, 255, 0])
+            .count()
+    };
+    let (plain, tagged) = (drawn(""), drawn("apple"));
+    // The tag is above the box, whose line both have.
+    assert_eq!(green(&plain, 0..80), 0);
+    assert!(green(&tagged, 0..80) > 200);
+    assert_eq!(green(&plain, 80..160), green(&tagged, 80..160));
+    assert!(green(&plain, 80..160) > 200);
+    let mut strict = Strict {
+        area: Rectangle::new(Point::zero(), Size::zero()),
+        touched: 0,
+    };
+    draw_box(&mut strict, &boxed([0.0, 1.0, 0.0, 1.0]), Rgb888::RED, "x").expect("nothing to draw");
+}

@@ -39,7 +39,7 @@ pub struct Tile {
 pub struct Grid {
     /// Tiles a row, at least 1.
     pub columns: usize,
-    /// The most pixels that a tile's picture is wide and high.
+    /// The most pixels that a tile's picture is wide and high; where all are lower, so are the rows.
     pub tile: (u32, u32),
 }
 
@@ -72,9 +72,12 @@ struct Layout {
 impl Layout {
     fn new(tiles: &[Tile], grid: Grid) -> Self {
         let captions = tiles.iter().map(|tile| tile.captions.len()).max();
+        let heights = tiles
+            .iter()
+            .map(|tile| fitted_size(&tile.picture, grid.tile).1);
         Self {
             columns: grid.columns.clamp(1, tiles.len().max(1)) as u32,
-            tile: grid.tile,
+            tile: (grid.tile.0, heights.max().unwrap_or(grid.tile.1)),
             captions: captions.unwrap_or(0) as u32,
         }
     }
@@ -126,17 +129,24 @@ impl Layout {
     }
 }
 
-/// The picture at a size that fits into `room`; never larger than it was.
+/// The picture at a size that fits into `room`, which has a pixel at least; never larger than it was.
 #[must_use]
 pub fn fitted(picture: &RgbImage, room: (u32, u32)) -> RgbImage {
+    let (width, height) = fitted_size(picture, room);
+    if (width, height) == picture.dimensions() {
+        return picture.clone();
+    }
+    resize(picture, width, height, FilterType::Triangle)
+}
+
+fn fitted_size(picture: &RgbImage, room: (u32, u32)) -> (u32, u32) {
     let (width, height) = picture.dimensions();
     if width <= room.0 && height <= room.1 {
-        return picture.clone();
+        return (width, height);
     }
     let share = (f64::from(room.0) / f64::from(width)).min(f64::from(room.1) / f64::from(height));
     let scaled = |side: u32, most: u32| ((f64::from(side) * share).round() as u32).clamp(1, most);
-    let (width, height) = (scaled(width, room.0), scaled(height, room.1));
-    resize(picture, width, height, FilterType::Triangle)
+    (scaled(width, room.0), scaled(height, room.1))
 }
 
 #[cfg(test)]

@@ -175,9 +175,9 @@ fn head<DB: DrawingBackend>(
     for (_, name, ink) in shown.iter().rev() {
         let words = ("sans-serif", 32).into_font().color(&colour(page.ink));
         let words = words.pos(Pos::new(HPos::Right, VPos::Center));
+        let (width, _) = area.estimate_text_size(name, &words)?;
         area.draw(&Text::new(*name, (right, 52), words))?;
-        // DejaVu's letters are 0.6 of their size wide, and plotters' size is 1.24 of that.
-        right -= (name.len() as f32 * 0.6 * 32.0 / 1.24) as i32 + 22;
+        right -= width as i32 + 14;
         let line = [(right - 44, 52), (right, 52)];
         area.draw(&PathElement::new(line, colour(*ink).stroke_width(8)))?;
         right -= 44 + 40;

@@ -105,7 +105,7 @@ fn table(history: &History) -> String {
     let best = history.best().map(|epoch| epoch.number);
     let mut table = String::from("<div class=\"scroll\"><table>\n<thead><tr><th>epoch</th>");
     for column in &history.columns {
-        let _ = write!(table, "<th>{}</th>", escaped(&column.replace('_', " ")));
+        let _ = write!(table, "<th>{}</th>", escaped(&heading(column)));
     }
     table.push_str("</tr></thead>\n<tbody>\n");
     for epoch in &history.epochs {
@@ -134,6 +134,17 @@ fn table(history: &History) -> String {
     }
     table.push_str("</tbody>\n</table></div>\n");
     table
+}
+
+/// `val_mean_iou` as people write it.
+fn heading(column: &str) -> String {
+    let words = column.split('_').map(|word| match word {
+        "iou" => "IoU",
+        "mse" => "MSE",
+        "val" => "val.",
+        word => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Four digits of a measure; anything else as it stands.
@@ -178,6 +189,7 @@ mod tests {
         assert_eq!(page.matches("class=\"mark\"").count(), 1);
         assert_eq!(page.matches("<tr").count(), 1 + 4);
         assert!(page.contains("Best epoch: <strong>2</strong> of 4"));
+        assert!(page.contains("<th>val. mean IoU</th>"));
         assert_eq!(page.matches("<svg class=\"light\"").count(), 6);
         assert_eq!(page.matches("<svg class=\"dark\"").count(), 6);
     }

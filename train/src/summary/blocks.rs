@@ -107,7 +107,11 @@ fn head(output: &str, shape: &[usize], layers: Vec<&Layer>) -> Head {
 }
 
 fn line(layer: &Layer) -> String {
-    let sides: Vec<String> = layer.shape.iter().skip(1).map(usize::to_string).collect();
+    let mut sides: Vec<String> = layer.shape.iter().skip(1).map(usize::to_string).collect();
+    // What follows is one number a channel.
+    while sides.len() > 1 && sides.last().is_some_and(|side| side == "1") {
+        sides.pop();
+    }
     let activation = layer
         .activation
         .map_or(String::new(), |activation| format!(", {activation}"));
@@ -276,7 +280,7 @@ mod tests {
             ),
         ];
         assert_eq!(told, expected);
-        assert_eq!(outline.heads[0].lines, ["mean over the map → 1280 × 1 × 1"]);
+        assert_eq!(outline.heads[0].lines, ["mean over the map → 1280"]);
         let parts = outline.stages.iter().flat_map(|stage| &stage.blocks);
         let sum: u64 = parts.map(|block| block.totals.multiply_adds).sum();
         let heads: u64 = outline

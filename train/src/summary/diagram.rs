@@ -66,8 +66,8 @@ fn height(outline: &Outline) -> f32 {
     TITLE + card(1) + stages.sum::<f32>() + heads + MARGIN
 }
 
-/// Height of the title and the line below it.
-const TITLE: f32 = 92.0;
+/// Height of the title and the lines below it.
+const TITLE: f32 = 106.0;
 
 /// Height of a card with so many lines.
 fn card(lines: usize) -> f32 {
@@ -96,6 +96,9 @@ impl Drawing {
         );
         self.svg
             .text((MARGIN, 66.0), Writing::new(13.0, self.page.quiet), &about);
+        let legend = "A stage for each size of the map; after a dot, channels. Bars are shares of the multiply-adds.";
+        let quiet = Writing::new(12.0, self.page.quiet);
+        self.svg.text((MARGIN, 86.0), quiet, legend);
         self.y = TITLE;
     }
 
@@ -149,7 +152,7 @@ impl Drawing {
             }
             let words = Writing::new(13.0, self.page.ink);
             self.svg
-                .text((TEXT + 34.0, base), words, &shortened(&block.text, 56));
+                .text((TEXT + 34.0, base), words, &shortened(&block.text, 54));
             self.share(base, &block.totals);
         }
         self.y += height;
@@ -166,7 +169,7 @@ impl Drawing {
             None,
         );
         let words = Writing::new(11.0, self.page.quiet);
-        let share = format!("{}  {:.0}%", short(totals.multiply_adds), part * 100.0);
+        let share = format!("{}, {:.0}%", short(totals.multiply_adds), part * 100.0);
         self.svg
             .text((BAR + length.max(1.0) + 7.0, base - 0.5), words, &share);
     }

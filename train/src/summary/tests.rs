@@ -157,6 +157,64 @@ fn a_residual_block_is_a_sum_and_shares_its_input() {
     assert_eq!(summary.totals().multiply_adds, weights * 16);
 }
 
+/// MobileNet v2 1.0/224 without its classifier, as its paper's table 2 has it: expansion, channels, repeats, stride.
+fn version_2() -> pb::ModelProto {
+    let rows = [
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    ];
+    let mut graph = GraphBuilder::new("version 2", &InputSpec::mobilenet(224));
+    let mut x = graph.conv_relu6("stem", onnx::INPUT, &convolution([32, 3, 3, 3], 2, 1));
+    let mut channels = 32;
+    for (expansion, out, repeats, stride) in rows {
+        for repeat in 0..repeats {
+            let name = |part: &str| format!("{out}.{repeat}.{part}");
+            let (before, wide) = (x.clone(), channels * expansion);
+            if expansion > 1 {
+                let expand = convolution([wide, channels, 1, 1], 1, 1);
+                x = graph.conv_relu6(&name("expand"), &x, &expand);
+            }
+            let stride = if repeat == 0 { stride } else { 1 };
+            let around = convolution([wide, 1, 3, 3], stride, wide);
+            x = graph.conv_relu6(&name("around"), &x, &around);
+            let project = convolution([out, wide, 1, 1], 1, 1);
+            x = graph.conv(&name("project"), &x, &project);
+            if repeat > 0 {
+                x = graph.binary("Add", &name("sum"), &x, &before);
+            }
+            channels = out;
+        }
+    }
+    let last = graph.conv_relu6("last", &x, &convolution([1280, 320, 1, 1], 1, 1));
+    model(graph, &last)
+}
+
+#[test]
+fn version_2_has_the_published_multiply_adds_and_fits_a_page() {
+    let summary = Summary::of("version 2", &version_2()).expect("sound");
+    // 300 million in the paper, of which the classifier has 1280 x 1001.
+    let millions = (summary.totals().multiply_adds + 1280 * 1001) as f64 / 1e6;
+    assert!((299.5..302.5).contains(&millions), "{millions}");
+    let outline = Outline::of(&summary);
+    let maps: Vec<usize> = outline.stages.iter().map(|stage| stage.map[0]).collect();
+    assert_eq!(maps, [112, 56, 28, 14, 7]);
+    let residual = &outline.stages[3].blocks[1];
+    let expected = (3, "1×1 · 384 → depthwise 3×3 → 1×1 · 64, + input");
+    assert_eq!((residual.count, residual.text.as_str()), expected);
+    let svg = diagram::diagram("version 2", &summary, Palette::LIGHT);
+    let picture = image::load_from_memory(&to_png(&svg, 1.0).expect("an SVG")).expect("a PNG");
+    assert!(
+        picture.height() < 2 * picture.width(),
+        "{} pixels high",
+        picture.height()
+    );
+}
+
 #[test]
 fn a_node_that_is_not_understood_is_named() {
     let mut odd = graph();

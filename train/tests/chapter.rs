@@ -1,0 +1,296 @@
+//! The steps of the textbook chapter, each a command, on made-up scenes and the model that ships: a batch, the model
+//! summarised, the sanity check, truth beside prediction, the curves.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use image::RgbImage;
+
+fn model_that_ships() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/snacks.onnx")
+}
+
+fn boxcam_train(arguments: &[&str]) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_boxcam-train"))
+        .args(arguments)
+        .output();
+    output.expect("boxcam-train starts")
+}
+
+fn succeed(arguments: &[&str]) -> String {
+    let output = boxcam_train(arguments);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {words}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Exit code and words of a run that must fail.
+fn fail(arguments: &[&str]) -> (i32, String) {
+    let output = boxcam_train(arguments);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().expect("no signal"), words)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
+}
+
+fn picture(path: &Path) -> RgbImage {
+    image::open(path).expect("a picture").into_rgb8()
+}
+
+/// A data set of scenes in a folder of its own.
+fn scenes(train: &str, val: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let output = text(&data).to_owned();
+    succeed(&[
+        "scenes", "--output", &output, "--train", train, "--val", val,
+    ]);
+    (folder, data)
+}
+
+#[test]
+fn a_batch_is_drawn_at_the_networks_size_and_the_same_for_the_same_seed() {
+    let (folder, data) = scenes("40", "1");
+    let batch = |name: &str, more: &[&str]| {
+        let file = folder.path().join(name);
+        let fixed = ["batch", "--data", text(&data), "--output", text(&file)];
+        let said = succeed(&[&fixed[..], more].concat());
+        (picture(&file), said)
+    };
+    let (first, said) = batch("a.png", &["--recipe", "book"]);
+    assert!(
+        said.contains("recipe book") && said.contains("of 40 examples"),
+        "{said}"
+    );
+    // Eight tiles of 224 pixels a row, four rows.
+    assert!(
+        first.width() > 8 * 224 && first.width() < 9 * 224,
+        "{}",
+        first.width()
+    );
+    assert!(
+        first.height() > 4 * 224 && first.height() < 6 * 224,
+        "{}",
+        first.height()
+    );
+    let white = first.pixels().filter(|pixel| pixel.0 == [255; 3]).count();
+    assert!(
+        white > 32 * 200,
+        "the lines of 32 boxes: {white} white pixels"
+    );
+    assert_eq!(batch("b.png", &["--recipe", "book"]).0, first);
+    assert_ne!(
+        batch("c.png", &["--recipe", "book", "--seed", "2"]).0,
+        first
+    );
+    let few = ["--side", "128", "--count", "3", "--recipe", "book"];
+    assert!(batch("d.png", &few).0.width() < 4 * 128);
+}
+
+#[test]
+fn the_model_is_summarised_and_drawn() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = model_that_ships();
+    let (svg, png) = (
+        folder.path().join("model.svg"),
+        folder.path().join("model.png"),
+    );
+    let said = succeed(&["summary", text(&model), "--output", text(&svg)]);
+    for part in [
+        "class.logits",
+        "1 × 1024 × 7 × 7",
+        "20,500",
+        "multiply-adds: 0.57",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let drawn = std::fs::read_to_string(&svg).expect("written");
+    for part in [
+        "<svg",
+        "112 × 112",
+        "class head",
+        "box head",
+        "class_prediction",
+        "bbox_prediction",
+    ] {
+        assert!(drawn.contains(part), "{part}");
+    }
+    succeed(&["summary", text(&model), "--output", text(&png)]);
+    assert!(picture(&png).width() > 800);
+
+    let (code, words) = fail(&["summary", text(&svg)]);
+    assert!(code == 3 && words.contains("model.svg: "), "{code} {words}");
+    let (code, words) = fail(&["summary", text(&model), "--output", "model.pdf"]);
+    assert!(code == 2 && words.contains(".svg or .png"), "{words}");
+}
+
+#[test]
+fn the_sanity_check_prints_the_top_and_draws_every_class() {
+    let (folder, data) = scenes("1", "1");
+    let classes = std::fs::read_dir(data.join("val")).expect("there");
+    let scene = classes
+        .flatten()
+        .flat_map(|class| std::fs::read_dir(class.path()).expect("there"));
+    let scene = scene.flatten().next().expect("one").path();
+    let bars = folder.path().join("bars.png");
+    let model = model_that_ships();
+    let said = succeed(&[
+        "sanity",
+        text(&model),
+        text(&scene),
+        "--output",
+        text(&bars),
+    ]);
+    let scores: Vec<f32> = said
+        .lines()
+        .take(5)
+        .map(|line| {
+            line.rsplit(' ')
+                .next()
+                .and_then(|word| word.parse().ok())
+                .expect("a score")
+        })
+        .collect();
+    assert!(
+        scores.is_sorted_by(|a, b| a >= b) && scores[0] > 0.05,
+        "{said}"
+    );
+    assert!(
+        said.contains("box (x_min, x_max, y_min, y_max): "),
+        "{said}"
+    );
+    assert!(said.contains("sum of all scores: 1.0000"), "{said}");
+    assert!(
+        picture(&bars).height() > 20 * 24,
+        "a bar for each of 20 classes"
+    );
+
+    let (code, words) = fail(&["sanity", text(&model), "nowhere.jpg"]);
+    assert!(
+        code == 4 && words.contains("picture nowhere.jpg: can't be read"),
+        "{code} {words}"
+    );
+    let taken = data.join("annotations-val.csv/bars.png");
+    let (code, words) = fail(&[
+        "sanity",
+        text(&model),
+        text(&scene),
+        "--output",
+        text(&taken),
+    ]);
+    assert!(
+        code == 5 && words.contains("bars.png: can't be written"),
+        "{code} {words}"
+    );
+}
+
+#[test]
+fn predictions_are_told_of_every_picture_and_drawn_worst_and_best_first() {
+    let (folder, data) = scenes("1", "30");
+    let model = model_that_ships();
+    let output = folder.path().join("predictions");
+    let fixed = [
+        "predict",
+        "--model",
+        text(&model),
+        "--data",
+        text(&data),
+        "--output",
+        text(&output),
+    ];
+    let said = succeed(&[&fixed[..], &["--count", "4", "--sort", "worst,best,random"]].concat());
+    assert!(
+        said.starts_with("30 pictures, 30 with a box: class right 0."),
+        "{said}"
+    );
+    let mut reader = csv::Reader::from_path(output.join("predictions.csv")).expect("written");
+    let overlaps: Vec<f32> = reader
+        .records()
+        .map(|row| row.expect("sound")[5].parse().expect("a number"))
+        .collect();
+    assert_eq!(overlaps.len(), 30);
+    let mean = overlaps.iter().sum::<f32>() / 30.0;
+    let told = said
+        .split("mean IoU ")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next());
+    let told: f32 = told
+        .and_then(|number| number.parse().ok())
+        .expect("a number");
+    assert!((told - mean).abs() < 2e-4, "{mean}: {said}");
+    let sheets = ["worst.png", "best.png", "random.png"].map(|name| picture(&output.join(name)));
+    for sheet in &sheets {
+        assert_eq!(sheet.dimensions(), sheets[0].dimensions());
+    }
+    assert!(sheets[0] != sheets[1] && sheets[0] != sheets[2]);
+
+    let nowhere = folder.path().join("no.onnx");
+    let missing = [
+        "predict",
+        "--model",
+        text(&nowhere),
+        "--data",
+        text(&data),
+        "--output",
+        text(&output),
+    ];
+    let (code, words) = fail(&missing);
+    assert!(code == 3 && words.contains("no.onnx"), "{code} {words}");
+}
+
+#[test]
+fn curves_and_a_report_are_made_of_runs_that_continue_each_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |name: &str, rows: &str| {
+        let run = folder.path().join(name);
+        std::fs::create_dir(&run).expect("made");
+        let header = "epoch,loss,class_loss,box_loss,class_accuracy,mean_iou,val_class_loss,val_box_mse,\
+                      val_class_accuracy,val_mean_iou\n";
+        std::fs::write(run.join("history.csv"), format!("{header}{rows}")).expect("written");
+        run
+    };
+    let first = run(
+        "first",
+        "1,2.5,1.5,1.0,0.5,0.3,1.4,0.05,0.55,0.33\n2,2,1.2,0.8,0.6,0.4,1.1,0.04,0.7,0.42\n",
+    );
+    let second = run(
+        "second",
+        "1,1.8,1.1,0.7,0.7,0.45,1.0,0.04,0.74,0.44\n2,1.7,1,0.7,0.8,0.5,1.0,0.04,0.71,0.43\n",
+    );
+    let output = folder.path().join("curves");
+    let said = succeed(&[
+        "plot",
+        text(&first),
+        text(&second),
+        "--output",
+        text(&output),
+    ]);
+    assert_eq!(
+        said,
+        "best epoch: 3 of 4; class accuracy 0.7400, mean IoU 0.4400 on validation\n"
+    );
+    assert!(picture(&output.join("curves.png")).width() > 1000);
+    let report = std::fs::read_to_string(output.join("report.html")).expect("written");
+    assert!(report.contains("second/history.csv, from epoch 3"));
+
+    let broken = run(
+        "broken",
+        "1,2.5,1.5,1.0,0.5,0.3,1.4,0.05,0.55,0.33\n2,two,1,1,1,1,1,1,1,1\n",
+    );
+    let (code, words) = fail(&["plot", text(&broken), "--output", text(&output)]);
+    let expected = "broken/history.csv, line 3: loss is \"two\", expected a number";
+    assert!(code == 4 && words.contains(expected), "{code} {words}");
+    let (code, words) = fail(&[
+        "plot",
+        text(&folder.path().join("none")),
+        "--output",
+        text(&output),
+    ]);
+    assert!(
+        code == 4 && words.contains("none: can't be read"),
+        "{code} {words}"
+    );
+    assert_eq!(fail(&["plot", "--output", text(&output)]).0, 2);
+}
