@@ -10,7 +10,7 @@ use boxcam::frame::{Frame, Origin};
 use boxcam::label::Labels;
 use boxcam::preprocess::{InputTensor, preprocess};
 use boxcam::scene::random_scene;
-use boxcam_train::heads::{AttentionBox, BoxHead, ClassHead};
+use boxcam_train::heads::{BoxHead, ClassHead, DenseBox};
 use boxcam_train::layer::{ConvWeights, Layer};
 use boxcam_train::onnx::{GraphBuilder, INPUT};
 use boxcam_train::quantise::calibrate::calibrate;
@@ -83,7 +83,7 @@ fn model(trunk: &TrunkWeights) -> pb::ModelProto {
     let map = graph.trunk(INPUT, &trunk.layers);
     let class = ClassHead::new(channels, card.labels.len(), 0.0, &device);
     let scores = class.export(&mut graph, &map);
-    let bounding_box = BoxHead::Attention(AttentionBox::new(channels, &device));
+    let bounding_box = BoxHead::Dense(DenseBox::new(channels, 32, &device));
     let corners = bounding_box.export(&mut graph, &map, trunk.side / stride);
     graph.finish(&scores, &corners, &card)
 }
