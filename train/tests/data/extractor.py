@@ -6,7 +6,7 @@ usage: extractor.py WEIGHTS.tflite LITERT.bin FLOATS.bin
 import sys
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 weights, litert, floats = sys.argv[1:]
 y, x = np.mgrid[0:224, 0:224]
@@ -20,12 +20,14 @@ def channel(a, b, c):
 
 
 picture = np.stack([channel(3, 1, 10), channel(1, 4, 40), channel(2, 2, 90)], -1).astype(np.uint8)
-interpreter = Interpreter(weights, experimental_preserve_all_tensors=True)
+# The delegate would keep what is between two operators to itself.
+plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+interpreter = Interpreter(weights, experimental_preserve_all_tensors=True, experimental_op_resolver_type=plain)
 interpreter.allocate_tensors()
-interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture[None])
+entry = interpreter.get_input_details()[0]["index"]
+interpreter.set_tensor(entry, picture[None])
 interpreter.invoke()
-interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).tofile(litert)
-
+operators = interpreter._get_ops_details()
 details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
 
 
@@ -43,10 +45,8 @@ def shifted(map_, ky, kx, stride, kernel):
     return padded[ky : ky + out * stride : stride, kx : kx + out * stride : stride][:out, :out]
 
 
-map_ = (picture.astype(np.float64) - 128) / 128
-for operator in interpreter._get_ops_details():
-    if operator["op_name"] not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-        continue
+def convolved(operator, map_):
+    """A convolution and its activation, min(max(x, 0), 6) where the 8 bits are ended by it."""
     _, kernel, bias = (dequantised(i) if n else None for n, i in enumerate(operator["inputs"]))
     taps = kernel.shape[1]
     before, after = (details[index]["shape"] for index in (operator["inputs"][0], operator["outputs"][0]))
@@ -59,5 +59,21 @@ for operator in interpreter._get_ops_details():
                 total = total + seen @ kernel[:, ky, kx].T
             else:
                 total = total + seen * kernel[0, ky, kx]
-    map_ = np.clip(total, 0, 6)
+    scale, zero = details[operator["outputs"][0]]["quantization"]
+    return np.clip(total, 0, 6) if zero == 0 else total
+
+
+maps = {entry: (picture.astype(np.float64) - 128) / 128}
+for operator in operators:
+    inputs, output = operator["inputs"], operator["outputs"][0]
+    if operator["op_name"] == "ADD":
+        map_ = maps[inputs[0]] + maps[inputs[1]]
+    elif operator["op_name"] in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        map_ = convolved(operator, maps[inputs[0]])
+    else:
+        break
+    maps[output] = map_
 map_.mean((0, 1)).astype(np.float32).tofile(floats)
+pooled = next(operator["outputs"][0] for operator in operators if operator["op_name"] == "AVERAGE_POOL_2D")
+print("LiteRT's step", details[pooled]["quantization"][0])
+interpreter.get_tensor(pooled).tofile(litert)
