@@ -5,6 +5,7 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
+//! | [`dataset`] | anybody's data set: six formats, splits without leaks, a look at it |
 //! | [`recipe`] | every choice of a training that is not the data |
 //! | [`layer`] | one layer's weights as plain numbers |
 //! | [`weights`] | the ImageNet weights that training starts from |
@@ -26,6 +27,7 @@
 //! detector that runs on the device.
 
 pub mod background;
+pub mod dataset;
 pub mod examples;
 pub mod features;
 pub mod fit;

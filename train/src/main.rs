@@ -24,6 +24,10 @@ enum Command {
     Scenes(commands::scenes::Arguments),
     /// Cut parts without any box out of annotated pictures, to count false alarms on.
     Backgrounds(commands::backgrounds::Arguments),
+    /// Look at a data set: counts, sizes, duplicates, and what is suspect.
+    Inspect(commands::inspect::Arguments),
+    /// Turn a data set of any format into the layout that `train` reads, split without leaks.
+    Prepare(commands::prepare::Arguments),
     /// Show the card of a model file.
     Card(commands::card::Arguments),
 }
@@ -34,6 +38,8 @@ fn main() -> ExitCode {
         Command::Quantise(arguments) => commands::quantise::run(&arguments),
         Command::Scenes(arguments) => commands::scenes::run(&arguments),
         Command::Backgrounds(arguments) => commands::backgrounds::run(&arguments),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Prepare(arguments) => commands::prepare::run(&arguments),
         Command::Card(arguments) => commands::card::run(&arguments),
     };
     match done {

@@ -5,15 +5,22 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use boxcam::detect::tract::ModelError;
+use boxcam::picture::PictureError;
 use boxcam::split::{Split, SplitError};
+use boxcam_train::dataset::fingerprint::{self, Fingerprint};
+use boxcam_train::dataset::prepared::PreparedError;
+use boxcam_train::dataset::{self, Dataset, DatasetError, Format};
 use boxcam_train::onnx::OnnxError;
 use boxcam_train::quantise::QuantiseError;
 use boxcam_train::weights::WeightsError;
-use clap::Args;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, builder::TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub(crate) mod backgrounds;
 pub(crate) mod card;
+pub(crate) mod inspect;
+pub(crate) mod prepare;
 pub(crate) mod quantise;
 pub(crate) mod scenes;
 pub(crate) mod train;
@@ -57,14 +64,59 @@ fn progress(steps: usize, what: &str) -> ProgressBar {
     }
 }
 
-/// 3 where a model is at fault, 4 where the data is; none for anything else.
+/// A data set in any format.
+#[derive(Debug, Args)]
+pub(crate) struct AnyData {
+    /// Folder with pictures and annotations, in the layout that `train` reads, or COCO, Pascal VOC, YOLO, Open
+    /// Images, or just a folder of pictures for each class
+    #[arg(value_name = "FOLDER")]
+    data: PathBuf,
+    /// The format, where it can't be told by what lies in the folder
+    #[arg(long, value_parser = format_parser())]
+    format: Option<Format>,
+}
+
+impl AnyData {
+    /// The data set, as it is on the disk.
+    fn read(&self) -> Result<(Format, Dataset), DatasetError> {
+        match self.format {
+            Some(format) => dataset::read_as(format, &self.data).map(|dataset| (format, dataset)),
+            None => dataset::read(&self.data),
+        }
+    }
+}
+
+fn format_parser() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| {
+        let mut formats = Format::ALL.into_iter();
+        formats
+            .find(|format| format.name() == name)
+            .ok_or("no such format")
+    })
+}
+
+/// The fingerprints of all pictures, with a progress bar.
+fn fingerprints(dataset: &Dataset) -> Vec<Result<Fingerprint, PictureError>> {
+    let bar = progress(dataset.pictures.len(), "pictures");
+    let prints = fingerprint::all(&dataset.pictures, threads(), &|| bar.inc(1));
+    bar.finish_and_clear();
+    prints
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// 3 where a model is at fault, 4 where the data is, 5 where the output is; none for anything else.
 pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
     let model = error.is::<ModelError>()
         || error.is::<OnnxError>()
         || error.is::<WeightsError>()
         || error.is::<QuantiseError>();
-    match model {
-        true => Some(ExitCode::from(3)),
-        false => error.is::<SplitError>().then_some(ExitCode::from(4)),
+    let data = error.is::<SplitError>() || error.is::<DatasetError>();
+    match (model, data) {
+        (true, _) => Some(ExitCode::from(3)),
+        (_, true) => Some(ExitCode::from(4)),
+        _ => error.is::<PreparedError>().then_some(ExitCode::from(5)),
     }
 }
