@@ -22,9 +22,9 @@ use super::Picture;
 const COLUMNS: u32 = 17;
 const ROWS: u32 = 16;
 
-/// The most bits of 256 in which near duplicates differ: recompressed and scaled copies differ in fewer than 10,
-/// different photographs in more than 40, but for plain ones.
-pub const NEAR_BITS: u32 = 16;
+/// The most bits of 256 in which near duplicates differ. Wide, since on plain grounds a bit is the sign of next to
+/// nothing and turns over when a picture is compressed again; [`NEAR_GREYS`] is the strict one of the two.
+pub const NEAR_BITS: u32 = 64;
 
 /// The most that the small grey pictures of near duplicates differ on average, of 255, their brightness made equal. It
 /// tells plain pictures apart, whose hashes are mostly noise or mostly zero.

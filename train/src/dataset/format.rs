@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{DatasetError, coco, files, open_images, voc, yolo};
+use super::{DatasetError, Part, coco, files, open_images, voc, yolo};
 
 /// A layout of pictures and annotations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -74,6 +74,9 @@ pub fn detect(path: &Path) -> Result<(Format, PathBuf), DatasetError> {
         return Err(DatasetError::NotAFolder { path: path.into() });
     }
     let mut root = path.to_owned();
+    while let Some(below) = wrapped(&root) {
+        root = below;
+    }
     loop {
         let mut found = Vec::new();
         for format in Format::ALL {
@@ -111,6 +114,23 @@ fn only_folder_in(root: &Path) -> Option<PathBuf> {
         [only] => Some(only.clone()),
         _ => None,
     }
+}
+
+/// The data set in a folder that holds nothing else: one folder with folders in it, and not one of those that the
+/// formats know by name.
+fn wrapped(root: &Path) -> Option<PathBuf> {
+    let below = only_folder_in(root)?;
+    let name = below.file_name()?.to_str()?.to_lowercase();
+    let is_known = ["labels", "images", "annotations", "jpegimages"].contains(&name.as_str());
+    let has_files = std::fs::read_dir(root)
+        .ok()?
+        .filter_map(Result::ok)
+        .any(|entry| entry.path().is_file());
+    let has_folders = std::fs::read_dir(&below)
+        .ok()?
+        .filter_map(Result::ok)
+        .any(|entry| entry.path().is_dir());
+    (!is_known && !has_files && has_folders && Part::in_name(&name).is_none()).then_some(below)
 }
 
 /// The beginning of a file as text; empty where it can't be read.

@@ -19,7 +19,7 @@ use super::{AnnotationFault, Dataset, DatasetError, Part, Picture, Place, Row, f
 
 pub(super) fn is_in(root: &Path) -> Result<bool, DatasetError> {
     let annotates = |path: PathBuf| beginning(&path).contains("<annotation");
-    Ok(near(root, 3, "xml")?.into_iter().any(annotates))
+    Ok(near(root, 2, "xml")?.into_iter().any(annotates))
 }
 
 pub(super) fn read(root: &Path) -> Result<Dataset, DatasetError> {
