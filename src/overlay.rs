@@ -23,8 +23,10 @@ mod banner;
 mod canvas;
 mod palette;
 mod tag;
+mod truth;
 
 pub use canvas::Canvas;
+pub use truth::{draw_caption, draw_truth};
 
 use banner::Banner;
 use palette::{CHALK, INK, QUIET};

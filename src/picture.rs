@@ -17,8 +17,11 @@ use image::{
 };
 use thiserror::Error;
 
+mod header;
 mod jpeg;
 pub mod motion_jpeg;
+
+pub use header::Header;
 
 /// The most pixels that a picture may have: 64 Mi, as in 8192 x 8192.
 pub const MAX_PIXELS: u64 = 64 * 1024 * 1024;
@@ -123,6 +126,35 @@ enum Fault {
     Decode(String),
 }
 
+impl Fault {
+    /// The fault with the file that it is in, of a format and so many bytes.
+    fn of(self, path: &Path, format: &'static str, length: usize) -> PictureError {
+        let path = path.to_path_buf();
+        match self {
+            Self::ZeroSized(width, height) => PictureError::ZeroSized {
+                path,
+                width,
+                height,
+            },
+            Self::TooLarge(width, height) => PictureError::TooLarge {
+                path,
+                width,
+                height,
+            },
+            Self::Truncated => PictureError::Truncated {
+                path,
+                format,
+                length,
+            },
+            Self::Decode(message) => PictureError::Decode {
+                path,
+                format,
+                message,
+            },
+        }
+    }
+}
+
 impl PictureError {
     /// The file that can't be used.
     #[must_use]
@@ -174,43 +206,26 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 /// # Errors
 /// [`PictureError`] with the name in it; never [`PictureError::Read`] or [`PictureError::Folder`].
 pub fn decode(name: &Path, bytes: &[u8]) -> Result<RgbImage, PictureError> {
-    let path = || name.to_path_buf();
     if bytes.is_empty() {
-        return Err(PictureError::Empty { path: path() });
+        let path = name.to_path_buf();
+        return Err(PictureError::Empty { path });
     }
     let Some((format, format_name)) = guess_format(bytes) else {
-        let start = bytes.iter().take(8).map(|byte| format!("{byte:02x}"));
-        return Err(PictureError::NotAPicture {
-            path: path(),
-            start: start.collect::<Vec<_>>().join(" "),
-        });
+        return Err(not_a_picture(name, bytes));
     };
     let decoded = match format {
         ImageFormat::Jpeg => jpeg::decode(bytes),
         _ => decode_other(format, bytes),
     };
-    decoded.map_err(|fault| match fault {
-        Fault::ZeroSized(width, height) => PictureError::ZeroSized {
-            path: path(),
-            width,
-            height,
-        },
-        Fault::TooLarge(width, height) => PictureError::TooLarge {
-            path: path(),
-            width,
-            height,
-        },
-        Fault::Truncated => PictureError::Truncated {
-            path: path(),
-            format: format_name,
-            length: bytes.len(),
-        },
-        Fault::Decode(message) => PictureError::Decode {
-            path: path(),
-            format: format_name,
-            message,
-        },
-    })
+    decoded.map_err(|fault| fault.of(name, format_name, bytes.len()))
+}
+
+fn not_a_picture(name: &Path, bytes: &[u8]) -> PictureError {
+    let start = bytes.iter().take(8).map(|byte| format!("{byte:02x}"));
+    PictureError::NotAPicture {
+        path: name.to_path_buf(),
+        start: start.collect::<Vec<_>>().join(" "),
+    }
 }
 
 /// Whether the path has the ending of a picture, in whatever case.

@@ -305,3 +305,50 @@ fn endings_of_pictures_are_known_in_any_case() {
         assert!(!has_picture_ending(Path::new(path)), "{path}");
     }
 }
+
+#[test]
+fn a_header_gives_the_size_that_opening_gives() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("p");
+    let picture = busy(37, 21);
+    let files = [
+        jpeg(&picture),
+        encoded(picture.clone(), ImageFormat::Png),
+        encoded(picture.clone(), ImageFormat::WebP),
+        encoded(picture, ImageFormat::Bmp),
+        ROTATED.to_vec(),
+        PROGRESSIVE.to_vec(),
+        PALETTE.to_vec(),
+    ];
+    for bytes in files {
+        std::fs::write(&path, &bytes).expect("written");
+        let header = Header::read(&path).expect("a sound picture");
+        assert_eq!(header.upright(), open(&path).expect("sound").dimensions());
+        // Only the beginning counts: a scan that is cut off has a size all the same.
+        std::fs::write(&path, &bytes[..bytes.len() - 8]).expect("written");
+        assert_eq!(Header::read(&path).expect("has its beginning"), header);
+    }
+    std::fs::write(&path, ROTATED).expect("written");
+    let header = Header::read(&path).expect("sound");
+    assert_eq!(header.upright(), (header.height, header.width));
+}
+
+#[test]
+fn a_header_that_is_none_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("p");
+    let refused = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).expect("written");
+        Header::read(&path).expect_err("refused")
+    };
+    assert!(matches!(refused(b""), PictureError::Empty { .. }));
+    assert!(matches!(refused(b"text"), PictureError::NotAPicture { .. }));
+    let huge = header(ImageFormat::Png, 9000, 9000);
+    assert!(matches!(refused(&huge), PictureError::TooLarge { .. }));
+    assert!(matches!(
+        refused(&jpeg(&busy(8, 8))[..20]),
+        PictureError::Decode { .. }
+    ));
+    let folder = Header::read(folder.path()).expect_err("refused");
+    assert!(matches!(folder, PictureError::Folder { .. }));
+}

@@ -5,6 +5,7 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
+//! | [`dataset`] | anybody's data set: six formats, splits without leaks, a look at it |
 //! | [`recipe`] | every choice of a training that is not the data |
 //! | [`layer`] | one layer's weights as plain numbers |
 //! | [`weights`] | the ImageNet weights that training starts from |
@@ -37,6 +38,7 @@ pub mod background;
 pub mod checkpoint;
 pub mod conv;
 pub mod draw;
+pub mod dataset;
 pub mod examples;
 pub mod features;
 pub mod feed;

@@ -39,6 +39,10 @@ enum Command {
     Backgrounds(commands::backgrounds::Arguments),
     /// Measure how many pictures a second this machine learns.
     Speed(commands::speed::Arguments),
+    /// Look at a data set: counts, sizes, duplicates, and what is suspect.
+    Inspect(commands::inspect::Arguments),
+    /// Turn a data set of any format into the layout that `train` reads, split without leaks.
+    Prepare(commands::prepare::Arguments),
     /// Show the card of a model file.
     Card(commands::card::Arguments),
 }
@@ -57,6 +61,8 @@ fn main() -> ExitCode {
         Command::Scenes(arguments) => commands::scenes::run(&arguments),
         Command::Backgrounds(arguments) => commands::backgrounds::run(&arguments),
         Command::Speed(arguments) => commands::speed::run(&arguments),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Prepare(arguments) => commands::prepare::run(&arguments),
         Command::Card(arguments) => commands::card::run(&arguments),
     };
     match done {

@@ -8,12 +8,17 @@ use boxcam::detect::DetectError;
 use boxcam::detect::tract::ModelError;
 use boxcam::picture::PictureError;
 use boxcam::split::{Split, SplitError};
+use boxcam_train::checkpoint::CheckpointError;
+use boxcam_train::dataset::fingerprint::{self, Fingerprint};
+use boxcam_train::dataset::prepared::PreparedError;
+use boxcam_train::dataset::{self, Dataset, DatasetError, Format};
 use boxcam_train::onnx::OnnxError;
 use boxcam_train::plot::history::HistoryError;
 use boxcam_train::quantise::QuantiseError;
 use boxcam_train::summary::SummaryError;
 use boxcam_train::weights::WeightsError;
-use clap::Args;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, builder::TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use output::OutputError;
@@ -21,9 +26,11 @@ use output::OutputError;
 pub(crate) mod backgrounds;
 pub(crate) mod batch;
 pub(crate) mod card;
+pub(crate) mod inspect;
 mod output;
 pub(crate) mod plot;
 pub(crate) mod predict;
+pub(crate) mod prepare;
 pub(crate) mod quantise;
 pub(crate) mod sanity;
 pub(crate) mod scenes;
@@ -71,6 +78,49 @@ fn progress(steps: usize, what: &str) -> ProgressBar {
     }
 }
 
+/// A data set in any format.
+#[derive(Debug, Args)]
+pub(crate) struct AnyData {
+    /// Folder with pictures and annotations, in the layout that `train` reads, or COCO, Pascal VOC, YOLO, Open
+    /// Images, or just a folder of pictures for each class
+    #[arg(value_name = "FOLDER")]
+    data: PathBuf,
+    /// The format, where it can't be told by what lies in the folder
+    #[arg(long, value_parser = format_parser())]
+    format: Option<Format>,
+}
+
+impl AnyData {
+    /// The data set, as it is on the disk.
+    fn read(&self) -> Result<(Format, Dataset), DatasetError> {
+        match self.format {
+            Some(format) => dataset::read_as(format, &self.data).map(|dataset| (format, dataset)),
+            None => dataset::read(&self.data),
+        }
+    }
+}
+
+fn format_parser() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| {
+        let mut formats = Format::ALL.into_iter();
+        formats
+            .find(|format| format.name() == name)
+            .ok_or("no such format")
+    })
+}
+
+/// The fingerprints of all pictures, with a progress bar.
+fn fingerprints(dataset: &Dataset) -> Vec<Result<Fingerprint, PictureError>> {
+    let bar = progress(dataset.pictures.len(), "pictures");
+    let prints = fingerprint::all(&dataset.pictures, threads(), &|| bar.inc(1));
+    bar.finish_and_clear();
+    prints
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// 3 where a model is at fault, 4 where the data is, 5 where a drawing can't be written; none for anything else.
 pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
     let model = error.is::<ModelError>()
@@ -78,11 +128,16 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
         || error.is::<OnnxError>()
         || error.is::<WeightsError>()
         || error.is::<QuantiseError>()
-        || error.is::<SummaryError>();
-    let data = error.is::<SplitError>() || error.is::<PictureError>() || error.is::<HistoryError>();
+        || error.is::<SummaryError>()
+        || error.is::<CheckpointError>();
+    let data = error.is::<SplitError>()
+        || error.is::<DatasetError>()
+        || error.is::<PictureError>()
+        || error.is::<HistoryError>();
+    let output = error.is::<OutputError>() || error.is::<PreparedError>();
     match (model, data) {
         (true, _) => Some(ExitCode::from(3)),
         (_, true) => Some(ExitCode::from(4)),
-        _ => error.is::<OutputError>().then_some(ExitCode::from(5)),
+        _ => output.then_some(ExitCode::from(5)),
     }
 }

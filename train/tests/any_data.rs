@@ -1,0 +1,98 @@
+//! A COCO data set as a person has it: prepared, looked at, and read as `train` reads it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use boxcam::scene::random_scene;
+use boxcam::split::Split;
+use serde_json::{Value, json};
+
+/// Pictures of the data set; the last is the first again.
+const PICTURES: u64 = 13;
+
+fn boxcam_train(arguments: &[&str]) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_boxcam-train"))
+        .args(arguments)
+        .output();
+    output.expect("boxcam-train starts")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
+}
+
+fn write_coco(folder: &Path) {
+    let (mut images, mut annotations) = (Vec::new(), Vec::new());
+    std::fs::create_dir_all(folder.join("images")).expect("made");
+    for id in 0..PICTURES {
+        let scene = random_scene(id % (PICTURES - 1), 96, 72);
+        let file = format!("{id}.png");
+        let to = folder.join("images").join(&file);
+        scene.image.save(to).expect("written");
+        images.push(json!({ "id": id, "file_name": file, "width": 96, "height": 72 }));
+        let [left, right, top, bottom] = scene.truth[0].bounding_box.corners();
+        let bbox = [
+            left * 96.0,
+            top * 72.0,
+            (right - left) * 96.0,
+            (bottom - top) * 72.0,
+        ];
+        let class = id % (PICTURES - 1) % 2;
+        annotations.push(json!({ "id": id, "image_id": id, "category_id": class, "bbox": bbox }));
+    }
+    annotations.push(json!({ "id": 99, "image_id": 0, "category_id": 7, "bbox": [1, 1, 9, 9] }));
+    let categories = json!([{ "id": 0, "name": "even" }, { "id": 1, "name": "odd" }]);
+    let all = json!({ "images": images, "annotations": annotations, "categories": categories });
+    std::fs::write(folder.join("instances.json"), all.to_string()).expect("written");
+}
+
+#[test]
+fn coco_is_prepared_and_looked_at() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (coco, data) = (folder.path().join("coco"), folder.path().join("data"));
+    write_coco(&coco);
+    let prepare = ["prepare", text(&coco), "--output", text(&data)];
+    let output = boxcam_train(&prepare);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{words}");
+    assert!(
+        words.contains("annotations[13] (id 99): class 7 has no name"),
+        "{words}"
+    );
+    assert!(words.contains("then: boxcam-train train --data"), "{words}");
+
+    let mut pictures = 0;
+    for part in ["train", "val"] {
+        let csv = data.join(format!("annotations-{part}.csv"));
+        let split = Split::read(&data.join(part), &csv).expect("what train reads");
+        assert!(split.faults.is_empty() && !split.pictures.is_empty());
+        assert!(split.pictures.iter().all(|picture| picture.rows.len() == 1));
+        pictures += split.pictures.len() as u64;
+    }
+    assert_eq!(pictures, PICTURES);
+
+    let sheets = folder.path().join("sheets");
+    let output = boxcam_train(&["inspect", text(&data), "--json", "--sheet", text(&sheets)]);
+    assert!(output.status.success());
+    let seen: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(seen["format"], "chapter");
+    assert!(
+        seen["findings"]["leak"].is_null(),
+        "the copy stays with its picture"
+    );
+    assert_eq!(
+        seen["findings"]["duplicate_picture"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+    for name in ["class-even.png", "class-odd.png", "suspects.png"] {
+        image::open(sheets.join(name)).expect("a sheet");
+    }
+
+    let again = boxcam_train(&prepare);
+    assert_eq!(again.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("is there already and not empty"));
+    let nowhere = boxcam_train(&["inspect", text(&folder.path().join("nowhere"))]);
+    assert_eq!(nowhere.status.code(), Some(4));
+}
