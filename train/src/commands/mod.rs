@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 pub(crate) mod backgrounds;
 pub(crate) mod card;
+pub(crate) mod dequantise;
 pub(crate) mod quantise;
 pub(crate) mod scenes;
 pub(crate) mod train;
