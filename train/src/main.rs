@@ -31,6 +31,8 @@ enum Command {
     Predict(commands::predict::Arguments),
     /// Quantise a float model to int8, check it against the float one, and write the file that ships.
     Quantise(commands::quantise::Arguments),
+    /// Write the float model that an int8 model stands for, to quantise it anew.
+    Dequantise(commands::dequantise::Arguments),
     /// Write the trunk of a model by itself, in half precision, for a training to start from.
     Trunk(commands::trunk::Arguments),
     /// Write a data set of made-up scenes, to try the whole way with.
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Plot(arguments) => commands::plot::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments),
         Command::Quantise(arguments) => commands::quantise::run(&arguments),
+        Command::Dequantise(arguments) => commands::dequantise::run(&arguments),
         Command::Trunk(arguments) => commands::trunk::run(&arguments),
         Command::Scenes(arguments) => commands::scenes::run(&arguments),
         Command::Backgrounds(arguments) => commands::backgrounds::run(&arguments),

@@ -11,9 +11,11 @@ use thiserror::Error;
 use tract_onnx::pb;
 
 mod builder;
+mod constants;
 mod parts;
 
 pub use builder::{GraphBuilder, Precision};
+pub(crate) use constants::Constants;
 pub(crate) use parts::{int, node, tensor, tensor_floats, value_info};
 
 /// Name of the model's one input.

@@ -3,8 +3,8 @@
 //! In go a float ONNX model and calibration pictures, out comes a model in QDQ form (quantise, dequantise
 //! around every operator; scheme of Jacob et al. 2018, "Quantization and Training of Neural Networks for
 //! Efficient Integer-Arithmetic-Only Inference"): weights int8, symmetric, one scale an output channel;
-//! activations int8 with one scale and zero point a tensor; biases int32. The result is refused when it
-//! loses too much ([`Loss::check`]).
+//! activations int8 with one scale and zero point a tensor; biases int32. How ranges and scales are chosen is
+//! tried out ([`choose::choose`]). The result is refused when it loses too much ([`Loss::check`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,9 +14,18 @@ use thiserror::Error;
 use tract_onnx::pb;
 
 pub mod calibrate;
+mod channels;
+pub mod choose;
+mod correct;
+mod dequantise;
+mod engine;
+pub mod errors;
 mod histogram;
 mod qdq;
 
+pub use channels::WeightScales;
+pub use correct::correct_biases;
+pub use dequantise::dequantise;
 pub use qdq::quantise;
 
 /// Most class accuracy that quantising may cost: 1 point.

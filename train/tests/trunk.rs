@@ -10,10 +10,14 @@ use boxcam::frame::{Frame, Origin};
 use boxcam::label::Labels;
 use boxcam::preprocess::{InputTensor, preprocess};
 use boxcam::scene::random_scene;
+use boxcam_train::golden::add_golden;
 use boxcam_train::heads::{BoxHead, ClassHead, DenseBox};
 use boxcam_train::layer::{ConvWeights, Layer};
 use boxcam_train::onnx::{GraphBuilder, INPUT};
-use boxcam_train::quantise::calibrate::calibrate;
+use boxcam_train::quantise::WeightScales;
+use boxcam_train::quantise::calibrate::{Calibration, Observations};
+use boxcam_train::quantise::choose::{Pictures, Wanted, choose};
+use boxcam_train::quantise::errors::stored_errors;
 use boxcam_train::weights::{self, TrunkWeights, WeightsError};
 use boxcam_train::{onnx, quantise};
 use burn::prelude::Device;
@@ -97,8 +101,9 @@ fn inputs(card: &ModelCard, count: u64) -> Vec<InputTensor> {
 }
 
 fn int8(float: &pb::ModelProto, inputs: &[InputTensor]) -> pb::ModelProto {
-    let ranges = calibrate(float, inputs).expect("runs");
-    quantise::quantise(float, &ranges).expect("can be quantised")
+    let observations = Observations::of(float, inputs).expect("runs");
+    let ranges = observations.ranges(Calibration::LeastError);
+    quantise::quantise(float, &ranges, WeightScales::Greatest).expect("can be quantised")
 }
 
 fn written(model: &pb::ModelProto) -> TrunkWeights {
@@ -252,6 +257,131 @@ fn runs_in_whole_numbers(trunk: &TrunkWeights, most: f32) {
 fn a_made_up_net_runs_in_whole_numbers() {
     for side in [64, 96] {
         runs_in_whole_numbers(&made_up(side), 0.02);
+    }
+}
+
+/// Scores and corners of a model as one list.
+fn said(model: &pb::ModelProto, input: &InputTensor) -> Vec<f32> {
+    in_floats(model, input).concat()
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    let off = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    off.fold(0.0, f32::max)
+}
+
+#[test]
+fn the_float_model_of_an_int8_model_says_nearly_the_same_and_gives_the_same_weights_again() {
+    let trunk = made_up(64);
+    let float = model(&trunk);
+    let inputs = inputs(&card(64), 4);
+    let int8 = int8(&float, &inputs);
+    let back = quantise::dequantise(&int8).expect("is int8");
+    assert_eq!(flags(&written(&back)), flags(&trunk));
+    for input in &inputs {
+        let off = distance(&said(&back, input), &said(&float, input));
+        assert!(off < 0.02, "{off}");
+    }
+    let ops = |model: &pb::ModelProto| -> Vec<String> {
+        let graph = model.graph.as_ref().expect("has one");
+        graph.node.iter().map(|node| node.op_type.clone()).collect()
+    };
+    assert_eq!(ops(&back), ops(&float));
+}
+
+/// The bias of a layer is off by rounding to weights that are all a little too large: the mean error goes.
+#[test]
+fn corrected_biases_bring_the_means_back() {
+    let float = model(&made_up(64));
+    let inputs = inputs(&card(64), 6);
+    let observations = Observations::of(&float, &inputs).expect("runs");
+    let ranges = observations.ranges(Calibration::Percentile999);
+    let int8 = quantise::quantise(&float, &ranges, WeightScales::LeastError).expect("fits");
+    let corrected = quantise::correct_biases(&float, int8.clone(), &inputs).expect("runs");
+    let graph = |model: &pb::ModelProto| model.graph.clone().expect("has one");
+    let (before, after) = (graph(&int8), graph(&corrected));
+    assert_eq!(before.node, after.node, "only numbers change");
+    let mut moved = 0;
+    for (a, b) in before.initializer.iter().zip(&after.initializer) {
+        let is_bias = a.name.ends_with(".bias.int32");
+        assert!(is_bias || a == b, "{}", a.name);
+        moved += usize::from(a != b);
+    }
+    assert!(moved > 5, "{moved}");
+    let mean = |model: &pb::ModelProto| {
+        let off = inputs.iter().map(|input| {
+            let (found, truth) = (said(model, input), said(&float, input));
+            found
+                .iter()
+                .zip(&truth)
+                .map(|(a, b)| a - b)
+                .collect::<Vec<_>>()
+        });
+        let sums = off.fold(vec![0.0f32; 6], |sums, off| {
+            sums.iter().zip(&off).map(|(a, b)| a + b).collect()
+        });
+        sums.iter().map(|sum| sum.abs()).sum::<f32>()
+    };
+    assert!(
+        mean(&corrected) < mean(&int8),
+        "{} {}",
+        mean(&corrected),
+        mean(&int8)
+    );
+}
+
+#[test]
+fn the_best_of_all_trials_is_kept_and_every_stored_value_has_its_error() {
+    let float = model(&made_up(64));
+    let mut scenes = inputs(&card(64), 16);
+    let measuring = scenes.split_off(8);
+    let pictures = Pictures {
+        calibration: scenes,
+        measuring,
+    };
+    let mut trials = Vec::new();
+    let chosen = choose(&float, &pictures, Wanted::default(), |trial| {
+        trials.push(*trial)
+    });
+    let chosen = chosen.expect("runs");
+    assert_eq!(trials.len(), 4 + 1 + 1);
+    let sums = trials.iter().map(|trial| trial.distance.sum());
+    let least = sums.fold(f64::INFINITY, f64::min);
+    assert!((chosen.trial.distance.sum() - least).abs() < 1e-12);
+    let wanted = Wanted {
+        calibration: Some(Calibration::MinMax),
+        weight_scales: Some(WeightScales::Greatest),
+        correct_biases: Some(false),
+    };
+    let told = choose(&float, &pictures, wanted, |_| ()).expect("runs");
+    assert_eq!(told.trial, trials[0], "what is told is done");
+
+    let errors = stored_errors(&float, &told.model, &pictures.measuring).expect("runs");
+    // 10 layers and 2 sums, a pooling and 2 layers of the box.
+    assert_eq!(errors.len(), 15, "{errors:?}");
+    for error in &errors {
+        assert!(
+            error.rounding_db > 25.0 && error.rounding_db < 70.0,
+            "{error:?}"
+        );
+        assert!(
+            error.int8_db <= error.rounding_db + 0.5 && error.int8_db > 10.0,
+            "{error:?}"
+        );
+        assert!(error.clipped < 0.05, "{error:?}");
+    }
+}
+
+#[test]
+fn golden_examples_hold_at_any_side() {
+    for side in [64, 96] {
+        let float = model(&made_up(side));
+        let mut int8 = int8(&float, &inputs(&card(side as u32), 4));
+        add_golden(&mut int8, "made up").expect("runs");
+        let bytes = int8.encode_to_vec();
+        let mut detector = TractDetector::from_bytes("made up", &bytes).expect("loads");
+        let agreement = boxcam::golden::check(&mut detector).expect("agrees");
+        assert_eq!(agreement.examples, 4);
     }
 }
 

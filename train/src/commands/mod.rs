@@ -26,6 +26,7 @@ use output::OutputError;
 pub(crate) mod backgrounds;
 pub(crate) mod batch;
 pub(crate) mod card;
+pub(crate) mod dequantise;
 pub(crate) mod inspect;
 mod output;
 pub(crate) mod plot;

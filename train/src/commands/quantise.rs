@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use boxcam::card::ModelCard;
 use boxcam::detect::tract::TractDetector;
 use boxcam::evaluate::Figures;
@@ -11,11 +11,21 @@ use boxcam::preprocess::{InputTensor, preprocess};
 use boxcam::split::Split;
 use boxcam_train::golden::add_golden;
 use boxcam_train::onnx;
-use boxcam_train::quantise::calibrate::calibrate;
-use boxcam_train::quantise::{self, Loss};
+use boxcam_train::quantise::calibrate::Calibration;
+use boxcam_train::quantise::choose::{Pictures, Quantised, Trial, Wanted, choose};
+use boxcam_train::quantise::errors::{StoredError, stored_errors};
+use boxcam_train::quantise::{self, Loss, WeightScales};
+use boxcam_train::storage;
+use clap::{ArgAction, ValueEnum};
 use prost::Message;
 
 use super::{Data, progress};
+
+/// Training pictures on which trials are measured, at most.
+const MEASURING: usize = 300;
+
+/// Calibration pictures on which the errors of stored values are measured, at most.
+const ERROR_PICTURES: usize = 32;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -30,6 +40,18 @@ pub(crate) struct Arguments {
     /// Training pictures to calibrate on
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     pictures: u32,
+    /// Which range of an activation is stored; without it all are tried on training pictures
+    #[arg(long, value_enum)]
+    calibration: Option<Calibration>,
+    /// What one step of a weight is worth; without it both are tried
+    #[arg(long, value_enum)]
+    weight_scales: Option<WeightScales>,
+    /// Take the mean of what rounding does to a channel off its bias; without it both are tried
+    #[arg(long, value_name = "true|false", action = ArgAction::Set)]
+    bias_correction: Option<bool>,
+    /// Write the error of every stored value: a table where FILE ends with .csv, else JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Confidence from which a prediction is a detection, in place of the float model's own
     #[arg(long, value_parser = super::share)]
     threshold: Option<f32>,
@@ -39,9 +61,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let float = onnx::read(&arguments.model)?;
     let mut card = quantise::card(&float).map_err(quantise::QuantiseError::from)?;
     let train = arguments.data.split("train")?;
-    let inputs = calibration_inputs(&train, &card, arguments.pictures as usize);
-    let ranges = calibrate(&float, &inputs)?;
-    let mut int8 = quantise::quantise(&float, &ranges)?;
+    let pictures = pictures(&train, &card, arguments.pictures as usize);
+    let wanted = Wanted {
+        calibration: arguments.calibration,
+        weight_scales: arguments.weight_scales,
+        correct_biases: arguments.bias_correction,
+    };
+    eprintln!("distance to the float model on training pictures:");
+    eprintln!("calibration       weights   biases     scores   boxes");
+    let chosen = choose(&float, &pictures, wanted, |trial| {
+        eprintln!("{}", line(trial))
+    })?;
+    eprintln!("kept:\n{}", line(&chosen.trial));
+    let Quantised {
+        model: mut int8, ..
+    } = chosen;
+    let some = pictures.calibration.len().min(ERROR_PICTURES);
+    let errors = stored_errors(&float, &int8, &pictures.calibration[..some])?;
+    report(&errors, arguments.report.as_deref())?;
     let validation = arguments.data.split("val")?;
     let float_figures = figures(&arguments.model, &float.encode_to_vec(), &validation)?;
     let int8_figures = figures(&arguments.output, &int8.encode_to_vec(), &validation)?;
@@ -71,23 +108,90 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Pictures spread evenly over the split, so that every class is among them.
-fn calibration_inputs(split: &Split, card: &ModelCard, count: usize) -> Vec<InputTensor> {
+fn line(trial: &Trial) -> String {
+    let settings = trial.settings;
+    let name = |value: Option<clap::builder::PossibleValue>| {
+        value.map_or(String::new(), |value| value.get_name().to_owned())
+    };
+    format!(
+        "{:<16}  {:<8}  {:<9}  {:.4}  {:.4}",
+        name(settings.calibration.to_possible_value()),
+        name(settings.weight_scales.to_possible_value()),
+        if settings.correct_biases {
+            "corrected"
+        } else {
+            "as is"
+        },
+        trial.distance.scores,
+        trial.distance.boxes
+    )
+}
+
+/// The errors of stored values, as a table on stderr and into a file.
+fn report(errors: &[StoredError], file: Option<&Path>) -> Result<()> {
+    eprintln!("stored value              clipped  rounding, dB  int8, dB");
+    for error in errors {
+        eprintln!(
+            "{:<24}  {:>6.3}%  {:>12.1}  {:>8.1}",
+            error.value,
+            100.0 * error.clipped,
+            error.rounding_db,
+            error.int8_db
+        );
+    }
+    let Some(file) = file else { return Ok(()) };
+    let failed = || format!("{}: can't be written", file.display());
+    let bytes = match file
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("csv"))
+    {
+        true => {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            for error in errors {
+                writer.serialize(error)?;
+            }
+            let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error);
+            bytes.with_context(failed)?
+        }
+        false => serde_json::to_vec_pretty(errors)?,
+    };
+    storage::write_whole(file, &bytes).with_context(failed)
+}
+
+/// Training pictures spread evenly over the split, so that every class is among them; those to measure on are others
+/// than those to calibrate on, where there are enough.
+fn pictures(split: &Split, card: &ModelCard, count: usize) -> Pictures {
     let step = (split.pictures.len() / count).max(1);
-    let bar = progress(split.pictures.len().div_ceil(step), "calibration");
-    split
-        .pictures
-        .iter()
-        .step_by(step)
-        .filter_map(move |picture| {
-            bar.inc(1);
-            let frame = picture.frame().map_err(anyhow::Error::from);
-            let input = frame.and_then(|frame| Ok(preprocess(&frame, card)?));
-            input
-                .inspect_err(|fault| eprintln!("left out: {fault}"))
-                .ok()
-        })
-        .collect()
+    let calibration = inputs(split, card, 0, step, "calibration");
+    // A multiple, so that both never meet.
+    let calibrated = split.pictures.len() / step;
+    let measuring_step = step * (calibrated / count.min(MEASURING)).max(1);
+    let measuring = inputs(split, card, step / 2, measuring_step, "measuring  ");
+    Pictures {
+        calibration,
+        measuring,
+    }
+}
+
+/// Every so many pictures of a split from one on.
+fn inputs(
+    split: &Split,
+    card: &ModelCard,
+    from: usize,
+    step: usize,
+    what: &str,
+) -> Vec<InputTensor> {
+    let wanted = split.pictures.iter().skip(from).step_by(step);
+    let bar = progress(wanted.len(), what);
+    let inputs = wanted.filter_map(|picture| {
+        bar.inc(1);
+        let frame = picture.frame().map_err(anyhow::Error::from);
+        let input = frame.and_then(|frame| Ok(preprocess(&frame, card)?));
+        input
+            .inspect_err(|fault| eprintln!("left out: {fault}"))
+            .ok()
+    });
+    inputs.collect()
 }
 
 /// The figures of a model as the device runs it.

@@ -35,6 +35,38 @@ impl Histogram {
         }
     }
 
+    /// From the least value to the greatest.
+    #[must_use]
+    pub(super) fn whole(&self) -> Range {
+        self.whole
+    }
+
+    /// The range without that share of the values at each end, to a cell.
+    #[must_use]
+    pub(super) fn without_ends(&self, share: f64) -> Range {
+        let all: u64 = self.counts.iter().sum();
+        let few = (all as f64 * share) as u64;
+        let cells_of_few = |counts: &mut dyn Iterator<Item = &u64>| {
+            let mut seen = 0;
+            let is_few = |count: &&u64| {
+                seen += **count;
+                seen <= few
+            };
+            counts.take_while(is_few).count() as f32
+        };
+        let width = self.cell_width();
+        let range = Range {
+            min: self.whole.min + cells_of_few(&mut self.counts.iter()) * width,
+            max: self.whole.max - cells_of_few(&mut self.counts.iter().rev()) * width,
+        };
+        // Without a value nothing can be left out.
+        if range.min < range.max {
+            range
+        } else {
+            self.whole
+        }
+    }
+
     fn cell_width(&self) -> f32 {
         ((self.whole.max - self.whole.min) / CELLS as f32).max(f32::MIN_POSITIVE)
     }
@@ -83,6 +115,28 @@ mod tests {
         let mut histogram = Histogram::over(whole);
         histogram.extend((0..60_000).map(|i| i as f32 / 10_000.0));
         assert!(histogram.least_error().max > 5.8);
+    }
+
+    #[test]
+    fn a_percentile_leaves_that_share_out_at_both_ends() {
+        let whole = Range {
+            min: -10.0,
+            max: 10.0,
+        };
+        let mut histogram = Histogram::over(whole);
+        histogram.extend((0..10_000).map(|i| i as f32 / 10_000.0));
+        histogram.extend([-10.0, -9.0, 10.0, 9.0, 8.0]);
+        let close = |a: f32, b: f32| assert!((a - b).abs() < 0.03, "{a}, expected {b}");
+        let range = histogram.without_ends(0.001);
+        close(range.min, 0.0);
+        close(range.max, 1.0);
+        let range = histogram.without_ends(0.0001);
+        close(range.min, -9.0);
+        close(range.max, 9.0);
+        let all = histogram.without_ends(0.0);
+        close(all.min, -10.0);
+        close(all.max, 10.0);
+        assert_eq!(Histogram::over(whole).without_ends(0.001), whole);
     }
 
     #[test]

@@ -7,11 +7,9 @@ use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::calibrate::Ranges;
+use super::channels::{ChannelWeights, WeightScales};
 use super::{QuantiseError, Scheme, stored_values};
 use crate::onnx::{INPUT, int, node, tensor, tensor_floats};
-
-/// Greatest magnitude of a quantised bias: room is left for the sum that it is added to.
-const MAX_BIAS: f32 = (1u32 << 30) as f32;
 
 /// The model in QDQ form, with the card that it had.
 ///
@@ -19,14 +17,18 @@ const MAX_BIAS: f32 = (1u32 << 30) as f32;
 ///
 /// # Errors
 /// [`QuantiseError::Graph`] when a stored value has no range or a layer's weights are no constants.
-pub fn quantise(model: &pb::ModelProto, ranges: &Ranges) -> Result<pb::ModelProto, QuantiseError> {
+pub fn quantise(
+    model: &pb::ModelProto,
+    ranges: &Ranges,
+    weight_scales: WeightScales,
+) -> Result<pb::ModelProto, QuantiseError> {
     let card = super::card(model)?;
     let mut model = model.clone();
     let graph = model.graph.take().ok_or_else(|| QuantiseError::Graph {
         node: "-".to_owned(),
         message: "there is no graph".to_owned(),
     })?;
-    let mut rewrite = Rewrite::new(graph, ranges, &card.input)?;
+    let mut rewrite = Rewrite::new(graph, ranges, &card.input, weight_scales)?;
     rewrite.store(INPUT, INPUT);
     for node in std::mem::take(&mut rewrite.graph.node) {
         rewrite.node(node)?;
@@ -42,6 +44,7 @@ struct Rewrite {
     schemes: BTreeMap<String, Scheme>,
     /// Name of the dequantised value by the name of the value that it stands for.
     stored: BTreeMap<String, String>,
+    weight_scales: WeightScales,
 }
 
 impl Rewrite {
@@ -49,6 +52,7 @@ impl Rewrite {
         mut graph: pb::GraphProto,
         ranges: &Ranges,
         input: &InputSpec,
+        weight_scales: WeightScales,
     ) -> Result<Self, QuantiseError> {
         let mut schemes = BTreeMap::new();
         for name in stored_values(&graph) {
@@ -72,6 +76,7 @@ impl Rewrite {
             constants: constants.collect(),
             schemes,
             stored: BTreeMap::new(),
+            weight_scales,
             graph,
         })
     }
@@ -175,7 +180,7 @@ impl Rewrite {
         if layer.op_type == "Gemm" && !transposed {
             return Err(fault("has its weights as [in, out], expected [out, in]"));
         }
-        let channels = ChannelWeights::quantise(&weights, &biases, in_scale);
+        let channels = ChannelWeights::quantise(&weights, &biases, in_scale, self.weight_scales);
         let (weight, bias) = (weight.clone(), bias.clone());
         let out = [biases.len()];
         self.constant(
@@ -263,67 +268,9 @@ fn input_scheme(input: &InputSpec) -> Scheme {
     }
 }
 
-/// The weights and biases of a layer in whole numbers.
-struct ChannelWeights {
-    scales: Vec<f32>,
-    weights: Vec<i8>,
-    biases: Vec<i32>,
-}
-
-impl ChannelWeights {
-    /// Quantises `[out, ...]` weights with a scale an output channel, and biases in steps of
-    /// `in_scale * scale`.
-    fn quantise(weights: &[f32], biases: &[f32], in_scale: f32) -> Self {
-        let per_channel = (weights.len() / biases.len().max(1)).max(1);
-        let mut quantised = Self {
-            scales: Vec::with_capacity(biases.len()),
-            weights: Vec::with_capacity(weights.len()),
-            biases: Vec::with_capacity(biases.len()),
-        };
-        for (channel, &bias) in weights.chunks(per_channel).zip(biases) {
-            let greatest = channel.iter().fold(0.0f32, |max, w| max.max(w.abs()));
-            // A channel of tiny weights with a bias would overflow the bias; a coarser scale costs it
-            // nothing, since its output is the bias.
-            let scale = (greatest / 127.0).max(bias.abs() / (in_scale * MAX_BIAS));
-            let scale = if scale > 0.0 { scale } else { 1.0 };
-            let round = |w: &f32| (w / scale).round().clamp(-127.0, 127.0) as i8;
-            quantised.weights.extend(channel.iter().map(round));
-            quantised
-                .biases
-                .push((bias / (in_scale * scale)).round() as i32);
-            quantised.scales.push(scale);
-        }
-        quantised
-    }
-}
-
 fn bytes(values: &[f32]) -> Vec<u8> {
     values
         .iter()
         .flat_map(|value| value.to_le_bytes())
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_channel_has_its_own_scale_and_keeps_its_greatest_weight() {
-        let weights = [1.0, -0.5, 100.0, 25.0];
-        let channels = ChannelWeights::quantise(&weights, &[0.5, -50.0], 0.1);
-        assert_eq!(channels.weights, [127, -64, 127, 32]);
-        let back =
-            |channel: usize| channels.biases[channel] as f32 * channels.scales[channel] * 0.1;
-        assert!((back(0) - 0.5).abs() < 1e-3 && (back(1) + 50.0).abs() < 0.1);
-    }
-
-    #[test]
-    fn a_channel_without_weights_keeps_its_bias_and_does_not_overflow() {
-        let channels = ChannelWeights::quantise(&[0.0, 1e-20], &[3.0, -3.0], 0.02);
-        for (channel, bias) in [(0, 3.0), (1, -3.0)] {
-            let back = channels.biases[channel] as f32 * channels.scales[channel] * 0.02;
-            assert!((back - bias).abs() < 1e-3, "{back}");
-        }
-    }
 }
