@@ -17,6 +17,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a model of your own pictures, from any data set to the file that boxcam runs, in one go.
+    New(commands::new::Arguments),
     /// Draw one training batch as the network gets it.
     Batch(commands::batch::Arguments),
     /// Summarise a model: its layers, parameters and multiply-adds; and draw it.
@@ -52,6 +54,7 @@ enum Command {
 fn main() -> ExitCode {
     memory::keep();
     let done = match Arguments::parse().command {
+        Command::New(arguments) => commands::new::run(&arguments),
         Command::Batch(arguments) => commands::batch::run(&arguments),
         Command::Summary(arguments) => commands::summary::run(&arguments),
         Command::Sanity(arguments) => commands::sanity::run(&arguments),

@@ -78,15 +78,31 @@ pub fn read(path: &Path) -> Result<TrunkWeights, WeightsError> {
         Ok(bytes) => bytes,
         Err(source) => return Err(WeightsError::Read { file, source }),
     };
+    parse(&file, &bytes)
+}
+
+fn parse(file: &str, bytes: &[u8]) -> Result<TrunkWeights, WeightsError> {
     // Bytes 4 to 8 of a flatbuffer name its schema.
     let trunk = match bytes.get(4..8) {
-        Some(b"TFL3") => tflite::trunk(&bytes),
-        _ => onnx::trunk(&bytes),
+        Some(b"TFL3") => tflite::trunk(bytes),
+        _ => onnx::trunk(bytes),
     };
+    let file = file.to_owned();
     trunk.map_err(|fault| match fault {
         Fault::Broken(message) => WeightsError::Broken { file, message },
         Fault::NotMobileNet(message) => WeightsError::NotMobileNet { file, message },
     })
+}
+
+/// The trunk that this program carries: that of the model that ships, `models/trunk.onnx`.
+///
+/// # Errors
+/// [`WeightsError`] when the program was built with a broken file.
+pub fn shipped() -> Result<TrunkWeights, WeightsError> {
+    parse(
+        "models/trunk.onnx",
+        include_bytes!("../../models/trunk.onnx"),
+    )
 }
 
 /// What is wrong with a file whose name is known one call up.

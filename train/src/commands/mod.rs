@@ -28,6 +28,7 @@ pub(crate) mod batch;
 pub(crate) mod card;
 pub(crate) mod dequantise;
 pub(crate) mod inspect;
+pub(crate) mod new;
 mod output;
 pub(crate) mod plot;
 pub(crate) mod predict;
@@ -41,12 +42,12 @@ pub(crate) mod train;
 pub(crate) mod trunk;
 
 /// Where the pictures and their boxes are.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Data {
     /// Folder with train/, val/, annotations-train.csv and annotations-val.csv; the pictures lie in
     /// train/CLASS/ID.jpg and val/CLASS/ID.jpg
     #[arg(long, value_name = "FOLDER")]
-    data: PathBuf,
+    pub(crate) data: PathBuf,
 }
 
 impl Data {
@@ -80,15 +81,15 @@ fn progress(steps: usize, what: &str) -> ProgressBar {
 }
 
 /// A data set in any format.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct AnyData {
     /// Folder with pictures and annotations, in the layout that `train` reads, or COCO, Pascal VOC, YOLO, Open
     /// Images, or just a folder of pictures for each class
     #[arg(value_name = "FOLDER")]
-    data: PathBuf,
+    pub(crate) data: PathBuf,
     /// The format, where it can't be told by what lies in the folder
     #[arg(long, value_parser = format_parser())]
-    format: Option<Format>,
+    pub(crate) format: Option<Format>,
 }
 
 impl AnyData {

@@ -15,25 +15,25 @@ const FAULTS: usize = 20;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    data: AnyData,
+    pub(super) data: AnyData,
     /// Folder to write; it must not be there yet, or be empty
     #[arg(long, value_name = "FOLDER")]
-    output: PathBuf,
+    pub(super) output: PathBuf,
     /// Share of each class that goes to validation, where the data set has no split for it
     #[arg(long, default_value_t = 0.2, value_parser = validation)]
-    validation: f64,
+    pub(super) validation: f64,
     /// Seed: the same seed gives the same splits
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(super) seed: u64,
     /// Split anew what the data set has split already
     #[arg(long)]
-    resplit: bool,
+    pub(super) resplit: bool,
     /// Link the pictures in place of copying them, which takes no room; to change one is to change both
     #[arg(long)]
-    link: bool,
+    pub(super) link: bool,
 }
 
-fn validation(text: &str) -> Result<f64, String> {
+pub(super) fn validation(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
         _ => Err("expected a number above 0 and below 1".to_owned()),
@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     tell(&summary, &plan);
     let output = arguments.output.display();
     eprintln!("next: boxcam-train inspect {output}");
-    eprintln!("then: boxcam-train train --data {output} --weights models/snacks.onnx --run run");
+    eprintln!("then: boxcam-train train --data {output} --run run");
     Ok(())
 }
 

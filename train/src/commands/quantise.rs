@@ -30,31 +30,31 @@ const ERROR_PICTURES: usize = 32;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    data: Data,
+    pub(super) data: Data,
     /// The float model, as `train` wrote it
     #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    pub(super) model: PathBuf,
     /// Where to write the int8 model
     #[arg(long, value_name = "FILE")]
-    output: PathBuf,
+    pub(super) output: PathBuf,
     /// Training pictures to calibrate on
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
-    pictures: u32,
+    pub(super) pictures: u32,
     /// Which range of an activation is stored; without it all are tried on training pictures
     #[arg(long, value_enum)]
-    calibration: Option<Calibration>,
+    pub(super) calibration: Option<Calibration>,
     /// What one step of a weight is worth; without it both are tried
     #[arg(long, value_enum)]
-    weight_scales: Option<WeightScales>,
+    pub(super) weight_scales: Option<WeightScales>,
     /// Take the mean of what rounding does to a channel off its bias; without it both are tried
     #[arg(long, value_name = "true|false", action = ArgAction::Set)]
-    bias_correction: Option<bool>,
+    pub(super) bias_correction: Option<bool>,
     /// Write the error of every stored value: a table where FILE ends with .csv, else JSON
     #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
     /// Confidence from which a prediction is a detection, in place of the float model's own
     #[arg(long, value_parser = super::share)]
-    threshold: Option<f32>,
+    pub(super) threshold: Option<f32>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {

@@ -7,17 +7,16 @@ use boxcam::label::Labels;
 use boxcam_train::fit::Fit;
 use boxcam_train::model::Model;
 use boxcam_train::recipe::Recipe;
-use boxcam_train::weights;
 use clap::Args;
 use serde_json::json;
 
-use super::train::{Computer, unnamed_card};
+use super::train::{Computer, unnamed_card, weights};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Weights of the network to try
+    /// Weights of the network to try; without it those of the model that ships
     #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
+    weights: Option<PathBuf>,
     /// Side of the pictures, in pixels
     #[arg(long, default_value_t = 224)]
     side: usize,
@@ -36,7 +35,7 @@ pub(crate) struct Arguments {
 const CLASSES: usize = 20;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let weights = weights::read(&arguments.weights)?;
+    let weights = weights(arguments.weights.as_deref())?;
     let device = arguments.device.device().autodiff();
     let recipe = Recipe::snacks();
     let labels = Labels::new((0..CLASSES).map(|class| class.to_string()).collect())?;

@@ -14,64 +14,69 @@ use boxcam_train::features::{Features, channels_last};
 use boxcam_train::fit::{Epoch, Fit, Progress, TrainingData, ValidationData};
 use boxcam_train::model::Model;
 use boxcam_train::recipe::{Recipe, Resolution};
+use boxcam_train::weights::{TrunkWeights, WeightsError};
 use boxcam_train::{onnx, storage, weights};
 use burn::prelude::*;
 use clap::ValueEnum;
 
 use super::{Data, progress};
 
+/// Confidence from which a prediction is a detection, unless something else is said.
+pub(super) const THRESHOLD: f32 = 0.4;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    data: Data,
-    /// Weights to start from: a quantised MobileNet v1 as .tflite, or a model made by boxcam-train
+    pub(super) data: Data,
+    /// Weights to start from: a quantised MobileNet v1 or v2 as .tflite, or a model made by boxcam-train;
+    /// without it those of the model that ships
     #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
+    pub(super) weights: Option<PathBuf>,
     /// Folder for what comes out: float.onnx, history.csv and a checkpoint, written after each epoch
     #[arg(long, value_name = "FOLDER")]
-    run: PathBuf,
+    pub(super) run: PathBuf,
     /// Go on from the checkpoint in the run's folder, if there is one; the result is that of a run without a
     /// break
     #[arg(long)]
-    resume: bool,
+    pub(super) resume: bool,
     /// quick (only the end of the network learns), snacks (all of it: what made the model that ships), small
     /// (the same on small pictures, for the slowest boards) or book (the textbook chapter)
     #[arg(long, default_value = "quick", value_parser = ["quick", "snacks", "small", "book"])]
-    recipe: String,
+    pub(super) recipe: String,
     /// Side of the picture that the network takes, in pixels, a multiple of 32; in place of the recipe's own
     #[arg(long, value_parser = side)]
-    side: Option<u32>,
+    pub(super) side: Option<u32>,
     /// Epochs, in place of the recipe's own number
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    epochs: Option<u16>,
+    pub(super) epochs: Option<u16>,
     /// Views of each picture (as it is, mirrored, then crops in other colours), in place of the recipe's
     /// own number; each costs a pass through the trunk and memory
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    views: Option<u16>,
+    pub(super) views: Option<u16>,
     /// Made-up scenes, in place of the recipe's own number
     #[arg(long)]
-    scenes: Option<usize>,
+    pub(super) scenes: Option<usize>,
     /// Made-up backgrounds without anything to find, in place of the recipe's own number
     #[arg(long)]
-    backgrounds: Option<usize>,
+    pub(super) backgrounds: Option<usize>,
     /// Seed of every random choice: the same seed gives the same order and the same views
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(super) seed: u64,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = Computer::Cpu)]
-    device: Computer,
+    pub(super) device: Computer,
     /// Confidence from which a prediction is a detection
-    #[arg(long, default_value_t = 0.4, value_parser = super::share)]
-    threshold: f32,
+    #[arg(long, default_value_t = THRESHOLD, value_parser = super::share)]
+    pub(super) threshold: f32,
     /// Name of the model for its card
     #[arg(long, default_value = "boxcam model")]
-    name: String,
+    pub(super) name: String,
     /// What the data is, for the card
     #[arg(long, default_value = "")]
-    about: String,
+    pub(super) about: String,
     /// Whom to thank for the data, and its licence, for the card
     #[arg(long, default_value = "")]
-    credits: String,
+    pub(super) credits: String,
 }
 
 /// Where to compute.
@@ -105,8 +110,8 @@ impl Computer {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let recipe = recipe(arguments)?;
-    let weights = weights::read(&arguments.weights)?;
+    let mut recipe = recipe(arguments)?;
+    let weights = weights(arguments.weights.as_deref())?;
     let (train, val) = (arguments.data.split("train")?, arguments.data.split("val")?);
     let labels = labels(&train)?;
     let given = u32::try_from(weights.side).context("the weights' input is too large")?;
@@ -117,15 +122,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     // Both: burn keeps a generator for each kind of device.
     device.seed(arguments.seed);
     learning.seed(arguments.seed);
-    let model = Model::new(&weights, labels.len(), &recipe, &learning);
     let examples = Examples::new(&train, &labels, &recipe, arguments.seed);
-    if examples.examples.len() < recipe.batch {
-        let found = examples.examples.len();
-        bail!(
-            "{found} examples are too few; one step takes {}",
-            recipe.batch
-        );
+    if examples.examples.is_empty() {
+        bail!("there is no example to learn; every row and every folder names another class");
     }
+    // A few steps an epoch at least.
+    recipe.batch = recipe.batch.min(examples.examples.len() / 4).max(1);
+    let model = Model::new(&weights, labels.len(), &recipe, &learning);
     let shown = Picture::plain(&val);
     let extractor = model.extractor(&device);
     let compute = |pictures: &[Picture], what| {
@@ -256,15 +259,23 @@ impl Run<'_> {
     }
 }
 
+/// The weights of a file, or those that the program carries.
+pub(super) fn weights(file: Option<&Path>) -> Result<TrunkWeights, WeightsError> {
+    match file {
+        Some(file) => weights::read(file),
+        None => weights::shipped(),
+    }
+}
+
 /// A side that every stride of the network divides.
-fn side(text: &str) -> Result<u32, String> {
+pub(super) fn side(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(side) if side > 0 && side % 32 == 0 => Ok(side),
         _ => Err("expected a multiple of 32".to_owned()),
     }
 }
 
-fn recipe(arguments: &Arguments) -> Result<Recipe> {
+pub(super) fn recipe(arguments: &Arguments) -> Result<Recipe> {
     let name = &arguments.recipe;
     let mut recipe = Recipe::named(name).with_context(|| format!("no recipe \"{name}\""))?;
     if let Some(epochs) = arguments.epochs {
