@@ -27,6 +27,9 @@ const MEASURING: usize = 300;
 /// Calibration pictures on which the errors of stored values are measured, at most.
 const ERROR_PICTURES: usize = 32;
 
+/// Stored values whose errors are told; a file gets all.
+const WORST: usize = 5;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -129,8 +132,16 @@ fn line(trial: &Trial) -> String {
 
 /// The errors of stored values, as a table on stderr and into a file.
 fn report(errors: &[StoredError], file: Option<&Path>) -> Result<()> {
-    eprintln!("stored value              clipped  rounding, dB  int8, dB");
-    for error in errors {
+    let mut worst: Vec<&StoredError> = errors.iter().collect();
+    worst.sort_by(|a, b| a.int8_db.total_cmp(&b.int8_db));
+    worst.truncate(WORST);
+    let all = errors.len();
+    eprintln!(
+        "the {} worst of {all} stored values (all with --report FILE):",
+        worst.len()
+    );
+    eprintln!("value                     clipped  rounding, dB  int8, dB");
+    for error in worst {
         eprintln!(
             "{:<24}  {:>6.3}%  {:>12.1}  {:>8.1}",
             error.value,

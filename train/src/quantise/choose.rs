@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     fn said(scores: [f32; 2], corners: [f32; 4]) -> Prediction {
-        Prediction::new(scores, corners).expect("sound")
+        Prediction::new(scores.to_vec(), corners).expect("sound")
     }
 
     #[test]
