@@ -16,7 +16,7 @@ mod file;
 mod run;
 
 pub use choice::{
-    BrokerAddress, CurveFile, DisplayChoice, FrameSize, LogChoice, LogLines, Rotation,
+    BrokerAddress, CurveFile, DisplayChoice, FrameSize, LogChoice, LogLines, ReportFile, Rotation,
     SourceChoice, Threshold, WebAddress,
 };
 pub use run::{LEAST_LOG_SIZE, LEAST_SNAPSHOTS_SIZE, RunConfig};
@@ -112,6 +112,9 @@ pub struct EvaluateConfig {
     /// Write what every threshold would give to this file, .csv or .svg
     #[arg(long, value_name = "FILE")]
     pub curve: Option<CurveFile>,
+    /// Write all of it, with drawings and pictures, to this file, .html; it opens in a browser, offline
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<ReportFile>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,

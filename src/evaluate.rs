@@ -1,6 +1,7 @@
 //! The figures of a model: what it said of pictures whose truth is known.
 //!
-//! In goes, picture by picture, a [`Prediction`] with the true rows of that picture; out come [`Figures`].
+//! In goes, picture by picture, a [`Prediction`] with the true rows of that picture; out come [`Figures`], which are
+//! sums, and from [`Records`] the [`Details`], which need every picture.
 //! No threshold is applied: the top class and the one box are judged as they are. Neither pictures nor
 //! models are opened here, so training and device share these figures.
 
@@ -11,11 +12,25 @@ use crate::detect::Prediction;
 use crate::geometry::{NormBox, iou};
 use crate::label::{ClassId, Labels};
 
+mod bootstrap;
+mod by_class;
+mod calibration;
 mod curve;
+mod details;
+mod overlaps;
 mod pan;
+mod precision;
+mod record;
 
+pub use bootstrap::{Interval, Intervals};
+pub use by_class::ClassFigures;
+pub use calibration::{Calibration, CalibrationBin};
 pub use curve::{Curve, CurvePoint};
+pub use details::Details;
+pub use overlaps::IouHistogram;
 pub use pan::pan;
+pub use precision::{AveragePrecision, Precisions};
+pub use record::{Record, Records, RowRecord};
 
 /// A box counts as right from this IoU on.
 const RIGHT_IOU: f32 = 0.5;

@@ -78,14 +78,98 @@ fn the_figures_are_what_a_hand_computes() {
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let place = split();
-    let one = evaluate(&place, &["--json", "--threads", "1"]).stdout;
-    for threads in ["2", "7"] {
-        assert_eq!(
-            evaluate(&place, &["--json", "--threads", threads]).stdout,
-            one
+    let figures = |more: &[&str]| {
+        let mut figures = evaluate(&place, &[&["--json"], more].concat())
+            .lines()
+            .remove(0);
+        let speed = figures.as_object_mut().expect("an object").remove("speed");
+        // A time is another every time.
+        assert!(speed.is_some_and(|speed| speed["inference_p50_ms"].is_f64()));
+        figures
+    };
+    let one = figures(&["--threads", "1"]);
+    for more in [&["--threads", "2"][..], &["--threads", "7"], &[]] {
+        assert_eq!(figures(more), one);
+    }
+}
+
+#[test]
+fn beside_the_figures_stands_what_needs_every_picture() {
+    let figures = evaluate(&split(), &["--json"]).lines().remove(0);
+    // Red is found once in two rows, green once in two: the first of its class, at once, up to a recall of a half.
+    let half = 51.0 / 101.0;
+    let ap50 = figures["ap50"].as_f64().expect("a number");
+    // Green's one detection has an IoU of exactly a half, red's one of 1; blue has no rows.
+    assert!((ap50 - half).abs() < 1e-6, "{ap50}");
+    let red = &figures["per_class"][0];
+    assert_eq!((&red["class"], &red["rows"]), (&"red".into(), &2.into()));
+    assert_eq!(
+        (&red["recall"], &red["precision"]),
+        (&0.5.into(), &0.5.into())
+    );
+    assert!(figures["per_class"][2]["recall"].is_null());
+    assert_eq!(
+        figures["iou_histogram"]["rows"].as_array().map(Vec::len),
+        Some(10)
+    );
+    assert_eq!(
+        figures["calibration"]["bins"].as_array().map(Vec::len),
+        Some(10)
+    );
+    let interval = &figures["intervals"]["class_accuracy"];
+    let (low, high) = (interval["low"].as_f64(), interval["high"].as_f64());
+    assert!(low < Some(0.4) && Some(0.4) < high, "{interval}");
+    let speed = &figures["speed"];
+    assert_eq!(speed["pictures"], 5);
+    assert!(speed["model_bytes"].as_u64() > Some(0) && speed["multiply_adds"].is_u64());
+}
+
+#[test]
+fn the_report_is_one_file_that_says_the_same() {
+    let place = with_walls();
+    let words = ["--nothing", "nothing", "--json", "--report", "report.html"];
+    let said = evaluate(&place, &words);
+    said.assert_code(0);
+    let figures = said.lines().remove(0);
+    let page = std::fs::read_to_string(place.path("report.html")).expect("written");
+    for name in ["class_accuracy", "mean_iou", "largest_box_mean_iou", "ap50"] {
+        let shown = format!("{:.4}", figures[name].as_f64().expect("a number"));
+        assert!(
+            page.contains(&format!("<dd>{shown}<small>")),
+            "{name} {shown}"
         );
     }
-    assert_eq!(evaluate(&place, &["--json"]).stdout, one);
+    assert_eq!(page.matches("src=\"data:image/jpeg;base64,").count(), 4);
+    assert!(page.contains("false alarms, wall"));
+    for far in ["src=\"http", "href=", "@import", "url(", "<script"] {
+        assert!(!page.contains(far), "{far} leads out of the file");
+    }
+    assert_well_formed(&page);
+}
+
+/// Every element that is opened is closed, in the right order.
+fn assert_well_formed(page: &str) {
+    let mut open = Vec::new();
+    for piece in page.split('<').skip(1) {
+        let (tag, _) = piece.split_once('>').expect("a tag that ends");
+        let name = tag.split([' ', '\n', '/']).next().unwrap_or_default();
+        match tag.strip_prefix('/') {
+            Some(closed) => assert_eq!(open.pop(), Some(closed), "{tag}"),
+            None if tag.ends_with('/') || ["!DOCTYPE", "img", "br"].contains(&name) => {}
+            None => open.push(name),
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn a_report_that_can_not_be_written_is_a_sink_error() {
+    let said = evaluate(&split(), &["--report", "no/folder/report.html"]);
+    said.assert_code(5);
+    said.assert_talk(&["no/folder/report.html: can't be written"]);
+    let said = evaluate(&split(), &["--report", "report.pdf"]);
+    said.assert_code(2);
+    said.assert_talk(&["ends in .html"]);
 }
 
 #[test]

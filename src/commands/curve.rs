@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use boxcam::config::CurveFile;
 use boxcam::evaluate::CurvePoint;
@@ -28,12 +27,7 @@ pub(super) fn write(file: &CurveFile, points: &[CurvePoint]) -> Result<(), SinkE
         CurveFile::Csv(path) => (path, csv(points)),
         CurveFile::Svg(path) => (path, svg(points)),
     };
-    std::fs::write(path, text).map_err(|source| unwritable(path, source))
-}
-
-fn unwritable(path: &Path, source: std::io::Error) -> SinkError {
-    let path = path.to_owned();
-    SinkError::Write { path, source }
+    boxcam::sink::picture::save(path, text.as_bytes())
 }
 
 /// For people: a line a threshold, shares as they are.
@@ -73,7 +67,7 @@ fn csv(points: &[CurvePoint]) -> String {
 }
 
 /// The shares over the threshold; appearances a minute are no share and stand in the other forms only.
-fn svg(points: &[CurvePoint]) -> String {
+pub(super) fn svg(points: &[CurvePoint]) -> String {
     let (width, height) = (LEFT + SIDE + NAMES, TOP + SIDE + BOTTOM);
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \

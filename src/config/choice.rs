@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::source::CameraChoice;
@@ -269,5 +269,29 @@ impl FromStr for CurveFile {
             Some("svg") => Ok(Self::Svg(path)),
             _ => Err("expected a file that ends in .csv or .svg".to_owned()),
         }
+    }
+}
+
+/// Where the report of an evaluation goes: a file that a browser opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportFile(PathBuf);
+
+impl FromStr for ReportFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = PathBuf::from(text);
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("html" | "htm") => Ok(Self(path)),
+            _ => Err("expected a file that ends in .html".to_owned()),
+        }
+    }
+}
+
+impl ReportFile {
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 }

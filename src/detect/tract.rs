@@ -19,6 +19,7 @@ use super::{DetectError, Detector, Prediction};
 use crate::card::{BOX_OUTPUT, CLASS_OUTPUT, CardError, ModelCard};
 use crate::preprocess::InputTensor;
 
+mod cost;
 mod engine;
 mod layers;
 
@@ -140,6 +141,8 @@ pub struct TractDetector {
     engine: Engine,
     card: Arc<ModelCard>,
     hash: String,
+    file_bytes: usize,
+    multiply_adds: Option<u64>,
 }
 
 impl TractDetector {
@@ -193,16 +196,17 @@ impl TractDetector {
             find_output(name, graph, CLASS_OUTPUT)?,
             find_output(name, graph, BOX_OUTPUT)?,
         ];
-        let engine = Engine::new(proto, &card.input, outputs, options).map_err(|error| {
-            ModelError::Engine {
-                model: model(),
-                message: format!("{error:#}"),
-            }
+        let built = Engine::new(proto, &card.input, outputs, options);
+        let (engine, multiply_adds) = built.map_err(|error| ModelError::Engine {
+            model: model(),
+            message: format!("{error:#}"),
         })?;
         let mut detector = Self {
             engine,
             card: Arc::new(card),
             hash: short_hash(bytes),
+            file_bytes: bytes.len(),
+            multiply_adds,
         };
         detector.check_outputs(name)?;
         Ok(detector)

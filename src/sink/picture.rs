@@ -25,6 +25,17 @@ pub fn annotate(frame: &Frame, report: &Report) -> RgbImage {
     image
 }
 
+/// Writes a file that has its name only when it is whole; one of that name is replaced.
+///
+/// # Errors
+/// [`SinkError::Write`] when it can't be written.
+pub fn save(path: &Path, bytes: &[u8]) -> Result<(), SinkError> {
+    write_whole(path, bytes, Care::Plain).map_err(|source| SinkError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// Writes every frame with its report drawn on it into a folder.
 #[derive(Debug)]
 pub struct PictureSink {

@@ -7,6 +7,7 @@ use tract_onnx::pb;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::optim::Optimizer;
 
+use super::cost::multiply_adds;
 use crate::card::InputSpec;
 use crate::detect::int8::kernels::Kernels;
 use crate::detect::int8::network::{Input, Memory, Network};
@@ -56,13 +57,14 @@ impl Default for EngineOptions {
 }
 
 impl Engine {
-    /// Prepares the graph, of which two outputs are asked for, by their numbers.
+    /// Prepares the graph, of which two outputs are asked for, by their numbers; beside it the graph's
+    /// [`multiply_adds`].
     pub(super) fn new(
         proto: pb::ModelProto,
         input: &InputSpec,
         outputs: [usize; 2],
         options: EngineOptions,
-    ) -> TractResult<Self> {
+    ) -> TractResult<(Self, Option<u64>)> {
         let build = || Self::build(proto, input, outputs, options);
         // Graphs of nonsense (an output that nothing computes, an axis that isn't there) make it panic.
         let built = std::panic::catch_unwind(std::panic::AssertUnwindSafe(build));
@@ -74,13 +76,14 @@ impl Engine {
         input: &InputSpec,
         outputs: [usize; 2],
         options: EngineOptions,
-    ) -> TractResult<Self> {
+    ) -> TractResult<(Self, Option<u64>)> {
         let model = framework().model_for_proto_model(&proto)?;
         // Its weights are in the graph too.
         drop(proto);
         let mut model = model
             .with_input_fact(0, f32::fact(input.shape()).into())?
             .into_typed()?;
+        let multiply_adds = multiply_adds(&model);
         let fuse = FuseInt8 {
             pixels: Some(input.clone()),
             kernels: options.kernels,
@@ -92,18 +95,19 @@ impl Engine {
         };
         only_fuse.optimize(&mut model)?;
         if let Some(fused) = Self::fused(&model, outputs) {
-            return Ok(fused);
+            return Ok((fused, multiply_adds));
         }
         let takes_pixels = model.input_fact(0)?.datum_type == u8::datum_type();
         let plan = model
             .into_decluttered()?
             .into_optimized()?
             .into_runnable()?;
-        Ok(Self::Plan {
+        let plan = Self::Plan {
             plan,
             takes_pixels,
             outputs,
-        })
+        };
+        Ok((plan, multiply_adds))
     }
 
     /// The network, where nothing is left for tract to do.
