@@ -39,6 +39,9 @@ const NOTHING: f32 = 1.0;
 /// Small differences are kept in such parts of a grey, so that taking off the brightness loses nothing.
 const PARTS: f32 = 16.0;
 
+/// Pixels of the small picture that are compared at once.
+const TWO_ROWS: usize = 2 * COLUMNS as usize;
+
 /// What is kept of a picture to find it again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fingerprint {
@@ -121,9 +124,12 @@ impl Fingerprint {
     /// The same, or anything above `most` where it is more: most pictures differ enough in their first rows.
     fn difference_to(&self, other: &Self, most: f32) -> f32 {
         let scale = PARTS * self.greys.len() as f32;
-        let rows = |print: &Self| print.greys.chunks(2 * COLUMNS as usize);
+        let rows = self
+            .greys
+            .chunks(TWO_ROWS)
+            .zip(other.greys.chunks(TWO_ROWS));
         let mut sum = 0;
-        for (ours, theirs) in rows(self).zip(rows(other)) {
+        for (ours, theirs) in rows {
             let pairs = ours.iter().zip(theirs);
             sum += pairs.map(|(a, b)| i32::from(a.abs_diff(*b))).sum::<i32>();
             if sum as f32 > most * scale {
