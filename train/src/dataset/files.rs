@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use boxcam::picture::{ENDINGS, has_picture_ending};
+use boxcam::picture::has_picture_ending;
 use walkdir::WalkDir;
 
 use super::DatasetError;
@@ -53,16 +53,6 @@ pub(super) fn pictures(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
 pub(super) fn has_ending(path: &Path, ending: &str) -> bool {
     let there = path.extension().and_then(|there| there.to_str());
     there.is_some_and(|there| there.eq_ignore_ascii_case(ending))
-}
-
-/// The picture at a path whose ending is not known, or is another one.
-pub(super) fn with_any_ending(path: &Path) -> Option<PathBuf> {
-    let stem = path.file_name()?.to_str()?;
-    let named = |ending: &str| path.with_file_name(format!("{stem}.{ending}"));
-    let endings = ENDINGS.iter();
-    let both = endings.flat_map(|ending| [(*ending).to_owned(), ending.to_uppercase()]);
-    both.map(|ending| named(&ending))
-        .find(|path| path.is_file())
 }
 
 /// Pictures by their file names, so that annotations find them in whatever folder they lie.

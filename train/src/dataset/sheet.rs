@@ -15,7 +15,7 @@ use image::imageops::{FilterType, replace, resize, thumbnail};
 use image::{ImageFormat, Rgb, RgbImage};
 
 use super::inspection::{Finding, Inspection};
-use super::{Dataset, Picture};
+use super::{Dataset, Picture, Row};
 use crate::storage;
 
 /// Pixels of the square that a picture has.
@@ -32,6 +32,9 @@ const PER_CLASS: usize = 36;
 
 /// Findings of each kind on the sheet of what is suspect.
 const PER_FINDING: usize = 12;
+
+/// The most boxes of a picture that all get their labels.
+const NAMED: usize = 8;
 
 /// Writes the sheets into a folder, and gives their files. `seen` is called after each.
 ///
@@ -92,17 +95,17 @@ fn spread<'a, T: Copy>(things: &'a [T], most: usize) -> impl Iterator<Item = T> 
     (0..count).map(move |index| things[index * things.len() / count])
 }
 
+/// Split and name; without the ending, which would not fit behind the names that most data sets have.
 fn caption(picture: &Picture) -> String {
     let name = picture
         .path
-        .file_name()
+        .file_stem()
         .unwrap_or_default()
         .to_string_lossy();
-    let split = picture
-        .part
-        .map(|part| format!("{part}: "))
-        .unwrap_or_default();
-    format!("{split}{name}")
+    match picture.part {
+        Some(part) => format!("{part} {name}"),
+        None => name.into_owned(),
+    }
 }
 
 /// Pictures to look at, each with what is suspect; both of a pair, one after the other.
@@ -140,16 +143,28 @@ fn cell(picture: &Picture, words: &str) -> RgbImage {
     let mut cell = RgbImage::from_pixel(CELL, CELL, Rgb([40, 40, 40]));
     if let Ok(image) = picture::open(&picture.path) {
         let mut image = fitted(&image);
-        let truth = picture.rows.iter().map(|row| TrueBox {
-            label: row.class.clone(),
-            bounding_box: row.bounding_box,
-        });
-        let Ok(()) = draw_truth(&mut Canvas::new(&mut image), &truth.collect::<Vec<_>>());
+        let Ok(()) = draw_truth(&mut Canvas::new(&mut image), &truth(picture));
         let (x, y) = ((CELL - image.width()) / 2, (CELL - image.height()) / 2);
         replace(&mut cell, &image, x.into(), y.into());
     }
     let Ok(()) = draw_caption(&mut Canvas::new(&mut cell), words);
     cell
+}
+
+/// The true boxes, the largest first. Where labels would hide the picture, each class is named once.
+fn truth(picture: &Picture) -> Vec<TrueBox> {
+    let mut rows: Vec<&Row> = picture.rows.iter().collect();
+    rows.sort_by(|a, b| b.bounding_box.area().total_cmp(&a.bounding_box.area()));
+    let all_named = rows.len() <= NAMED;
+    let mut named = BTreeSet::new();
+    let boxes = rows.into_iter().map(|row| TrueBox {
+        label: match named.insert(&row.class) || all_named {
+            true => row.class.clone(),
+            false => String::new(),
+        },
+        bounding_box: row.bounding_box,
+    });
+    boxes.collect()
 }
 
 fn fitted(image: &RgbImage) -> RgbImage {

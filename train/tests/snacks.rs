@@ -1,0 +1,120 @@
+//! What is seen of the snacks, where they lie beside the checkout: counts that others have published, and how well
+//! copies are told from strangers on real photographs.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use boxcam::picture;
+use boxcam_train::dataset::fingerprint::{self, Fingerprint, Likeness, NEAR, NEAR_SHARE};
+use boxcam_train::dataset::inspection::{Count, Finding, Inspection};
+use boxcam_train::dataset::{self, Format};
+use image::RgbImage;
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::{FilterType, resize};
+
+/// The snacks; none where they are missing.
+fn snacks() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/snacks");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("SKIPPED: no snacks beside the checkout; nothing was looked at");
+    None
+}
+
+fn recompressed(image: &RgbImage, quality: u8) -> RgbImage {
+    let mut bytes = Cursor::new(Vec::new());
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
+    image.write_with_encoder(encoder).expect("encoded");
+    image::load_from_memory(bytes.get_ref())
+        .expect("decoded")
+        .into_rgb8()
+}
+
+#[test]
+fn the_published_counts_are_found() {
+    let Some(folder) = snacks() else { return };
+    let (format, dataset) = dataset::read(&folder).expect("the snacks");
+    assert_eq!(format, Format::Chapter);
+    let prints = fingerprint::all(&dataset.pictures, 2, &|| ());
+    let seen = Inspection::of(format, &dataset, &prints, 2);
+    let count = |pictures, rows| Count { pictures, rows };
+    assert_eq!(seen.splits["train"], count(4838, 7040));
+    assert_eq!(seen.splits["val"], count(955, 1417));
+    assert_eq!((seen.classes.len(), seen.most_rows), (20, 33));
+    // Looked at one by one: 13 pairs have the same pixels; muffins, pretzels, grapes, a doughnut and a carrot are
+    // there as edited copies, and popcorn twice from one series.
+    assert_eq!(seen.count(Finding::Leak), 3);
+    assert_eq!(seen.count(Finding::DuplicatePicture), 16);
+    assert_eq!(
+        seen.count(Finding::Unreadable) + seen.count(Finding::Fault),
+        0
+    );
+}
+
+#[test]
+fn copies_of_photographs_are_told_from_strangers() {
+    let Some(folder) = snacks() else { return };
+    let (_, dataset) = dataset::read(&folder).expect("the snacks");
+    let prints = fingerprint::all(&dataset.pictures, 2, &|| ());
+    let prints: Vec<Fingerprint> = prints
+        .into_iter()
+        .map(|print| print.expect("read"))
+        .collect();
+    let (mut of_copies, mut of_copies_share) = (0.0_f32, 0.0_f32);
+    for (picture, print) in dataset.pictures.iter().zip(&prints).step_by(29) {
+        let image = picture::open(&picture.path).expect("read");
+        let (width, height) = image.dimensions();
+        let half = resize(&image, width / 2, height / 2, FilterType::Triangle);
+        let copies = [
+            recompressed(&image, 60),
+            recompressed(&image, 30),
+            recompressed(&half, 60),
+            half,
+            resize(
+                &image,
+                width * 2 + 11,
+                height * 2 + 9,
+                FilterType::CatmullRom,
+            ),
+            RgbImage::from_fn(width, height, |x, y| {
+                image::Rgb(image.get_pixel(x, y).0.map(|value| value.saturating_add(3)))
+            }),
+        ];
+        for copy in copies {
+            let copy = Fingerprint::of(&copy);
+            let path = picture.path.display();
+            assert_eq!(print.likeness(&copy), Some(Likeness::Near), "{path}");
+            let contrast = print.contrast().max(copy.contrast());
+            of_copies = of_copies.max(print.difference(&copy));
+            of_copies_share = of_copies_share.max(print.difference(&copy) / contrast);
+        }
+    }
+    let mut shares = Vec::new();
+    for (index, print) in prints.iter().enumerate() {
+        for other in &prints[index + 1..] {
+            let contrast = print.contrast().max(other.contrast());
+            let difference = print.difference(other);
+            let share = difference / contrast.max(1.0);
+            if share < 0.5 {
+                shares.push((share, difference));
+            }
+        }
+    }
+    let found = shares
+        .iter()
+        .filter(|(share, difference)| *share <= NEAR_SHARE && *difference <= NEAR);
+    assert_eq!(found.count(), 19, "as many as an inspection tells");
+    let others = shares
+        .iter()
+        .filter(|(share, difference)| *share > NEAR_SHARE || *difference > NEAR);
+    let mut others: Vec<_> = others.collect();
+    others.sort_by(|a, b| a.0.total_cmp(&b.0));
+    println!(
+        "copies made here differ by up to {of_copies:.2}, {of_copies_share:.3} of their contrast"
+    );
+    println!(
+        "those that are no copies, the likest first (share, difference): {:.3?}",
+        &others[..5]
+    );
+}
