@@ -11,7 +11,7 @@ use super::{Layout, stroke};
 use crate::frame::TrueBox;
 
 /// Draws true boxes on a target that holds the whole picture: white with a black outline, each with a tag of its
-/// label, larger boxes first so that smaller ones stay in sight.
+/// label, larger boxes first so that smaller ones stay in sight. An empty label gets no tag.
 ///
 /// # Errors
 /// Whatever the target fails with.
@@ -33,7 +33,10 @@ where
         let inner = outer.offset(-(layout.rim as i32));
         stroke(&mut target, &inner, layout.line, CHALK)?;
     }
-    for there in largest_first {
+    for there in largest_first
+        .into_iter()
+        .filter(|there| !there.label.is_empty())
+    {
         let place = layout.pixels(&there.bounding_box).top_left;
         layout.tag(&there.label).draw(
             &mut target,
