@@ -17,6 +17,9 @@ const HEIGHT: f64 = 220.0;
 const BOTTOM: f64 = 40.0;
 const RIGHT: f64 = 14.0;
 
+/// Lines of the grid each way, that at 0 left out.
+const STEPS: u8 = 5;
+
 /// A cell of the confusion.
 const CELL: f64 = 26.0;
 /// Room for the names of classes, beside and above the cells.
@@ -51,7 +54,9 @@ pub(super) fn reliability(calibration: &Calibration) -> String {
 
 /// Counts in bins of equal width over the IoU.
 pub(super) fn overlaps(name: &str, counts: &[usize]) -> String {
-    let highest = counts.iter().copied().max().unwrap_or_default().max(1) as f64;
+    let most = counts.iter().copied().max().unwrap_or_default();
+    // A multiple of the steps upwards, so that each is a whole number.
+    let highest = (most.div_ceil(STEPS as usize).max(1) * STEPS as usize) as f64;
     let bins = counts.len() as f64;
     let mut body = String::new();
     for (bin, count) in counts.iter().enumerate() {
@@ -94,8 +99,8 @@ fn plot(name: &str, below: &str, beside: &str, highest: f64, body: &str) -> Stri
         "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">\n",
         escaped(name)
     );
-    for step in 0..=5 {
-        let share = f64::from(step) / 5.0;
+    for step in 0..=STEPS {
+        let share = f64::from(step) / f64::from(STEPS);
         let (x, y) = (across(share), up(share));
         let number = share * highest;
         let number = if highest > 1.0 {
@@ -203,13 +208,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_count_fills_the_plot() {
-        let svg = overlaps("rows", &[0, 2, 8, 0, 0, 0, 0, 0, 0, 0]);
+    fn a_bar_is_as_high_as_its_count() {
+        let svg = overlaps("rows", &[0, 2, 10, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(svg.matches("class=\"bar\"").count(), 10);
-        let highest = format!("height=\"{HEIGHT:.1}\"><title>IoU 0.2 to 0.3: 8<");
+        let highest = format!("height=\"{HEIGHT:.1}\"><title>IoU 0.2 to 0.3: 10<");
         assert!(svg.contains(&highest), "{svg}");
-        let quarter = format!("height=\"{:.1}\"><title>IoU 0.1 to 0.2: 2<", HEIGHT / 4.0);
-        assert!(svg.contains(&quarter), "{svg}");
+        let fifth = format!("height=\"{:.1}\"><title>IoU 0.1 to 0.2: 2<", HEIGHT / 5.0);
+        assert!(svg.contains(&fifth), "{svg}");
         assert!(overlaps("rows", &[0; 10]).contains("count"));
     }
 
