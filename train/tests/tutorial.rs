@@ -1,0 +1,119 @@
+//! The tutorial of `train/README.md`: pictures with boxes in COCO's format, one command, a model that finds them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use boxcam::detect::tract::TractDetector;
+use boxcam::split::Split;
+use image::GenericImageView;
+use serde_json::{Value, json};
+
+/// What the tutorial promises.
+const ACCURACY: f64 = 0.9;
+const IOU: f64 = 0.7;
+
+fn boxcam_train(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_boxcam-train"))
+        .args(arguments)
+        .output()
+        .expect("starts");
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {words}");
+    words
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
+}
+
+/// A split of ours as COCO has it: all pictures in one folder, boxes in pixels.
+fn as_coco(from: &Path, to: &Path) {
+    let split = Split::read(&from.join("train"), &from.join("annotations-train.csv"));
+    let split = split.expect("just drawn");
+    std::fs::create_dir_all(to.join("images")).expect("made");
+    let mut classes: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut images, mut annotations) = (Vec::new(), Vec::<Value>::new());
+    for (id, picture) in split.pictures.iter().enumerate() {
+        let (width, height) = image::open(&picture.path).expect("readable").dimensions();
+        let name = format!("{id}.jpg");
+        std::fs::copy(&picture.path, to.join("images").join(&name)).expect("copied");
+        images.push(json!({"id": id, "file_name": name, "width": width, "height": height}));
+        for row in &picture.rows {
+            let next = classes.len();
+            let class = *classes.entry(row.class_name.clone()).or_insert(next);
+            let [x_min, x_max, y_min, y_max] = row.bounding_box.corners();
+            let (across, down) = (width as f32, height as f32);
+            let pixels = [
+                x_min * across,
+                y_min * down,
+                (x_max - x_min) * across,
+                (y_max - y_min) * down,
+            ];
+            annotations.push(json!({
+                "id": annotations.len(), "image_id": id, "category_id": class, "bbox": pixels,
+            }));
+        }
+    }
+    let named = classes
+        .into_iter()
+        .map(|(name, id)| json!({"id": id, "name": name}));
+    let coco = json!({
+        "images": images, "annotations": annotations, "categories": named.collect::<Vec<_>>(),
+    });
+    std::fs::write(to.join("instances.json"), coco.to_string()).expect("written");
+}
+
+#[test]
+fn one_command_makes_a_model_of_anybodys_pictures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (drawn, mine) = (folder.path().join("drawn"), folder.path().join("mine"));
+    let coco = folder.path().join("coco");
+    boxcam_train(&[
+        "scenes",
+        "--output",
+        text(&drawn),
+        "--train",
+        "360",
+        "--val",
+        "20",
+    ]);
+    as_coco(&drawn, &coco);
+    let arguments = [
+        "new",
+        text(&coco),
+        "--output",
+        text(&mine),
+        "--side",
+        "160",
+        "--name",
+        "mine",
+    ];
+    let words = boxcam_train(&arguments);
+    assert!(words.contains("training takes about"), "{words}");
+    assert!(words.contains("boxcam run --source camera"), "{words}");
+
+    let model = mine.join("boxcam.onnx");
+    let detector = TractDetector::from_file(&model).expect("loads");
+    assert_eq!(detector.card().name, "mine");
+    let data = mine.join("data");
+    let split = Split::read(&data.join("val"), &data.join("annotations-val.csv")).expect("sound");
+    let (evaluation, faults) = split.evaluate(&detector, 2, &|| ()).expect("runs");
+    assert!(faults.is_empty());
+    let figures = evaluation.figures();
+    eprintln!(
+        "class accuracy {:.3}, mean IoU {:.3}",
+        figures.class_accuracy, figures.mean_iou
+    );
+    assert!(
+        figures.rows >= 50,
+        "a fifth of the pictures: {}",
+        figures.rows
+    );
+    assert!(
+        figures.class_accuracy >= ACCURACY,
+        "{}",
+        figures.class_accuracy
+    );
+    assert!(figures.mean_iou >= IOU, "{}", figures.mean_iou);
+}
