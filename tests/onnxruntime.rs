@@ -17,15 +17,18 @@ use boxcam::preprocess::preprocess;
 use boxcam::scene::random_scene;
 use boxcam::split::Split;
 
-/// Least share of pictures with the same top class.
-const SAME_CLASS: f64 = 0.999;
+/// Least share of pictures with the same top class. Not all: a residual network sums two rounded maps, and what lies
+/// near the middle between two steps goes to one side or the other by how an engine orders its float operations;
+/// behind that every layer differs. ONNX Runtime with and without its own optimisations agrees with itself on 0.992 of
+/// the same pictures. (On the MobileNet v1 that shipped before, which sums nothing, it was every picture.)
+const SAME_CLASS: f64 = 0.985;
 
 /// Most that the mean IoU may differ.
 const IOU_DIFFERENCE: f64 = 0.0005;
 
-/// Most that a score or a corner may differ. Whole numbers come out the same in both, what is left is how each sums
-/// and exponentiates floats; a last layer that was a step off would change a score by some thousandths.
-const DIFFERENCE: f32 = 0.0005;
+/// Most that scores and corners may differ in the mean. A layer that was a step off throughout would change them by
+/// some hundredths.
+const DIFFERENCE: f32 = 0.002;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -134,10 +137,12 @@ fn onnx_runtime_agrees_with_boxcam() {
         let pairs = numbers(a).into_iter().zip(numbers(b));
         pairs.map(|(a, b)| (a - b).abs()).collect::<Vec<_>>()
     });
-    let difference = differences.fold(0.0, f32::max);
+    let differences: Vec<f32> = differences.collect();
+    let difference = differences.iter().sum::<f32>() / differences.len() as f32;
+    let greatest = differences.iter().copied().fold(0.0, f32::max);
     eprintln!(
-        "{} pictures: same class on {same:.4}, mean IoU {our_iou:.4} and {their_iou:.4}, no score or corner more than \
-         {difference:.7} apart",
+        "{} pictures: same class on {same:.4}, mean IoU {our_iou:.4} and {their_iou:.4}, scores and corners {difference:.7} \
+         apart in the mean, {greatest:.4} at most",
         cases.len()
     );
     assert!(
@@ -147,7 +152,7 @@ fn onnx_runtime_agrees_with_boxcam() {
     assert!((our_iou - their_iou).abs() <= IOU_DIFFERENCE);
     assert!(
         difference <= DIFFERENCE,
-        "a score or corner is {difference} off"
+        "scores and corners are {difference} off in the mean"
     );
 }
 

@@ -71,6 +71,8 @@ impl AdamW {
     #[must_use]
     pub fn step<M: Module>(&mut self, module: M, gradients: GradientsParams, step: Step) -> M {
         self.steps += 1;
+        // Running statistics are told as they were when the module was last mapped.
+        let module = with(module, std::iter::empty());
         let mut found = Gradients {
             source: gradients,
             of: Vec::new(),

@@ -63,7 +63,8 @@ pub enum CheckpointError {
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     settings: String,
-    history: Vec<Epoch>,
+    /// As CSV: its numbers come back to the last bit, those of JSON may not.
+    history: String,
     steps: [u64; 2],
 }
 
@@ -88,7 +89,7 @@ impl Checkpoint {
         };
         let header = Header {
             settings: self.settings.clone(),
-            history: self.history.clone(),
+            history: to_csv(&self.history).map_err(|e| refused(e.into()))?,
             steps: self.state.each_ref().map(|state| state.steps),
         };
         let header = serde_json::to_string(&header).map_err(|e| refused(e.into()))?;
@@ -177,11 +178,24 @@ fn parse(bytes: &[u8]) -> Result<Checkpoint, String> {
         }
     };
     let state = [optimizer(0), optimizer(1)];
+    let mut history = csv::Reader::from_reader(header.history.as_bytes());
+    let history: Result<Vec<Epoch>, _> = history.deserialize().collect();
     Ok(Checkpoint {
         settings: header.settings,
-        history: header.history,
+        history: history.map_err(|e| words(&e))?,
         state,
     })
+}
+
+fn to_csv(history: &[Epoch]) -> Result<String, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for epoch in history {
+        writer.serialize(epoch)?;
+    }
+    let bytes = writer
+        .into_inner()
+        .map_err(csv::IntoInnerError::into_error)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

@@ -74,8 +74,9 @@ pub fn cell_loss(
     Some((of_boxes * each + of_weights * where_) / known)
 }
 
-/// How much each cell of a map of `side * side` is taught of a true box: `(inside, middle)`, each summing to
-/// 1. Inside are the cells whose centre lies in the box, in the middle those in the half of it around its
+/// How much each cell of a map of `side * side` is taught of a true box: `(inside, middle)`, each with a sum of one.
+///
+/// Inside are the cells whose centre lies in the box, in the middle those in the half of it around its
 /// own centre; of a box that holds no centre, the nearest cell is both.
 #[must_use]
 pub fn taught(truth: &NormBox, side: usize) -> (Vec<f32>, Vec<f32>) {

@@ -100,16 +100,16 @@ fn the_model_is_summarised_and_drawn() {
     let said = succeed(&["summary", text(&model), "--output", text(&svg)]);
     for part in [
         "class.logits",
-        "1 × 1024 × 7 × 7",
-        "20,500",
-        "multiply-adds: 0.57",
+        "1 × 1280 × 8 × 8",
+        "25,620",
+        "multiply-adds: 0.417",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let drawn = std::fs::read_to_string(&svg).expect("written");
     for part in [
         "<svg",
-        "112 × 112",
+        "128 × 128",
         "class head",
         "box head",
         "class_prediction",
@@ -202,7 +202,7 @@ fn predictions_are_told_of_every_picture_and_drawn_worst_and_best_first() {
     ];
     let said = succeed(&[&fixed[..], &["--count", "4", "--sort", "worst,best,random"]].concat());
     assert!(
-        said.starts_with("30 pictures, 30 with a box: class right 0."),
+        said.starts_with("30 pictures, 30 with a box: class right "),
         "{said}"
     );
     let mut reader = csv::Reader::from_path(output.join("predictions.csv")).expect("written");

@@ -351,7 +351,7 @@ fn the_best_of_all_trials_is_kept_and_every_stored_value_has_its_error() {
     let wanted = Wanted {
         calibration: Some(Calibration::MinMax),
         weight_scales: Some(WeightScales::Greatest),
-        correct_biases: Some(false),
+        correct_biases: Some(true),
     };
     let told = choose(&float, &pictures, wanted, |_| ()).expect("runs");
     assert_eq!(told.trial, trials[0], "what is told is done");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
 use boxcam::split::Split;
 use image::GenericImageView;

@@ -50,7 +50,7 @@ impl Names {
     /// [`DatasetError`] when there are none, or the file is faulty.
     pub(super) fn read(root: &Path) -> Result<Self, DatasetError> {
         if let Some(file) = yaml_in(root)? {
-            return Self::of_yaml(file.into());
+            return Self::of_yaml(&file.into());
         }
         let file = list_in(root).ok_or_else(|| DatasetError::NoNames { path: root.into() })?;
         let text = text(&file.into())?;
@@ -72,8 +72,8 @@ impl Names {
             .map(|(_, part)| *part)
     }
 
-    fn of_yaml(file: Arc<Path>) -> Result<Self, DatasetError> {
-        let text = text(&file)?;
+    fn of_yaml(file: &Arc<Path>) -> Result<Self, DatasetError> {
+        let text = text(file)?;
         let faulty = |place, message: String| DatasetError::File {
             place,
             fault: AnnotationFault::Syntax {
@@ -83,14 +83,14 @@ impl Names {
         };
         let documents = Yaml::load_from_str(&text).map_err(|error| {
             let line = error.marker().line() as u64;
-            faulty(Place::line(&file, line), error.info().to_owned())
+            faulty(Place::line(file, line), error.info().to_owned())
         })?;
         let line = text
             .lines()
             .position(|line| line.starts_with("names"))
             .unwrap_or(0)
             + 1;
-        let at_names = || Place::line(&file, line as u64);
+        let at_names = || Place::line(file, line as u64);
         let root = documents.first();
         let names = root.and_then(|root| root.as_mapping_get("names"));
         let names = names.and_then(numbered).filter(|names| !names.is_empty());
@@ -102,7 +102,7 @@ impl Names {
         })?;
         Ok(Self {
             names,
-            parts: root.map_or_else(Vec::new, |root| folders(&file, root)),
+            parts: root.map_or_else(Vec::new, |root| folders(file, root)),
         })
     }
 }

@@ -171,10 +171,10 @@ mod tests {
         let (width, height) = layout.size(tiles.len());
         let page = sheet("t", "", &tiles, grid).expect("drawn");
         assert_eq!(page.dimensions(), (width, height));
-        for number in 0..tiles.len() {
+        for (number, shown) in tiles.iter().enumerate() {
             let (x, y) = layout.corner(number);
             assert!(x + 40 <= width && y + 30 + LINE <= height);
-            let picture = fitted(&tiles[number].picture, grid.tile);
+            let picture = fitted(&shown.picture, grid.tile);
             assert!(picture.width() <= 40 && picture.height() <= 30);
             let at = (x + (40 - picture.width()) / 2, y + 30 - picture.height());
             assert_eq!(page.get_pixel(at.0, at.1).0, [250, 0, 0], "tile {number}");

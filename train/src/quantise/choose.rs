@@ -108,8 +108,9 @@ pub struct Quantised {
     pub trial: Trial,
 }
 
-/// Tries what is not settled, first the calibration, then the scales of weights, then the correction of biases, each
-/// with what was best before; `tried` is told of every trial.
+/// Tries what is not settled, first the calibration, then the scales of weights, then biases as they are, each with
+/// what was best before; `tried` is told of every trial. Biases are corrected from the first trial on: which
+/// calibration is best depends on it (`docs/training.md`).
 ///
 /// # Errors
 /// [`QuantiseError`] when a model can't be made or run.
@@ -142,7 +143,7 @@ pub fn choose(
         let settings = Settings {
             calibration,
             weight_scales: wanted.weight_scales.unwrap_or(WeightScales::Greatest),
-            correct_biases: wanted.correct_biases.unwrap_or(false),
+            correct_biases: wanted.correct_biases.unwrap_or(true),
         };
         attempt(settings, &mut best)?;
     }
@@ -158,7 +159,7 @@ pub fn choose(
         )?;
     }
     if let (None, Some(settings)) = (wanted.correct_biases, so_far(&best)) {
-        let correct_biases = true;
+        let correct_biases = false;
         attempt(
             Settings {
                 correct_biases,

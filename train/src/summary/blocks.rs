@@ -120,7 +120,7 @@ fn line(layer: &Layer) -> String {
 
 fn stages<'a>(layers: impl Iterator<Item = &'a Layer>) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
-    for block in cut(layers.collect()) {
+    for block in cut(&layers.collect::<Vec<_>>()) {
         let Some(last) = block.last() else { continue };
         let map = last.shape.get(2..).unwrap_or(&[]).to_vec();
         let made = Block {
@@ -154,9 +154,9 @@ impl Stage {
 }
 
 /// The layers of a trunk, cut into blocks.
-fn cut(layers: Vec<&Layer>) -> Vec<Vec<&Layer>> {
+fn cut<'l>(layers: &[&'l Layer]) -> Vec<Vec<&'l Layer>> {
     let mut blocks = Vec::new();
-    let mut block: Vec<&Layer> = Vec::new();
+    let mut block: Vec<&'l Layer> = Vec::new();
     for (place, &layer) in layers.iter().enumerate() {
         block.push(layer);
         let has_depthwise = block.iter().any(|layer| layer.kind.is_depthwise());
