@@ -246,7 +246,8 @@ mod tests {
         let output = module
             .norm
             .forward(module.dense.forward(input).reshape([8, 4, 1, 1]));
-        let loss = (output.clone() * output).powi_scalar(2).sum() / 100.0;
+        // Small enough that no gradient is cut.
+        let loss = (output.clone() * output).powi_scalar(2).sum() / 1e4;
         GradientsParams::from_grads(loss.backward(), module)
     }
 

@@ -86,7 +86,7 @@ fn one_command_makes_a_model_of_anybodys_pictures() {
         "--output",
         text(&mine),
         "--side",
-        "160",
+        "192",
         "--name",
         "mine",
     ];

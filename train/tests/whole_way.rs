@@ -69,6 +69,8 @@ fn from_scenes_to_a_quantised_model_that_finds_them() {
         text(&model_that_ships()),
         "--run",
         text(&run),
+        "--side",
+        "192",
         "--epochs",
         "10",
         "--views",
@@ -90,6 +92,12 @@ fn from_scenes_to_a_quantised_model_that_finds_them() {
     let float = run.join("float.onnx");
     let said = succeed(&[
         "quantise",
+        "--calibration",
+        "mse",
+        "--weight-scales",
+        "greatest",
+        "--bias-correction",
+        "true",
         "--model",
         text(&float),
         "--data",
@@ -242,7 +250,7 @@ fn the_chapters_heads_are_trained_and_quantised_too() {
         &[
             &["train"],
             &paths[..],
-            &["--recipe", "book", "--epochs", "6"],
+            &["--recipe", "book", "--side", "128", "--epochs", "6"],
         ]
         .concat(),
     );
