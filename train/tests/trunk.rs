@@ -341,7 +341,7 @@ fn the_best_of_all_trials_is_kept_and_every_stored_value_has_its_error() {
     };
     let mut trials = Vec::new();
     let chosen = choose(&float, &pictures, Wanted::default(), |trial| {
-        trials.push(*trial)
+        trials.push(*trial);
     });
     let chosen = chosen.expect("runs");
     assert_eq!(trials.len(), 4 + 1 + 1);

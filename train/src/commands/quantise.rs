@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     eprintln!("distance to the float model on training pictures:");
     eprintln!("calibration       weights   biases     scores   boxes");
     let chosen = choose(&float, &pictures, wanted, |trial| {
-        eprintln!("{}", line(trial))
+        eprintln!("{}", line(trial));
     })?;
     eprintln!("kept:\n{}", line(&chosen.trial));
     let Quantised {
