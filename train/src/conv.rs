@@ -1,7 +1,7 @@
 //! Convolutions as the network uses them: channels last, with bias and `relu6`, differentiable.
 //!
 //! In go tensors `[batch, height, width, channels]` and weights, out comes a tensor of the same layout. On
-//! the CPU the arithmetic is that of [`crate::kernels`], with its own backward; on any other device the same
+//! the CPU the arithmetic is that of `kernels`, with its own backward; on any other device the same
 //! is put together from burn's own operators ([`composed`]), against which the tests hold the kernels. What is
 //! in a network, and in which order, is no business of this room.
 
