@@ -87,9 +87,10 @@ impl Checkpoint {
             file: path.display().to_string(),
             source,
         };
+        let history = storage::csv(&self.history).map_err(|e| refused(e.into()))?;
         let header = Header {
             settings: self.settings.clone(),
-            history: to_csv(&self.history).map_err(|e| refused(e.into()))?,
+            history: String::from_utf8_lossy(&history).into_owned(),
             steps: self.state.each_ref().map(|state| state.steps),
         };
         let header = serde_json::to_string(&header).map_err(|e| refused(e.into()))?;
@@ -185,17 +186,6 @@ fn parse(bytes: &[u8]) -> Result<Checkpoint, String> {
         history: history.map_err(|e| words(&e))?,
         state,
     })
-}
-
-fn to_csv(history: &[Epoch]) -> Result<String, csv::Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for epoch in history {
-        writer.serialize(epoch)?;
-    }
-    let bytes = writer
-        .into_inner()
-        .map_err(csv::IntoInnerError::into_error)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

@@ -142,12 +142,10 @@ impl Features {
 
 /// The card with its picture channels last, as the network takes it in training.
 #[must_use]
-pub fn channels_last(card: &ModelCard, side: u32) -> ModelCard {
+pub fn channels_last(card: &ModelCard) -> ModelCard {
     ModelCard {
         input: InputSpec {
             layout: Layout::Nhwc,
-            width: side,
-            height: side,
             ..card.input.clone()
         },
         ..card.clone()

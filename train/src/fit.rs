@@ -141,8 +141,7 @@ impl<'a> Fit<'a> {
             .seed(self.seed.wrapping_mul(0x9e37).wrapping_add(epoch as u64));
         let plan = self.plan(epoch, data);
         let steps = plan.len();
-        let side = self.recipe.side(epoch - 1, self.card.input.width);
-        let card = channels_last(self.card, side);
+        let card = channels_last(self.card);
         let feed = Feed {
             pictures: &data.examples.pictures,
             card: &card,
@@ -305,8 +304,7 @@ impl<'a> Fit<'a> {
     ) -> Result<(Figures, f64), DetectError> {
         let net = self.made();
         let device = self.device.clone().without_autodiff();
-        let given = self.card.input.width;
-        let card = channels_last(self.card, self.recipe.last_side(given));
+        let card = channels_last(self.card);
         let feed = Feed {
             pictures: data.pictures,
             card: &card,

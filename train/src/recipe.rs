@@ -10,8 +10,9 @@ pub struct Recipe {
     pub name: &'static str,
     /// Which part of the trunk stays as it is.
     pub frozen: Frozen,
-    /// How large the pictures are that the network is shown.
-    pub resolution: Resolution,
+    /// Side of the pictures that the network is shown, in training and on the device, in pixels; none is that
+    /// of the weights.
+    pub side: Option<u32>,
     /// What counts as one example.
     pub examples: Examples,
     /// Which box head.
@@ -75,24 +76,6 @@ pub enum Frozen {
     },
     /// Only the heads learn.
     All,
-}
-
-/// How large the pictures are that the network is shown.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Resolution {
-    /// As the weights were trained.
-    Given,
-    /// First smaller, which is faster, then as large as on the device (progressive resizing; that a network
-    /// gains from a larger picture at the end: Touvron et al. 2019, "Fixing the train-test resolution
-    /// discrepancy").
-    Growing {
-        /// Side in pixels at first.
-        first: u32,
-        /// Share of the epochs at that side, 0 to 1.
-        share: f64,
-        /// Side in pixels after that and on the device.
-        last: u32,
-    },
 }
 
 /// What a wrong box costs.
@@ -165,7 +148,7 @@ impl Recipe {
         Self {
             name: "book",
             frozen: Frozen::All,
-            resolution: Resolution::Given,
+            side: None,
             examples: Examples::Rows,
             box_head: BoxHeadKind::Pooled,
             views: 1,
@@ -193,11 +176,7 @@ impl Recipe {
         Self {
             name: "snacks",
             frozen: Frozen::Nothing,
-            resolution: Resolution::Growing {
-                first: 256,
-                share: 0.0,
-                last: 256,
-            },
+            side: Some(256),
             examples: Examples::Pictures,
             box_head: BoxHeadKind::Dense { hidden: 256 },
             views: 1,
@@ -228,11 +207,7 @@ impl Recipe {
     pub fn small() -> Self {
         Self {
             name: "small",
-            resolution: Resolution::Growing {
-                first: 96,
-                share: 0.0,
-                last: 96,
-            },
+            side: Some(96),
             ..Self::snacks()
         }
     }
@@ -244,7 +219,7 @@ impl Recipe {
         Self {
             name: "quick",
             frozen: Frozen::AllBut { convolutions: 7 },
-            resolution: Resolution::Given,
+            side: None,
             views: 4,
             scenes: 0,
             backgrounds: 100,
@@ -256,28 +231,6 @@ impl Recipe {
             },
             ..Self::snacks()
         }
-    }
-
-    /// Side of the pictures, in pixels, after so many epochs; `given` is that of the weights.
-    #[must_use]
-    pub fn side(&self, done: usize, given: u32) -> u32 {
-        match self.resolution {
-            Resolution::Given => given,
-            Resolution::Growing { first, share, last } => {
-                let epochs = self.schedule.epochs() as f64;
-                if (done as f64) < share * epochs {
-                    first
-                } else {
-                    last
-                }
-            }
-        }
-    }
-
-    /// Side of the pictures on the device.
-    #[must_use]
-    pub fn last_side(&self, given: u32) -> u32 {
-        self.side(self.schedule.epochs(), given)
     }
 }
 

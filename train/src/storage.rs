@@ -1,8 +1,23 @@
-//! Files that can't be half-written.
+//! Files that can't be half-written, and rows as CSV.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+
+use serde::Serialize;
+
+/// Rows as CSV, with a header; its numbers come back to the last bit.
+///
+/// # Errors
+/// [`csv::Error`] when a row has parts that CSV has no place for.
+pub fn csv<T: Serialize>(rows: &[T]) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    let bytes = writer.into_inner();
+    Ok(bytes.map_err(csv::IntoInnerError::into_error)?)
+}
 
 /// Writes a file whole or not at all: beside it first, then renamed into its place. Folders on the way are
 /// made.

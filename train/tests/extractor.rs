@@ -50,7 +50,8 @@ fn card() -> ModelCard {
 fn pooled(trunk: &TrunkWeights) -> Vec<f32> {
     let device = Device::flex();
     let frame = Frame::new(0, Origin::Live, drawing());
-    let card = channels_last(&card(), 224);
+    let mut card = channels_last(&card());
+    (card.input.width, card.input.height) = (224, 224);
     let input = preprocess(&frame, &card).expect("has pixels").to_f32();
     let input = Tensor::from_data(TensorData::new(input, [1, 224, 224, 3]), &device);
     let layers = trunk.layers.len();

@@ -129,9 +129,7 @@ fn estimate(arguments: &train::Arguments) -> Result<Duration> {
     let split = arguments.data.split("train")?;
     let pictures = split.pictures.len() + recipe.backgrounds;
     let weights = weights(None)?;
-    let side = arguments
-        .side
-        .unwrap_or(recipe.last_side(weights.side as u32));
+    let side = recipe.side.unwrap_or(weights.side as u32);
     // Any two classes: heads take next to no time.
     let labels = Labels::new(vec!["a".to_owned(), "b".to_owned()])?;
     let (card, classes) = (unnamed_card(labels, side), 2);

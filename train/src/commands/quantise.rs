@@ -19,7 +19,7 @@ use boxcam_train::storage;
 use clap::{ArgAction, ValueEnum};
 use prost::Message;
 
-use super::{Data, progress};
+use super::{Data, progress, threads};
 
 /// Training pictures on which trials are measured, at most.
 const MEASURING: usize = 300;
@@ -156,14 +156,7 @@ fn report(errors: &[StoredError], file: Option<&Path>) -> Result<()> {
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("csv"))
     {
-        true => {
-            let mut writer = csv::Writer::from_writer(Vec::new());
-            for error in errors {
-                writer.serialize(error)?;
-            }
-            let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error);
-            bytes.with_context(failed)?
-        }
+        true => storage::csv(errors)?,
         false => serde_json::to_vec_pretty(errors)?,
     };
     storage::write_whole(file, &bytes).with_context(failed)
@@ -208,7 +201,7 @@ fn inputs(
 /// The figures of a model as the device runs it.
 fn figures(name: &Path, model: &[u8], split: &Split) -> Result<Figures> {
     let detector = TractDetector::from_bytes(&name.display().to_string(), model)?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads();
     let bar = progress(split.pictures.len(), "evaluation ");
     let (evaluation, faults) = split.evaluate(&detector, threads, &|| bar.inc(1))?;
     bar.finish_and_clear();

@@ -13,13 +13,16 @@ use boxcam_train::examples::{Examples, Picture};
 use boxcam_train::features::{Features, channels_last};
 use boxcam_train::fit::{Epoch, Fit, Progress, TrainingData, ValidationData};
 use boxcam_train::model::Model;
-use boxcam_train::recipe::{Recipe, Resolution};
+use boxcam_train::recipe::Recipe;
 use boxcam_train::weights::{TrunkWeights, WeightsError};
 use boxcam_train::{onnx, storage, weights};
 use burn::prelude::*;
 use clap::ValueEnum;
 
 use super::{Data, progress};
+
+/// From fewer nothing can be learnt.
+const LEAST_EXAMPLES: usize = 16;
 
 /// Confidence from which a prediction is a detection, unless something else is said.
 pub(super) const THRESHOLD: f32 = 0.4;
@@ -115,7 +118,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let (train, val) = (arguments.data.split("train")?, arguments.data.split("val")?);
     let labels = labels(&train)?;
     let given = u32::try_from(weights.side).context("the weights' input is too large")?;
-    let side = arguments.side.unwrap_or(recipe.last_side(given));
+    let side = recipe.side.unwrap_or(given);
     let card = card(arguments, &recipe, &train, labels.clone(), side);
     let device = arguments.device.device();
     let learning = device.clone().autodiff();
@@ -123,18 +126,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     device.seed(arguments.seed);
     learning.seed(arguments.seed);
     let examples = Examples::new(&train, &labels, &recipe, arguments.seed);
-    if examples.examples.is_empty() {
-        bail!("there is no example to learn; every row and every folder names another class");
+    let found = examples.examples.len();
+    if found < LEAST_EXAMPLES {
+        bail!(
+            "{found} examples are too few; take {LEAST_EXAMPLES} pictures at the least, and better a hundred"
+        );
     }
     // A few steps an epoch at least.
-    recipe.batch = recipe.batch.min(examples.examples.len() / 4).max(1);
+    recipe.batch = recipe.batch.min(found / 4);
     let model = Model::new(&weights, labels.len(), &recipe, &learning);
     let shown = Picture::plain(&val);
     let extractor = model.extractor(&device);
     let compute = |pictures: &[Picture], what| {
         let trunk = extractor.as_ref()?;
         let bar = progress(pictures.len(), what);
-        let card = channels_last(&card, side);
+        let card = channels_last(&card);
         let features = Features::compute(pictures, &card, trunk, &device, |fault| {
             bar.inc(1);
             if let Some(fault) = fault {
@@ -281,20 +287,7 @@ pub(super) fn recipe(arguments: &Arguments) -> Result<Recipe> {
     if let Some(epochs) = arguments.epochs {
         recipe.schedule = recipe.schedule.with_epochs(usize::from(epochs));
     }
-    if let Some(side) = arguments.side {
-        recipe.resolution = match recipe.resolution {
-            Resolution::Growing { first, share, .. } => Resolution::Growing {
-                first: first.min(side),
-                share,
-                last: side,
-            },
-            Resolution::Given => Resolution::Growing {
-                first: side,
-                share: 0.0,
-                last: side,
-            },
-        };
-    }
+    recipe.side = arguments.side.or(recipe.side);
     recipe.views = arguments.views.map_or(recipe.views, usize::from);
     recipe.scenes = arguments.scenes.unwrap_or(recipe.scenes);
     recipe.backgrounds = arguments.backgrounds.unwrap_or(recipe.backgrounds);
@@ -385,14 +378,7 @@ fn message(now: &Progress) -> String {
 }
 
 fn write_history(path: &Path, history: &[Epoch]) -> Result<()> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for epoch in history {
-        writer.serialize(epoch)?;
-    }
-    let failed = || format!("{}: can't be written", path.display());
-    let bytes = writer
-        .into_inner()
-        .map_err(csv::IntoInnerError::into_error)
-        .with_context(failed)?;
-    storage::write_whole(path, &bytes).with_context(failed)
+    let bytes = storage::csv(history)?;
+    storage::write_whole(path, &bytes)
+        .with_context(|| format!("{}: can't be written", path.display()))
 }
