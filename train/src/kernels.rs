@@ -74,6 +74,27 @@ unsafe fn written(length: usize, fill: impl FnOnce(&mut [MaybeUninit<f32>])) -> 
     list
 }
 
+impl Gradients {
+    /// Of the parts of a batch, weights and bias of each, summed up in their order; both sums have as many
+    /// numbers as are said.
+    fn of_parts(
+        input: Option<Vec<f32>>,
+        parts: &[(Vec<f32>, Vec<f32>)],
+        (weights, bias): (usize, usize),
+    ) -> Self {
+        let mut sum = Self {
+            input,
+            weights: vec![0.0; weights],
+            bias: vec![0.0; bias],
+        };
+        for (weights, bias) in parts {
+            add(&mut sum.weights, weights);
+            add(&mut sum.bias, bias);
+        }
+        sum
+    }
+}
+
 /// Adds one list of numbers to another.
 fn add(sum: &mut [f32], part: &[f32]) {
     sum.iter_mut().zip(part).for_each(|(s, p)| *s += p);

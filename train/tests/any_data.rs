@@ -1,25 +1,17 @@
 //! A COCO data set as a person has it: prepared, looked at, and read as `train` reads it.
 
+mod common;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
 use boxcam::scene::random_scene;
 use boxcam::split::Split;
 use serde_json::{Value, json};
 
+use common::{boxcam_train, text};
+
 /// Pictures of the data set; the last is the first again.
 const PICTURES: u64 = 13;
-
-fn boxcam_train(arguments: &[&str]) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_boxcam-train"))
-        .args(arguments)
-        .output();
-    output.expect("boxcam-train starts")
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("temporary folders have plain names")
-}
 
 fn write_coco(folder: &Path) {
     let (mut images, mut annotations) = (Vec::new(), Vec::new());

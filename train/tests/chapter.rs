@@ -1,39 +1,13 @@
 //! The steps of the textbook chapter, each a command, on made-up scenes and the model that ships: a batch, the model
 //! summarised, the sanity check, truth beside prediction, the curves.
 
+mod common;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use image::RgbImage;
 
-fn model_that_ships() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/snacks.onnx")
-}
-
-fn boxcam_train(arguments: &[&str]) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_boxcam-train"))
-        .args(arguments)
-        .output();
-    output.expect("boxcam-train starts")
-}
-
-fn succeed(arguments: &[&str]) -> String {
-    let output = boxcam_train(arguments);
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {words}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Exit code and words of a run that must fail.
-fn fail(arguments: &[&str]) -> (i32, String) {
-    let output = boxcam_train(arguments);
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code().expect("no signal"), words)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("temporary folders have plain names")
-}
+use common::{fail, model_that_ships, succeed, text};
 
 fn picture(path: &Path) -> RgbImage {
     image::open(path).expect("a picture").into_rgb8()

@@ -1,8 +1,9 @@
 //! The tutorial of `train/README.md`: pictures with boxes in COCO's format, one command, a model that finds them.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 
 use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
@@ -10,23 +11,11 @@ use boxcam::split::Split;
 use image::GenericImageView;
 use serde_json::{Value, json};
 
+use common::{succeed, succeed_saying, text};
+
 /// What the tutorial promises.
 const ACCURACY: f64 = 0.9;
 const IOU: f64 = 0.7;
-
-fn boxcam_train(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_boxcam-train"))
-        .args(arguments)
-        .output()
-        .expect("starts");
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {words}");
-    words
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("temporary folders have plain names")
-}
 
 /// A split of ours as COCO has it: all pictures in one folder, boxes in pixels.
 fn as_coco(from: &Path, to: &Path) {
@@ -70,7 +59,7 @@ fn one_command_makes_a_model_of_anybodys_pictures() {
     let folder = tempfile::tempdir().expect("a folder");
     let (drawn, mine) = (folder.path().join("drawn"), folder.path().join("mine"));
     let coco = folder.path().join("coco");
-    boxcam_train(&[
+    succeed(&[
         "scenes",
         "--output",
         text(&drawn),
@@ -90,7 +79,7 @@ fn one_command_makes_a_model_of_anybodys_pictures() {
         "--name",
         "mine",
     ];
-    let words = boxcam_train(&arguments);
+    let (_, words) = succeed_saying(&arguments);
     assert!(words.contains("training takes about"), "{words}");
     assert!(words.contains("boxcam run --source camera"), "{words}");
 

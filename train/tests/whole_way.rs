@@ -1,42 +1,16 @@
 //! The whole way as a person walks it: a data set, a training, a quantised model, and boxcam's own detector
 //! finding things with it. Starts from the trunk of the model that ships, so it needs nothing from outside.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod common;
+
+use std::path::Path;
 
 use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
 use boxcam::evaluate::Figures;
 use boxcam::split::Split;
 
-fn model_that_ships() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/snacks.onnx")
-}
-
-fn boxcam_train(arguments: &[&str]) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_boxcam-train"))
-        .args(arguments)
-        .output();
-    output.expect("boxcam-train starts")
-}
-
-fn succeed(arguments: &[&str]) -> String {
-    let output = boxcam_train(arguments);
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {words}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Exit code and words of a run that must fail.
-fn fail(arguments: &[&str]) -> (i32, String) {
-    let output = boxcam_train(arguments);
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code().expect("no signal"), words)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("temporary folders have plain names")
-}
+use common::{boxcam_train, fail, model_that_ships, succeed, text};
 
 fn figures(model: &Path, data: &Path) -> Figures {
     let split = Split::read(&data.join("val"), &data.join("annotations-val.csv")).expect("sound");

@@ -21,7 +21,7 @@ use embedded_graphics::pixelcolor::Rgb888;
 use fastrand::Rng;
 
 use super::output::write;
-use super::{Data, progress};
+use super::{Data, progress, threads};
 
 /// Tiles a row, and the most pixels of a tile.
 const GRID: Grid = Grid {
@@ -88,7 +88,7 @@ struct Judged<'a> {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let detector = TractDetector::from_file(&arguments.model)?;
     let split = arguments.data.split(&arguments.split)?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads();
     let bar = progress(split.pictures.len(), "predicting");
     let (told, faults) = split.predict(&detector, threads, &|| bar.inc(1))?;
     bar.finish_and_clear();

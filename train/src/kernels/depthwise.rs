@@ -9,7 +9,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{Gradients, SIX, add, written};
+use super::{Gradients, SIX, written};
 
 /// Taps of the kernel.
 const TAPS: usize = 9;
@@ -123,16 +123,7 @@ pub(crate) fn backward(
         reason = "every pixel of every picture has all its blocks stored"
     )]
     let to = unsafe { written(input.len(), &mut fill) };
-    let mut sums = (vec![0.0; weights.len()], vec![0.0; shape.channels]);
-    for (weights, bias) in &parts {
-        add(&mut sums.0, weights);
-        add(&mut sums.1, bias);
-    }
-    Gradients {
-        input: Some(to),
-        weights: sums.0,
-        bias: sums.1,
-    }
+    Gradients::of_parts(Some(to), &parts, (weights.len(), shape.channels))
 }
 
 /// One picture's way forward.

@@ -99,16 +99,7 @@ pub(crate) fn backward(
         reason = "the parts are the whole list, and each writes all of its own"
     )]
     let to = unsafe { written(if to_input { input.len() } else { 0 }, &mut fill) };
-    let mut sums = (vec![0.0; weights.len()], vec![0.0; outputs]);
-    for (weights, bias) in &parts {
-        add(&mut sums.0, weights);
-        add(&mut sums.1, bias);
-    }
-    Gradients {
-        input: to_input.then_some(to),
-        weights: sums.0,
-        bias: sums.1,
-    }
+    Gradients::of_parts(to_input.then_some(to), &parts, (weights.len(), outputs))
 }
 
 /// Some of the rows of a layer.

@@ -1,0 +1,44 @@
+//! What the whole-program tests share: the program, and the model that ships.
+#![allow(dead_code, reason = "no test needs all of it")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+pub(crate) fn model_that_ships() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/snacks.onnx")
+}
+
+pub(crate) fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_boxcam-train"));
+    command.args(arguments);
+    command
+}
+
+pub(crate) fn boxcam_train(arguments: &[&str]) -> Output {
+    let output = program(arguments).output();
+    output.expect("boxcam-train starts")
+}
+
+/// What a run that must end well says on stdout.
+pub(crate) fn succeed(arguments: &[&str]) -> String {
+    succeed_saying(arguments).0
+}
+
+/// The same, and what it says on stderr.
+pub(crate) fn succeed_saying(arguments: &[&str]) -> (String, String) {
+    let output = boxcam_train(arguments);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {words}");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), words)
+}
+
+/// Exit code and words of a run that must fail.
+pub(crate) fn fail(arguments: &[&str]) -> (i32, String) {
+    let output = boxcam_train(arguments);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().expect("no signal"), words)
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
+}
