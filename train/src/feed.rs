@@ -27,6 +27,21 @@ pub struct Wanted {
     pub picture: usize,
     /// Which view.
     pub look: Look,
+    /// How much of the next view of the batch, or of the first one where this is the last, is mixed into it, `0..1`.
+    pub share_of_next: f32,
+}
+
+impl Wanted {
+    /// A view with nothing mixed in.
+    #[must_use]
+    pub fn alone(example: usize, picture: usize, look: Look) -> Self {
+        Self {
+            example,
+            picture,
+            look,
+            share_of_next: 0.0,
+        }
+    }
 }
 
 /// Which view of a picture.
@@ -61,6 +76,22 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    fn mix(&mut self) {
+        let size: usize = self.shape.iter().product();
+        let first = self.values.iter().take(size).copied().collect::<Vec<f32>>();
+        for (index, wanted) in self.shown.iter().enumerate() {
+            let share = wanted.share_of_next;
+            if share == 0.0 {
+                continue;
+            }
+            let (own, next) = self.values[index * size..].split_at_mut(size);
+            let next = if next.is_empty() { &first } else { &*next };
+            for (own, next) in own.iter_mut().zip(next) {
+                *own += share * (next - *own);
+            }
+        }
+    }
+
     /// The batch on a device: `[shown, height, width, channels]`.
     #[must_use]
     pub fn tensor(self, device: &Device) -> Tensor<4> {
@@ -110,6 +141,7 @@ impl Feed<'_> {
                 Err(fault) => loaded.faults.push(fault),
             }
         }
+        loaded.mix();
         loaded
     }
 

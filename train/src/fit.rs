@@ -23,8 +23,8 @@ use crate::features::{FeatureFault, Features, channels_last};
 use crate::feed::{Feed, Loaded, Look, Wanted};
 use crate::loss::{box_loss, cell_loss, cross_entropy, taught};
 use crate::model::{Model, Net};
-use crate::network::numbers;
-use crate::recipe::{Frozen, Recipe};
+use crate::network::{Trunk, numbers};
+use crate::recipe::Recipe;
 use crate::view::View;
 
 mod progress;
@@ -64,6 +64,8 @@ pub struct Fit<'a> {
     card: &'a ModelCard,
     device: Device,
     seed: u64,
+    /// The frozen start of the trunk, where no features of it are kept.
+    start: Option<Trunk>,
     trunk: AdamW,
     heads: AdamW,
 }
@@ -88,7 +90,10 @@ impl<'a> Fit<'a> {
         seed: u64,
         device: Device,
     ) -> Self {
+        let plain = device.clone().without_autodiff();
+        let start = (!recipe.keeps_features()).then(|| model.extractor(&plain));
         Self {
+            start: start.flatten(),
             trunk: AdamW::new(&model.net.trunk),
             heads: AdamW::new(&model.net.heads),
             model,
@@ -173,18 +178,21 @@ impl<'a> Fit<'a> {
         random.shuffle(&mut order);
         let mut wanted = |&example: &usize| {
             let picture = examples[example].picture;
-            let look = match self.recipe.frozen {
-                Frozen::Nothing => {
-                    let truth = examples[example].bounding_box;
-                    Look::New(View::random(truth.as_ref(), random))
-                }
+            if self.recipe.keeps_features() {
                 // Another view each epoch, all views in turn.
-                _ => Look::Kept((epoch + picture) % pictures[picture].views.len()),
+                let look = Look::Kept((epoch + picture) % pictures[picture].views.len());
+                return Wanted::alone(example, picture, look);
+            }
+            let truth = examples[example].bounding_box;
+            let look = Look::New(View::random(truth.as_ref(), random));
+            let share = match random.f32() < self.recipe.mixed {
+                // Mostly a little.
+                true => 0.5 * random.f32().powi(2),
+                false => 0.0,
             };
             Wanted {
-                example,
-                picture,
-                look,
+                share_of_next: share,
+                ..Wanted::alone(example, picture, look)
             }
         };
         let batches = order.chunks_exact(self.recipe.batch);
@@ -195,8 +203,19 @@ impl<'a> Fit<'a> {
 
     fn step(&mut self, done: f64, batch: Loaded, data: &TrainingData, progress: &mut Progress) {
         let truth = self.truth(&batch.shown, data);
-        let input = batch.tensor(&self.device);
+        let input = self.input(batch);
         self.learn_batch(done, input, &truth, progress);
+    }
+
+    /// What the part that learns takes in, with gradients from here on.
+    fn input(&self, batch: Loaded) -> Tensor<4> {
+        match &self.start {
+            Some(start) => {
+                let plain = self.device.clone().without_autodiff();
+                Tensor::from_inner(start.forward(batch.tensor(&plain)))
+            }
+            None => batch.tensor(&self.device),
+        }
     }
 
     fn learn_batch(&mut self, done: f64, input: Tensor<4>, truth: &Truth, progress: &mut Progress) {
@@ -262,15 +281,20 @@ impl<'a> Fit<'a> {
         let mut boxes = Vec::with_capacity(shown.len() * 4);
         let mut known = Vec::with_capacity(shown.len());
         let mut plain = Vec::with_capacity(shown.len());
-        for wanted in shown {
+        let class_of = |wanted: &Wanted| {
             let example = &data.examples.examples[wanted.example];
-            let class = example.class.map(boxcam::label::ClassId::index);
+            example.class.map(boxcam::label::ClassId::index)
+        };
+        let target = |class: Option<usize>, index: usize| {
             let even = if class.is_some() { smoothing } else { 1.0 } / count as f32;
-            let share = |index: usize| match class {
-                Some(class) if class == index => even + 1.0 - smoothing,
-                _ => even,
-            };
-            classes.extend((0..count).map(share));
+            even + f32::from(u8::from(class == Some(index))) * (1.0 - smoothing)
+        };
+        for (wanted, next) in shown.iter().zip(shown.iter().cycle().skip(1)) {
+            let example = &data.examples.examples[wanted.example];
+            let (class, other) = (class_of(wanted), class_of(next));
+            let share = wanted.share_of_next;
+            let mixed = |index| (1.0 - share) * target(class, index) + share * target(other, index);
+            classes.extend((0..count).map(mixed));
             let view = match &wanted.look {
                 Look::Kept(view) => &data.examples.pictures[wanted.picture].views[*view],
                 Look::New(view) => view,
@@ -310,11 +334,7 @@ impl<'a> Fit<'a> {
             card: &card,
             features: data.features,
         };
-        let wanted = |picture| Wanted {
-            example: picture,
-            picture,
-            look: Look::Kept(0),
-        };
+        let wanted = |picture| Wanted::alone(picture, picture, Look::Kept(0));
         let all: Vec<Wanted> = (0..data.pictures.len()).map(wanted).collect();
         let plan = all.chunks(VALIDATION_BATCH).map(<[_]>::to_vec).collect();
         let mut judge = Judge {
@@ -327,7 +347,12 @@ impl<'a> Fit<'a> {
             let pictures: Vec<&AnnotatedPicture> =
                 batch.shown.iter().map(|w| &data.truth[w.picture]).collect();
             if !pictures.is_empty() {
-                let answer = net.forward(batch.tensor(&device));
+                let input = batch.tensor(&device);
+                let input = match &self.start {
+                    Some(start) => start.forward(input),
+                    None => input,
+                };
+                let answer = net.forward(input);
                 result = judge.take(&pictures, answer.logits, answer.corners);
             }
             result.is_ok()

@@ -12,12 +12,17 @@ use burn::prelude::*;
 use burn::tensor::activation::relu;
 
 use crate::layer::ConvWeights;
-use crate::network::numbers;
+use crate::network::{Maps, numbers};
 use crate::onnx::GraphBuilder;
 
+mod cells;
 mod dense;
+mod fine;
+mod layers;
 
-pub use dense::{Cells, DenseBox};
+pub use cells::Cells;
+pub use dense::DenseBox;
+pub use fine::FineBox;
 
 /// Global average pooling, dropout, one dense layer.
 #[derive(Module, Debug)]
@@ -35,7 +40,7 @@ pub struct PooledBox {
     dense: Linear,
 }
 
-/// One of the two box heads.
+/// One of the box heads.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one of it in a program")]
 pub enum BoxHead {
@@ -43,6 +48,8 @@ pub enum BoxHead {
     Pooled(PooledBox),
     /// See [`DenseBox`].
     Dense(DenseBox),
+    /// See [`FineBox`].
+    Fine(FineBox),
 }
 
 /// `[batch, side, side, channels]` to `[batch, channels]`: the mean over the map.
@@ -157,21 +164,22 @@ fn conv_weights(conv: &Conv2d) -> ConvWeights {
 impl BoxHead {
     /// Corners `[batch, 4]`, and what each cell says where the head asks them.
     #[must_use]
-    pub fn forward(&self, map: Tensor<4>) -> (Tensor<2>, Option<Cells>) {
-        match self {
-            Self::Pooled(head) => (head.forward(map), None),
-            Self::Dense(head) => {
-                let cells = head.forward(map);
-                (cells.agreed(), Some(cells))
-            }
-        }
+    pub fn forward(&self, maps: Maps) -> (Tensor<2>, Option<Cells>) {
+        let cells = match self {
+            Self::Pooled(head) => return (head.forward(maps.last), None),
+            Self::Dense(head) => head.forward(maps.last),
+            Self::Fine(head) => head.forward(maps),
+        };
+        (cells.agreed(), Some(cells))
     }
 
-    /// Adds the head to a graph; `side` is that of the map. Gives back the corners' name.
-    pub fn export(&self, graph: &mut GraphBuilder, map: &str, side: usize) -> String {
+    /// Adds the head to a graph: on the maps of those names, the finer one first; `side` is that of the last map.
+    /// Gives back the corners' name.
+    pub fn export(&self, graph: &mut GraphBuilder, maps: [&str; 2], side: usize) -> String {
         match self {
-            Self::Pooled(head) => head.export(graph, map),
-            Self::Dense(head) => head.export(graph, map, side),
+            Self::Pooled(head) => head.export(graph, maps[1]),
+            Self::Dense(head) => head.export(graph, maps[1], side),
+            Self::Fine(head) => head.export(graph, maps, side),
         }
     }
 }

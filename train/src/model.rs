@@ -7,9 +7,9 @@ use boxcam::card::ModelCard;
 use burn::prelude::*;
 use tract_onnx::pb;
 
-use crate::heads::{BoxHead, Cells, ClassHead, DenseBox, PooledBox};
+use crate::heads::{BoxHead, Cells, ClassHead, DenseBox, FineBox, PooledBox};
 use crate::layer::Layer;
-use crate::network::{Trunk, cuts};
+use crate::network::{Trunk, cuts, fine_layer};
 use crate::onnx::{GraphBuilder, INPUT};
 use crate::recipe::{BoxHeadKind, Frozen, Recipe};
 use crate::weights::TrunkWeights;
@@ -56,9 +56,9 @@ impl Net {
     /// From pictures or features, `[batch, height, width, channels]`.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Answer {
-        let map = self.trunk.forward(input);
-        let logits = self.heads.class.forward(map.clone());
-        let (corners, cells) = self.heads.bounding_box.forward(map);
+        let maps = self.trunk.maps(input);
+        let logits = self.heads.class.forward(maps.last.clone());
+        let (corners, cells) = self.heads.bounding_box.forward(maps);
         Answer {
             logits,
             corners,
@@ -73,11 +73,16 @@ impl Model {
     pub fn new(weights: &TrunkWeights, classes: usize, recipe: &Recipe, device: &Device) -> Self {
         let layers = &weights.layers;
         let cut = cut(layers, recipe.frozen);
-        let channels = layers.last().map_or(0, |layer| layer.conv.shape[0]);
+        let channels_of = |layer: Option<&Layer>| layer.map_or(0, |layer| layer.conv.shape[0]);
+        let channels = channels_of(layers.last());
         let bounding_box = match recipe.box_head {
             BoxHeadKind::Pooled => BoxHead::Pooled(PooledBox::new(channels, device)),
             BoxHeadKind::Dense { hidden } => {
                 BoxHead::Dense(DenseBox::new(channels, hidden, device))
+            }
+            BoxHeadKind::Fine { hidden } => {
+                let fine = channels_of(fine_layer(layers).map(|fine| &layers[fine]));
+                BoxHead::Fine(FineBox::new(channels, fine, hidden, device))
             }
         };
         Self {
@@ -92,7 +97,7 @@ impl Model {
         }
     }
 
-    /// The frozen part, to compute features with; none where everything learns.
+    /// The frozen part, which everything goes through first; none where everything learns.
     #[must_use]
     pub fn extractor(&self, device: &Device) -> Option<Trunk> {
         let layers = self.frozen.len();
@@ -105,13 +110,17 @@ impl Model {
         let mut graph = GraphBuilder::new(&card.name, &card.input);
         let mut layers = self.frozen.clone();
         layers.extend(net.trunk.layers());
-        let map = graph.trunk(INPUT, &layers);
+        let maps = graph.trunk(INPUT, &layers);
+        let map = |layer: Option<usize>| layer.map_or(INPUT, |layer| maps[layer].as_str());
+        let fine = map(fine_layer(&layers));
+        let last = map(layers.len().checked_sub(1));
         let side = card.input.width as usize;
         let side = layers
             .iter()
             .fold(side, |side, layer| side.div_ceil(layer.conv.stride));
-        let scores = net.heads.class.export(&mut graph, &map);
-        let corners = net.heads.bounding_box.export(&mut graph, &map, side);
+        let scores = net.heads.class.export(&mut graph, last);
+        let heads = &net.heads;
+        let corners = heads.bounding_box.export(&mut graph, [fine, last], side);
         graph.finish(&scores, &corners, card)
     }
 }
@@ -120,6 +129,7 @@ impl Model {
 fn cut(layers: &[Layer], frozen: Frozen) -> usize {
     let wanted = match frozen {
         Frozen::Nothing => 0,
+        Frozen::First { convolutions } => convolutions.min(layers.len()),
         Frozen::All => layers.len(),
         Frozen::AllBut { convolutions } => layers.len().saturating_sub(convolutions),
     };

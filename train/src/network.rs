@@ -115,6 +115,18 @@ pub struct Trunk {
     layers: Vec<TrunkLayer>,
     /// Layers before the first one here, in the whole trunk.
     skipped: usize,
+    /// The layer here whose map is the fine one; none where it lies before this part.
+    fine: Option<usize>,
+}
+
+/// What the heads look at.
+#[derive(Debug, Clone)]
+pub struct Maps {
+    /// The last map before the trunk's last halving, twice as high and wide as the last map of all; none where the
+    /// trunk is cut behind it. See [`fine_layer`].
+    pub fine: Option<Tensor<4>>,
+    /// The last map.
+    pub last: Tensor<4>,
 }
 
 impl Trunk {
@@ -134,13 +146,21 @@ impl Trunk {
         Self {
             layers: layers[from..to].iter().map(layer).collect(),
             skipped: from,
+            fine: fine_layer(&layers[..to]).and_then(|fine| fine.checked_sub(from)),
         }
     }
 
     /// `[batch, height, width, channels in]` to the map of the last layer.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.maps(input).last
+    }
+
+    /// `[batch, height, width, channels in]` to the maps that heads look at.
+    #[must_use]
+    pub fn maps(&self, input: Tensor<4>) -> Maps {
         let mut value = input;
+        let mut fine = None;
         let mut kept: Vec<(usize, Tensor<4>)> = Vec::new();
         for (place, layer) in self.layers.iter().enumerate() {
             value = layer.conv.forward(value);
@@ -152,8 +172,11 @@ impl Trunk {
             if self.layers.iter().any(|later| later.add == Some(place)) {
                 kept.push((place, value.clone()));
             }
+            if self.fine == Some(place) {
+                fine = Some(value.clone());
+            }
         }
-        value
+        Maps { fine, last: value }
     }
 
     /// The layers as they are now, as in the whole trunk.
@@ -166,6 +189,13 @@ impl Trunk {
         };
         self.layers.iter().map(layer).collect()
     }
+}
+
+/// The layer whose map is the last one before the trunk's last halving.
+#[must_use]
+pub fn fine_layer(layers: &[Layer]) -> Option<usize> {
+    let halving = layers.iter().rposition(|layer| layer.conv.stride == 2)?;
+    halving.checked_sub(1)
 }
 
 /// Where a trunk can be cut: before each of these layers no residual way crosses.

@@ -176,7 +176,7 @@ pub fn card(model: &pb::ModelProto) -> Result<ModelCard, CardError> {
 /// The values that are stored in 8 bits: whatever a convolution, a dense layer or a pooling takes in, both maps that
 /// a residual block adds, and their sum.
 ///
-/// A `Flatten` only renames its input, so it is looked through.
+/// A `Flatten` only renames its input and a `Resize` only repeats it, so both are looked through.
 #[must_use]
 pub fn stored_values(graph: &pb::GraphProto) -> BTreeSet<String> {
     let producers: BTreeMap<&str, &pb::NodeProto> = graph
@@ -200,7 +200,9 @@ pub fn stored_values(graph: &pb::GraphProto) -> BTreeSet<String> {
     };
     let source = |value: String| {
         let mut name = value.as_str();
-        while let Some(node) = producers.get(name).filter(|node| node.op_type == "Flatten") {
+        let keeps_numbers =
+            |node: &&&pb::NodeProto| matches!(node.op_type.as_str(), "Flatten" | "Resize");
+        while let Some(node) = producers.get(name).filter(keeps_numbers) {
             name = node.input.first().map_or("", String::as_str);
         }
         name.to_owned()
@@ -216,7 +218,7 @@ fn maps(graph: &pb::GraphProto) -> BTreeSet<&str> {
     for node in &graph.node {
         let is_map = match node.op_type.as_str() {
             "Conv" => true,
-            "Relu" | "Clip" => node
+            "Relu" | "Clip" | "Resize" => node
                 .input
                 .first()
                 .is_some_and(|v| maps.contains(v.as_str())),

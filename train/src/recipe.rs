@@ -17,8 +17,8 @@ pub struct Recipe {
     pub examples: Examples,
     /// Which box head.
     pub box_head: BoxHeadKind,
-    /// Views of each picture whose features are kept; the first is the picture as it is. Where nothing is
-    /// frozen, no view is shown twice and this number does not matter.
+    /// Views of each picture whose features are kept; the first is the picture as it is. Where no
+    /// features are kept, no view is shown twice and this number does not matter.
     pub views: usize,
     /// Made-up scenes with one snack each, beside the pictures.
     pub scenes: usize,
@@ -30,6 +30,8 @@ pub struct Recipe {
     pub label_smoothing: f32,
     /// Weight of the box loss; the class loss has weight 1.
     pub box_loss: BoxLoss,
+    /// Share of the views that never come twice into which another picture is mixed (Zhang et al. 2018).
+    pub mixed: f32,
     /// Factor of the class head's squared weights in the loss.
     pub l2: f32,
     /// Decoupled weight decay of AdamW; 0 makes it Adam.
@@ -62,6 +64,11 @@ pub enum BoxHeadKind {
         /// Channels of its own.
         hidden: usize,
     },
+    /// [`crate::heads::FineBox`]; only where the trunk learns from before its last halving on.
+    Fine {
+        /// Channels of its own.
+        hidden: usize,
+    },
 }
 
 /// Which part of the trunk stays as it is.
@@ -69,6 +76,12 @@ pub enum BoxHeadKind {
 pub enum Frozen {
     /// All of it learns, from views that are never shown twice.
     Nothing,
+    /// The first so many convolutions, which see edges and colours; the rest learns, from views that are never
+    /// shown twice.
+    First {
+        /// How many; a few less where a residual way would be cut.
+        convolutions: usize,
+    },
     /// All but about so many convolutions at its end; the features before them are computed once.
     AllBut {
         /// How many learn; a few more where a residual way would be cut.
@@ -136,6 +149,15 @@ impl Recipe {
         [Self::quick(), Self::snacks(), Self::small(), Self::book()]
     }
 
+    /// Whether features of the frozen part are computed once and kept; else views are never shown twice.
+    #[must_use]
+    pub fn keeps_features(&self) -> bool {
+        match self.frozen {
+            Frozen::Nothing | Frozen::First { .. } => false,
+            Frozen::AllBut { .. } | Frozen::All => true,
+        }
+    }
+
     /// The recipe of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
@@ -157,6 +179,7 @@ impl Recipe {
             dropout: 0.7,
             label_smoothing: 0.0,
             box_loss: BoxLoss::SquaredError { weight: 10.0 },
+            mixed: 0.0,
             l2: 0.01,
             weight_decay: 0.0,
             averaging: 1.0,
@@ -175,10 +198,10 @@ impl Recipe {
     pub fn snacks() -> Self {
         Self {
             name: "snacks",
-            frozen: Frozen::Nothing,
+            frozen: Frozen::First { convolutions: 12 },
             side: Some(256),
             examples: Examples::Pictures,
-            box_head: BoxHeadKind::Dense { hidden: 256 },
+            box_head: BoxHeadKind::Fine { hidden: 128 },
             views: 1,
             scenes: 400,
             backgrounds: 300,
@@ -189,6 +212,7 @@ impl Recipe {
                 cells: 1.0,
                 middle: 0.5,
             },
+            mixed: 0.5,
             l2: 0.0,
             weight_decay: 0.05,
             averaging: 0.005,
@@ -220,6 +244,7 @@ impl Recipe {
             name: "quick",
             frozen: Frozen::AllBut { convolutions: 7 },
             side: None,
+            box_head: BoxHeadKind::Dense { hidden: 256 },
             views: 4,
             scenes: 0,
             backgrounds: 100,

@@ -20,12 +20,26 @@ const TINY: f32 = 0.02;
 /// How often a window is drawn again when it shows too little of the box.
 const TRIES: usize = 20;
 
-/// A look at a picture: cut or set into a plain surface, then mirrored, then recoloured.
+/// How often a part of what is seen is hidden.
+const HIDDEN: f32 = 0.25;
+
+/// Most of a box that may be hidden.
+const MOST_HIDDEN: f32 = 0.4;
+
+/// A look at a picture: cut or set into a plain surface, then mirrored, then recoloured, then partly hidden.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     window: Window,
     mirrored: bool,
     colour: Colour,
+    hidden: Option<Patch>,
+}
+
+/// A plain rectangle over what is seen (random erasing, Zhong et al. 2020), in shares of the view.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Patch {
+    place: NormBox,
+    colour: [u8; 3],
 }
 
 /// What is seen, in shares of the picture: inside 0 to 1 a part of it, beyond that a plain surface around it.
@@ -57,6 +71,7 @@ impl View {
             contrast: 1.0,
             saturation: 1.0,
         },
+        hidden: None,
     };
 
     /// The views of one picture: as it is, its mirror image, then as many by chance as are wanted.
@@ -74,8 +89,9 @@ impl View {
     }
 
     /// Mostly a crop of 30 to 100% of the area, sometimes the picture made smaller on a plain surface (so
-    /// that small things are learnt too), mirrored half of the time, each colour factor within 0.3 of 1. A
-    /// window that keeps too little of the largest box, or makes it tiny, is drawn again.
+    /// that small things are learnt too), mirrored half of the time, each colour factor within 0.3 of 1,
+    /// a quarter of the time with a patch over it. A window that keeps too little of the largest box, or makes it
+    /// tiny, is drawn again; a patch that hides too much of it is left out.
     pub fn random(largest: Option<&NormBox>, random: &mut Rng) -> Self {
         let mut around = |spread: f32| 1.0 + spread * (2.0 * random.f32() - 1.0);
         let colour = Colour {
@@ -95,10 +111,21 @@ impl View {
         let farther = random.f32() < FARTHER;
         let mut draw = || Window::random(farther, random);
         let drawn = (0..TRIES).map(|_| draw()).find(keeps);
-        Self {
+        let view = Self {
             window: drawn.unwrap_or(Window::WHOLE),
             mirrored: random.bool(),
             colour,
+            hidden: None,
+        };
+        let seen = largest.and_then(|truth| view.of_box(truth));
+        let patch = (random.f32() < HIDDEN).then(|| Patch::random(random));
+        let shows = |patch: &Patch| {
+            let hides = |seen: &NormBox| patch.hides(seen);
+            seen.as_ref().map_or(0.0, hides) <= MOST_HIDDEN
+        };
+        Self {
+            hidden: patch.flatten().filter(shows),
+            ..view
         }
     }
 
@@ -113,6 +140,9 @@ impl View {
             part = flip_horizontal(&part);
         }
         self.colour.apply(&mut part);
+        if let Some(patch) = self.hidden {
+            patch.draw(&mut part);
+        }
         part
     }
 
@@ -130,6 +160,40 @@ impl View {
             true => (1.0 - right, 1.0 - left),
         };
         NormBox::from_regression([x_min, x_max, top, bottom])
+    }
+}
+
+impl Patch {
+    /// 1 to 16% of the view, each side a tenth to four tenths of it, of any colour, anywhere.
+    fn random(random: &mut Rng) -> Option<Self> {
+        let mut span = || {
+            let extent = 0.1 + 0.3 * random.f32();
+            let start = random.f32() * (1.0 - extent);
+            (start, start + extent)
+        };
+        let ((left, right), (top, bottom)) = (span(), span());
+        Some(Self {
+            place: NormBox::from_regression([left, right, top, bottom])?,
+            colour: [random.u8(..), random.u8(..), random.u8(..)],
+        })
+    }
+
+    /// The share of a box that is under the patch.
+    fn hides(&self, seen: &NormBox) -> f32 {
+        let [a, b] = [self.place.corners(), seen.corners()];
+        let shared = |low: usize| (a[low + 1].min(b[low + 1]) - a[low].max(b[low])).max(0.0);
+        shared(0) * shared(2) / seen.area()
+    }
+
+    fn draw(self, picture: &mut RgbImage) {
+        let (width, height) = picture.dimensions();
+        let pixel = |share: f32, side: u32| (share * side as f32).round() as u32;
+        let [x_min, x_max, y_min, y_max] = self.place.corners();
+        let rows = pixel(y_min, height)..pixel(y_max, height).min(height);
+        let columns = pixel(x_min, width)..pixel(x_max, width).min(width);
+        for (x, y) in rows.flat_map(|y| columns.clone().map(move |x| (x, y))) {
+            picture.put_pixel(x, y, Rgb(self.colour));
+        }
     }
 }
 
@@ -256,6 +320,7 @@ mod tests {
         let random = &mut Rng::with_seed(5);
         for mut view in View::several(60, Some(&truth), random) {
             view.window.around = [0; 3];
+            view.hidden = None;
             let moved = view.of_box(&truth).expect("most of it is kept");
             let overlap = iou(&moved, &white(&view.of(&picture)));
             assert!(overlap > 0.95, "{view:?}: {overlap}");
@@ -270,6 +335,31 @@ mod tests {
         assert_eq!(views[0].of(&picture), picture);
         assert_eq!(views[0].of_box(&truth), Some(truth));
         assert!(views[1].mirrored && views[1].window == Window::WHOLE);
+    }
+
+    #[test]
+    fn a_patch_hides_a_part_of_the_box_at_most() {
+        let (_, truth) = square();
+        let views = View::several(400, Some(&truth), &mut Rng::with_seed(7));
+        let white = RgbImage::from_pixel(200, 100, Rgb([255; 3]));
+        let mut hidden = 0;
+        for view in views {
+            let Some(patch) = view.hidden else { continue };
+            hidden += 1;
+            let seen = view.of_box(&truth).expect("most of it is kept");
+            assert!(patch.hides(&seen) <= MOST_HIDDEN, "{view:?}");
+            let (mut shown, mut covered) = (white.clone(), white.clone());
+            patch.draw(&mut shown);
+            let [x_min, x_max, y_min, y_max] = patch.place.corners();
+            for (x, y, pixel) in covered.enumerate_pixels_mut() {
+                let (x, y) = ((x as f32 + 0.5) / 200.0, (y as f32 + 0.5) / 100.0);
+                if (x_min..x_max).contains(&x) && (y_min..y_max).contains(&y) {
+                    pixel.0 = patch.colour;
+                }
+            }
+            assert!(shown == covered, "{patch:?}");
+        }
+        assert!((50..150).contains(&hidden), "{hidden} of 400");
     }
 
     #[test]

@@ -84,7 +84,8 @@ fn model(trunk: &TrunkWeights) -> pb::ModelProto {
     let channels = trunk.layers.last().expect("has layers").conv.shape[0];
     let stride: usize = trunk.layers.iter().map(|layer| layer.conv.stride).product();
     let mut graph = GraphBuilder::new(&card.name, &card.input);
-    let map = graph.trunk(INPUT, &trunk.layers);
+    let maps = graph.trunk(INPUT, &trunk.layers);
+    let map = maps.last().expect("has layers");
     let class = ClassHead::new(channels, card.labels.len(), 0.0, &device);
     let scores = class.export(&mut graph, &map);
     let bounding_box = BoxHead::Dense(DenseBox::new(channels, 32, &device));

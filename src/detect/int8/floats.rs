@@ -40,7 +40,7 @@ pub enum FloatOperation {
     /// `[batch, rows, shared]` times `[batch, shared, columns]`.
     Product {
         /// The two matrices.
-        inputs: [FloatId; 2],
+        inputs: [Numbers; 2],
         /// Rows, shared dimension, columns.
         size: [usize; 3],
         /// `[batch, rows, columns]`
@@ -113,6 +113,14 @@ impl FloatLists {
         &self.0[id.0]
     }
 
+    /// The numbers of a list, or of a constant.
+    fn numbers<'a>(&'a self, numbers: &'a Numbers) -> &'a [f32] {
+        match numbers {
+            Numbers::List(id) => self.list(*id),
+            Numbers::Constant(numbers) => numbers,
+        }
+    }
+
     /// A list to write.
     pub fn list_mut(&mut self, id: FloatId) -> &mut [f32] {
         &mut self.0[id.0]
@@ -169,7 +177,7 @@ impl FloatOperation {
                 size,
                 output,
             } => lists.written(*output, |lists, out| {
-                product(lists.list(*a), lists.list(*b), *size, out);
+                product(lists.numbers(a), lists.numbers(b), *size, out);
             }),
         }
     }
@@ -182,10 +190,9 @@ fn pairs(
     lists: &FloatLists,
     out: &mut [f32],
 ) {
-    let [a, b] = inputs.each_ref().map(|operand| match &operand.numbers {
-        Numbers::List(id) => lists.list(*id),
-        Numbers::Constant(numbers) => numbers.as_slice(),
-    });
+    let [a, b] = inputs
+        .each_ref()
+        .map(|operand| lists.numbers(&operand.numbers));
     for (place, out) in out.iter_mut().enumerate() {
         let mut rest = place;
         let mut at = [0; 2];
@@ -282,14 +289,13 @@ mod tests {
 
     #[test]
     fn a_product_is_rows_by_columns() {
-        let mut lists = FloatLists::new(&[4, 6, 6, 2]);
+        let mut lists = FloatLists::new(&[4, 0, 6, 2]);
         lists
             .list_mut(FloatId(0))
             .copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
         let right = [1.0, 0.0, 2.0, 0.0, 1.0, 3.0];
-        lists.list_mut(FloatId(1)).copy_from_slice(&right);
         let product = FloatOperation::Product {
-            inputs: [FloatId(0), FloatId(1)],
+            inputs: [Numbers::List(FloatId(0)), Numbers::Constant(right.to_vec())],
             size: [2, 2, 3],
             output: FloatId(2),
         };

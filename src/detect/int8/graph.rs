@@ -69,6 +69,8 @@ pub enum Operation {
     Depthwise(ValueId, DepthwiseLayer, ValueId),
     /// The sum of two maps of one size, in steps of the output's scale.
     Add([ValueId; 2], Target, ValueId),
+    /// Each pixel so many times down and across; scale and zero point stay as they are.
+    Enlarge(ValueId, usize, ValueId),
     /// The mean of each channel.
     Pool(ValueId, Target, ValueId),
     /// A dense layer whose sums, times the multipliers, stay floats: `[channels, height, width]`.
@@ -86,6 +88,7 @@ impl Operation {
         match self {
             Self::Dense(input, ..)
             | Self::Depthwise(input, ..)
+            | Self::Enlarge(input, ..)
             | Self::Pool(input, ..)
             | Self::Head(input, ..)
             | Self::Dequantise(input, _) => vec![*input],
@@ -101,6 +104,7 @@ impl Operation {
             Self::Dense(.., output)
             | Self::Depthwise(.., output)
             | Self::Add(.., output)
+            | Self::Enlarge(.., output)
             | Self::Pool(.., output) => Some(*output),
             Self::Head(..) | Self::Dequantise(..) | Self::Float(_) => None,
         }
@@ -114,6 +118,7 @@ impl Operation {
             Self::Dense(..) => "convolution int8",
             Self::Depthwise(..) => "depthwise int8",
             Self::Add(..) => "add int8",
+            Self::Enlarge(..) => "enlarge int8",
             Self::Pool(..) => "mean int8",
             Self::Head(..) => "dense int8 to f32",
             Self::Dequantise(..) => "dequantise",

@@ -148,7 +148,11 @@ fn estimate(arguments: &train::Arguments) -> Result<Duration> {
         // To read a number back is to wait for it.
         let _ = features.sum().into_scalar::<f32>();
         let each = start.elapsed().as_secs_f64() / TRIED as f64;
-        seconds += each * (recipe.views * pictures) as f64;
+        let passes = match recipe.keeps_features() {
+            true => recipe.views,
+            false => recipe.schedule.epochs(),
+        };
+        seconds += each * (passes * pictures) as f64;
     }
     let steps = steps(&recipe, pictures);
     let mut fit = Fit::new(model, &recipe, &card, 1, device.autodiff());

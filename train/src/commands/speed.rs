@@ -6,7 +6,7 @@ use anyhow::Result;
 use boxcam::label::Labels;
 use boxcam_train::fit::Fit;
 use boxcam_train::model::Model;
-use boxcam_train::recipe::Recipe;
+use boxcam_train::recipe::{Frozen, Recipe};
 use clap::Args;
 use serde_json::json;
 
@@ -37,7 +37,10 @@ const CLASSES: usize = 20;
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let weights = weights(arguments.weights.as_deref())?;
     let device = arguments.device.device().autodiff();
-    let recipe = Recipe::snacks();
+    let recipe = Recipe {
+        frozen: Frozen::Nothing,
+        ..Recipe::snacks()
+    };
     let labels = Labels::new((0..CLASSES).map(|class| class.to_string()).collect())?;
     let card = unnamed_card(labels, u32::try_from(arguments.side)?);
     let model = Model::new(&weights, CLASSES, &recipe, &device);

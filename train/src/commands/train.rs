@@ -136,7 +136,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     recipe.batch = recipe.batch.min(found / 4);
     let model = Model::new(&weights, labels.len(), &recipe, &learning);
     let shown = Picture::plain(&val);
-    let extractor = model.extractor(&device);
+    let extractor = match recipe.keeps_features() {
+        true => model.extractor(&device),
+        false => None,
+    };
     let compute = |pictures: &[Picture], what| {
         let trunk = extractor.as_ref()?;
         let bar = progress(pictures.len(), what);

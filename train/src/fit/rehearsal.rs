@@ -15,7 +15,8 @@ impl Fit<'_> {
     #[must_use]
     pub fn rehearse(&mut self, shape: [usize; 4], classes: usize, steps: usize) -> Vec<Duration> {
         let batch = shape[0];
-        let input = Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &self.device);
+        let noise = Distribution::Uniform(-1.0, 1.0);
+        let input = Tensor::random(shape, noise, &self.device);
         let truth = Truth {
             classes: Tensor::ones([batch, classes], &self.device) / classes as f32,
             boxes: Tensor::from_data(

@@ -5,7 +5,7 @@ use half::f16;
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use super::parts::{int, ints, node, tensor, value_info};
+use super::parts::{int, ints, node, tensor, text, value_info};
 use super::{INPUT, RELU6, TRUNK, set_card};
 use crate::layer::{ConvWeights, Layer};
 
@@ -106,14 +106,14 @@ impl GraphBuilder {
         self.relu6(&format!("{name}{RELU6}"), &conv)
     }
 
-    /// A trunk on the value `input`; gives back the name of its last layer's output.
-    pub fn trunk(&mut self, input: &str, layers: &[Layer]) -> String {
+    /// A trunk on the value `input`; gives back the names of its layers' outputs.
+    pub fn trunk(&mut self, input: &str, layers: &[Layer]) -> Vec<String> {
         let mut outputs: Vec<String> = Vec::with_capacity(layers.len());
         for layer in layers {
             let output = self.layer(input, layer, &outputs);
             outputs.push(output);
         }
-        outputs.pop().unwrap_or_else(|| input.to_owned())
+        outputs
     }
 
     /// The next layer of a trunk; `before` are the outputs of all layers before it, none where it takes in `input`.
@@ -131,6 +131,21 @@ impl GraphBuilder {
             Some(earlier) => self.binary("Add", &format!("{name}.add"), &output, &before[earlier]),
             None => output,
         }
+    }
+
+    /// Each pixel of a map so many times in both directions.
+    pub fn enlarge(&mut self, name: &str, input: &str, times: u8) -> String {
+        let times = f32::from(times);
+        let scales = format!("{name}.scales");
+        let bytes = [1.0, 1.0, times, times].map(f32::to_le_bytes).concat();
+        // Its type is fixed, whatever the precision of the graph.
+        self.tensor(&scales, DataType::Float, &[4], bytes);
+        let attributes = vec![
+            text("coordinate_transformation_mode", "asymmetric"),
+            text("mode", "nearest"),
+            text("nearest_mode", "floor"),
+        ];
+        self.node("Resize", name, &[input, "", &scales], attributes)
     }
 
     /// Mean over height and width, flattened: `[1, channels, height, width]` to `[1, channels]`.

@@ -77,6 +77,16 @@ pub(crate) fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
     }
 }
 
+/// An attribute that is a word.
+pub(crate) fn text(name: &str, value: &str) -> pb::AttributeProto {
+    pb::AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::String as i32,
+        s: value.as_bytes().to_vec(),
+        ..pb::AttributeProto::default()
+    }
+}
+
 /// Name, type and shape of an input or output.
 pub(crate) fn value_info(name: &str, kind: DataType, shape: &[usize]) -> pb::ValueInfoProto {
     use pb::tensor_shape_proto::{Dimension, dimension::Value::DimValue};

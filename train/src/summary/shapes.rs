@@ -7,6 +7,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue;
 
 use super::Value;
+use crate::onnx::tensor_floats;
 
 /// The declared sides of an input; one that is left open is a batch of 1.
 pub(super) fn declared(input: &pb::ValueInfoProto) -> Vec<usize> {
@@ -76,12 +77,25 @@ pub(super) fn output(node: &pb::NodeProto, inputs: &[Value<'_>]) -> Result<Vec<u
         }
         "Reshape" => reshape(first, &whole_numbers(inputs.get(1))?),
         "Slice" => slice(first, inputs),
+        "Resize" => resized(first, inputs),
         "Concat" => concat(node, inputs),
         "Transpose" => permuted(first, ints(node, "perm")),
         "Softmax" | "Relu" | "Clip" | "Sigmoid" | "HardSwish" | "HardSigmoid" | "LeakyRelu"
         | "BatchNormalization" => Ok(first.clone()),
         _ => Err("its shape is not known here".to_owned()),
     }
+}
+
+fn resized(first: &[usize], inputs: &[Value<'_>]) -> Result<Vec<usize>, String> {
+    let scales = inputs.iter().skip(1).find_map(|value| value.constant);
+    let scales = scales.and_then(tensor_floats).unwrap_or_default();
+    if scales.len() != first.len() {
+        return Err("has no constant scale for each side".to_owned());
+    }
+    let scaled = first.iter().zip(scales);
+    Ok(scaled
+        .map(|(&side, scale)| (side as f32 * scale) as usize)
+        .collect())
 }
 
 fn second<'v>(inputs: &'v [Value<'_>]) -> Result<&'v [usize], String> {

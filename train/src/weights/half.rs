@@ -34,7 +34,8 @@ pub fn half_precision(
         ..card.clone()
     };
     let mut graph = GraphBuilder::with_precision(Precision::Half, &card.name, &card.input);
-    let map = graph.trunk(INPUT, &trunk.layers);
+    let maps = graph.trunk(INPUT, &trunk.layers);
+    let map = maps.last().map_or(INPUT, String::as_str);
     let channels = trunk.layers.last().map_or(3, |layer| layer.conv.shape[0]);
     let stride = |side: usize, stride: usize| side.div_ceil(stride);
     let strides = trunk.layers.iter().map(|layer| layer.conv.stride);

@@ -1,4 +1,4 @@
-//! Layers that take so little time that one loop serves every processor: sums of two maps, means, heads.
+//! Layers that take so little time that one loop serves every processor: sums of two maps, enlarged maps, means, heads.
 
 use super::super::arithmetic::{Stored, Target};
 use super::super::graph::MapValue;
@@ -37,6 +37,24 @@ impl Adding {
                 let a = (i32::from(a) - a_zero) as f32 * a_scale;
                 let b = (i32::from(b) - b_zero) as f32 * b_scale;
                 *out = self.target.quantise(a + b);
+            }
+        }
+    }
+}
+
+/// Each pixel so many times down and across.
+pub(super) fn enlarge(
+    times: usize,
+    (layout, input): (&Layout, &[Stored]),
+    (out_layout, output): (&Layout, &mut [Stored]),
+) {
+    for y in 0..out_layout.size.height {
+        let row = &input[layout.row_start(y / times)..][..layout.size.width * layout.pixel];
+        let out = &mut output[out_layout.row_start(y)..];
+        let pixels = out.chunks_exact_mut(out_layout.pixel * times);
+        for (out, pixel) in pixels.zip(row.chunks_exact(layout.pixel)) {
+            for out in out.chunks_exact_mut(out_layout.pixel) {
+                out.copy_from_slice(pixel);
             }
         }
     }

@@ -10,7 +10,7 @@ use super::super::layer::{DenseLayer, DepthwiseLayer};
 use super::super::map::{Border, Layout, MapSize, SLACK, Walk, Window};
 use super::crew::{Crew, Share};
 use super::entry::fill_border;
-use super::plain::{Adding, Head, Mean, dequantise};
+use super::plain::{Adding, Head, Mean, dequantise, enlarge};
 use super::{Map, Memory};
 
 /// Bytes between a depthwise and a pointwise layer that are made before they are read: they stay in the second
@@ -32,6 +32,7 @@ pub(super) enum Step {
     /// A depthwise and a pointwise layer, and where what is between them is.
     Separable(ValueId, Box<Separable>, ValueId),
     Add([ValueId; 2], Adding, ValueId),
+    Enlarge(ValueId, usize, ValueId),
     Pool(ValueId, Mean, ValueId),
     Head(ValueId, Head, FloatId),
     Dequantise(ValueId, FloatId),
@@ -200,6 +201,7 @@ impl Step {
                 let adding = Adding::new(values, map(output).value.scale, *target);
                 Self::Add(*inputs, adding, *output)
             }
+            (Operation::Enlarge(input, times, output), _) => Self::Enlarge(*input, *times, *output),
             (Operation::Pool(input, target, output), _) => {
                 let mean = Mean::new(&map(input).value, map(output).value.scale, *target);
                 Self::Pool(*input, mean, *output)
@@ -244,6 +246,12 @@ impl Step {
                     (&out.layout, written),
                 );
                 fill_border(&out.layout, out.value.zero_point, written);
+            }
+            Self::Enlarge(input, times, output) => {
+                let (input, output) = (map(input), map(output));
+                let [read, written] = two(&mut memory.stored, &input.place, &output.place);
+                enlarge(*times, (&input.layout, read), (&output.layout, written));
+                fill_border(&output.layout, output.value.zero_point, written);
             }
             Self::Pool(input, mean, output) => {
                 let (input, output) = (map(input), map(output));

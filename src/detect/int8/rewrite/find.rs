@@ -108,13 +108,16 @@ impl Finder<'_> {
                 Some(())
             }
             Some(Known::Map(value)) if node.op_is::<TypedBinOp>() => self.sum(node, value),
+            Some(Known::Map(value)) if node.op.name() == "Resize" => self.enlarged(node, value),
             Some(Known::Floats(floats)) => self.head(node, floats),
             Some(Known::Map(_)) => None,
-            // The first operand of a pair may be the constant.
-            None if node.op_is::<TypedBinOp>() => match self.known.get(node.inputs.get(1)?)? {
-                Known::Floats(floats) => self.head(node, *floats),
-                _ => None,
-            },
+            // The first operand may be the constant.
+            None if node.op_is::<TypedBinOp>() || node.op_is::<EinSum>() => {
+                match self.known.get(node.inputs.get(1)?)? {
+                    Known::Floats(floats) => self.head(node, *floats),
+                    _ => None,
+                }
+            }
             None => None,
         }
     }

@@ -132,11 +132,15 @@ impl Finder<'_> {
             }
             stride *= length;
         }
-        let numbers = match self.known.get(&outlet) {
+        let numbers = self.numbers(outlet)?;
+        Some(Operand { numbers, strides })
+    }
+
+    fn numbers(&self, outlet: OutletId) -> Option<Numbers> {
+        Some(match self.known.get(&outlet) {
             Some(Known::Floats(list)) => Numbers::List(*list),
             _ => Numbers::Constant(floats(self.model, outlet)?),
-        };
-        Some(Operand { numbers, strides })
+        })
     }
 
     fn softmax(&self, node: &TypedNode, input: FloatId, output: FloatId) -> Option<FloatOperation> {
@@ -161,14 +165,10 @@ impl Finder<'_> {
             "amk,akn->amn" | "mk,kn->mn"
         );
         (is_plain && product.q_params.is_none()).then_some(())?;
-        let list = |input: usize| match self.known.get(&node.inputs[input]) {
-            Some(Known::Floats(list)) => Some(*list),
-            _ => None,
-        };
         let [a, b] = [0, 1].map(|input| self.shape(node.inputs[input]));
         let (a, b) = (a?, b?);
         Some(FloatOperation::Product {
-            inputs: [list(0)?, list(1)?],
+            inputs: [self.numbers(node.inputs[0])?, self.numbers(node.inputs[1])?],
             size: [a[a.len() - 2], a[a.len() - 1], b[b.len() - 1]],
             output,
         })

@@ -8,10 +8,10 @@ use tract_onnx::tract_core::ops::nn::{DataFormat, Reduce, Reducer};
 use tract_onnx::tract_hir::internal::*;
 
 use super::super::arithmetic::Target;
-use super::super::graph::{Operation, ValueId};
+use super::super::graph::{MapValue, Operation, ValueId};
 use super::super::layer::{DenseLayer, DepthwiseLayer};
 use super::super::map::{Border, MapSize, Window};
-use super::constant::{floats, scalar};
+use super::constant::{constant, floats, scalar};
 use super::find::{Finder, Known, map_size};
 use super::weights::{Product, Totals, Weights, biases, sums};
 
@@ -248,6 +248,49 @@ impl Finder<'_> {
         let output = self.make(point, &found);
         self.add_layer(node, Operation::Pool(input, found.target, output));
         Some(())
+    }
+
+    /// A map of which each pixel is there so many times down and across: whatever numbers it has, they stay as they
+    /// are, so that nothing is to be rounded.
+    pub(super) fn enlarged(&mut self, node: &TypedNode, input: ValueId) -> Option<()> {
+        let map = *self.graph.value(input);
+        let size = map_size(self.model, node.id.into())?;
+        let times = size.height / map.size.height;
+        let expected = MapSize {
+            height: map.size.height * times,
+            width: map.size.width * times,
+            channels: map.size.channels,
+        };
+        (times > 1 && size == expected && self.repeats_pixels(node, map.size, times)?)
+            .then_some(())?;
+        let output = self.graph.add_value(MapValue { size, ..map });
+        self.known.insert(node.id.into(), Known::Map(output));
+        self.add_layer(node, Operation::Enlarge(input, times, output));
+        Some(())
+    }
+
+    /// Whether the operator repeats each pixel. There are more ways to say so than one, and more to say something else:
+    /// it is asked to enlarge a map in which every pixel has its own number.
+    fn repeats_pixels(&self, node: &TypedNode, size: MapSize, times: usize) -> Option<bool> {
+        let MapSize {
+            height,
+            width,
+            channels,
+        } = size;
+        let number = |y: usize, x: usize| (y * width + x) as f32;
+        let asked = tract_ndarray::Array4::from_shape_fn([1, channels, height, width], |at| {
+            number(at.2, at.3)
+        });
+        let mut inputs: TVec<TValue> = tvec!(Tensor::from(asked).into_tvalue());
+        for &input in &node.inputs[1..] {
+            inputs.push(constant(self.model, input)?.into_tvalue());
+        }
+        let outputs = node.op.eval(&EvalContext::out_of_plan(), inputs).ok()?;
+        let enlarged = outputs.first()?.to_plain_array_view::<f32>().ok()?;
+        let is_repeated = |(at, &found): (tract_ndarray::IxDyn, &f32)| {
+            found == number(at[2] / times, at[3] / times)
+        };
+        Some(enlarged.indexed_iter().all(is_repeated))
     }
 
     /// The sum of two maps.

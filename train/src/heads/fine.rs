@@ -1,0 +1,129 @@
+//! A box that every cell of two maps together votes on.
+//!
+//! The trunk's last map knows what things are and sees far, but a thing of an eighth of the picture's width is one
+//! cell of it. The map before the last halving has four times as many cells. The last map is taken twice as high and
+//! wide, the finer one is added (as in a feature pyramid, Lin et al. 2017), and its cells vote, as those of
+//! [`super::DenseBox`] do; what they come to is [`Cells::agreed`].
+
+use burn::prelude::*;
+
+use super::cells::{self, Cells};
+use super::layers;
+use crate::network::{Conv, Maps};
+use crate::onnx::GraphBuilder;
+
+/// See the module.
+#[derive(Module, Debug)]
+pub struct FineBox {
+    coarse: Conv,
+    fine: Conv,
+    around: Conv,
+    mix: Conv,
+    further: Conv,
+    blend: Conv,
+    wide: Conv,
+    vote: Conv,
+}
+
+impl FineBox {
+    /// The head on maps of `coarse` and `fine` channels, with `hidden` channels of its own.
+    #[must_use]
+    pub fn new(coarse: usize, fine: usize, hidden: usize, device: &Device) -> Self {
+        Self {
+            coarse: layers::pointwise(coarse, hidden, device),
+            fine: layers::pointwise(fine, hidden, device),
+            around: layers::depthwise(hidden, device),
+            mix: layers::pointwise(hidden, hidden, device),
+            further: layers::depthwise(hidden, device),
+            blend: layers::pointwise(hidden, hidden, device),
+            wide: layers::depthwise(hidden, device),
+            vote: layers::vote(hidden, device),
+        }
+    }
+
+    /// The layers between the sum of both maps and the votes, with their names.
+    fn behind_the_sum(&self) -> [(&'static str, &Conv); 5] {
+        [
+            ("box.around", &self.around),
+            ("box.mix", &self.mix),
+            ("box.further", &self.further),
+            ("box.blend", &self.blend),
+            ("box.wide", &self.wide),
+        ]
+    }
+
+    /// What each cell of the finer map says.
+    ///
+    /// # Panics
+    /// When the trunk was cut behind its finer map.
+    #[must_use]
+    pub fn forward(&self, maps: Maps) -> Cells {
+        let fine = maps.fine.expect("a head of two maps has both");
+        let coarse = twice(self.coarse.forward(maps.last));
+        let hidden = self.fine.forward(fine) + coarse;
+        let layers = self.behind_the_sum().into_iter();
+        let hidden = layers.fold(hidden, |map, (_, conv)| conv.forward(map));
+        Cells::new(self.vote.forward(hidden))
+    }
+
+    /// Adds the head to a graph; see [`super::BoxHead::export`].
+    pub(super) fn export(
+        &self,
+        graph: &mut GraphBuilder,
+        [fine, last]: [&str; 2],
+        side: usize,
+    ) -> String {
+        let coarse = graph.conv_relu6("box.coarse", last, &self.coarse.weights());
+        let coarse = graph.enlarge("box.twice", &coarse, 2);
+        let fine = graph.conv_relu6("box.fine", fine, &self.fine.weights());
+        let hidden = graph.binary("Add", "box.sum", &fine, &coarse);
+        let layers = self.behind_the_sum().into_iter();
+        let hidden = layers.fold(hidden, |value, (name, conv)| {
+            graph.conv_relu6(name, &value, &conv.weights())
+        });
+        let votes = graph.conv("box.vote", &hidden, &self.vote.weights());
+        cells::export(graph, &votes, 2 * side)
+    }
+}
+
+/// Each pixel four times: `[batch, height, width, channels]` to `[batch, 2 * height, 2 * width, channels]`.
+fn twice(map: Tensor<4>) -> Tensor<4> {
+    let [batch, height, width, channels] = map.dims();
+    map.reshape([batch * height, 1, width, 1, channels])
+        .expand([batch * height, 2, width, 2, channels])
+        .reshape([batch, 2 * height, 2 * width, channels])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::numbers;
+
+    #[test]
+    fn each_pixel_stands_four_times() {
+        let device = Device::flex();
+        let map = Tensor::<4>::from_data([[[[1.0f32], [2.0]], [[3.0], [4.0]]]], &device);
+        let expected = [
+            [1.0, 1.0, 2.0, 2.0],
+            [1.0, 1.0, 2.0, 2.0],
+            [3.0, 3.0, 4.0, 4.0],
+            [3.0, 3.0, 4.0, 4.0],
+        ];
+        assert_eq!(numbers(twice(map)), expected.concat());
+    }
+
+    #[test]
+    fn a_fresh_head_says_a_box_of_0_6_in_the_middle() {
+        let device = Device::flex();
+        let head = FineBox::new(16, 12, 8, &device);
+        let maps = Maps {
+            fine: Some(Tensor::zeros([2, 8, 8, 12], &device)),
+            last: Tensor::zeros([2, 4, 4, 16], &device),
+        };
+        for corners in numbers(head.forward(maps).agreed()).chunks(4) {
+            for (found, expected) in corners.iter().zip([0.2, 0.8, 0.2, 0.8]) {
+                assert!((found - expected).abs() < 1e-5, "{corners:?}");
+            }
+        }
+    }
+}
