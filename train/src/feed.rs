@@ -159,3 +159,24 @@ impl Feed<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_next_view_is_mixed_in_and_the_last_one_takes_of_the_first() {
+        let wanted = |share_of_next| Wanted {
+            share_of_next,
+            ..Wanted::alone(0, 0, Look::Kept(0))
+        };
+        let mut loaded = Loaded {
+            shown: vec![wanted(0.25), wanted(0.0), wanted(0.5)],
+            faults: Vec::new(),
+            values: vec![0.0, 4.0, 8.0, 8.0, 1.0, -1.0],
+            shape: [1, 2, 1],
+        };
+        loaded.mix();
+        assert_eq!(loaded.values, [2.0, 5.0, 8.0, 8.0, 0.5, 1.5]);
+    }
+}

@@ -199,7 +199,7 @@ impl Recipe {
         Self {
             name: "snacks",
             frozen: Frozen::First { convolutions: 12 },
-            side: Some(256),
+            side: Some(288),
             examples: Examples::Pictures,
             box_head: BoxHeadKind::Fine { hidden: 128 },
             views: 1,
@@ -210,7 +210,7 @@ impl Recipe {
             box_loss: BoxLoss::Overlap {
                 smooth_l1: 2.0,
                 cells: 1.0,
-                middle: 0.5,
+                middle: 0.3,
             },
             mixed: 0.5,
             l2: 0.0,
@@ -220,7 +220,7 @@ impl Recipe {
             schedule: Schedule::Cosine {
                 epochs: 8,
                 heads: 1e-3,
-                trunk: 3e-4,
+                trunk: 1.5e-4,
             },
         }
     }

@@ -207,6 +207,8 @@ fn a_display_shows_the_state_while_no_frame_comes() {
         let mut numbers = 0..3;
         Ok(fake(move || {
             let next = numbers.next().map(frame);
+            // A display that gets its first turn late would begin with what comes after.
+            wait_until(|| !seen.lock().expect("sound").reports.is_empty());
             if attempt == 0 && next.is_some() {
                 return Ok(next);
             }

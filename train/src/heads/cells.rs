@@ -2,12 +2,14 @@
 //!
 //! In goes a map of five numbers a cell, `[batch, height, width, 5]`: how much the cell's word counts, and how
 //! far the box's edges are from the cell's own centre (as FCOS does, Tian et al. 2019). Out comes one box, as
-//! tensors in training and as nodes of an ONNX graph. How the five numbers are made is for the heads.
+//! tensors in training and as nodes of an ONNX graph ([`export`]). How the five numbers are made is for the heads.
 
 use burn::prelude::*;
 use burn::tensor::activation::{relu, softmax};
 
-use crate::onnx::GraphBuilder;
+mod graph;
+
+pub(super) use graph::export;
 
 /// Numbers of a cell: its weight, then back, forth, up, down.
 pub(super) const VOTE: usize = 5;
@@ -18,6 +20,12 @@ const SIGNS: [f32; 4] = [-1.0, 1.0, -1.0, 1.0];
 /// How sharply the place where most of the weight is stands out from all others: two places of which one has a
 /// tenth more of all the weight count 1 to 20.
 const SHARPNESS: f32 = 30.0;
+
+/// How often the box is drawn anew from the cells that agree with it.
+const REVISIONS: usize = 2;
+
+/// Keeps a division finite.
+const TINY: f32 = 1e-6;
 
 /// What each cell of a map says.
 #[derive(Debug, Clone)]
@@ -46,71 +54,60 @@ impl Cells {
         }
     }
 
-    /// The mean of the boxes of one place, each with its weight: `[batch, 4]`. Where a map has two things, the mean of all boxes is the
-    /// box of neither. The place is where a square of cells has most of the weight; the square itself is taken as
-    /// given, so that what is learnt is the boxes in it. For square maps.
+    /// The box that the cells agree on, `[batch, 4]`. For square maps.
+    ///
+    /// Where a map has two things, the mean of all boxes is the box of neither. So first comes the mean of the boxes
+    /// of one place, where a square of cells has most of the weight; then, twice, that of all boxes, each counting as
+    /// the square of its IoU with the box so far (a mean shift, Comaniciu and Meer 2002). What is learnt is the boxes
+    /// and weights; which of them count is taken as given.
     #[must_use]
     pub fn agreed(&self) -> Tensor<2> {
-        let [batch, cells] = self.logits.dims();
-        let side = cells.isqrt();
         let weights = softmax(self.logits.clone(), 1);
-        let square = TensorData::new(neighbours(side), [1, side, side]);
-        let square = Tensor::<3>::from_data(square, &weights.device());
-        let around = |map: Tensor<2>| {
-            let map = map.reshape([batch, side, side]);
-            square
-                .clone()
-                .matmul(map)
-                .matmul(square.clone())
-                .reshape([batch, cells])
-        };
-        let peak = softmax(around(weights.clone().detach()) * SHARPNESS, 1);
-        let weights = weights * around(peak);
+        let place = place(weights.clone().detach());
+        let first = self.mean(weights.clone() * place);
+        (0..REVISIONS).fold(first, |found, _| {
+            let overlap = self.overlap(found.detach());
+            self.mean(weights.clone() * (overlap.powi_scalar(2) + TINY))
+        })
+    }
+
+    /// The mean of the boxes, each with its weight.
+    fn mean(&self, weights: Tensor<2>) -> Tensor<2> {
+        let [batch, cells] = weights.dims();
         let sum = weights.clone().sum_dim(1);
         let weights = weights.reshape([batch, cells, 1]);
         let corners = (self.corners.clone() * weights).sum_dim(1);
         corners.reshape([batch, 4]) / sum
     }
+
+    /// IoU of each cell's box with that of its picture, `[batch, cells]`; without gradients.
+    fn overlap(&self, found: Tensor<2>) -> Tensor<2> {
+        let [batch, cells] = self.logits.dims();
+        let own = self.corners.clone().detach();
+        let own = |corner: usize| own.clone().narrow(2, corner, 1).reshape([batch, cells]);
+        let found = |corner: usize| found.clone().narrow(1, corner, 1).expand([batch, cells]);
+        let shared = |low: usize| {
+            relu(own(low + 1).min_pair(found(low + 1)) - own(low).max_pair(found(low)))
+        };
+        let shared = shared(0) * shared(2);
+        let own_area = (own(1) - own(0)) * (own(3) - own(2));
+        let found_area = (found(1) - found(0)) * (found(3) - found(2));
+        shared.clone() / (own_area + found_area - shared + TINY)
+    }
 }
 
-/// Adds what follows the votes, `[1, 5, side, side]`, to a graph; gives back the name of the corners.
-pub(super) fn export(graph: &mut GraphBuilder, votes: &str, side: usize) -> String {
-    let cells = side * side;
-    let votes = graph.reshape("box.votes", votes, &[1, VOTE as i64, cells as i64]);
-    let logits = graph.slice_channels("box.weight_logits", &votes, 0, 1);
-    let weights = graph.softmax("box.weights", &logits, 2);
-    let raw = graph.slice_channels("box.raw_distances", &votes, 1, VOTE as i64);
-    let distance = graph.relu("box.distances", &raw);
-    let signs = graph.floats("box.signs", &[1, 4, 1], &SIGNS);
-    let signed = graph.binary("Mul", "box.offsets", &distance, &signs);
-    let by_cell: Vec<f32> = centres(side, side).collect();
-    let corner = |corner: usize| by_cell.iter().skip(corner).step_by(4).copied();
-    let by_corner: Vec<f32> = (0..4).flat_map(corner).collect();
-    let centres = graph.floats("box.centres", &[1, 4, cells], &by_corner);
-    let corners = graph.binary("Add", "box.cell_corners", &signed, &centres);
-    let column = [1, cells as i64, 1];
-    let map = [side as i64, side as i64];
-    let weights = graph.reshape("box.weight_map", &weights, &map);
-    let square = graph.floats("box.square", &[side, side], &neighbours(side));
-    let near = around(graph, "box.near", &weights, &square);
-    let sharpness = graph.floats("box.sharpness", &[1, 1], &[SHARPNESS]);
-    let near = graph.binary("Mul", "box.sharp", &near, &sharpness);
-    let near = graph.reshape("box.sharp_row", &near, &[1, cells as i64]);
-    let peak = graph.softmax("box.peak", &near, 1);
-    let peak = graph.reshape("box.peak_map", &peak, &map);
-    let place = around(graph, "box.place", &peak, &square);
-    let there = graph.binary("Mul", "box.weights_there", &weights, &place);
-    let column = graph.reshape("box.weight_column", &there, &column);
-    let corners = graph.binary("MatMul", "box.sum_of_corners", &corners, &column);
-    let ones = graph.floats("box.ones", &[1, 1, cells], &vec![1.0; cells]);
-    let sum = graph.binary("MatMul", "box.sum_of_weights", &ones, &column);
-    let corners = graph.binary("Div", "box.mean_corners", &corners, &sum);
-    graph.reshape("box.corners", &corners, &[1, 4])
-}
-
-fn around(graph: &mut GraphBuilder, name: &str, map: &str, square: &str) -> String {
-    let down = graph.binary("MatMul", &format!("{name}_down"), square, map);
-    graph.binary("MatMul", name, &down, square)
+/// Where most of the weight is: about 1 in the square around it, 0 elsewhere; `[batch, cells]` of a square map.
+fn place(weights: Tensor<2>) -> Tensor<2> {
+    let [batch, cells] = weights.dims();
+    let side = cells.isqrt();
+    let square = TensorData::new(neighbours(side), [1, side, side]);
+    let square = Tensor::<3>::from_data(square, &weights.device());
+    let around = |map: Tensor<2>| {
+        let map = map.reshape([batch, side, side]);
+        let sums = square.clone().matmul(map).matmul(square.clone());
+        sums.reshape([batch, cells])
+    };
+    around(softmax(around(weights) * SHARPNESS, 1))
 }
 
 /// 1 where two rows, or two columns, of a map of that side are at most an eighth of it apart, as a matrix; times

@@ -136,6 +136,35 @@ fn what_was_in_the_memory_before_does_not_matter() {
 }
 
 #[test]
+fn an_enlarged_map_has_each_pixel_four_times() {
+    let mut graph = residual(4, 1);
+    let Some(Operation::Pool(map, ..)) = graph.layers.iter().rev().nth(2).map(|l| &l.operation)
+    else {
+        panic!("a pool and two outputs come last");
+    };
+    let map = *map;
+    let large = value(&mut graph, 2 * SIDE, 12);
+    add(&mut graph, Operation::Enlarge(map, 2, large));
+    let floats = graph.add_floats(4 * SIDE * SIDE * 12);
+    add(&mut graph, Operation::Dequantise(large, floats));
+    graph.outputs[1] = floats;
+    let network = Network::new(graph, Kernels::best(), 1).expect("no threads");
+    let mut dice = Rng::with_seed(4);
+    let pixels: Vec<u8> = (0..SIDE * SIDE * 3).map(|_| dice.u8(..)).collect();
+    let mut memory = network.memory();
+    network.run(Input::Pixels(&pixels), &mut memory);
+    let [small, large] = [0, 1].map(|number| network.output(&memory, number));
+    for (at, &found) in large.iter().enumerate() {
+        let (plane, y, x) = (
+            at / (4 * SIDE * SIDE),
+            at / (2 * SIDE) % (2 * SIDE),
+            at % (2 * SIDE),
+        );
+        assert_eq!(found, small[(plane * SIDE + y / 2) * SIDE + x / 2], "{at}");
+    }
+}
+
+#[test]
 fn maps_that_are_not_needed_together_share_their_place() {
     let bytes = |blocks| {
         let network = Network::new(residual(5, blocks), Kernels::best(), 1).expect("no threads");
