@@ -191,9 +191,9 @@ impl Recipe {
         }
     }
 
-    /// The recipe of the model that ships: everything learns, from views that are cropped, mirrored and
-    /// recoloured anew each time; a picture's largest box is the one to find, and every cell of the map is
-    /// taught; made-up scenes and backgrounds are among the pictures.
+    /// The recipe of the model that ships: all but the first layers learn, from views that are cropped, mirrored,
+    /// recoloured, partly hidden and mixed anew each time; a picture's largest box is the one to find, and every cell
+    /// of the finer map is taught; made-up scenes and backgrounds are among the pictures.
     #[must_use]
     pub fn snacks() -> Self {
         Self {
@@ -218,7 +218,7 @@ impl Recipe {
             averaging: 0.005,
             batch: 32,
             schedule: Schedule::Cosine {
-                epochs: 8,
+                epochs: 6,
                 heads: 1e-3,
                 trunk: 1.5e-4,
             },
@@ -226,12 +226,19 @@ impl Recipe {
     }
 
     /// The small model, for the slowest boards: as `snacks`, on pictures of 96 x 96 (59 million
-    /// multiply-adds), from a trunk that knows snacks already.
+    /// multiply-adds), from a trunk that knows snacks already, all of which has to get used to coarser pictures.
     #[must_use]
     pub fn small() -> Self {
         Self {
             name: "small",
+            frozen: Frozen::Nothing,
             side: Some(96),
+            box_head: BoxHeadKind::Fine { hidden: 96 },
+            schedule: Schedule::Cosine {
+                epochs: 10,
+                heads: 1e-3,
+                trunk: 3e-4,
+            },
             ..Self::snacks()
         }
     }
@@ -243,7 +250,7 @@ impl Recipe {
         Self {
             name: "quick",
             frozen: Frozen::AllBut { convolutions: 7 },
-            side: None,
+            side: Some(256),
             box_head: BoxHeadKind::Dense { hidden: 256 },
             views: 4,
             scenes: 0,

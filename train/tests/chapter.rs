@@ -74,16 +74,16 @@ fn the_model_is_summarised_and_drawn() {
     let said = succeed(&["summary", text(&model), "--output", text(&svg)]);
     for part in [
         "class.logits",
-        "1 × 1280 × 8 × 8",
+        "1 × 1280 × 9 × 9",
         "25,620",
-        "multiply-adds: 0.417",
+        "multiply-adds: 0.544",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let drawn = std::fs::read_to_string(&svg).expect("written");
     for part in [
         "<svg",
-        "128 × 128",
+        "144 × 144",
         "class head",
         "box head",
         "class_prediction",

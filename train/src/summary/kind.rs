@@ -21,7 +21,7 @@ pub enum Kind {
     },
     /// A dense layer.
     Dense,
-    /// A product of two tensors that are both computed.
+    /// A product of two tensors of which at least one is computed.
     MatrixProduct,
     /// A sum of two computed tensors: a residual connection.
     Sum,
@@ -71,7 +71,6 @@ impl Kind {
                 }
             }
             "Gemm" => Self::Dense,
-            "MatMul" if computed < 2 => Self::Dense,
             "MatMul" => Self::MatrixProduct,
             "Add" if computed == 2 => Self::Sum,
             "GlobalAveragePool" | "AveragePool" | "ReduceMean" => Self::Pool,

@@ -67,7 +67,7 @@ pub(super) fn output(node: &pb::NodeProto, inputs: &[Value<'_>]) -> Result<Vec<u
             .collect()),
         "Gemm" => dense(node, first, second(inputs)?),
         "MatMul" => product(first, second(inputs)?),
-        "Add" | "Sub" | "Mul" | "Div" => broadcast(first, second(inputs)?),
+        "Add" | "Sub" | "Mul" | "Div" | "Min" | "Max" => broadcast(first, second(inputs)?),
         "Flatten" => {
             let axis = axis(int(node, "axis").unwrap_or(1), first.len() + 1)?;
             Ok(vec![
