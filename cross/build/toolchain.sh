@@ -1,24 +1,8 @@
-# Debian's packages for cross building. Sourced by build.sh.
+# Rust's compiler and standard libraries from Debian. Sourced by build.sh.
 #
-# Wants: architecture (Debian's name of it), triple, emulator, work, root (where the Rust compiler is to lie), fail.
+# Wants: architecture (Debian's name of it), work, root (where the Rust compiler is to lie), fail.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
-
-# Installs what a cross compiler needs beside Rust's, all packages of this machine's own architecture.
-install_tools() {
-    local missing=()
-    command -v "$triple-gcc" >/dev/null || missing+=("gcc-$triple")
-    [ -f "/usr/$triple/lib/libc.so" ] || missing+=("libc6-dev-$architecture-cross")
-    command -v "$emulator" >/dev/null || missing+=(qemu-user)
-    [ "${#missing[@]}" -gt 0 ] || return 0
-    command -v apt-get >/dev/null || fail 3 "apt-get is not there; ${missing[*]} are Debian's packages"
-    local as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    echo "build.sh: installing ${missing[*]}" >&2
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 || fail 3 "can't install ${missing[*]}"
-}
 
 # Unpacks the compiler and the standard library of this machine. They can't be installed: the packages conflict with
 # rustup and with Debian's other rustc.
