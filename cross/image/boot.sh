@@ -169,7 +169,7 @@ for file in "$image" "$firmware" ${binary:+"$binary"}; do
 done
 exec 9>"$work/lock"
 flock -w 600 9 || fail 3 "another run still uses $work"
-trap 'stop; rm -f "$card" "$work"/{monitor,boxcam.*,new,broken,appliance.txt}' EXIT
+trap 'stop; rm -f "$card" "$work"/{monitor,new,broken,appliance.txt,boxcam.factory,boxcam.sha256,boxcam.toml}' EXIT
 prepare
 
 start 1-first
