@@ -1,4 +1,4 @@
-# Rust's compiler and standard libraries from Debian. Sourced by build.sh.
+# Rust's compiler and standard libraries from Debian. Sourced by build.sh, and by others for read_lists and unpack.
 #
 # Wants: architecture (Debian's name of it), work, root (where the Rust compiler is to lie), fail.
 # shellcheck shell=bash
@@ -41,12 +41,12 @@ fetch_library() {
 }
 
 # Reads the lists of the target's architecture, of which this machine's own apt need not know, and makes `foreign`: the
-# options that apt-get wants to use them.
+# options that apt-get wants to use them. `components` names what of Debian is wanted beside or instead of main.
 read_lists() {
     local apt=$work/apt-$architecture
     mkdir -p "$apt/lists"
     apt-get indextargets --format "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \
-\$(REPO_URI) \$(RELEASE) \$(COMPONENT)" 'Created-By: Packages' 'Origin: Debian' 'Component: main' >"$apt/sources"
+\$(REPO_URI) \$(RELEASE) ${components:-main}" 'Created-By: Packages' 'Origin: Debian' 'Component: main' >"$apt/sources"
     foreign=(-qq -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture" -o APT::Sandbox::User=
         -o "Dir::Etc::sourcelist=$apt/sources" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$apt/lists"
         -o Dir::State::status=/dev/null -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)

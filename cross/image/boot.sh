@@ -40,6 +40,13 @@ stop() {
     emulator=""
 }
 
+# cut_power: in the middle of it, once there are some lines to lose.
+cut_power() {
+    sleep 12
+    stop
+    echo "[$((SECONDS - started)) s] $name: the power was cut"
+}
+
 # start NAME: the computer, its console into out/NAME.log.
 start() {
     name=$1
@@ -66,15 +73,20 @@ await() {
     fail 1 "$name: no '$1' in $((SECONDS - started)) s"
 }
 
-# What is on the screen, which must be more than one colour.
+# What the camera sees must be on the screen: vivid's eight bars, each at its place.
 screenshot() {
     printf 'screendump %s -f ppm\n' "$out/$name.ppm" | monitor
-    python3 - "$out/$name.ppm" <<'PYTHON' || fail 1 "$name: the screen is empty"
+    python3 - "$out/$name.ppm" <<'PYTHON' || fail 1 "$name: the camera's picture is not on the screen"
 import sys
-pixels = open(sys.argv[1], "rb").read().split(b"\n", 3)[3]
-sys.exit(len({pixels[at:at + 3] for at in range(0, len(pixels), 3)}) < 64)
+kind, size, _, pixels = open(sys.argv[1], "rb").read().split(b"\n", 3)
+width, height = map(int, size.split())
+bars = [(1, 1, 1), (1, 1, 0), (0, 1, 1), (0, 1, 0), (1, 0, 1), (1, 0, 0), (0, 0, 1), (0, 0, 0)]
+for number, bar in enumerate(bars):
+    at = 3 * (height * 5 // 8 * width + (2 * number + 1) * width // 16)
+    if any(abs(seen - 192 * lit) > 24 for seen, lit in zip(pixels[at:at + 3], bar)):
+        sys.exit(f"bar {number} is {tuple(pixels[at:at + 3])}")
 PYTHON
-    echo "[$((SECONDS - started)) s] $name: a picture is on the screen"
+    echo "[$((SECONDS - started)) s] $name: the camera's picture is on the screen"
 }
 
 monitor() {
@@ -122,7 +134,10 @@ prepare() {
 
 # Every line is whole, of a run of frames that starts anew with each start; the last may be torn where power was cut.
 check_log() {
-    # The journal is played back first, as at a start.
+    local code=0
+    # As at a start: the journal is played back, and what is left must be a sound file system.
+    e2fsck -p "$card?offset=$(place 3)" >"$out/e2fsck.log" 2>&1 || code=$?
+    [ "$code" -le 1 ] || fail 1 "the data partition is not sound; see $out/e2fsck.log"
     take 3 /log/boxcam.jsonl "$out/boxcam.jsonl"
     python3 - "$out/boxcam.jsonl" <<'PYTHON' || fail 1 "the log is not sound"
 import json, sys
@@ -134,7 +149,7 @@ for line in lines:
     starts += entry.get("state") == "live"
     frames += "detection" in entry
 print(f"log: {len(lines)} whole lines, {frames} frames, {starts} starts, {len(torn)} bytes torn")
-sys.exit(not (starts >= 3 and frames >= 3))
+sys.exit(starts < 3 or frames < 6)
 PYTHON
 }
 
@@ -160,8 +175,9 @@ work=$repository/target/image
 image=${image:-$work/boxcam.img}
 card=$work/card.img
 out=$work/out
+PATH=$PATH:/usr/sbin:/sbin
 firmware=/usr/share/qemu-efi-aarch64/QEMU_EFI.fd
-for program in qemu-system-aarch64 mcopy debugfs sfdisk python3; do
+for program in qemu-system-aarch64 mcopy debugfs e2fsck sfdisk python3; do
     command -v "$program" >/dev/null || fail 3 "$program is not there; see --help"
 done
 for file in "$image" "$firmware" ${binary:+"$binary"}; do
@@ -175,7 +191,7 @@ prepare
 start 1-first
 await "slot factory is healthy"
 screenshot
-stop
+cut_power
 
 # What an update adds does not matter, as long as it is another file.
 { cat "$binary"; echo; } >"$work/new"
@@ -183,12 +199,12 @@ offer "$work/new"
 start 2-update
 await "an update lies in slot a"
 await "slot a is healthy and stays"
-stop
+cut_power
 
 printf '#!/bin/sh\nexit 1\n' >"$work/broken"
 offer "$work/broken"
 start 3-broken
 await "slot b was never healthy: back to slot a"
 await "slot a is healthy"
-stop
+cut_power
 check_log
