@@ -3,8 +3,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::process::Command;
 
-use crate::{Said, script};
+use crate::common::lacking;
+use crate::{Said, run, script};
 
 const MIB: usize = 1 << 20;
 
@@ -185,4 +187,57 @@ fn the_disk_of_this_machine_is_refused() {
     } else {
         eprintln!("SKIPPED: {device} is not there");
     }
+}
+
+/// A file as a disk of the kernel's, until the end of the test.
+struct Loop(String);
+
+impl Loop {
+    fn new(file: &str) -> Option<Self> {
+        let said = run(Command::new("losetup").args(["--find", "--show", file]));
+        if said.code != Some(0) {
+            eprintln!("SKIPPED: no file can be made a disk here: {}", said.words);
+            return None;
+        }
+        Some(Self(said.words.trim().to_owned()))
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = run(Command::new("losetup").args(["--detach", &self.0]));
+    }
+}
+
+#[test]
+fn a_disk_of_the_kernel_is_written_and_refused_while_it_is_mounted() {
+    let machine = Machine::new();
+    let image = machine.word("card.img");
+    if lacking("losetup") {
+        return;
+    }
+    let Some(disk) = Loop::new(&machine.word("dev/sdx")) else {
+        return;
+    };
+    let flash = |words: &[&str]| {
+        let sure = [&image, &disk.0, "--yes-really", &disk.0];
+        script("flash.sh", &[&sure, words].concat())
+    };
+    flash(&[]).expect(1, "can't be taken out");
+    flash(&["--internal"]).expect(0, "written and read back: 3145728 bytes");
+    let written = fs::read(&disk.0).expect("a disk");
+    assert_eq!(written[..3 * MIB], fs::read(&image).expect("there"));
+    assert_eq!(written[3 * MIB..], vec![7; MIB]);
+
+    run(Command::new("mke2fs").args(["-q", "-F", &disk.0])).expect(0, "");
+    let place = machine.word("mounted");
+    fs::create_dir(&place).expect("made");
+    let said = run(Command::new("mount").args([&disk.0, &place]));
+    if said.code != Some(0) {
+        eprintln!("SKIPPED: nothing can be mounted here: {}", said.words);
+        return;
+    }
+    let refused = flash(&["--internal"]);
+    run(Command::new("umount").arg(&place)).expect(0, "");
+    refused.expect(1, &format!("is mounted at {place}"));
 }

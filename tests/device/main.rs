@@ -8,6 +8,7 @@ mod board;
 mod build;
 mod card;
 mod install;
+mod slots;
 mod unit;
 
 use std::path::PathBuf;
@@ -64,5 +65,9 @@ fn every_script_says_what_it_does_and_refuses_what_it_does_not_know() {
         script(name, &["--help"]).expect(0, "Exit code");
         script(name, &["--no-such-option"]).expect(2, "--help");
         script(name, &[]).expect(2, "--help");
+    }
+    for name in ["image.sh", "image/boot.sh"] {
+        script(name, &["--help"]).expect(0, "Exit code");
+        script(name, &["--no-such-option"]).expect(2, "--help");
     }
 }
