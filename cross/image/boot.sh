@@ -17,7 +17,7 @@ vivid for a camera, and cuts the power after each:
 Then the log of all three must be sound, line by line.
 
   --binary FILE        the program on the card, of which the new version is made; it is read out of IMAGE without it
-  --deadline SECONDS   time for each start; 180 without it
+  --deadline SECONDS   time for each start; 300 without it
 
 The screen and the console of each start lie in target/image/out. Takes qemu-system-aarch64 and its UEFI (Debian:
 qemu-system-arm, qemu-efi-aarch64), mtools, e2fsprogs and python3.
@@ -106,14 +106,16 @@ offer() {
     mcopy -o -i "$card@@1M" "$work/boxcam.sha256" ::update/boxcam.sha256
 }
 
-# place NUMBER: where a partition begins, in bytes.
-place() {
-    sfdisk --dump "$card" | sed -n "s/^.*$1 : start= *\([0-9]*\),.*/\1/p" | awk '{ print $1 * 512 }'
+# extract NUMBER FILE: a partition of its own; e2fsck can't mend one inside of an image.
+extract() {
+    local start size
+    read -r start size < <(sfdisk --dump "$card" | sed -n "s/^.*$1 : start= *\([0-9]*\), size= *\([0-9]*\),.*/\1 \2/p")
+    dd if="$card" of="$2" bs=512 skip="$start" count="$size" conv=sparse status=none
 }
 
-# take NUMBER PATH FILE: out of a partition with ext4.
+# take PARTITION PATH FILE: a file out of an ext4.
 take() {
-    debugfs -R "dump $2 $3" "$card?offset=$(place "$1")" 2>/dev/null
+    debugfs -R "dump $2 $3" "$1" 2>/dev/null
     [ -s "$3" ] || fail 1 "the card has no $2"
 }
 
@@ -123,9 +125,11 @@ prepare() {
     cp --sparse=always "$image" "$card"
     if [ -z "$binary" ]; then
         binary=$work/boxcam.factory
-        take 2 /usr/lib/boxcam/boxcam "$binary"
+        extract 2 "$work/part"
+        take "$work/part" /usr/lib/boxcam/boxcam "$binary"
+        rm "$work/part"
     fi
-    sed 's/^modules=.*/modules=vivid/; s/^trial=.*/trial=90/' "$here/appliance.txt" >"$work/appliance.txt"
+    sed 's/^modules=.*/modules=vivid/; s/^trial=.*/trial=240/' "$here/appliance.txt" >"$work/appliance.txt"
     mcopy -o -i "$card@@1M" "$work/appliance.txt" ::appliance.txt
     # Every frame, so that there is a log to cut off.
     sed 's/^lines = .*/lines = "frames"/' "$here/boxcam.toml" >"$work/boxcam.toml"
@@ -136,9 +140,10 @@ prepare() {
 check_log() {
     local code=0
     # As at a start: the journal is played back, and what is left must be a sound file system.
-    e2fsck -p "$card?offset=$(place 3)" >"$out/e2fsck.log" 2>&1 || code=$?
+    extract 3 "$work/part"
+    e2fsck -p "$work/part" >"$out/e2fsck.log" 2>&1 || code=$?
     [ "$code" -le 1 ] || fail 1 "the data partition is not sound; see $out/e2fsck.log"
-    take 3 /log/boxcam.jsonl "$out/boxcam.jsonl"
+    take "$work/part" /log/boxcam.jsonl "$out/boxcam.jsonl"
     python3 - "$out/boxcam.jsonl" <<'PYTHON' || fail 1 "the log is not sound"
 import json, sys
 lines = open(sys.argv[1], "rb").read().split(b"\n")
@@ -153,7 +158,7 @@ sys.exit(starts < 3 or frames < 6)
 PYTHON
 }
 
-binary="" image="" deadline=180
+binary="" image="" deadline=300
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
@@ -185,7 +190,7 @@ for file in "$image" "$firmware" ${binary:+"$binary"}; do
 done
 exec 9>"$work/lock"
 flock -w 600 9 || fail 3 "another run still uses $work"
-trap 'stop; rm -f "$card" "$work"/{monitor,new,broken,appliance.txt,boxcam.factory,boxcam.sha256,boxcam.toml}' EXIT
+trap 'stop; rm -f "$card" "$work"/{monitor,part,new,broken,appliance.txt,boxcam.factory,boxcam.sha256,boxcam.toml}' EXIT
 prepare
 
 start 1-first
