@@ -40,9 +40,9 @@ stop() {
     emulator=""
 }
 
-# cut_power: in the middle of it, once there are some lines to lose.
+# cut_power: in the middle of it, once there are lines on the disk and some to lose; a busy machine takes its time for that.
 cut_power() {
-    sleep 12
+    sleep 25
     stop
     echo "[$((SECONDS - started)) s] $name: the power was cut"
 }
