@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds, and runs under qemu, boxcam for 64 and 32 bit ARM boards on a Debian machine without docker, rustup's targets
 # or a registry of either: the compiler and its standard libraries are Debian's rustc-web, unpacked and not installed;
-# linker, C library and qemu are Debian's plain packages for cross building. Where docker is at hand, `cross build` or
-# `rustup target add` and a linker do as well.
+# linker, C library and qemu are Debian's plain packages for cross building, from the list that the image of `cross build`
+# is made of too. Where docker is at hand, `cross build` does as well.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -53,7 +53,7 @@ root=$work/toolchain
 mkdir -p "$work"
 exec 9>"$work/lock"
 flock -w 600 9 || fail 3 "another run still fetches into $work"
-install_tools
+"$here/build/install.sh" "$architecture"
 fetch_compiler
 fetch_library
 exec 9>&-

@@ -1,24 +1,8 @@
-# Debian's packages for cross building. Sourced by build.sh.
+# Rust's compiler and standard libraries from Debian. Sourced by build.sh, and by others for read_lists and unpack.
 #
-# Wants: architecture (Debian's name of it), triple, emulator, work, root (where the Rust compiler is to lie), fail.
+# Wants: architecture (Debian's name of it), work, root (where the Rust compiler is to lie), fail.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
-
-# Installs what a cross compiler needs beside Rust's, all packages of this machine's own architecture.
-install_tools() {
-    local missing=()
-    command -v "$triple-gcc" >/dev/null || missing+=("gcc-$triple")
-    [ -f "/usr/$triple/lib/libc.so" ] || missing+=("libc6-dev-$architecture-cross")
-    command -v "$emulator" >/dev/null || missing+=(qemu-user)
-    [ "${#missing[@]}" -gt 0 ] || return 0
-    command -v apt-get >/dev/null || fail 3 "apt-get is not there; ${missing[*]} are Debian's packages"
-    local as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    echo "build.sh: installing ${missing[*]}" >&2
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 || fail 3 "can't install ${missing[*]}"
-}
 
 # Unpacks the compiler and the standard library of this machine. They can't be installed: the packages conflict with
 # rustup and with Debian's other rustc.
@@ -57,12 +41,12 @@ fetch_library() {
 }
 
 # Reads the lists of the target's architecture, of which this machine's own apt need not know, and makes `foreign`: the
-# options that apt-get wants to use them.
+# options that apt-get wants to use them. `components` names what of Debian is wanted beside or instead of main.
 read_lists() {
     local apt=$work/apt-$architecture
     mkdir -p "$apt/lists"
     apt-get indextargets --format "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \
-\$(REPO_URI) \$(RELEASE) \$(COMPONENT)" 'Created-By: Packages' 'Origin: Debian' 'Component: main' >"$apt/sources"
+\$(REPO_URI) \$(RELEASE) ${components:-main}" 'Created-By: Packages' 'Origin: Debian' 'Component: main' >"$apt/sources"
     foreign=(-qq -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture" -o APT::Sandbox::User=
         -o "Dir::Etc::sourcelist=$apt/sources" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$apt/lists"
         -o Dir::State::status=/dev/null -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
