@@ -24,6 +24,10 @@ pub(crate) fn write(folder: &Path) -> Value {
     write("tiny.onnx", &common::tiny_model::bytes());
     let bars = RgbImage::from_fn(SIZE.0, SIZE.1, |x, _| Rgb(BARS[(x * 8 / SIZE.0) as usize]));
     write("MJPG", &jpeg(&bars));
+    write(
+        "small.jpg",
+        &jpeg(&RgbImage::from_pixel(64, 48, Rgb([230, 20, 20]))),
+    );
     write("YUY2", &yuy2(&bars));
     write("NV12", &nv12(&bars));
     write("GREY", &image::imageops::grayscale(&bars));
