@@ -22,8 +22,8 @@ prepare_machine() {
     fdt -t x "$tree" /chosen '#size-cells' 1
     fdt "$tree" /chosen ranges
     fdt -c "$tree" $screen
-    fdt "$tree" $screen compatible simple-framebuffer
-    fdt "$tree" $screen format r5g6b5
+    fdt -t s "$tree" $screen compatible simple-framebuffer
+    fdt -t s "$tree" $screen format r5g6b5
     fdt -t x "$tree" $screen reg 3c100000 96000
     fdt -t i "$tree" $screen width 640
     fdt -t i "$tree" $screen height 480
