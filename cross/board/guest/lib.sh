@@ -160,7 +160,8 @@ screen() {
     for ending in TERM KILL; do
         watch $ending --display fb --threshold 0 "$@"
         wait_for 40 has 5 $ending.log || fail "no frames before $ending"
-        sleep 1
+        # What is drawn gets to the screen of a busy emulator late.
+        sleep 3
         screendump "$directory/$ending-during"
         kill -$ending "$watcher"
         wait "$watcher"
