@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Boots a whole emulated computer in which boxcam uses a real V4L2 driver and a real framebuffer.
+# Boots a whole emulated computer, a PC or an ARM board, in which boxcam uses a real V4L2 driver and a real framebuffer.
 #
 # In go the program as built and the scripts in board/guest/tests; out come, in target/board/TARGET/out, what the
 # scripts wrote, a screenshot wherever they asked for one, and the console. Whether all that is as it should be is
@@ -23,8 +23,11 @@ usage: cross/board.sh TARGET [--test NAME]... [--binary FILE] [--add FOLDER] [--
 Boots an emulated computer and runs boxcam in it.
 
   TARGET              pc: an x86-64 PC with vivid cameras, a VESA and a DRM screen
-  --test NAME         only that script of cross/board/guest/tests; all without it
-  --binary FILE       the program; target/release/boxcam without it
+                      virt: a made-up board, 64 bit ARM, with a screen of 32 bits
+                      raspi3b: a Raspberry Pi 3 B with a screen of 16 bits and an SD card
+  --test NAME         only that script of cross/board/guest/tests; those that are meant for the target without it
+  --binary FILE       the program; without it target/release/boxcam for the PC, while for ARM it is built, by
+                      cross/build.sh in the profile `emulated`
   --add FOLDER        put its files into the computer, in /add: the pictures that its cameras play, and a model of a few
                       bytes; without it target/board/add, into which `cargo test --release --test board` writes them
   --deadline SECONDS  give up after so long; 420 without it
@@ -43,9 +46,10 @@ fail() {
 
 target=""
 tests=()
-built=${CARGO_TARGET_DIR:-$repository/target}/release
-binary=$built/boxcam
-additions=$repository/target/board/add
+built=${CARGO_TARGET_DIR:-$repository/target}
+binary=""
+boards=$repository/target/board
+additions=$boards/add
 deadline=420
 while [ $# -gt 0 ]; do
     case $1 in
@@ -68,28 +72,26 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$target" ] || fail 2 "which target? see --help"
 [ -f "$here/board/target-$target.sh" ] || fail 2 "no target $target; see --help"
-[ -x "$binary" ] || fail 3 "$binary is not there; build it with: cargo build --release"
-if [ "${#tests[@]}" -eq 0 ]; then
-    for script in "$here"/board/guest/tests/*.sh; do
-        tests+=("$(basename "$script" .sh)")
-    done
-fi
+[ -f "$additions/tiny.onnx" ] || fail 3 "$additions has no tiny.onnx; see --help"
+
+work=$boards/$target
+out=$work/out
+mkdir -p "$work"
+
+# What a target may leave out.
+prepare_machine() { :; }
+
+# shellcheck source=cross/board/target-pc.sh
+. "$here/board/target-$target.sh"
+[ "${#tests[@]}" -gt 0 ] || tests=("${scripts[@]}")
 for name in "${tests[@]}"; do
     [ -f "$here/board/guest/tests/$name.sh" ] || fail 2 "no test $name in cross/board/guest/tests"
 done
 
-[ -f "$additions/tiny.onnx" ] || fail 3 "$additions has no tiny.onnx; see --help"
-
-work=$repository/target/board/$target
-out=$work/out
-mkdir -p "$work"
-# shellcheck source=cross/board/target-pc.sh
-. "$here/board/target-$target.sh"
-
 exec 9>"$work/lock"
 flock -w "$deadline" 9 || fail 3 "another run still uses $work"
 fetch_packages
-(cd "$repository" && cargo build --release --quiet --locked --package webcam) || fail 3 "cross/webcam can't be built"
-webcam=$built/webcam
+build_programs
 build_initramfs
+prepare_machine
 run_machine

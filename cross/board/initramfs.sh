@@ -1,7 +1,9 @@
-# The computer's only file system: busybox, boxcam, v4l2-ctl, their libraries, kernel modules, the test scripts.
+# The computer's first file system: busybox, boxcam, v4l2-ctl, their libraries, kernel modules, the test scripts.
 # Sourced by board.sh.
 #
-# Wants: work, root, kernel_version, here, binary, webcam, additions, modules (array of the target). Gives: initramfs.
+# Wants: work, tools, root, kernel_version, here, additions; of the target: modules (array) and what its
+# build_programs gives: binary, webcam, v4l2_ctl, libraries (array: where those of these programs lie).
+# Gives: initramfs.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
 
@@ -9,31 +11,51 @@ build_initramfs() {
     local tree=$work/tree
     initramfs=$work/initramfs.cpio
     rm -rf "$tree"
-    mkdir -p "$tree"/{bin,lib,proc,sys,dev,tmp,out,add,config}
+    mkdir -p "$tree"/{bin,lib,proc,sys,dev,tmp,out,add,config,disk}
     cp "$root/bin/busybox" "$tree/bin/busybox"
     ln -s busybox "$tree/bin/sh"
+    # Where the kernel looks for modprobe.
+    ln -s bin "$tree/sbin"
     cp -r "$here/board/guest/." "$tree/guest"
     chmod +x "$tree/guest/init"
     cp "$binary" "$tree/bin/boxcam"
     cp "$webcam" "$tree/bin/webcam"
     # To set what the driver plays and which faults it has; boxcam itself is never helped by it.
-    cp "$(command -v v4l2-ctl || fail 3 "v4l2-ctl is not there; install v4l-utils")" "$tree/bin/v4l2-ctl"
+    cp "$v4l2_ctl" "$tree/bin/v4l2-ctl"
     cp -r "$additions/." "$tree/add"
-    copy_libraries "$tree" "$tree/bin/boxcam"
-    copy_libraries "$tree" "$tree/bin/v4l2-ctl"
+    local program
+    for program in boxcam webcam v4l2-ctl; do
+        copy_libraries "$tree" "$tree/bin/$program"
+    done
     copy_modules "$tree"
     # Not compressed: emulated, unpacking takes longer than reading.
-    (cd "$tree" && find . | "$root/bin/busybox" cpio -o -H newc 2>/dev/null) >"$initramfs"
+    (cd "$tree" && find . | "$tools/bin/busybox" cpio -o -H newc 2>/dev/null) >"$initramfs"
     rm -rf "$tree"
 }
 
-# The loader and the shared libraries of a program, at the paths that they have here.
+# The loader, where the program wants it, and the libraries that the program needs, and those that these need.
 copy_libraries() {
-    local tree=$1 program=$2 library
-    while read -r library; do
-        mkdir -p "$tree$(dirname "$library")"
-        cp -L "$library" "$tree$library"
-    done < <(ldd "$program" | grep -o '/[^ ]*')
+    local tree=$1 program=$2 loader name file
+    loader=$(readelf --program-headers "$program" | sed -n 's/.*interpreter: \(.*\)\]/\1/p')
+    if [ -n "$loader" ] && [ ! -e "$tree$loader" ]; then
+        mkdir -p "$tree$(dirname "$loader")"
+        cp -L "$(library "$(basename "$loader")")" "$tree$loader"
+    fi
+    while read -r name; do
+        [ ! -e "$tree/lib/$name" ] || continue
+        file=$(library "$name") || exit
+        cp -L "$file" "$tree/lib/$name"
+        copy_libraries "$tree" "$file"
+    done < <(readelf --dynamic "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
+}
+
+# Where the library of that name lies.
+library() {
+    local folder
+    for folder in "${libraries[@]}"; do
+        [ ! -e "$folder/$1" ] || { echo "$folder/$1"; return; }
+    done
+    fail 3 "no library $1 in ${libraries[*]}"
 }
 
 # The modules that the target names and whatever they need.

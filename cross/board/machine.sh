@@ -1,35 +1,69 @@
 # The computer in motion: starts it, answers what it asks for, fetches what it wrote. Sourced by board.sh.
 #
-# Wants: work, out, initramfs, tests, deadline, emulator (array of the target: the program and its machine),
-# kernel, command_line. The guest asks on its second serial port, a line each: `screendump NAME`, `say WORDS`,
-# `done CODE`; the first two are answered with `ok`.
+# Wants: work, out, initramfs, tests, deadline, kernel; of the target: emulator (array: the program and its machine, with
+# the chardevs `console` and `talk` in its serial ports) and command_line. The guest asks on its port `talk`, a line each:
+# `screendump NAME` and `say WORDS`, which are answered with `ok`, `cut CODE NAME` and `done CODE`.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
 
 emulator_id=""
 
+# Where on the disk its second half begins: in the first is a file system, here the guest writes its results as a tar file.
+HALF_MIB=256
+
 run_machine() {
     command -v "${emulator[0]}" >/dev/null || fail 3 "${emulator[0]} is not there; install Debian's qemu-system"
-    local started=$SECONDS
-    rm -rf "$out" "$work"/talk.* "$work"/monitor.* "$work/disk"
+    local started=$SECONDS code=0 boot=0 asked
+    rm -rf "$out"
     mkdir -p "$out"
-    mkfifo "$work"/{talk,monitor}.{in,out}
-    truncate -s 512M "$work/disk"
+    make_disk
     trap end_machine EXIT
-    # The lock is not for the emulator to keep.
+    while :; do
+        boot=$((boot + 1))
+        start_machine "$boot"
+        answer "$started"
+        collect
+        case $asked in
+            done) break ;;
+            # From here on, the script that wanted it is the first.
+            cut) while [ "${tests[0]}" != "$rest" ]; do tests=("${tests[@]:1}"); done ;;
+        esac
+        stop_machine
+    done
+    echo "[$((SECONDS - started)) s] done with code $code; see $out"
+    [ "$code" -eq 0 ] || exit 1
+}
+
+# An empty disk whose first half is an empty file system. An SD card's size must be a power of two.
+make_disk() {
+    local maker
+    maker=$(PATH=$PATH:/usr/sbin:/sbin command -v mke2fs) || fail 3 "mke2fs is not there; install e2fsprogs"
+    rm -f "$work/disk"
+    truncate -s "$((2 * HALF_MIB))M" "$work/disk"
+    "$maker" -q -F -t ext4 "$work/disk" "${HALF_MIB}m" || fail 3 "no file system on $work/disk"
+}
+
+start_machine() {
+    rm -f "$work"/talk.* "$work"/monitor.*
+    mkfifo "$work"/{talk,monitor}.{in,out}
+    # What the kernel doesn't know of its command line becomes the environment of the guest's init. The lock is not for
+    # the emulator to keep.
     "${emulator[@]}" -kernel "$kernel" -initrd "$initramfs" \
-        -append "$command_line tests=$(IFS=,; echo "${tests[*]}")" \
-        -serial "file:$out/console.log" -serial "pipe:$work/talk" -monitor "pipe:$work/monitor" \
-        -display none -no-reboot </dev/null >"$out/emulator.log" 2>&1 9>&- &
+        -append "$command_line $COMMON tests=$(IFS=,; echo "${tests[*]}") boot=$1 half=$HALF_MIB" \
+        -chardev "file,id=console,path=$out/console.log,append=on" -chardev "pipe,id=talk,path=$work/talk" \
+        -chardev "pipe,id=monitor,path=$work/monitor" -mon chardev=monitor \
+        -display none -no-reboot </dev/null >>"$out/emulator.log" 2>&1 9>&- &
     emulator_id=$!
     # Both directions are opened for reading and writing, so that nobody waits for the other.
     exec 3<>"$work/talk.in" 4<>"$work/talk.out" 5<>"$work/monitor.in" 6<>"$work/monitor.out"
-    answer "$started"
 }
 
-# Answers the guest until it is done.
+COMMON="quiet loglevel=4 panic=-1 consoleblank=0 rdinit=/guest/init"
+
+# Answers the guest until it is done or wants its power cut, and says in `asked` which; then `code` has 1 if a script
+# failed, and `rest` the name of the script that wants to be begun again.
 answer() {
-    local started=$1 word rest
+    local started=$1 word
     while [ $((SECONDS - started)) -lt "$deadline" ]; do
         kill -0 "$emulator_id" 2>/dev/null || break
         # What the monitor prints is not needed, but must not fill its pipe.
@@ -39,10 +73,11 @@ answer() {
         case $word in
             say) echo "[$((SECONDS - started)) s] $rest" ;;
             screendump) screendump "$out/$rest.png" ;;
-            done)
-                collect
-                echo "[$((SECONDS - started)) s] done with code ${rest:-?}; see $out"
-                [ "$rest" = 0 ] || exit 1
+            cut | done)
+                asked=$word
+                [ "$word" = "done" ] || cut_power
+                [ "${rest%% *}" = 0 ] || code=1
+                rest=${rest#* }
                 return 0 ;;
         esac
         echo ok >&3
@@ -64,13 +99,23 @@ screendump() {
 
 # The guest wrote a tar file straight onto its disk.
 collect() {
-    tar -x -f "$work/disk" -C "$out"
+    tar -x -m -C "$out" -f - < <(tail -c "+$((HALF_MIB * 1024 * 1024 + 1))" "$work/disk")
+}
+
+# At once, whatever it is doing: only what it has put on its disk is left.
+cut_power() {
+    kill -KILL "$emulator_id"
+    echo "[$((SECONDS - started)) s] its power was cut"
+}
+
+stop_machine() {
+    [ -n "$emulator_id" ] || return 0
+    kill "$emulator_id" 2>/dev/null || true
+    wait "$emulator_id" 2>/dev/null || true
+    emulator_id=""
 }
 
 end_machine() {
-    if [ -n "$emulator_id" ]; then
-        kill "$emulator_id" 2>/dev/null || true
-        wait "$emulator_id" 2>/dev/null || true
-    fi
+    stop_machine
     rm -f "$work"/talk.* "$work"/monitor.* "$work/disk"
 }

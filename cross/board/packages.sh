@@ -1,38 +1,63 @@
 # Debian's packages, fetched and unpacked, never installed. Sourced by board.sh.
 #
-# Wants: work, target_packages (function of the target). Gives: root (where they lie), kernel_version, kernel.
+# Wants: here, boards (where they are to lie), architecture and target_packages (variable and function of the target).
+# Gives: tools (this machine's own programs), root (the computer's files), kernel_version, kernel.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
 
-# Fetches the target's packages once; delete target/board to get newer ones.
+# shellcheck source=cross/build/lists.sh
+. "$here/build/lists.sh"
+
+# Fetches what is needed, once; delete target/board to get newer ones.
 fetch_packages() {
-    root=$work/root
-    if [ ! -f "$root/complete" ]; then
-        command -v apt-get >/dev/null || fail 3 "apt-get is not there; the board needs Debian's packages"
-        local packages debs=$work/debs
-        read -r -a packages <<<"$(target_packages)"
-        rm -rf "$root" "$debs"
-        mkdir -p "$root" "$debs"
-        echo "board.sh: fetching ${packages[*]}" >&2
-        (cd "$debs" && apt-get -qq -o APT::Sandbox::User= download "${packages[@]}" >/dev/null) ||
-            fail 3 "apt-get can't fetch ${packages[*]}; run apt-get update first"
-        local deb
-        for deb in "$debs"/*.deb; do
-            dpkg -x "$deb" "$root"
-        done
-        rm -rf "$debs"
-        kernel_version=$(basename "$root"/lib/modules/*)
-        kmod depmod -b "$root" "$kernel_version"
-        touch "$root/complete"
-    fi
+    command -v apt-get >/dev/null || fail 3 "apt-get is not there; the board needs Debian's packages"
+    tools=$boards/tools
+    root=$boards/$architecture
+    mkdir -p "$boards"
+    exec 8>"$boards/lock"
+    flock -w 600 8 || fail 3 "another run still fetches into $boards"
+    apt=(-qq -o APT::Sandbox::User=)
+    [ -f "$tools/complete" ] || fetch "$tools" busybox-static kmod device-tree-compiler libfdt1
+    [ -f "$root/complete" ] || fetch_system
+    exec 8>&-
     kernel_version=$(basename "$root"/lib/modules/*)
     kernel=$root/boot/vmlinuz-$kernel_version
+}
+
+fetch_system() {
+    local packages
+    if [ "$architecture" != "$(dpkg --print-architecture)" ]; then
+        read_lists "$boards/apt-$architecture" ||
+            fail 3 "no package lists of $architecture: $(tail -n 1 "$boards/apt-$architecture/log")"
+        apt=("${foreign[@]}")
+    fi
+    packages=$(target_packages) || exit
+    # shellcheck disable=SC2086 # names
+    fetch "$root" $packages
+}
+
+# fetch FOLDER PACKAGE...: with the options in `apt`.
+fetch() {
+    local into=$1 debs=$boards/debs deb
+    shift
+    rm -rf "$into" "$debs"
+    mkdir -p "$into" "$debs"
+    echo "board.sh: fetching $*" >&2
+    (cd "$debs" && apt-get "${apt[@]}" download "$@" >/dev/null) ||
+        fail 3 "apt-get can't fetch $*; run apt-get update first"
+    for deb in "$debs"/*.deb; do
+        dpkg -x "$deb" "$into"
+    done
+    rm -rf "$debs"
+    local modules=("$into"/lib/modules/*)
+    [ ! -d "${modules[0]}" ] || kmod depmod -b "$into" "$(basename "${modules[0]}")"
+    touch "$into/complete"
 }
 
 # The package that a metapackage stands for today.
 package_behind() {
     local name
-    name=$(apt-cache depends "$1" 2>/dev/null | sed -n 's/^ *Depends: //p' | head -n 1)
+    name=$(apt-cache "${apt[@]}" depends "$1" 2>/dev/null | sed -n 's/^ *Depends: //p' | head -n 1)
     [ -n "$name" ] || fail 3 "apt knows no package $1; run apt-get update first"
     echo "$name"
 }
@@ -41,5 +66,5 @@ package_behind() {
 kmod() {
     local name=$1
     shift
-    (exec -a "$name" "$root/bin/kmod" "$@")
+    (exec -a "$name" "$tools/bin/kmod" "$@")
 }

@@ -3,11 +3,24 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
 
+architecture=amd64
+
 target_packages() {
-    echo "$(package_behind linux-image-amd64) busybox-static kmod"
+    echo "$(package_behind linux-image-amd64) busybox-static"
 }
 
+# v4l2-ctl is this machine's own.
+build_programs() {
+    [ -n "$binary" ] || binary=$built/release/boxcam
+    [ -x "$binary" ] || fail 3 "$binary is not there; build it with: cargo build --release"
+    (cd "$repository" && cargo build --release --quiet --locked --package webcam) || fail 3 "cross/webcam can't be built"
+    webcam=$built/release/webcam
+    v4l2_ctl=$(command -v v4l2-ctl) || fail 3 "v4l2-ctl is not there; install v4l-utils"
+    libraries=(/lib /lib64 /usr/lib /lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu)
+}
+
+scripts=(camera hdmi screen16 screen32 shipped svideo unplug usb vanish)
 modules=(virtio_pci virtio_blk vivid bochs vhci-hcd uvcvideo)
-command_line="console=tty0 console=ttyS0 quiet loglevel=4 panic=-1 consoleblank=0 vga=0x311 rdinit=/guest/init"
+command_line="console=tty0 console=ttyS0 vga=0x311 talk=ttyS1 disk=vda drivers=virtio_pci,virtio_blk screen=bochs"
 emulator=(qemu-system-x86_64 -machine q35 -accel "tcg,thread=multi" -cpu max -smp 2 -m 1024 -vga std -net none
-    -drive "file=$work/disk,format=raw,if=virtio")
+    -serial chardev:console -serial chardev:talk -drive "file=$work/disk,format=raw,if=virtio")

@@ -1,8 +1,11 @@
 # Rust's compiler and standard libraries from Debian. Sourced by build.sh, and by others for read_lists and unpack.
 #
-# Wants: architecture (Debian's name of it), work, root (where the Rust compiler is to lie), fail.
+# Wants: here, architecture (Debian's name of it), work, root (where the Rust compiler is to lie), fail.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
+
+# shellcheck source=cross/build/lists.sh
+. "$here/build/lists.sh"
 
 # Unpacks the compiler and the standard library of this machine. They can't be installed: the packages conflict with
 # rustup and with Debian's other rustc.
@@ -26,7 +29,7 @@ fetch_library() {
     local name=libstd-rust-web-dev version uri checksum
     version=$(cat "$root/complete")
     echo "build.sh: fetching $name for $architecture" >&2
-    if read_lists && apt-cache "${foreign[@]}" show "$name=$version" &>/dev/null; then
+    if read_lists "$work/apt-$architecture" && apt-cache "${foreign[@]}" show "$name=$version" &>/dev/null; then
         unpack "$root" apt-get "${foreign[@]}" download "$name=$version"
     else
         # Mirrors have had lists of armhf that don't fit what Debian signed, for weeks. The package has the same name
@@ -38,19 +41,6 @@ fetch_library() {
             "$uri" "$name.deb" "SHA256:$checksum"
     fi
     touch "$root/complete-$architecture"
-}
-
-# Reads the lists of the target's architecture, of which this machine's own apt need not know, and makes `foreign`: the
-# options that apt-get wants to use them. `components` names what of Debian is wanted beside or instead of main.
-read_lists() {
-    local apt=$work/apt-$architecture
-    mkdir -p "$apt/lists"
-    apt-get indextargets --format "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \
-\$(REPO_URI) \$(RELEASE) ${components:-main}" 'Created-By: Packages' 'Origin: Debian' 'Component: main' >"$apt/sources"
-    foreign=(-qq -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture" -o APT::Sandbox::User=
-        -o "Dir::Etc::sourcelist=$apt/sources" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$apt/lists"
-        -o Dir::State::status=/dev/null -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
-    apt-get "${foreign[@]}" update 2>"$apt/log"
 }
 
 known_checksum() {

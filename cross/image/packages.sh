@@ -18,7 +18,7 @@ fetch_packages() {
     packages=$work/packages
     if [ ! -f "$packages/complete" ]; then
         command -v apt-get >/dev/null || fail 3 "apt-get is not there; the card is made of Debian's packages"
-        read_lists || fail 3 "apt-get can't read the lists of arm64; see $work/apt-arm64/log"
+        read_lists "$work/apt-arm64" || fail 3 "apt-get can't read the lists of arm64; see $work/apt-arm64/log"
         local kernel
         kernel=$(apt-cache "${foreign[@]}" depends linux-image-arm64 | sed -n 's/^ *Depends: //p' | head -n 1)
         [ -n "$kernel" ] || fail 3 "apt knows no linux-image-arm64; run apt-get update first"

@@ -17,25 +17,42 @@ pub(crate) const SIZE: (u32, u32) = (640, 480);
 /// Scenes of which the one is played that the model is surest of.
 const SCENES: u64 = 6;
 
-/// Fills the folder; gives back what the model that ships says of the scene in it.
-pub(crate) fn write(folder: &Path) -> Value {
+/// The model for slow boards.
+const SMALL_MODEL: &str = "models/snacks-small.onnx";
+
+/// What the models that ship say of the scene that is played, each as a line of `boxcam detect`.
+#[derive(Debug, Clone)]
+pub(crate) struct Scene {
+    pub(crate) jpeg: Vec<u8>,
+    pub(crate) shipped: Value,
+    pub(crate) small: Value,
+}
+
+/// Fills the folder; gives back the scene in it.
+pub(crate) fn write(folder: &Path) -> Scene {
     fs::create_dir_all(folder).expect("made");
     let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).expect("written");
     write("tiny.onnx", &common::tiny_model::bytes());
     let bars = RgbImage::from_fn(SIZE.0, SIZE.1, |x, _| Rgb(BARS[(x * 8 / SIZE.0) as usize]));
     write("MJPG", &jpeg(&bars));
+    write(
+        "small.jpg",
+        &jpeg(&RgbImage::from_pixel(64, 48, Rgb([230, 20, 20]))),
+    );
     write("YUY2", &yuy2(&bars));
     write("NV12", &nv12(&bars));
     write("GREY", &image::imageops::grayscale(&bars));
     let swapped = bars.pixels().flat_map(|Rgb([r, g, b])| [*b, *g, *r]);
     write("BGR3", &swapped.collect::<Vec<u8>>());
-    let (scene, said) = surest_scene();
-    write("scene.jpg", &scene);
-    said
+    let small = fs::read(root().join(SMALL_MODEL)).expect("a model that ships");
+    write("snacks-small.onnx", &small);
+    let scene = surest_scene();
+    write("scene.jpg", &scene.jpeg);
+    scene
 }
 
-/// Of some made-up scenes the one that the model is surest of, as a JPEG, and what it says of it.
-fn surest_scene() -> (Vec<u8>, Value) {
+/// Of some made-up scenes the one that the model is surest of, and what it says of it.
+fn surest_scene() -> Scene {
     let place = common::Workplace::new();
     for seed in 0..SCENES {
         let scene = random_scene(seed, SIZE.0, SIZE.1);
@@ -43,13 +60,31 @@ fn surest_scene() -> (Vec<u8>, Value) {
     }
     let said = place.run(&["detect", "scenes"]);
     said.assert_code(0);
-    let sure = |line: &Value| line["detection"]["confidence"].as_f64().unwrap_or(0.0);
     let lines = said.lines().into_iter();
-    let best = lines.max_by(|one, other| sure(one).total_cmp(&sure(other)));
-    let best = best.expect("there are scenes");
-    assert!(sure(&best) > 0.5, "nothing was found in any scene: {best}");
-    let name = best["picture"].as_str().expect("a path");
-    (fs::read(place.path(name)).expect("a picture"), best)
+    let shipped = lines.max_by(|one, other| sure(one).total_cmp(&sure(other)));
+    let shipped = shipped.expect("there are scenes");
+    let name = shipped["picture"].as_str().expect("a path").to_owned();
+    let model = root().join(SMALL_MODEL);
+    let model = model.to_str().expect("UTF-8");
+    let said = place.run(&["detect", &name, "--model", model]);
+    said.assert_code(0);
+    let small = said.lines().remove(0);
+    for found in [&shipped, &small] {
+        assert!(sure(found) > 0.5, "nothing was found: {found}");
+    }
+    Scene {
+        jpeg: fs::read(place.path(&name)).expect("a picture"),
+        shipped,
+        small,
+    }
+}
+
+fn sure(line: &Value) -> f64 {
+    line["detection"]["confidence"].as_f64().unwrap_or(0.0)
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn jpeg(picture: &RgbImage) -> Vec<u8> {

@@ -1,51 +1,75 @@
-//! The emulated computer, booted once for all tests, and the files that its scripts left.
+//! The emulated computers, each booted once for all tests, and the files that their scripts left.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use image::RgbImage;
 use serde_json::Value;
 
-use crate::{additions, common};
+use crate::additions::{self, Scene};
+use crate::common;
 
-/// What the computer left behind, or `None` where it can't be had here.
+/// What a computer left behind.
 pub(crate) struct Board {
     out: PathBuf,
     talk: String,
-    /// What the model that ships says of the scene that is played, as a line of `boxcam detect`.
-    pub(crate) scene: Value,
+    /// What its webcam showed where it showed a scene.
+    pub(crate) scene: Scene,
 }
 
 impl Board {
-    /// The computer, booted once for all tests.
-    pub(crate) fn booted() -> Option<&'static Self> {
+    /// The PC, booted once for all tests, or `None` where it can't be had here.
+    pub(crate) fn pc() -> Option<&'static Self> {
         static BOARD: OnceLock<Option<Board>> = OnceLock::new();
-        BOARD.get_or_init(Self::boot).as_ref()
+        let tools = ["qemu-system-x86_64", "v4l2-ctl"];
+        let boot = || Self::boot("pc", &tools, &["--binary", env!("CARGO_BIN_EXE_boxcam")]);
+        BOARD.get_or_init(boot).as_ref()
     }
 
-    fn boot() -> Option<Self> {
-        let tools = [
-            "qemu-system-x86_64",
-            "apt-get",
-            "dpkg",
-            "flock",
-            "ldd",
-            "v4l2-ctl",
-        ];
-        if tools.iter().any(|tool| common::lacking(tool)) {
+    /// The made-up ARM board.
+    pub(crate) fn virt() -> Option<&'static Self> {
+        static BOARD: OnceLock<Option<Board>> = OnceLock::new();
+        BOARD.get_or_init(|| Self::boot_arm("virt")).as_ref()
+    }
+
+    /// The Raspberry Pi.
+    pub(crate) fn raspi3b() -> Option<&'static Self> {
+        static BOARD: OnceLock<Option<Board>> = OnceLock::new();
+        BOARD.get_or_init(|| Self::boot_arm("raspi3b")).as_ref()
+    }
+
+    fn boot_arm(target: &str) -> Option<Self> {
+        if !common::cross::is_built("aarch64-unknown-linux-gnu") {
             return None;
         }
+        let tools = ["qemu-system-aarch64", "aarch64-linux-gnu-strip"];
+        Self::boot(target, &tools, &[])
+    }
+
+    fn boot(target: &str, tools: &[&str], options: &[&str]) -> Option<Self> {
+        let shared = ["apt-get", "dpkg", "flock", "readelf"];
+        if tools
+            .iter()
+            .chain(&shared)
+            .any(|tool| common::lacking(tool))
+        {
+            return None;
+        }
+        // One at a time: each wants all processors, and they play the same files.
+        static FIRST: Mutex<Option<Scene>> = Mutex::new(None);
+        let mut scene = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let scene = additions::write(&root.join("target/board/add"));
+        let scene = scene.get_or_insert_with(|| additions::write(&root.join("target/board/add")));
         let said = Command::new(root.join("cross/board.sh"))
-            .args(["pc", "--binary", env!("CARGO_BIN_EXE_boxcam")])
+            .arg(target)
+            .args(options)
             .output()
             .expect("the script starts");
         let talk = [said.stdout, said.stderr].concat();
         let talk = String::from_utf8_lossy(&talk).into_owned();
-        println!("{talk}");
+        println!("{target}:\n{talk}");
         // What it can't get here, it says with this code.
         if said.status.code() == Some(3) {
             let strict = std::env::var_os("BOXCAM_REQUIRE_ALL").is_some();
@@ -53,8 +77,11 @@ impl Board {
             eprintln!("SKIPPED: {}", talk.trim());
             return None;
         }
-        let out = root.join("target/board/pc/out");
-        Some(Self { out, talk, scene })
+        Some(Self {
+            out: root.join("target/board").join(target).join("out"),
+            talk,
+            scene: scene.clone(),
+        })
     }
 
     /// The folder of a script that ran to its end.
@@ -80,6 +107,10 @@ impl Results {
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.folder.join(name).is_file()
+    }
+
     #[track_caller]
     pub(crate) fn code(&self, name: &str) -> i32 {
         let text = self.text(&format!("{name}.code"));
@@ -96,7 +127,7 @@ impl Results {
 
     /// The lines of a log, each a whole object.
     #[track_caller]
-    fn lines(&self, name: &str) -> Vec<Value> {
+    pub(crate) fn lines(&self, name: &str) -> Vec<Value> {
         let log = self.text(&format!("{name}.log"));
         let parsed = |line| serde_json::from_str(line).expect("a JSON object a line");
         log.lines().map(parsed).collect()
@@ -107,6 +138,14 @@ impl Results {
     pub(crate) fn frames(&self, name: &str) -> Vec<Value> {
         let mut lines = self.lines(name);
         lines.retain(|line| line.get("frame").is_some());
+        lines
+    }
+
+    /// The lines of a log that are about events.
+    #[track_caller]
+    pub(crate) fn events(&self, name: &str) -> Vec<Value> {
+        let mut lines = self.lines(name);
+        lines.retain(|line| line.get("event").is_some());
         lines
     }
 

@@ -1,6 +1,7 @@
-//! A whole emulated computer, in which boxcam uses real V4L2 drivers and a real framebuffer of Linux.
+//! Whole emulated computers, in which boxcam uses real V4L2 drivers and a real framebuffer of Linux: a PC here, ARM
+//! boards in [`arm`].
 //!
-//! `cross/board.sh` boots it once for all tests here and leaves in a folder what the scripts in
+//! `cross/board.sh` boots each once for all its tests and leaves in a folder what the scripts in
 //! `cross/board/guest/tests` wrote; each test looks at what one of them left. The cameras are the kernel's own
 //! `vivid`, which plays colour bars and has faults on request, and a USB webcam of ours (`cross/webcam`) that the
 //! kernel drives with uvcvideo.
@@ -9,9 +10,12 @@
 mod common;
 
 mod additions;
+mod arm;
 mod computer;
 mod picture;
+mod power;
 mod screen;
+mod seen;
 
 use boxcam::geometry::{NormBox, iou};
 use serde_json::Value;
@@ -22,7 +26,7 @@ use screen::assert_screen;
 
 #[test]
 fn a_webcam_is_captured_in_the_size_that_was_asked_for() {
-    let Some(board) = Board::booted() else { return };
+    let Some(board) = Board::pc() else { return };
     let results = board.results("camera");
     for size in [(640, 480), (1280, 720), (320, 180)] {
         let name = format!("{}x{}", size.0, size.1);
@@ -32,7 +36,7 @@ fn a_webcam_is_captured_in_the_size_that_was_asked_for() {
 
 #[test]
 fn a_usb_webcam_is_captured_in_each_of_its_formats() {
-    let Some(board) = Board::booted() else { return };
+    let Some(board) = Board::pc() else { return };
     let results = board.results("usb");
     let formats = [
         ("MJPG", "'MJPG'"),
@@ -51,7 +55,7 @@ fn a_usb_webcam_is_captured_in_each_of_its_formats() {
 
 #[test]
 fn a_range_of_sizes_is_understood() {
-    let Some(board) = Board::booted() else { return };
+    let Some(board) = Board::pc() else { return };
     let results = board.results("svideo");
     assert!(results.text("offered.txt").contains("Stepwise"));
     assert_bars(&results.captured("svideo", (640, 480)), false);
@@ -59,21 +63,21 @@ fn a_range_of_sizes_is_understood() {
 
 #[test]
 fn a_grabber_is_captured() {
-    let Some(board) = Board::booted() else { return };
+    let Some(board) = Board::pc() else { return };
     let results = board.results("hdmi");
     assert_bars(&results.captured("hdmi", (640, 480)), false);
 }
 
 #[test]
 fn a_snack_before_the_webcam_is_found_as_in_its_picture() {
-    let Some(board) = Board::booted() else { return };
+    let Some(board) = Board::pc() else { return };
     let results = board.results("shipped");
     let talk = results.text("shipped.err");
     assert_eq!(results.code("shipped"), 0, "{talk}");
     let frames = results.frames("shipped");
     assert_eq!(frames.len(), 2);
     for frame in frames {
-        let (seen, wanted) = (&frame["detection"], &board.scene["detection"]);
+        let (seen, wanted) = (&frame["detection"], &board.scene.shipped["detection"]);
         assert_eq!(seen["class"], wanted["class"], "{frame}");
         let overlap = iou(&box_of(seen), &box_of(wanted));
         assert!(overlap > 0.9, "IoU {overlap}: {frame}");
@@ -82,19 +86,19 @@ fn a_snack_before_the_webcam_is_found_as_in_its_picture() {
 
 #[test]
 fn a_camera_that_vanishes_stalls_or_is_pulled_out_is_taken_up_again() {
-    let Some(board) = Board::booted() else { return };
+    let Some(board) = Board::pc() else { return };
     assert_taken_up(&board.results("vanish"), 5);
 }
 
 #[test]
 fn a_usb_webcam_that_is_unplugged_hangs_or_sends_rubbish_is_taken_up_again() {
-    let Some(board) = Board::booted() else { return };
+    let Some(board) = Board::pc() else { return };
     assert_taken_up(&board.results("unplug"), 5);
 }
 
 #[test]
 fn a_screen_of_16_bits_shows_the_camera_and_gives_the_text_back() {
-    let Some(board) = Board::booted() else { return };
+    let Some(board) = Board::pc() else { return };
     let results = board.results("screen16");
     assert!(
         results
@@ -106,7 +110,7 @@ fn a_screen_of_16_bits_shows_the_camera_and_gives_the_text_back() {
 
 #[test]
 fn a_screen_of_32_bits_shows_the_camera_and_gives_the_text_back() {
-    let Some(board) = Board::booted() else { return };
+    let Some(board) = Board::pc() else { return };
     let results = board.results("screen32");
     assert!(
         results

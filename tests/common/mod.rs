@@ -1,6 +1,7 @@
 //! What the whole-program tests share: the program, pictures, and a model of a few bytes.
 #![allow(dead_code, reason = "no test needs all of it")]
 
+pub(crate) mod cross;
 pub(crate) mod rpicam;
 pub(crate) mod running;
 pub(crate) mod seen;

@@ -1,5 +1,7 @@
 # What the scripts in the emulated computer share. Sourced by init; the port to the outside is open as 3.
+# What the kernel's command line told stands in variables: see init.
 # shellcheck shell=dash
+# shellcheck disable=SC2154
 
 # Seconds since the computer started, whole.
 now() {
@@ -28,6 +30,20 @@ fail() {
     exit 1
 }
 
+# Writes what the scripts have left so far onto the disk.
+hand_over() {
+    dmesg >"/out/dmesg-$boot.log"
+    tar -c -C /out . | dd of="/dev/$disk" bs=1M seek="$half" conv=notrunc,fsync 2>/dev/null
+}
+
+# cut_power: the power is gone, and what is not on the disk with it. After the next start the script is begun again, with
+# `boot` one higher. What is to be kept of the results was handed over before.
+cut_power() {
+    echo "cut $code $(basename "$PWD")" >&3
+    sleep 60
+    fail "the power is still on"
+}
+
 # wait_for SECONDS WHAT...: until a command succeeds.
 wait_for() {
     until_time=$(($(now) + $1))
@@ -46,6 +62,11 @@ has() {
 # is_live LINES: whether run.log has that many lines of frames.
 is_live() {
     [ -e run.log ] && [ "$(grep -c '"frame":' run.log)" -ge "$1" ]
+}
+
+# happened COUNT EVENT: whether run.log tells of so many.
+happened() {
+    [ -e run.log ] && [ "$(grep -c "\"event\":\"$2\"" run.log)" -ge "$1" ]
 }
 
 # says TEXT FILE: whether a text is in a file.
@@ -120,6 +141,13 @@ vivid() {
     v4l2-ctl -c osd_text_mode=2 || fail "vivid can't be told not to write"
 }
 
+# load_screen: the screen's driver, where it is not the kernel's own.
+load_screen() {
+    [ -n "$screen" ] || return 0
+    modprobe "$screen" || fail "no $screen"
+    wait_for 10 says drmfb /sys/class/graphics/fb0/name || fail "$screen gives no framebuffer"
+}
+
 # screen OPTION...: the camera on /dev/fb0, with screenshots of the text before, the picture, and the text after a
 # clean end and after a kill.
 screen() {
@@ -132,7 +160,8 @@ screen() {
     for ending in TERM KILL; do
         watch $ending --display fb --threshold 0 "$@"
         wait_for 40 has 5 $ending.log || fail "no frames before $ending"
-        sleep 1
+        # What is drawn gets to the screen of a busy emulator late.
+        sleep 3
         screendump "$directory/$ending-during"
         kill -$ending "$watcher"
         wait "$watcher"

@@ -157,15 +157,20 @@ fn outlive_signals() -> io::Result<()> {
 
 /// Gets out of the way of a `kill` that means boxcam and all that it started.
 fn leave_the_group(console: BorrowedFd<'_>) {
-    let own = rustix::process::getsid(None).ok();
-    let is_ours = own.is_some() && rustix::termios::tcgetsid(console).ok() == own;
-    // Only who has the console as their terminal may change its mode, unless they are privileged.
-    let may_leave = !is_ours || rustix::process::geteuid().is_root();
+    // Only who has the console as their terminal may change its mode, unless they are privileged. Those may have been
+    // started by the kernel, in no session, which rustix takes for impossible.
+    let may_leave = rustix::process::geteuid().is_root() || !is_ours(console);
     let left = may_leave && rustix::process::setsid().is_ok();
     if !left {
         // It fails where there is a group of our own already, which is as good.
         let _ = rustix::process::setpgid(None, None);
     }
+}
+
+/// Whether the console is our own terminal.
+fn is_ours(console: BorrowedFd<'_>) -> bool {
+    let own = rustix::process::getsid(None).ok();
+    own.is_some() && rustix::termios::tcgetsid(console).ok() == own
 }
 
 /// Puts text aside; whether that was all of it.

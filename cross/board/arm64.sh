@@ -1,0 +1,27 @@
+# What the boards with a 64 bit ARM processor have in common. Sourced by their targets.
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154
+
+architecture=arm64
+
+# v4l2-ctl comes with the libraries that it needs beyond those of the cross compiler.
+target_packages() {
+    echo "$(package_behind linux-image-arm64) busybox-static v4l-utils libv4l-0 libv4lconvert0 libv4l2rds0" \
+        "libjpeg62-turbo libstdc++6 libudev1"
+}
+
+# The profile and the features are those of .ci/run's other steps on ARM, so that one build serves all.
+build_programs() {
+    local rust=aarch64-unknown-linux-gnu
+    "$here/build.sh" "$rust" build --quiet --profile emulated --locked --no-default-features \
+        --features camera,framebuffer,embedded-model,web --package boxcam --package webcam ||
+        fail 3 "cross/build.sh $rust failed"
+    [ -n "$binary" ] || binary=$built/cross/$rust/emulated/boxcam
+    [ -x "$binary" ] || fail 3 "$binary is not there"
+    # Its symbols are most of it, and all of it is carried into the emulator's memory.
+    aarch64-linux-gnu-strip -o "$work/boxcam" "$binary" || fail 3 "$binary is not for this board"
+    binary=$work/boxcam
+    webcam=$built/cross/$rust/emulated/webcam
+    v4l2_ctl=$root/usr/bin/v4l2-ctl
+    libraries=(/usr/aarch64-linux-gnu/lib "$root/lib/aarch64-linux-gnu" "$root/usr/lib/aarch64-linux-gnu")
+}

@@ -1,0 +1,31 @@
+# boxcam as a service would run it: all options in a file, the model that ships, a USB webcam before which lies a snack,
+# the screen, events in the log. The webcam is pulled out and put back.
+load_screen
+cat >boxcam.toml <<'TEXT'
+source = "camera"
+display = "fb"
+log = "run.log"
+# An emulated processor is slow.
+stall = "5s"
+TEXT
+[ -z "$model" ] || echo "model = \"/add/$model\"" >>boxcam.toml
+usb_camera MJPG 640x480 /add/scene.jpg
+boxcam doctor --config boxcam.toml >doctor.txt 2>&1
+echo $? >doctor.code
+boxcam run --config boxcam.toml 2>run.err </dev/null &
+watcher=$!
+wait_for 120 happened 1 appeared || fail "nothing appeared"
+sleep 2
+screendump service/seen
+pull_out
+step unplugged reopening
+wait_for 60 happened 1 left || fail "nothing left"
+usb_camera MJPG 640x480 /add/scene.jpg
+step plugged-in live
+wait_for 120 happened 2 appeared || fail "nothing appeared again"
+sleep 2
+screendump service/again
+kill -TERM "$watcher"
+wait "$watcher"
+echo $? >run.code
+pull_out
