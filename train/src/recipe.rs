@@ -255,10 +255,15 @@ impl Recipe {
             views: 4,
             scenes: 0,
             backgrounds: 100,
-            averaging: 0.02,
+            box_loss: BoxLoss::Overlap {
+                smooth_l1: 2.0,
+                cells: 1.0,
+                middle: 1.0,
+            },
+            averaging: 0.05,
             schedule: Schedule::Cosine {
                 epochs: 10,
-                heads: 1e-3,
+                heads: 2e-3,
                 trunk: 4e-4,
             },
             ..Self::snacks()
