@@ -66,7 +66,7 @@ impl Cells {
         let place = place(weights.clone().detach());
         let first = self.mean(weights.clone() * place);
         (0..REVISIONS).fold(first, |found, _| {
-            let overlap = self.overlap(found.detach());
+            let overlap = self.overlap(&found.detach());
             self.mean(weights.clone() * (overlap.powi_scalar(2) + TINY))
         })
     }
@@ -81,7 +81,7 @@ impl Cells {
     }
 
     /// IoU of each cell's box with that of its picture, `[batch, cells]`; without gradients.
-    fn overlap(&self, found: Tensor<2>) -> Tensor<2> {
+    fn overlap(&self, found: &Tensor<2>) -> Tensor<2> {
         let [batch, cells] = self.logits.dims();
         let own = self.corners.clone().detach();
         let own = |corner: usize| own.clone().narrow(2, corner, 1).reshape([batch, cells]);

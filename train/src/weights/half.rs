@@ -41,5 +41,5 @@ pub fn half_precision(
     let strides = trunk.layers.iter().map(|layer| layer.conv.stride);
     let side = strides.fold(trunk.side, stride);
     let shape = vec![1, channels, side, side];
-    Ok(graph.finish_with(&[(OUTPUT, &map, shape)], &card))
+    Ok(graph.finish_with(&[(OUTPUT, map, shape)], &card))
 }
