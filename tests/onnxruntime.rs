@@ -23,6 +23,8 @@ struct Bounds {
     same_class: f64,
     /// Most that a score or a corner may differ.
     greatest: f32,
+    /// Most pictures, as a share of them, in which one may differ by more.
+    elsewhere: f64,
     /// Most that scores and corners may differ in the mean.
     mean: f32,
 }
@@ -35,16 +37,19 @@ const IOU_DIFFERENCE: f64 = 0.0005;
 const IN_WHOLE_NUMBERS: Bounds = Bounds {
     same_class: 0.999,
     greatest: 0.0005,
+    elsewhere: 0.0,
     mean: 0.0005,
 };
 
 /// For a residual network, of which ONNX Runtime 1.32 computes all sums of two maps and every convolution beside one in
-/// floats (its optimised graph has 18 `Conv` left of 57). A value near the middle between two steps falls to either
+/// floats (its optimised graph has 21 `Conv` left of 60). A value near the middle between two steps falls to either
 /// side, and behind it every layer differs. A layer that was a step off throughout would change scores by some
-/// hundredths in the mean.
+/// hundredths in the mean. The box is that of the place with the most weight: where two places have nearly the same, the
+/// engines may settle on different ones.
 const PARTLY_IN_FLOATS: Bounds = Bounds {
-    same_class: 0.985,
+    same_class: 0.995,
     greatest: 0.1,
+    elsewhere: 0.005,
     mean: 0.002,
 };
 
@@ -160,18 +165,23 @@ fn compare(python: &Path, model: &Path, cases: &[Case], bounds: &Bounds) {
             .collect::<Vec<_>>()
     };
     let pairs = ours.iter().zip(&theirs);
-    let differences = pairs.flat_map(|(a, b)| {
+    let differences = pairs.map(|(a, b)| {
         let pairs = numbers(a).into_iter().zip(numbers(b));
         pairs.map(|(a, b)| (a - b).abs()).collect::<Vec<_>>()
     });
-    let differences: Vec<f32> = differences.collect();
-    let difference = differences.iter().sum::<f32>() / differences.len() as f32;
-    let greatest = differences.iter().copied().fold(0.0, f32::max);
+    let differences: Vec<Vec<f32>> = differences.collect();
+    let all = || differences.iter().flatten();
+    let difference = all().sum::<f32>() / all().count() as f32;
+    let most = |picture: &[f32]| picture.iter().copied().fold(0.0, f32::max);
+    let greatest = most(&all().copied().collect::<Vec<_>>());
+    let elsewhere = differences.iter().filter(|d| most(d) > bounds.greatest);
+    let elsewhere = elsewhere.count() as f64 / cases.len() as f64;
     eprintln!(
         "{}: {} pictures: same class on {same:.4}, mean IoU {our_iou:.4} and {their_iou:.4}, scores and corners \
-         {difference:.7} apart in the mean, {greatest:.7} at most",
+         {difference:.7} apart in the mean, {greatest:.7} at most, more than {} on {elsewhere:.4} of the pictures",
         model.display(),
-        cases.len()
+        cases.len(),
+        bounds.greatest
     );
     assert!(
         same >= bounds.same_class,
@@ -179,8 +189,8 @@ fn compare(python: &Path, model: &Path, cases: &[Case], bounds: &Bounds) {
     );
     assert!((our_iou - their_iou).abs() <= IOU_DIFFERENCE);
     assert!(
-        difference <= bounds.mean && greatest <= bounds.greatest,
-        "scores and corners are {difference} off in the mean, {greatest} at most"
+        difference <= bounds.mean && elsewhere <= bounds.elsewhere,
+        "scores and corners are {difference} off in the mean, too far on {elsewhere} of the pictures, {greatest} at most"
     );
 }
 

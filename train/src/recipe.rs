@@ -249,9 +249,8 @@ impl Recipe {
     pub fn quick() -> Self {
         Self {
             name: "quick",
-            frozen: Frozen::AllBut { convolutions: 7 },
+            frozen: Frozen::AllBut { convolutions: 13 },
             side: Some(256),
-            box_head: BoxHeadKind::Dense { hidden: 256 },
             views: 4,
             scenes: 0,
             backgrounds: 100,

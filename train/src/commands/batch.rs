@@ -13,6 +13,7 @@ use boxcam_train::draw;
 use boxcam_train::draw::sheet::{Grid, PAGE, Tile, sheet};
 use boxcam_train::examples::{Example, Examples};
 use boxcam_train::recipe::Recipe;
+use boxcam_train::view::View;
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::RgbColor;
 use fastrand::Rng;
@@ -58,12 +59,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let wanted = usize::from(arguments.count);
     let mut order: Vec<&Example> = examples.examples.iter().collect();
     random.shuffle(&mut order);
+    let keeps_views = arguments.recipe.keeps_features();
     let mut tiles = Vec::new();
     for example in order {
         if tiles.len() == wanted {
             break;
         }
-        match tile(example, &examples, &card, random) {
+        match tile(example, &examples, &card, keeps_views, random) {
             Ok(tile) => tiles.push(tile),
             Err(fault) => eprintln!("left out: {fault:#}"),
         }
@@ -114,20 +116,28 @@ fn tile(
     example: &Example,
     examples: &Examples,
     card: &ModelCard,
+    keeps_views: bool,
     random: &mut Rng,
 ) -> Result<Tile> {
     let picture = &examples.pictures[example.picture];
-    let view = random.usize(0..picture.views.len());
-    let mut frames = picture.render()?;
-    let frame = frames.swap_remove(view);
-    let input = preprocess(&frame, card)?;
+    let truth = example.bounding_box.as_ref();
+    let kept = random.usize(0..picture.views.len());
+    let (view, looks) = match (keeps_views, kept) {
+        (false, _) => (View::random(truth, random), "one view of many".to_owned()),
+        (true, 0) => (picture.views[0].clone(), "as it is".to_owned()),
+        (true, kept) => {
+            let number = kept + 1;
+            let looks = format!("view {number} of {}", picture.views.len());
+            (picture.views[kept].clone(), looks)
+        }
+    };
+    let input = preprocess(&picture.show(&view)?, card)?;
     let (width, height) = (card.input.width, card.input.height);
     let mut shown = RgbImage::from_raw(width, height, input.pixels().to_vec())
         .context("a view has too few pixels")?;
     let name = example.class.and_then(|class| card.labels.name(class));
     let name = name.unwrap_or("nothing");
-    let truth = example.bounding_box.as_ref();
-    let moved = truth.and_then(|truth| picture.views[view].of_box(truth));
+    let moved = truth.and_then(|truth| view.of_box(truth));
     if let Some(moved) = &moved {
         // Drawing on a picture in memory can't fail.
         let Ok(()) = draw_box(&mut Canvas::new(&mut shown), moved, Rgb888::WHITE, name);
@@ -137,11 +147,6 @@ fn tile(
         (None, Some(_)) => ", its box is cut away".to_owned(),
         (None, None) if example.class.is_some() => ", its box is not known".to_owned(),
         (None, None) => " to find".to_owned(),
-    };
-    let number = view + 1;
-    let looks = match view {
-        0 => "as it is".to_owned(),
-        _ => format!("view {number} of {}", picture.views.len()),
     };
     Ok(Tile {
         picture: shown,
