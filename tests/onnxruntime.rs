@@ -49,7 +49,7 @@ const IN_WHOLE_NUMBERS: Bounds = Bounds {
 const PARTLY_IN_FLOATS: Bounds = Bounds {
     same_class: 0.995,
     greatest: 0.1,
-    elsewhere: 0.005,
+    elsewhere: 0.01,
     mean: 0.002,
 };
 
