@@ -135,6 +135,14 @@ impl NormBox {
         (self.x_max - self.x_min) * (self.y_max - self.y_min)
     }
 
+    /// Area that both boxes cover, `0..=1`.
+    #[must_use]
+    pub fn shared_area(&self, other: &Self) -> f32 {
+        let width = (self.x_max.min(other.x_max) - self.x_min.max(other.x_min)).max(0.0);
+        let height = (self.y_max.min(other.y_max) - self.y_min.max(other.y_min)).max(0.0);
+        width * height
+    }
+
     /// The pixels that the box covers, even in part, in a picture of `width` x `height` pixels.
     ///
     /// Edges go outwards to whole pixels, so that the rectangle holds the whole box; it never leaves the
@@ -188,9 +196,7 @@ fn pixel_span(min: f32, max: f32, size: u32) -> (u32, u32) {
 /// ```
 #[must_use]
 pub fn iou(a: &NormBox, b: &NormBox) -> f32 {
-    let width = (a.x_max.min(b.x_max) - a.x_min.max(b.x_min)).max(0.0);
-    let height = (a.y_max.min(b.y_max) - a.y_min.max(b.y_min)).max(0.0);
-    let intersection = width * height;
+    let intersection = a.shared_area(b);
     let union = a.area() + b.area() - intersection;
     if union > 0.0 {
         (intersection / union).clamp(0.0, 1.0)

@@ -203,18 +203,16 @@ impl<'a> Fit<'a> {
 
     fn step(&mut self, done: f64, batch: Loaded, data: &TrainingData, progress: &mut Progress) {
         let truth = self.truth(&batch.shown, data);
-        let input = self.input(batch);
+        let input = Tensor::from_inner(self.input(batch));
         self.learn_batch(done, input, &truth, progress);
     }
 
-    /// What the part that learns takes in, with gradients from here on.
+    /// What the part that learns takes in, without gradients.
     fn input(&self, batch: Loaded) -> Tensor<4> {
+        let input = batch.tensor(&self.device.clone().without_autodiff());
         match &self.start {
-            Some(start) => {
-                let plain = self.device.clone().without_autodiff();
-                Tensor::from_inner(start.forward(batch.tensor(&plain)))
-            }
-            None => batch.tensor(&self.device),
+            Some(start) => start.forward(input),
+            None => input,
         }
     }
 
@@ -327,7 +325,6 @@ impl<'a> Fit<'a> {
         data: &ValidationData,
     ) -> Result<(Figures, f64), DetectError> {
         let net = self.made();
-        let device = self.device.clone().without_autodiff();
         let card = channels_last(self.card);
         let feed = Feed {
             pictures: data.pictures,
@@ -347,12 +344,7 @@ impl<'a> Fit<'a> {
             let pictures: Vec<&AnnotatedPicture> =
                 batch.shown.iter().map(|w| &data.truth[w.picture]).collect();
             if !pictures.is_empty() {
-                let input = batch.tensor(&device);
-                let input = match &self.start {
-                    Some(start) => start.forward(input),
-                    None => input,
-                };
-                let answer = net.forward(input);
+                let answer = net.forward(self.input(batch));
                 result = judge.take(&pictures, answer.logits, answer.corners);
             }
             result.is_ok()

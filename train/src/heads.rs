@@ -16,12 +16,10 @@ use crate::network::{Maps, numbers};
 use crate::onnx::GraphBuilder;
 
 mod cells;
-mod dense;
 mod fine;
 mod layers;
 
 pub use cells::Cells;
-pub use dense::DenseBox;
 pub use fine::FineBox;
 
 /// Global average pooling, dropout, one dense layer.
@@ -46,8 +44,6 @@ pub struct PooledBox {
 pub enum BoxHead {
     /// See [`PooledBox`].
     Pooled(PooledBox),
-    /// See [`DenseBox`].
-    Dense(DenseBox),
     /// See [`FineBox`].
     Fine(FineBox),
 }
@@ -165,12 +161,13 @@ impl BoxHead {
     /// Corners `[batch, 4]`, and what each cell says where the head asks them.
     #[must_use]
     pub fn forward(&self, maps: Maps) -> (Tensor<2>, Option<Cells>) {
-        let cells = match self {
-            Self::Pooled(head) => return (head.forward(maps.last), None),
-            Self::Dense(head) => head.forward(maps.last),
-            Self::Fine(head) => head.forward(maps),
-        };
-        (cells.agreed(), Some(cells))
+        match self {
+            Self::Pooled(head) => (head.forward(maps.last), None),
+            Self::Fine(head) => {
+                let cells = head.forward(maps);
+                (cells.agreed(), Some(cells))
+            }
+        }
     }
 
     /// Adds the head to a graph: on the maps of those names, the finer one first; `side` is that of the last map.
@@ -178,7 +175,6 @@ impl BoxHead {
     pub fn export(&self, graph: &mut GraphBuilder, maps: [&str; 2], side: usize) -> String {
         match self {
             Self::Pooled(head) => head.export(graph, maps[1]),
-            Self::Dense(head) => head.export(graph, maps[1], side),
             Self::Fine(head) => head.export(graph, maps, side),
         }
     }

@@ -7,7 +7,7 @@ use boxcam::card::ModelCard;
 use burn::prelude::*;
 use tract_onnx::pb;
 
-use crate::heads::{BoxHead, Cells, ClassHead, DenseBox, FineBox, PooledBox};
+use crate::heads::{BoxHead, Cells, ClassHead, FineBox, PooledBox};
 use crate::layer::Layer;
 use crate::network::{Trunk, cuts, fine_layer};
 use crate::onnx::{GraphBuilder, INPUT};
@@ -77,9 +77,6 @@ impl Model {
         let channels = channels_of(layers.last());
         let bounding_box = match recipe.box_head {
             BoxHeadKind::Pooled => BoxHead::Pooled(PooledBox::new(channels, device)),
-            BoxHeadKind::Dense { hidden } => {
-                BoxHead::Dense(DenseBox::new(channels, hidden, device))
-            }
             BoxHeadKind::Fine { hidden } => {
                 let fine = channels_of(fine_layer(layers).map(|fine| &layers[fine]));
                 BoxHead::Fine(FineBox::new(channels, fine, hidden, device))

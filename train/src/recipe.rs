@@ -59,11 +59,6 @@ pub enum Examples {
 pub enum BoxHeadKind {
     /// [`crate::heads::PooledBox`]
     Pooled,
-    /// [`crate::heads::DenseBox`]
-    Dense {
-        /// Channels of its own.
-        hidden: usize,
-    },
     /// [`crate::heads::FineBox`]; only where the trunk learns from before its last halving on.
     Fine {
         /// Channels of its own.
@@ -100,7 +95,7 @@ pub enum BoxLoss {
         weight: f32,
     },
     /// `1 - GIoU` (Rezatofighi et al. 2019) and a smooth L1 of the corners, times the weight; of a
-    /// [`crate::heads::DenseBox`] also what each cell says.
+    /// [`crate::heads::FineBox`] also what each cell says.
     Overlap {
         /// Weight of the smooth L1.
         smooth_l1: f32,

@@ -180,9 +180,7 @@ impl Patch {
 
     /// The share of a box that is under the patch.
     fn hides(&self, seen: &NormBox) -> f32 {
-        let [a, b] = [self.place.corners(), seen.corners()];
-        let shared = |low: usize| (a[low + 1].min(b[low + 1]) - a[low].max(b[low])).max(0.0);
-        shared(0) * shared(2) / seen.area()
+        self.place.shared_area(seen) / seen.area()
     }
 
     fn draw(self, picture: &mut RgbImage) {

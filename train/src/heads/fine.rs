@@ -2,8 +2,8 @@
 //!
 //! The trunk's last map knows what things are and sees far, but a thing of an eighth of the picture's width is one
 //! cell of it. The map before the last halving has four times as many cells. The last map is taken twice as high and
-//! wide, the finer one is added (as in a feature pyramid, Lin et al. 2017), and its cells vote, as those of
-//! [`super::DenseBox`] do; what they come to is [`Cells::agreed`].
+//! wide, the finer one is added (as in a feature pyramid, Lin et al. 2017), and its cells vote; what they come to is
+//! [`Cells::agreed`]. Every cell inside a true box can be taught by itself, and pooling would forget where things are.
 
 use burn::prelude::*;
 

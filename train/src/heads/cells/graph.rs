@@ -54,6 +54,8 @@ struct Edges {
     corners: [String; 4],
     /// With [`TINY`].
     areas: String,
+    /// [`TINY`], `[1, 1, 1]`.
+    tiny: String,
 }
 
 impl CellNodes<'_> {
@@ -92,6 +94,7 @@ impl CellNodes<'_> {
         Edges {
             areas: self.graph.binary("Add", "box.cell.areas", &area, &tiny),
             corners,
+            tiny,
         }
     }
 
@@ -118,7 +121,7 @@ impl CellNodes<'_> {
         let union = graph.binary("Sub", &part("union"), &both, &shared);
         let overlap = graph.binary("Div", &part("iou"), &shared, &union);
         let squared = graph.binary("Mul", &part("squared"), &overlap, &overlap);
-        graph.binary("Add", &part("counts"), &squared, "box.tiny")
+        graph.binary("Add", &part("counts"), &squared, &edges.tiny)
     }
 }
 
