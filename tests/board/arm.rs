@@ -5,26 +5,20 @@ use boxcam::geometry::iou;
 use serde_json::Value;
 
 use crate::computer::{Board, Results};
-use crate::picture::assert_bars;
 use crate::power::assert_power;
-use crate::screen::assert_screen;
 use crate::seen::assert_seen;
-use crate::{assert_taken_up, box_of};
+use crate::{assert_framebuffer, assert_has, assert_sizes_in_steps, assert_taken_up, box_of};
 
 #[test]
 fn virt_takes_sizes_in_steps() {
     let Some(board) = Board::virt() else { return };
-    let results = board.results("svideo");
-    assert!(results.text("offered.txt").contains("Stepwise"));
-    assert_bars(&results.captured("svideo", (640, 480)), false);
+    assert_sizes_in_steps(board);
 }
 
 #[test]
 fn virt_has_a_screen_of_32_bits() {
     let Some(board) = Board::virt() else { return };
-    let results = board.results("screen32");
-    assert_has(&results, "framebuffer.txt", "bits_per_pixel 32");
-    assert_screen(&results, (800, 480));
+    assert_framebuffer(board, 32, (800, 480));
 }
 
 #[test]
@@ -51,9 +45,7 @@ fn a_raspberry_pi_has_a_screen_of_16_bits() {
     let Some(board) = Board::raspi3b() else {
         return;
     };
-    let results = board.results("screen16");
-    assert_has(&results, "framebuffer.txt", "bits_per_pixel 16");
-    assert_screen(&results, (640, 480));
+    assert_framebuffer(board, 16, (640, 480));
 }
 
 #[test]
@@ -106,10 +98,4 @@ fn assert_service(results: &Results, jpeg: &[u8], wanted: &Value) {
         assert!(overlap > 0.99, "IoU {overlap}: {event}");
         assert_seen(&results.picture(name), &picture, seen);
     }
-}
-
-#[track_caller]
-fn assert_has(results: &Results, file: &str, words: &str) {
-    let text = results.text(file);
-    assert!(text.contains(words), "{words} is not in {file}: {text}");
 }

@@ -56,9 +56,7 @@ fn a_usb_webcam_is_captured_in_each_of_its_formats() {
 #[test]
 fn a_range_of_sizes_is_understood() {
     let Some(board) = Board::pc() else { return };
-    let results = board.results("svideo");
-    assert!(results.text("offered.txt").contains("Stepwise"));
-    assert_bars(&results.captured("svideo", (640, 480)), false);
+    assert_sizes_in_steps(board);
 }
 
 #[test]
@@ -99,25 +97,39 @@ fn a_usb_webcam_that_is_unplugged_hangs_or_sends_rubbish_is_taken_up_again() {
 #[test]
 fn a_screen_of_16_bits_shows_the_camera_and_gives_the_text_back() {
     let Some(board) = Board::pc() else { return };
-    let results = board.results("screen16");
-    assert!(
-        results
-            .text("framebuffer.txt")
-            .contains("bits_per_pixel 16")
-    );
-    assert_screen(&results, (640, 480));
+    assert_framebuffer(board, 16, (640, 480));
 }
 
 #[test]
 fn a_screen_of_32_bits_shows_the_camera_and_gives_the_text_back() {
     let Some(board) = Board::pc() else { return };
-    let results = board.results("screen32");
-    assert!(
-        results
-            .text("framebuffer.txt")
-            .contains("bits_per_pixel 32")
+    assert_framebuffer(board, 32, (1280, 800));
+}
+
+/// A camera that offers a range of sizes was opened in one of them.
+#[track_caller]
+fn assert_sizes_in_steps(board: &Board) {
+    let results = board.results("svideo");
+    assert_has(&results, "offered.txt", "Stepwise");
+    assert_bars(&results.captured("svideo", (640, 480)), false);
+}
+
+/// A framebuffer of so many bits a pixel showed the camera and gave the text back.
+#[track_caller]
+fn assert_framebuffer(board: &Board, bits: u32, size: (u32, u32)) {
+    let results = board.results(&format!("screen{bits}"));
+    assert_has(
+        &results,
+        "framebuffer.txt",
+        &format!("bits_per_pixel {bits}"),
     );
-    assert_screen(&results, (1280, 800));
+    assert_screen(&results, size);
+}
+
+#[track_caller]
+fn assert_has(results: &Results, file: &str, words: &str) {
+    let text = results.text(file);
+    assert!(text.contains(words), "{words} is not in {file}: {text}");
 }
 
 /// boxcam lost its camera that many times, went on each time, ended well, and each line of its log is whole.
