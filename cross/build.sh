@@ -12,12 +12,14 @@ repository=$(dirname "$here")
 
 usage() {
     cat <<'TEXT'
-usage: cross/build.sh TARGET [CARGO ARGUMENTS]
+usage: cross/build.sh TARGET [--emulated] [CARGO ARGUMENTS]
 
 Runs cargo for an ARM board; what it builds to be run (tests, examples, `cargo run`) runs under qemu.
 
   TARGET           aarch64-unknown-linux-gnu: Raspberry Pi 3, 4, 5 and Zero 2 W with a 64 bit system
                    armv7-unknown-linux-gnueabihf: the same, and Pi 2, with a 32 bit system
+  --emulated       what the tests take to emulated processors and boards: in the profile `emulated`, which is quick to build,
+                   with all that such a board has; one build serves all
   CARGO ARGUMENTS  what cargo is to do: `build --release` without any. --target is added
 
 Results lie in target/cross/TARGET. What is missing of Debian's packages is installed (cross compiler, C library, qemu),
@@ -45,6 +47,11 @@ case $1 in
 esac
 target=$1
 shift
+kind=()
+if [ "${1:-}" = --emulated ]; then
+    kind=(--profile emulated --locked --no-default-features --features "camera,framebuffer,embedded-model,web")
+    shift
+fi
 [ $# -gt 0 ] || set -- build --release
 
 built=${CARGO_TARGET_DIR:-$repository/target}/cross
@@ -70,4 +77,4 @@ export "CC_$lower=$triple-gcc"
 subcommand=$1
 shift
 cd "$repository"
-exec cargo "$subcommand" --target "$target" "$@"
+exec cargo "$subcommand" --target "$target" "${kind[@]}" "$@"

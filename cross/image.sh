@@ -5,8 +5,8 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 repository=$(dirname "$here")
-# shellcheck source=cross/build/toolchain.sh
-. "$here/build/toolchain.sh"
+# shellcheck source=cross/build/lists.sh
+. "$here/build/lists.sh"
 # shellcheck source=cross/image/packages.sh
 . "$here/image/packages.sh"
 # shellcheck source=cross/image/tree.sh

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use boxcam::scene::random_scene;
 use common::Workplace;
-use common::cross::{BUILD, is_built};
+use common::cross::is_built;
 
 /// Sizes of the made-up scenes: smaller and larger than what the models get, and odd.
 const SIZES: [(u32, u32); 5] = [(640, 480), (96, 96), (257, 191), (1280, 720), (333, 517)];
@@ -39,7 +39,7 @@ fn assert_same_lines(target: &str) {
         let mut detect = Command::new(env!("CARGO_BIN_EXE_boxcam"));
         // Built anew if need be, and run by qemu.
         let mut emulated = Command::new(root().join("cross/build.sh"));
-        emulated.args([target, "run", "--quiet"]).args(BUILD);
+        emulated.args([target, "--emulated", "run", "--quiet"]);
         emulated.args(["--package", "boxcam", "--"]);
         let [here, there] = [&mut detect, &mut emulated].map(|command| {
             command.args(["detect", "--threshold", "0", "--model"]);

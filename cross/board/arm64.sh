@@ -6,15 +6,13 @@ architecture=arm64
 
 # v4l2-ctl comes with the libraries that it needs beyond those of the cross compiler.
 target_packages() {
-    echo "$(package_behind linux-image-arm64) busybox-static v4l-utils libv4l-0 libv4lconvert0 libv4l2rds0" \
+    echo "$(depends_on linux-image-arm64 linux-image- "${apt[@]}") busybox-static v4l-utils libv4l-0 libv4lconvert0 libv4l2rds0" \
         "libjpeg62-turbo libstdc++6 libudev1"
 }
 
-# The profile and the features are those of .ci/run's other steps on ARM, so that one build serves all.
 build_programs() {
     local rust=aarch64-unknown-linux-gnu
-    "$here/build.sh" "$rust" build --quiet --profile emulated --locked --no-default-features \
-        --features camera,framebuffer,embedded-model,web --package boxcam --package webcam ||
+    "$here/build.sh" "$rust" --emulated build --quiet --package boxcam --package webcam ||
         fail 3 "cross/build.sh $rust failed"
     [ -n "$binary" ] || binary=$built/cross/$rust/emulated/boxcam
     [ -x "$binary" ] || fail 3 "$binary is not there"

@@ -1,6 +1,6 @@
 # Debian's packages, fetched and unpacked, never installed. Sourced by board.sh.
 #
-# Wants: here, boards (where they are to lie), architecture and target_packages (variable and function of the target).
+# Wants: here, work, boards (where they are to lie), architecture and target_packages (variable and function of the target).
 # Gives: tools (this machine's own programs), root (the computer's files), kernel_version, kernel.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
@@ -38,28 +38,14 @@ fetch_system() {
 
 # fetch FOLDER PACKAGE...: with the options in `apt`.
 fetch() {
-    local into=$1 debs=$boards/debs deb
+    local into=$1
     shift
-    rm -rf "$into" "$debs"
-    mkdir -p "$into" "$debs"
+    rm -rf "$into"
     echo "board.sh: fetching $*" >&2
-    (cd "$debs" && apt-get "${apt[@]}" download "$@" >/dev/null) ||
-        fail 3 "apt-get can't fetch $*; run apt-get update first"
-    for deb in "$debs"/*.deb; do
-        dpkg -x "$deb" "$into"
-    done
-    rm -rf "$debs"
+    unpack "$into" apt-get "${apt[@]}" download "$@"
     local modules=("$into"/lib/modules/*)
     [ ! -d "${modules[0]}" ] || kmod depmod -b "$into" "$(basename "${modules[0]}")"
     touch "$into/complete"
-}
-
-# The package that a metapackage stands for today.
-package_behind() {
-    local name
-    name=$(apt-cache "${apt[@]}" depends "$1" 2>/dev/null | sed -n 's/^ *Depends: //p' | head -n 1)
-    [ -n "$name" ] || fail 3 "apt knows no package $1; run apt-get update first"
-    echo "$name"
 }
 
 # kmod is one program that goes by the name that it is called with.

@@ -6,7 +6,7 @@
 architecture=amd64
 
 target_packages() {
-    echo "$(package_behind linux-image-amd64) busybox-static"
+    echo "$(depends_on linux-image-amd64 linux-image- "${apt[@]}") busybox-static"
 }
 
 # v4l2-ctl is this machine's own.

@@ -1,7 +1,8 @@
-# Debian's package lists of another architecture, read without telling this machine's own apt of it. Sourced by
-# toolchain.sh and by board/packages.sh.
+# Debian's packages, fetched and unpacked without being installed, and the lists of another architecture, read without
+# telling this machine's own apt of it. Sourced by toolchain.sh, by board/packages.sh and by image.sh.
 #
-# Wants: architecture (Debian's name of it). Gives: foreign, the options with which apt-get and apt-cache use the lists.
+# Wants: architecture (Debian's name of it), work (a folder), fail. Gives: foreign, the options with which apt-get and
+# apt-cache use the lists.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
 
@@ -16,4 +17,27 @@ read_lists() {
         -o "Dir::Etc::sourcelist=$apt/sources" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$apt/lists"
         -o Dir::State::status=/dev/null -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
     apt-get "${foreign[@]}" update 2>"$apt/log"
+}
+
+# depends_on PACKAGE START [OPTION...]: the dependency of a package whose name starts so, as apt-cache with these options has
+# it. Of a metapackage, the package that it stands for today.
+depends_on() {
+    local name package=$1 start=$2
+    shift 2
+    name=$(apt-cache "$@" depends "$package" 2>/dev/null | sed -n "s/^ *Depends: \($start.*\)/\1/p" | head -n 1)
+    [ -n "$name" ] || fail 3 "apt knows no package $package with a $start; run apt-get update first"
+    echo "$name"
+}
+
+# unpack FOLDER COMMAND...: runs the command, which downloads packages into the folder that it is run in, and unpacks them.
+unpack() {
+    local into=$1 debs=$work/debs deb
+    shift
+    rm -rf "$debs"
+    mkdir -p "$debs" "$into"
+    (cd "$debs" && "$@" >/dev/null) || fail 3 "can't fetch with: $*"
+    for deb in "$debs"/*.deb; do
+        dpkg -x "$deb" "$into"
+    done
+    rm -rf "$debs"
 }

@@ -1,4 +1,4 @@
-# Rust's compiler and standard libraries from Debian. Sourced by build.sh, and by others for read_lists and unpack.
+# Rust's compiler and standard libraries from Debian. Sourced by build.sh.
 #
 # Wants: here, architecture (Debian's name of it), work, root (where the Rust compiler is to lie), fail.
 # shellcheck shell=bash
@@ -48,25 +48,4 @@ known_checksum() {
         armhf-1.96.0+dfsg1-1~deb12u2) echo b9f9dd1d03a903680f918cb2bba00a2a3d76558545d5e6a8061072ab461bb989 ;;
         *) fail 3 "$(tail -n 1 "$work/apt-$architecture/log"); no checksum is known for $1 of $architecture" ;;
     esac
-}
-
-# The dependency of a package whose name starts so.
-depends_on() {
-    local name
-    name=$(apt-cache depends "$1" 2>/dev/null | sed -n "s/^ *Depends: \($2.*\)/\1/p" | head -n 1)
-    [ -n "$name" ] || fail 3 "apt knows no package $1 with a $2; run apt-get update first"
-    echo "$name"
-}
-
-# Runs the command, which downloads packages into the folder that it is run in, and unpacks them into $1.
-unpack() {
-    local into=$1 debs=$work/debs deb
-    shift
-    rm -rf "$debs"
-    mkdir -p "$debs" "$into"
-    (cd "$debs" && "$@" >/dev/null) || fail 3 "can't fetch with: $*"
-    for deb in "$debs"/*.deb; do
-        dpkg -x "$deb" "$into"
-    done
-    rm -rf "$debs"
 }

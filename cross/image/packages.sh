@@ -1,6 +1,6 @@
 # Debian's packages for arm64, fetched and unpacked, never installed. Sourced by image.sh.
 #
-# Wants: work, fail, read_lists and unpack of build/toolchain.sh. Gives: packages (where they lie), kernel_version.
+# Wants: work, and read_lists, depends_on and unpack of build/lists.sh. Gives: packages (where they lie), kernel_version.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
 
@@ -20,8 +20,7 @@ fetch_packages() {
         command -v apt-get >/dev/null || fail 3 "apt-get is not there; the card is made of Debian's packages"
         read_lists "$work/apt-arm64" || fail 3 "apt-get can't read the lists of arm64; see $work/apt-arm64/log"
         local kernel
-        kernel=$(apt-cache "${foreign[@]}" depends linux-image-arm64 | sed -n 's/^ *Depends: //p' | head -n 1)
-        [ -n "$kernel" ] || fail 3 "apt knows no linux-image-arm64; run apt-get update first"
+        kernel=$(depends_on linux-image-arm64 linux-image- "${foreign[@]}") || exit
         rm -rf "$packages"
         echo "image.sh: fetching $kernel ${system_packages[*]}" >&2
         unpack "$packages" apt-get "${foreign[@]}" download "$kernel" "${system_packages[@]}"
