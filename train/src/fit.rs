@@ -176,6 +176,7 @@ impl<'a> Fit<'a> {
             .filter(|&index| readable(examples[index].picture))
             .collect();
         random.shuffle(&mut order);
+        let settles = epoch + self.recipe.settling > self.recipe.schedule.epochs();
         let mut wanted = |&example: &usize| {
             let picture = examples[example].picture;
             if self.recipe.keeps_features() {
@@ -184,6 +185,9 @@ impl<'a> Fit<'a> {
                 return Wanted::alone(example, picture, look);
             }
             let truth = examples[example].bounding_box;
+            if settles {
+                return Wanted::alone(example, picture, Look::New(View::near(random)));
+            }
             let look = Look::New(View::random(truth.as_ref(), random));
             let share = match random.f32() < self.recipe.mixed {
                 // Mostly a little.

@@ -4,6 +4,7 @@
 //! `[batch, classes]` and corners `[batch, 4]` in the order `x_min, x_max, y_min, y_max`. Each head can
 //! write itself into an ONNX graph. Softmax of the classes and thresholds are no business of a head.
 
+use burn::module::Param;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{
     BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig, PaddingConfig2d,
@@ -11,9 +12,10 @@ use burn::nn::{
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 
-use crate::layer::ConvWeights;
+use crate::layer::{ConvWeights, DenseWeights};
 use crate::network::{Maps, numbers};
-use crate::onnx::GraphBuilder;
+use crate::onnx::{CLASS, GraphBuilder};
+use crate::weights::HeadWeights;
 
 mod cells;
 mod fine;
@@ -74,6 +76,22 @@ impl ClassHead {
         }
     }
 
+    /// The same head with the weights of another model; as it is where those are of another shape.
+    #[must_use]
+    pub fn taken_over(mut self, given: &DenseWeights) -> Self {
+        let [inputs, classes] = self.dense.weight.dims();
+        if given.shape != [classes, inputs] {
+            return self;
+        }
+        let device = self.dense.weight.device();
+        let weights = TensorData::new(given.weights.clone(), given.shape);
+        let weights = Tensor::<2>::from_data(weights, &device).transpose();
+        let bias = TensorData::new(given.bias.clone(), [classes]);
+        self.dense.weight = Param::from_tensor(weights);
+        self.dense.bias = Some(Param::from_tensor(Tensor::from_data(bias, &device)));
+        self
+    }
+
     /// Class logits, `[batch, classes]`.
     #[must_use]
     pub fn forward(&self, map: Tensor<4>) -> Tensor<2> {
@@ -90,7 +108,7 @@ impl ClassHead {
     pub fn export(&self, graph: &mut GraphBuilder, map: &str) -> String {
         let (weights, bias) = dense_weights(&self.dense);
         let pooled = graph.pool("class.pool", map);
-        let logits = graph.dense("class.logits", &pooled, &weights, &bias);
+        let logits = graph.dense(CLASS, &pooled, &weights, &bias);
         graph.softmax("class.scores", &logits, 1)
     }
 }
@@ -158,6 +176,16 @@ fn conv_weights(conv: &Conv2d) -> ConvWeights {
 }
 
 impl BoxHead {
+    /// The same head with the weights of another model; as it is where that has another head.
+    #[must_use]
+    pub fn taken_over(self, given: &HeadWeights) -> Self {
+        match self {
+            // Its batch norm is gone from the file.
+            Self::Pooled(head) => Self::Pooled(head),
+            Self::Fine(head) => Self::Fine(head.taken_over(&given.of_box)),
+        }
+    }
+
     /// Corners `[batch, 4]`, and what each cell says where the head asks them.
     #[must_use]
     pub fn forward(&self, maps: Maps) -> (Tensor<2>, Option<Cells>) {

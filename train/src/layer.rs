@@ -15,6 +15,17 @@ pub struct ConvWeights {
     pub groups: usize,
 }
 
+/// One dense layer, without what follows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DenseWeights {
+    /// `[out, in]`
+    pub shape: [usize; 2],
+    /// Weights in that order.
+    pub weights: Vec<f32>,
+    /// One number an output.
+    pub bias: Vec<f32>,
+}
+
 /// One layer of a trunk: a convolution of the layer before it, then what is done to its output, in this order.
 ///
 /// Enough for MobileNet v1 (Howard et al. 2017) and the residual blocks of v2 (Sandler et al. 2018).

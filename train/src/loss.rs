@@ -30,6 +30,7 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
 #[must_use]
 pub fn box_loss(kind: BoxLoss, found: Tensor<2>, truth: Tensor<2>, known: Tensor<1>) -> Tensor<1> {
     let each = match kind {
+        BoxLoss::None => return Tensor::zeros([1], &known.device()),
         BoxLoss::SquaredError { weight } => squared_error(found, truth) * weight,
         BoxLoss::Overlap {
             smooth_l1: weight, ..

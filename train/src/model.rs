@@ -4,6 +4,7 @@
 //! and written as a float ONNX graph.
 
 use boxcam::card::ModelCard;
+use boxcam::label::Labels;
 use burn::prelude::*;
 use tract_onnx::pb;
 
@@ -12,7 +13,7 @@ use crate::layer::Layer;
 use crate::network::{Trunk, cuts, fine_layer};
 use crate::onnx::{GraphBuilder, INPUT};
 use crate::recipe::{BoxHeadKind, Frozen, Recipe};
-use crate::weights::TrunkWeights;
+use crate::weights::{HeadWeights, TrunkWeights};
 
 /// Both heads.
 #[derive(Module, Debug)]
@@ -52,6 +53,15 @@ pub struct Model {
     pub net: Net,
 }
 
+impl Heads {
+    fn taken_over(self, given: &HeadWeights) -> Self {
+        Self {
+            class: self.class.taken_over(&given.class),
+            bounding_box: self.bounding_box.taken_over(given),
+        }
+    }
+}
+
 impl Net {
     /// From pictures or features, `[batch, height, width, channels]`.
     #[must_use]
@@ -68,9 +78,10 @@ impl Net {
 }
 
 impl Model {
-    /// A model with fresh heads for `classes` on a trunk.
+    /// A model for these classes on a trunk. Its heads are fresh, but those of weights for the same classes are taken
+    /// over where they are of the same shape.
     #[must_use]
-    pub fn new(weights: &TrunkWeights, classes: usize, recipe: &Recipe, device: &Device) -> Self {
+    pub fn new(weights: &TrunkWeights, labels: &Labels, recipe: &Recipe, device: &Device) -> Self {
         let layers = &weights.layers;
         let cut = cut(layers, recipe.frozen);
         let channels_of = |layer: Option<&Layer>| layer.map_or(0, |layer| layer.conv.shape[0]);
@@ -82,14 +93,21 @@ impl Model {
                 BoxHead::Fine(FineBox::new(channels, fine, hidden, device))
             }
         };
+        let class = ClassHead::new(channels, labels.len(), recipe.dropout, device);
+        let fresh = Heads {
+            class,
+            bounding_box,
+        };
+        let given = weights.heads.as_ref();
+        let heads = match given.filter(|given| given.labels == *labels) {
+            Some(given) => fresh.taken_over(given),
+            None => fresh,
+        };
         Self {
             frozen: layers[..cut].to_vec(),
             net: Net {
                 trunk: Trunk::new(layers, cut, layers.len(), device),
-                heads: Heads {
-                    class: ClassHead::new(channels, classes, recipe.dropout, device),
-                    bounding_box,
-                },
+                heads,
             },
         }
     }

@@ -56,6 +56,18 @@ impl Conv {
         }
     }
 
+    /// Whether its output is cut to `0..=6`.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.relu6
+    }
+
+    /// Where it is computed.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.weights.val().device()
+    }
+
     /// See [`convolve`].
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {

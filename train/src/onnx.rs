@@ -24,6 +24,12 @@ pub const INPUT: &str = "image";
 /// What the names of the trunk's convolutions begin with; their numbers follow.
 pub const TRUNK: &str = "trunk.";
 
+/// Name of the class head's dense layer.
+pub const CLASS: &str = "class.logits";
+
+/// What the names of the box head's layers begin with.
+pub const BOX: &str = "box.";
+
 /// What the name of a `min(max(x, 0), 6)` ends with; that of its convolution stands before.
 pub const RELU6: &str = ".relu6";
 

@@ -1,12 +1,21 @@
 //! The recipes: every choice of a training that is not the data.
 //!
 //! A recipe is plain numbers with a name. `book` is the textbook chapter as it stands; `snacks` is the one
-//! that made `models/snacks.onnx`. What the choices mean is for the modules that read them.
+//! that made `models/snacks.onnx`; all of them are in `known`, and any number of one can be [`Setting`]. What the choices mean is for the modules that read them.
+
+mod known;
+mod setting;
+
+pub use setting::{Setting, SettingError};
+
+use serde::{Deserialize, Serialize};
 
 /// Every choice of a training that is not the data.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Its name on the command line and in the card.
+    #[serde(skip)]
     pub name: &'static str,
     /// Which part of the trunk stays as it is.
     pub frozen: Frozen,
@@ -32,6 +41,9 @@ pub struct Recipe {
     pub box_loss: BoxLoss,
     /// Share of the views that never come twice into which another picture is mixed (Zhang et al. 2018).
     pub mixed: f32,
+    /// Epochs at the end in which pictures are shown nearly as they are, with nothing mixed in or hidden: what the
+    /// device will see.
+    pub settling: usize,
     /// Factor of the class head's squared weights in the loss.
     pub l2: f32,
     /// Decoupled weight decay of AdamW; 0 makes it Adam.
@@ -46,7 +58,8 @@ pub struct Recipe {
 }
 
 /// What counts as one example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Examples {
     /// Each row, with its own class and box; a picture with three rows is seen three times.
     Rows,
@@ -55,7 +68,8 @@ pub enum Examples {
 }
 
 /// Which box head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum BoxHeadKind {
     /// [`crate::heads::PooledBox`]
     Pooled,
@@ -67,7 +81,8 @@ pub enum BoxHeadKind {
 }
 
 /// Which part of the trunk stays as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Frozen {
     /// All of it learns, from views that are never shown twice.
     Nothing,
@@ -87,8 +102,11 @@ pub enum Frozen {
 }
 
 /// What a wrong box costs.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum BoxLoss {
+    /// Nothing: the class alone is learnt.
+    None,
     /// Mean squared error of the corners, times the weight.
     SquaredError {
         /// The weight.
@@ -108,7 +126,8 @@ pub enum BoxLoss {
 }
 
 /// How the learning rate goes.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// Three equally long phases, each with a tenth of the rate before.
     Steps {
@@ -140,8 +159,9 @@ pub struct Rates {
 impl Recipe {
     /// All recipes.
     #[must_use]
-    pub fn all() -> [Self; 4] {
-        [Self::quick(), Self::snacks(), Self::small(), Self::book()]
+    pub fn all() -> [Self; 5] {
+        let (quick, snacks, small) = (Self::quick(), Self::snacks(), Self::small());
+        [quick, snacks, small, Self::classifier(), Self::book()]
     }
 
     /// Whether features of the frozen part are computed once and kept; else views are never shown twice.
@@ -157,111 +177,6 @@ impl Recipe {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|recipe| recipe.name == name)
-    }
-
-    /// The recipe of the textbook chapter: both heads on a frozen extractor, row by row.
-    #[must_use]
-    pub fn book() -> Self {
-        Self {
-            name: "book",
-            frozen: Frozen::All,
-            side: None,
-            examples: Examples::Rows,
-            box_head: BoxHeadKind::Pooled,
-            views: 1,
-            scenes: 0,
-            backgrounds: 0,
-            dropout: 0.7,
-            label_smoothing: 0.0,
-            box_loss: BoxLoss::SquaredError { weight: 10.0 },
-            mixed: 0.0,
-            l2: 0.01,
-            weight_decay: 0.0,
-            averaging: 1.0,
-            batch: 32,
-            schedule: Schedule::Steps {
-                epochs: 15,
-                rate: 1e-3,
-            },
-        }
-    }
-
-    /// The recipe of the model that ships: all but the first layers learn, from views that are cropped, mirrored,
-    /// recoloured, partly hidden and mixed anew each time; a picture's largest box is the one to find, and every cell
-    /// of the finer map is taught; made-up scenes and backgrounds are among the pictures.
-    #[must_use]
-    pub fn snacks() -> Self {
-        Self {
-            name: "snacks",
-            frozen: Frozen::First { convolutions: 12 },
-            side: Some(288),
-            examples: Examples::Pictures,
-            box_head: BoxHeadKind::Fine { hidden: 128 },
-            views: 1,
-            scenes: 400,
-            backgrounds: 300,
-            dropout: 0.3,
-            label_smoothing: 0.1,
-            box_loss: BoxLoss::Overlap {
-                smooth_l1: 2.0,
-                cells: 1.0,
-                middle: 0.3,
-            },
-            mixed: 0.5,
-            l2: 0.0,
-            weight_decay: 0.05,
-            averaging: 0.005,
-            batch: 32,
-            schedule: Schedule::Cosine {
-                epochs: 6,
-                heads: 1e-3,
-                trunk: 1.5e-4,
-            },
-        }
-    }
-
-    /// The small model, for the slowest boards: as `snacks`, on pictures of 96 x 96 (59 million
-    /// multiply-adds), from a trunk that knows snacks already, all of which has to get used to coarser pictures.
-    #[must_use]
-    pub fn small() -> Self {
-        Self {
-            name: "small",
-            frozen: Frozen::Nothing,
-            side: Some(96),
-            box_head: BoxHeadKind::Fine { hidden: 96 },
-            schedule: Schedule::Cosine {
-                epochs: 10,
-                heads: 1e-3,
-                trunk: 3e-4,
-            },
-            ..Self::snacks()
-        }
-    }
-
-    /// For one's own pictures in a few minutes: only the end of the trunk learns, on features that are
-    /// computed once.
-    #[must_use]
-    pub fn quick() -> Self {
-        Self {
-            name: "quick",
-            frozen: Frozen::AllBut { convolutions: 13 },
-            side: Some(256),
-            views: 4,
-            scenes: 0,
-            backgrounds: 100,
-            box_loss: BoxLoss::Overlap {
-                smooth_l1: 2.0,
-                cells: 1.0,
-                middle: 1.0,
-            },
-            averaging: 0.05,
-            schedule: Schedule::Cosine {
-                epochs: 10,
-                heads: 2e-3,
-                trunk: 4e-4,
-            },
-            ..Self::snacks()
-        }
     }
 }
 

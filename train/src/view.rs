@@ -129,6 +129,33 @@ impl View {
         }
     }
 
+    /// The picture nearly as it is: mirrored half of the time, each colour factor within 0.1 of 1, and 85 to 100% of
+    /// its width and height.
+    pub fn near(random: &mut Rng) -> Self {
+        let mut around = |spread: f32| 1.0 + spread * (2.0 * random.f32() - 1.0);
+        let colour = Colour {
+            brightness: around(0.1),
+            contrast: around(0.1),
+            saturation: around(0.1),
+        };
+        let mut span = || {
+            let extent = 0.85 + 0.15 * random.f32();
+            let start = random.f32() * (1.0 - extent);
+            (start, start + extent)
+        };
+        let (x, y) = (span(), span());
+        Self {
+            window: Window {
+                x,
+                y,
+                ..Window::WHOLE
+            },
+            mirrored: random.bool(),
+            colour,
+            hidden: None,
+        }
+    }
+
     /// What the view shows of a picture.
     #[must_use]
     pub fn of(&self, picture: &RgbImage) -> RgbImage {

@@ -1,15 +1,17 @@
-//! The weights that training starts from: a quantised MobileNet v1 or v2 as a `.tflite` file, or the trunk of a
-//! model that boxcam-train made, `models/snacks.onnx` for one.
+//! The weights that training starts from: a quantised MobileNet v1 or v2 as a `.tflite` file, or a model that
+//! boxcam-train made, `models/snacks.onnx` for one.
 //!
 //! In goes the file, out come its layers in order of execution, dequantised to 32-bit floats
-//! (`scale * (q - zero_point)`), batch norms already folded in as the file has them. The heads behind the
-//! trunk are left out. Anything that is no row of convolutions with sums of two of their outputs is refused.
+//! (`scale * (q - zero_point)`), batch norms already folded in as the file has them. Of the heads behind the
+//! trunk only those are given that boxcam-train made. Anything that is no row of convolutions with sums of two of their outputs is refused.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use boxcam::label::Labels;
 use thiserror::Error;
 
-use crate::layer::Layer;
+use crate::layer::{ConvWeights, DenseWeights, Layer};
 
 mod half;
 mod onnx;
@@ -24,6 +26,19 @@ pub struct TrunkWeights {
     pub side: usize,
     /// The layers in order of execution; each takes in what the one before it puts out.
     pub layers: Vec<Layer>,
+    /// The heads behind it, where boxcam-train made them.
+    pub heads: Option<HeadWeights>,
+}
+
+/// The heads of a model that boxcam-train made, for a model of the same classes to go on from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeadWeights {
+    /// What the classes are.
+    pub labels: Labels,
+    /// From the pooled map to a logit a class.
+    pub class: DenseWeights,
+    /// The convolutions of the box head, by name.
+    pub of_box: BTreeMap<String, ConvWeights>,
 }
 
 /// A file that gives no weights.

@@ -77,7 +77,11 @@ fn made_up(side: usize) -> TrunkWeights {
     push(conv(random, [0, 40], 3, 2), true, None);
     push(conv(random, [40, 12], 1, 1), false, None);
     push(conv(random, [12, 48], 1, 1), true, None);
-    TrunkWeights { side, layers }
+    TrunkWeights {
+        side,
+        layers,
+        heads: None,
+    }
 }
 
 /// A whole float model on a trunk, with heads that have learnt nothing; the box head is that of two maps.

@@ -108,6 +108,7 @@ fn training(arguments: &Arguments, data: PathBuf) -> train::Arguments {
         views: None,
         scenes: Some(0),
         backgrounds: None,
+        set: vec![],
         seed: arguments.seed,
         device: arguments.device,
         threshold: train::THRESHOLD,
@@ -134,7 +135,7 @@ fn estimate(arguments: &train::Arguments) -> Result<Duration> {
     let labels = Labels::new(vec!["a".to_owned(), "b".to_owned()])?;
     let (card, classes) = (unnamed_card(labels, side), 2);
     let device = arguments.device.device();
-    let model = Model::new(&weights, classes, &recipe, &device.clone().autodiff());
+    let model = Model::new(&weights, &card.labels, &recipe, &device.clone().autodiff());
     let side = side as usize;
     let mut shape = [recipe.batch, side, side, 3];
     let mut seconds = 0.0;

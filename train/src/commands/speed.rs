@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let labels = Labels::new((0..CLASSES).map(|class| class.to_string()).collect())?;
     let card = unnamed_card(labels, u32::try_from(arguments.side)?);
-    let model = Model::new(&weights, CLASSES, &recipe, &device);
+    let model = Model::new(&weights, &card.labels, &recipe, &device);
     let mut fit = Fit::new(model, &recipe, &card, 1, device);
     let batch = usize::from(arguments.batch);
     let shape = [batch, arguments.side, arguments.side, 3];

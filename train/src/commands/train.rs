@@ -13,7 +13,7 @@ use boxcam_train::examples::{Examples, Picture};
 use boxcam_train::features::{Features, channels_last};
 use boxcam_train::fit::{Epoch, Fit, Progress, TrainingData, ValidationData};
 use boxcam_train::model::Model;
-use boxcam_train::recipe::Recipe;
+use boxcam_train::recipe::{Recipe, Setting};
 use boxcam_train::weights::{TrunkWeights, WeightsError};
 use boxcam_train::{onnx, storage, weights};
 use burn::prelude::*;
@@ -31,8 +31,8 @@ pub(super) const THRESHOLD: f32 = 0.4;
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(super) data: Data,
-    /// Weights to start from: a quantised MobileNet v1 or v2 as .tflite, or a model made by boxcam-train;
-    /// without it those of the model that ships
+    /// Weights to start from: a quantised MobileNet v1 or v2 as .tflite, or a model made by boxcam-train, whose
+    /// heads are taken over too where it has the same classes; without it the trunk of the model that ships
     #[arg(long, value_name = "FILE")]
     pub(super) weights: Option<PathBuf>,
     /// Folder for what comes out: float.onnx, history.csv and a checkpoint, written after each epoch
@@ -42,9 +42,10 @@ pub(crate) struct Arguments {
     /// break
     #[arg(long)]
     pub(super) resume: bool,
-    /// quick (only the end of the network learns), snacks (all of it: what made the model that ships), small
-    /// (the same on small pictures, for the slowest boards) or book (the textbook chapter)
-    #[arg(long, default_value = "quick", value_parser = ["quick", "snacks", "small", "book"])]
+    /// quick (only the end of the network learns), snacks (nearly all of it: what made the model that ships), small
+    /// (the same on small pictures, for the slowest boards), classifier (the class alone: what the chapter starts from)
+    /// or book (the textbook chapter)
+    #[arg(long, default_value = "quick", value_parser = ["quick", "snacks", "small", "classifier", "book"])]
     pub(super) recipe: String,
     /// Side of the picture that the network takes, in pixels, a multiple of 32; in place of the recipe's own
     #[arg(long, value_parser = side)]
@@ -62,6 +63,10 @@ pub(crate) struct Arguments {
     /// Made-up backgrounds without anything to find, in place of the recipe's own number
     #[arg(long)]
     pub(super) backgrounds: Option<usize>,
+    /// One choice of the recipe made otherwise, as mixed=0 or schedule.cosine.trunk=1e-4; can be given several
+    /// times. A name that there is not is answered with all that there are
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) set: Vec<Setting>,
     /// Seed of every random choice: the same seed gives the same order and the same views
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
@@ -134,7 +139,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     // A few steps an epoch at least.
     recipe.batch = recipe.batch.min(found / 4);
-    let model = Model::new(&weights, labels.len(), &recipe, &learning);
+    let model = Model::new(&weights, &labels, &recipe, &learning);
     let shown = Picture::plain(&val);
     let extractor = match recipe.keeps_features() {
         true => model.extractor(&device),
@@ -287,6 +292,9 @@ pub(super) fn side(text: &str) -> Result<u32, String> {
 pub(super) fn recipe(arguments: &Arguments) -> Result<Recipe> {
     let name = &arguments.recipe;
     let mut recipe = Recipe::named(name).with_context(|| format!("no recipe \"{name}\""))?;
+    for setting in &arguments.set {
+        recipe = recipe.with(setting)?;
+    }
     if let Some(epochs) = arguments.epochs {
         recipe.schedule = recipe.schedule.with_epochs(usize::from(epochs));
     }

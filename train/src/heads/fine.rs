@@ -5,10 +5,13 @@
 //! wide, the finer one is added (as in a feature pyramid, Lin et al. 2017), and its cells vote; what they come to is
 //! [`Cells::agreed`]. Every cell inside a true box can be taught by itself, and pooling would forget where things are.
 
+use std::collections::BTreeMap;
+
 use burn::prelude::*;
 
 use super::cells::{self, Cells};
 use super::layers;
+use crate::layer::ConvWeights;
 use crate::network::{Conv, Maps};
 use crate::onnx::GraphBuilder;
 
@@ -39,6 +42,35 @@ impl FineBox {
             wide: layers::depthwise(hidden, device),
             vote: layers::vote(hidden, device),
         }
+    }
+
+    /// The same head with the weights of another model; as it is where those are not of such a head.
+    pub(super) fn taken_over(self, given: &BTreeMap<String, ConvWeights>) -> Self {
+        let mut taken = self.clone();
+        let device = self.coarse.device();
+        for (name, conv) in taken.layers_mut() {
+            let Some(weights) = given.get(name) else {
+                return self;
+            };
+            if weights.shape != conv.weights().shape {
+                return self;
+            }
+            *conv = Conv::new(weights, conv.is_cut(), &device);
+        }
+        taken
+    }
+
+    fn layers_mut(&mut self) -> [(&'static str, &mut Conv); 8] {
+        [
+            ("box.coarse", &mut self.coarse),
+            ("box.fine", &mut self.fine),
+            ("box.around", &mut self.around),
+            ("box.mix", &mut self.mix),
+            ("box.further", &mut self.further),
+            ("box.blend", &mut self.blend),
+            ("box.wide", &mut self.wide),
+            ("box.vote", &mut self.vote),
+        ]
     }
 
     /// The layers between the sum of both maps and the votes, with their names.

@@ -1,16 +1,16 @@
-//! The trunk of a model that this program wrote: float, half precision or int8.
+//! The trunk and the heads of a model that this program wrote: float, half precision or int8.
 
 use std::collections::BTreeMap;
 
 use prost::Message;
 use tract_onnx::pb;
 
-use super::{Fault, TrunkWeights};
-use crate::layer::{ConvWeights, Layer};
-use crate::onnx::{Constants, INPUT, RELU6, TRUNK};
+use super::{Fault, HeadWeights, TrunkWeights};
+use crate::layer::{ConvWeights, DenseWeights, Layer};
+use crate::onnx::{BOX, CLASS, Constants, INPUT, RELU6, TRUNK};
 use crate::quantise::card;
 
-/// The layers whose names begin with [`TRUNK`], in the order of the graph.
+/// The layers whose names begin with [`TRUNK`], in the order of the graph, and the heads where there are some.
 pub(super) fn trunk(bytes: &[u8]) -> Result<TrunkWeights, Fault> {
     let broken = |error: prost::DecodeError| Fault::Broken(error.to_string());
     let model = pb::ModelProto::decode(bytes).map_err(broken)?;
@@ -24,7 +24,13 @@ pub(super) fn trunk(bytes: &[u8]) -> Result<TrunkWeights, Fault> {
     if row.layers.is_empty() {
         return Err("it has no trunk".into());
     }
+    let heads = row.class.map(|class| HeadWeights {
+        labels: card.labels.clone(),
+        class,
+        of_box: row.of_box,
+    });
     Ok(TrunkWeights {
+        heads,
         side: card.input.width as usize,
         layers: row.layers,
     })
@@ -36,6 +42,8 @@ struct Row<'a> {
     layers: Vec<Layer>,
     /// What a value is, by its name.
     values: BTreeMap<&'a str, Value>,
+    class: Option<DenseWeights>,
+    of_box: BTreeMap<String, ConvWeights>,
 }
 
 /// What a value of the trunk is: the picture, or the output of a layer.
@@ -51,10 +59,12 @@ impl<'a> Row<'a> {
             constants: Constants::of(graph),
             layers: Vec::new(),
             values: BTreeMap::from([(INPUT, Value::Picture)]),
+            class: None,
+            of_box: BTreeMap::new(),
         }
     }
 
-    /// Takes in the next node of the graph; one that has nothing to do with the trunk is passed over.
+    /// Takes in the next node of the graph; one without weights is passed over.
     fn node(&mut self, node: &'a pb::NodeProto) -> Result<(), String> {
         let value = |place: usize| self.values.get(node.input.get(place)?.as_str()).copied();
         let (first, second) = (value(0), value(1));
@@ -62,6 +72,15 @@ impl<'a> Row<'a> {
             ("Conv", _, _) if node.name.starts_with(TRUNK) => {
                 let conv = convolution(node, &self.constants)?;
                 self.convolution(node, first, conv)?
+            }
+            ("Conv", _, _) if node.name.starts_with(BOX) => {
+                let conv = convolution(node, &self.constants)?;
+                self.of_box.insert(node.name.clone(), conv);
+                return Ok(());
+            }
+            ("Gemm", _, _) if node.name == CLASS => {
+                self.class = Some(dense(node, &self.constants)?);
+                return Ok(());
             }
             ("Add", Some(Value::Layer(a)), Some(Value::Layer(b))) => self.add(node, a, b)?,
             ("Clip", Some(Value::Layer(layer)), _) => self.relu6(node, layer)?,
@@ -120,16 +139,34 @@ impl<'a> Row<'a> {
     }
 }
 
+fn constant(
+    node: &pb::NodeProto,
+    constants: &Constants,
+    place: usize,
+) -> Result<(Vec<usize>, Vec<f32>), String> {
+    let name = node.input.get(place);
+    let found = name.and_then(|name| constants.numbers(name));
+    found.ok_or_else(|| format!("{} lacks its constant {place}", node.name))
+}
+
+fn dense(node: &pb::NodeProto, constants: &Constants) -> Result<DenseWeights, String> {
+    let (shape, weights) = constant(node, constants, 1)?;
+    let (_, bias) = constant(node, constants, 2)?;
+    let shape = <[usize; 2]>::try_from(shape)
+        .map_err(|shape| format!("{} has weights of shape {shape:?}", node.name))?;
+    if weights.len() != shape[0] * shape[1] || bias.len() != shape[0] {
+        return Err(format!("{} has weights that are cut short", node.name));
+    }
+    Ok(DenseWeights {
+        shape,
+        weights,
+        bias,
+    })
+}
+
 fn convolution(node: &pb::NodeProto, constants: &Constants) -> Result<ConvWeights, String> {
-    let constant = |place: usize| {
-        let found = node
-            .input
-            .get(place)
-            .and_then(|name| constants.numbers(name));
-        found.ok_or_else(|| format!("{} lacks its constant {place}", node.name))
-    };
-    let (shape, weights) = constant(1)?;
-    let (_, bias) = constant(2)?;
+    let (shape, weights) = constant(node, constants, 1)?;
+    let (_, bias) = constant(node, constants, 2)?;
     let shape = <[usize; 4]>::try_from(shape)
         .map_err(|shape| format!("{} has weights of shape {shape:?}", node.name))?;
     if weights.len() != shape.iter().product::<usize>() || bias.len() != shape[0] {

@@ -47,6 +47,7 @@ fn layers(model: &tflite::Model) -> Result<TrunkWeights, String> {
         .ok_or("its input has no shape")?;
     let side = input.iter().nth(1).ok_or("its input is no picture")?;
     Ok(TrunkWeights {
+        heads: None,
         side: usize::try_from(side).map_err(|_| "its input has a negative side")?,
         layers: row.layers,
     })
