@@ -14,6 +14,7 @@ use crate::label::{ClassId, Labels};
 
 mod bootstrap;
 mod by_class;
+mod by_size;
 mod calibration;
 mod curve;
 mod details;
@@ -24,13 +25,14 @@ mod record;
 
 pub use bootstrap::{Interval, Intervals};
 pub use by_class::ClassFigures;
+pub use by_size::SizeFigures;
 pub use calibration::{Calibration, CalibrationBin};
 pub use curve::{Curve, CurvePoint};
 pub use details::Details;
 pub use overlaps::IouHistogram;
 pub use pan::pan;
 pub use precision::{AveragePrecision, Precisions};
-pub use record::{Record, Records, RowRecord};
+pub use record::{LargestBox, Record, Records, RowRecord};
 
 /// A box counts as right from this IoU on.
 const RIGHT_IOU: f32 = 0.5;

@@ -112,6 +112,13 @@ fn beside_the_figures_stands_what_needs_every_picture() {
         figures["iou_histogram"]["rows"].as_array().map(Vec::len),
         Some(10)
     );
+    let sizes = figures["per_size"].as_array().expect("a list");
+    let of_size = |size: &serde_json::Value| size["pictures"].as_u64().expect("a count");
+    // The two in the middle are a quarter of the picture, green's an eighth, blue's all of it.
+    assert_eq!(
+        sizes.iter().map(of_size).collect::<Vec<_>>(),
+        [0, 1, 2, 0, 1]
+    );
     assert_eq!(
         figures["calibration"]["bins"].as_array().map(Vec::len),
         Some(10)

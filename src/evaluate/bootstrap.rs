@@ -54,13 +54,13 @@ const RATIOS: [Ratio; 4] = [
     },
     |picture| {
         picture
-            .largest_iou
+            .largest_iou()
             .map_or((0.0, 0.0), |iou| (iou.into(), 1.0))
     },
     |picture| {
         let hit = |iou| f64::from(u8::from(iou >= RIGHT_IOU));
         picture
-            .largest_iou
+            .largest_iou()
             .map_or((0.0, 0.0), |iou| (hit(iou), 1.0))
     },
 ];

@@ -64,7 +64,8 @@ impl ClassFigures {
     }
 }
 
-fn of_some(mean: &Mean) -> Option<f64> {
+/// A mean, or none where it is over nothing.
+pub(super) fn of_some(mean: &Mean) -> Option<f64> {
     (mean.count() > 0).then(|| mean.value())
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Calibration, ClassFigures, Intervals, IouHistogram, Precisions, Records};
+use super::{Calibration, ClassFigures, Intervals, IouHistogram, Precisions, Records, SizeFigures};
 
 /// What needs more than sums: computed from [`Records`], and the same for any number of threads.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,6 +17,8 @@ pub struct Details {
     pub calibration: Calibration,
     /// How well boxes fit.
     pub iou_histogram: IouHistogram,
+    /// Small things and large ones by themselves.
+    pub per_size: Vec<SizeFigures>,
     /// Each class by itself.
     pub per_class: Vec<ClassFigures>,
     /// Precision over recall, for a drawing.
@@ -36,6 +38,7 @@ impl Details {
             intervals: Intervals::of(records),
             calibration: Calibration::of(records),
             iou_histogram: IouHistogram::of(records),
+            per_size: SizeFigures::of(records),
             per_class: ClassFigures::of(records, &precisions),
             precisions,
         }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::record::Records;
+use super::record::{Record, Records};
 
 /// Bins over `0..=1`.
 const BINS: usize = 10;
@@ -24,7 +24,7 @@ impl IouHistogram {
         let rows = pictures.clone().flat_map(|picture| &picture.rows);
         Self {
             rows: counts(rows.map(|row| row.iou)),
-            largest_box: counts(pictures.filter_map(|picture| picture.largest_iou)),
+            largest_box: counts(pictures.filter_map(Record::largest_iou)),
         }
     }
 }

@@ -27,8 +27,17 @@ pub struct Record {
     pub top: ClassId,
     /// That score.
     pub confidence: f32,
-    /// IoU of the predicted box with the largest true box, the first of equals; none without a row.
-    pub largest_iou: Option<f32>,
+    /// The largest true box, the first of equals; none without a row.
+    pub largest: Option<LargestBox>,
+}
+
+/// The largest true box of a picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LargestBox {
+    /// Its area, as a share of the picture's.
+    pub area: f32,
+    /// IoU of the predicted box with it, `0..=1`.
+    pub iou: f32,
 }
 
 /// One true row of a picture.
@@ -63,15 +72,14 @@ impl Records {
             rows: Vec::new(),
             top,
             confidence,
-            largest_iou: None,
+            largest: None,
         };
-        let mut largest_area = 0.0;
         for row in rows {
             let overlap = iou(&row.bounding_box, prediction.bounding_box());
             let area = row.bounding_box.area();
-            if record.largest_iou.is_none() || area > largest_area {
-                largest_area = area;
-                record.largest_iou = Some(overlap);
+            if record.largest.is_none_or(|largest| area > largest.area) {
+                let iou = overlap;
+                record.largest = Some(LargestBox { area, iou });
             }
             record.rows.push(RowRecord {
                 class: self.labels.find(&row.class_name),
@@ -95,6 +103,12 @@ impl Records {
 }
 
 impl Record {
+    /// IoU of the predicted box with the largest true one; none without a row.
+    #[must_use]
+    pub fn largest_iou(&self) -> Option<f32> {
+        self.largest.map(|largest| largest.iou)
+    }
+
     /// Whether the top class is that of the folder.
     #[must_use]
     pub fn is_right(&self) -> bool {
@@ -131,7 +145,10 @@ pub(super) fn seen(top: usize, confidence: f32, rows: &[(usize, f32)]) -> Record
         rows: rows.iter().map(row).collect(),
         top: ClassId::new(top),
         confidence,
-        largest_iou: rows.first().map(|row| row.1),
+        largest: rows.first().map(|row| LargestBox {
+            area: 0.5,
+            iou: row.1,
+        }),
     }
 }
 
@@ -180,10 +197,16 @@ mod tests {
         let expected = [(Some(banana), 1.0), (None, 0.25), (Some(banana), 0.25)];
         assert_eq!(told, expected);
         assert_eq!(
-            (first.largest_iou, first.best_iou()),
-            (Some(0.25), Some(1.0))
+            (first.largest, first.best_iou()),
+            (
+                Some(LargestBox {
+                    area: 1.0,
+                    iou: 0.25
+                }),
+                Some(1.0)
+            )
         );
         assert_eq!((first.rows_right(), first.is_right()), (2, false));
-        assert!(second.is_right() && second.largest_iou.is_none());
+        assert!(second.is_right() && second.largest.is_none());
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use boxcam::card::ModelCard;
-use boxcam::evaluate::{ClassFigures, CurvePoint, Details, Figures, Interval};
+use boxcam::evaluate::{ClassFigures, CurvePoint, Details, Figures, Interval, SizeFigures};
 
 use super::charts;
 use super::gallery::{self, Judged};
@@ -51,6 +51,11 @@ pub(super) fn html(contents: &Contents<'_>) -> String {
         "Classes",
         "Recall and mean IoU are over the true boxes of a class, precision over those in pictures that were taken for it.",
         &by_class(&details.per_class),
+    );
+    page += &section(
+        "Sizes",
+        "Pictures by the area of their largest true box, as a share of the picture.",
+        &by_size(&details.per_size),
     );
     page += &section(
         "Confusion",
@@ -189,23 +194,44 @@ fn by_class(classes: &[ClassFigures]) -> String {
             escaped(&class.class),
             class.rows
         );
-        for value in [
+        text += &bars(&[
             class.recall,
             class.precision,
             class.mean_iou,
             class.ap50,
             class.ap,
-        ] {
-            let width = 90.0 * value.unwrap_or_default();
-            let _ = write!(
-                text,
-                "<td>{}<i style=\"width:{width:.0}%\"></i></td>",
-                share(value)
-            );
-        }
+        ]);
         text += "</tr>\n";
     }
     text + "</table></div>\n"
+}
+
+fn by_size(sizes: &[SizeFigures]) -> String {
+    let mut text =
+        "<div class=\"scroll\"><table>\n<tr><th>area</th><th>pictures</th><th>class accuracy</th>\
+                    <th>mean IoU</th><th>IoU of 0.5 or more</th></tr>\n"
+            .to_owned();
+    for size in sizes {
+        let _ = writeln!(
+            text,
+            "<tr><td>{} to {}</td><td>{}</td>{}</tr>",
+            size.from,
+            size.to,
+            size.pictures,
+            bars(&[size.picture_accuracy, size.mean_iou, size.iou_over_half])
+        );
+    }
+    text + "</table></div>\n"
+}
+
+/// Cells with a share and a bar as long.
+fn bars(shares: &[Option<f64>]) -> String {
+    let cell = |value: &Option<f64>| {
+        let width = 90.0 * value.unwrap_or_default();
+        let value = share(*value);
+        format!("<td>{value}<i style=\"width:{width:.0}%\"></i></td>")
+    };
+    shares.iter().map(cell).collect()
 }
 
 fn told_by_card(card: &ModelCard) -> String {

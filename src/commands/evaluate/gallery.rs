@@ -54,7 +54,7 @@ pub(super) fn rows(judged: &[Judged<'_>], labels: &Labels) -> (String, String) {
 
 /// From -1, sure of a wrong class, to 1, the right class and the very box; none without a true box.
 fn quality(record: &Record) -> Option<f32> {
-    let overlap = record.largest_iou?;
+    let overlap = record.largest_iou()?;
     let is_right = record.rows_right() > 0 || record.is_right();
     Some(if is_right {
         overlap
@@ -76,7 +76,7 @@ fn figure((picture, prediction, record): &Judged<'_>, labels: &Labels) -> Option
     let encoder = JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY);
     image.write_with_encoder(encoder).ok()?;
     let truth = picture.largest().map_or("", |row| row.class_name.as_str());
-    let overlap = record.largest_iou.unwrap_or_default();
+    let overlap = record.largest_iou().unwrap_or_default();
     let file = picture
         .path
         .file_name()

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use boxcam::evaluate::{Details, Figures, Interval, Intervals};
+use boxcam::evaluate::{Details, Figures, Interval, Intervals, SizeFigures};
 
 /// Confusions that are listed.
 const LISTED: usize = 5;
@@ -39,6 +39,7 @@ pub(super) fn of(model: &str, figures: &Figures, details: &Details) -> String {
         let _ = writeln!(text, "{name:<36}{share:>8.4}");
     }
     text += &further(details);
+    text += &by_size(&details.per_size);
     for (count, truth, taken_for) in most_confused(figures) {
         let name = format!("{truth} taken for {taken_for}");
         let _ = writeln!(text, "{name:<36}{count:>8}");
@@ -76,6 +77,23 @@ fn further(details: &Details) -> String {
     }
     for (name, Interval { low, high }) in intervals {
         let _ = writeln!(text, "{name:<36}{low:>8.4} to {high:.4}");
+    }
+    text
+}
+
+/// How well large and small things are found, by the area of a picture's largest box.
+fn by_size(sizes: &[SizeFigures]) -> String {
+    let mut text = String::new();
+    for size in sizes {
+        let name = format!("mean IoU, box of {} to {}", size.from, size.to);
+        let (Some(overlap), Some(over_half)) = (size.mean_iou, size.iou_over_half) else {
+            continue;
+        };
+        let _ = writeln!(
+            text,
+            "{name:<36}{overlap:>8.4}, over half {over_half:.4}, pictures {}",
+            size.pictures
+        );
     }
     text
 }
