@@ -5,16 +5,12 @@
 //! seed and the epoch's number alone, so that an epoch can be done again with the same result. Nothing is
 //! written to disk here: that is for whoever takes the epochs.
 
-use boxcam::annotations::Annotation;
 use boxcam::card::ModelCard;
-use boxcam::detect::{DetectError, Prediction};
-use boxcam::evaluate::{Evaluation, Figures, Mean};
 use boxcam::geometry::NormBox;
 use boxcam::label::Labels;
 use boxcam::split::AnnotatedPicture;
 use burn::optim::GradientsParams;
 use burn::prelude::*;
-use burn::tensor::activation::softmax;
 use fastrand::Rng;
 
 use crate::adamw::{AdamW, Step};
@@ -23,17 +19,15 @@ use crate::features::{FeatureFault, Features, channels_last};
 use crate::feed::{Feed, Loaded, Look, Wanted};
 use crate::loss::{box_loss, cell_loss, cross_entropy, taught};
 use crate::model::{Model, Net};
-use crate::network::{Trunk, numbers};
+use crate::network::Trunk;
 use crate::recipe::Recipe;
 use crate::view::View;
 
 mod progress;
 mod rehearsal;
+mod validation;
 
 pub use progress::{Epoch, Progress};
-
-/// Validation pictures that go through the model at a time.
-const VALIDATION_BATCH: usize = 16;
 
 /// What is learnt from.
 #[derive(Debug)]
@@ -316,82 +310,5 @@ impl<'a> Fit<'a> {
             known: Tensor::from_data(TensorData::new(known, [rows]), &self.device),
             plain,
         }
-    }
-
-    /// What the model as it is now says of the validation pictures: figures, and the mean cross-entropy
-    /// of the rows.
-    ///
-    /// # Errors
-    /// [`DetectError`] when the model puts out NaN or infinity.
-    pub fn validate(
-        &self,
-        labels: &Labels,
-        data: &ValidationData,
-    ) -> Result<(Figures, f64), DetectError> {
-        let net = self.made();
-        let card = channels_last(self.card);
-        let feed = Feed {
-            pictures: data.pictures,
-            card: &card,
-            features: data.features,
-        };
-        let wanted = |picture| Wanted::alone(picture, picture, Look::Kept(0));
-        let all: Vec<Wanted> = (0..data.pictures.len()).map(wanted).collect();
-        let plan = all.chunks(VALIDATION_BATCH).map(<[_]>::to_vec).collect();
-        let mut judge = Judge {
-            labels,
-            evaluation: Evaluation::new(labels.clone()),
-            entropy: Mean::default(),
-        };
-        let mut result = Ok(());
-        feed.batches(plan, |batch| {
-            let pictures: Vec<&AnnotatedPicture> =
-                batch.shown.iter().map(|w| &data.truth[w.picture]).collect();
-            if !pictures.is_empty() {
-                let answer = net.forward(self.input(batch));
-                result = judge.take(&pictures, answer.logits, answer.corners);
-            }
-            result.is_ok()
-        });
-        result?;
-        Ok((judge.evaluation.figures(), judge.entropy.value()))
-    }
-}
-
-/// Sums over the validation pictures so far.
-struct Judge<'a> {
-    labels: &'a Labels,
-    evaluation: Evaluation,
-    entropy: Mean,
-}
-
-impl Judge<'_> {
-    fn take(
-        &mut self,
-        pictures: &[&AnnotatedPicture],
-        logits: Tensor<2>,
-        corners: Tensor<2>,
-    ) -> Result<(), DetectError> {
-        let classes = self.labels.len();
-        let scores = numbers(softmax(logits, 1));
-        let corners = numbers(corners);
-        let answers = scores.chunks_exact(classes).zip(corners.as_chunks::<4>().0);
-        for (picture, (scores, corners)) in pictures.iter().zip(answers) {
-            let prediction = Prediction::new(scores.to_vec(), *corners)?;
-            for row in &picture.rows {
-                if let Some(surprise) = self.surprise(row, &prediction) {
-                    self.entropy.add(surprise);
-                }
-            }
-            self.evaluation
-                .add(&picture.folder, &picture.rows, &prediction);
-        }
-        Ok(())
-    }
-
-    fn surprise(&self, row: &Annotation, prediction: &Prediction) -> Option<f64> {
-        let class = self.labels.find(&row.class_name)?;
-        let score = f64::from(prediction.scores()[class.index()]);
-        Some(-score.max(1e-12).ln())
     }
 }
