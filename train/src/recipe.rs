@@ -42,7 +42,7 @@ pub struct Recipe {
     /// Share of the views that never come twice into which another picture is mixed (Zhang et al. 2018).
     pub mixed: f32,
     /// Epochs at the end in which pictures are shown nearly as they are, with nothing mixed in or hidden: what the
-    /// device will see.
+    /// device will see. Only where no features are kept.
     pub settling: usize,
     /// Factor of the class head's squared weights in the loss.
     pub l2: f32,

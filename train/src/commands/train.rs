@@ -123,6 +123,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let weights = weights(arguments.weights.as_deref())?;
     let (train, val) = (arguments.data.split("train")?, arguments.data.split("val")?);
     let labels = labels(&train)?;
+    if weights
+        .heads
+        .as_ref()
+        .is_some_and(|heads| heads.labels == labels)
+    {
+        eprintln!("the same classes: heads of the same shape go on from what they know");
+    }
     let given = u32::try_from(weights.side).context("the weights' input is too large")?;
     let side = recipe.side.unwrap_or(given);
     let card = card(arguments, &recipe, &train, labels.clone(), side);

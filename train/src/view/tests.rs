@@ -81,6 +81,24 @@ fn a_patch_hides_a_part_of_the_box_at_most() {
 }
 
 #[test]
+fn a_near_view_shows_nearly_all_of_the_picture() {
+    let (picture, truth) = square();
+    let random = &mut Rng::with_seed(3);
+    let mut mirrored = 0;
+    for _ in 0..100 {
+        let view = View::near(random);
+        mirrored += usize::from(view.mirrored);
+        assert_eq!(view.hidden, None);
+        let seen = view.of(&picture);
+        assert!(seen.width() >= 339 && seen.height() >= 254, "{view:?}");
+        assert!(seen.width() <= 400 && seen.height() <= 300, "{view:?}");
+        let moved = view.of_box(&truth).expect("in the middle");
+        assert!(moved.area() >= truth.area() - 1e-6, "{view:?}");
+    }
+    assert!((30..70).contains(&mirrored), "{mirrored}");
+}
+
+#[test]
 fn a_box_outside_the_crop_is_gone() {
     let view = View {
         window: Window {
