@@ -23,6 +23,7 @@
 //! | [`fit`] | the training loop |
 //! | [`checkpoint`] | a training put away and taken up again |
 //! | [`onnx`] | ONNX files |
+//! | [`average`] | the mean of several trainings |
 //! | [`quantise`] | float model to int8 model, or a refusal |
 //! | [`golden`] | examples in the card, by which an engine proves itself |
 //! | [`draw`] | sheets of pictures, bar charts, SVG to pixels |
@@ -34,6 +35,7 @@
 //! detector that runs on the device.
 
 pub mod adamw;
+pub mod average;
 pub mod background;
 pub mod checkpoint;
 pub mod conv;

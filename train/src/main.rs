@@ -27,6 +27,8 @@ enum Command {
     Sanity(commands::sanity::Arguments),
     /// Train a float model from pictures, their boxes and ImageNet weights.
     Train(commands::train::Arguments),
+    /// Average the weights of several trainings that went on from the same model.
+    Average(commands::average::Arguments),
     /// Plot losses and metrics of one or more runs, as a picture and an HTML report.
     Plot(commands::plot::Arguments),
     /// Draw truth and prediction together, worst and best first.
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Summary(arguments) => commands::summary::run(&arguments),
         Command::Sanity(arguments) => commands::sanity::run(&arguments),
         Command::Train(arguments) => commands::train::run(&arguments),
+        Command::Average(arguments) => commands::average::run(&arguments),
         Command::Plot(arguments) => commands::plot::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments),
         Command::Quantise(arguments) => commands::quantise::run(&arguments),

@@ -8,6 +8,7 @@ use boxcam::detect::DetectError;
 use boxcam::detect::tract::ModelError;
 use boxcam::picture::PictureError;
 use boxcam::split::{Split, SplitError};
+use boxcam_train::average::AverageError;
 use boxcam_train::checkpoint::CheckpointError;
 use boxcam_train::dataset::fingerprint::{self, Fingerprint};
 use boxcam_train::dataset::prepared::PreparedError;
@@ -23,6 +24,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use output::OutputError;
 
+pub(crate) mod average;
 pub(crate) mod backgrounds;
 pub(crate) mod batch;
 pub(crate) mod card;
@@ -127,6 +129,7 @@ fn threads() -> usize {
 pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
     let model = error.is::<ModelError>()
         || error.is::<DetectError>()
+        || error.is::<AverageError>()
         || error.is::<OnnxError>()
         || error.is::<WeightsError>()
         || error.is::<QuantiseError>()
