@@ -24,6 +24,7 @@
 //! | [`checkpoint`] | a training put away and taken up again |
 //! | [`onnx`] | ONNX files |
 //! | [`average`] | the mean of several trainings |
+//! | [`temper`] | confidences that mean what they say |
 //! | [`quantise`] | float model to int8 model, or a refusal |
 //! | [`golden`] | examples in the card, by which an engine proves itself |
 //! | [`draw`] | sheets of pictures, bar charts, SVG to pixels |
@@ -58,5 +59,6 @@ pub mod quantise;
 pub mod recipe;
 pub mod storage;
 pub mod summary;
+pub mod temper;
 pub mod view;
 pub mod weights;

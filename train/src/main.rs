@@ -29,6 +29,8 @@ enum Command {
     Train(commands::train::Arguments),
     /// Average the weights of several trainings that went on from the same model.
     Average(commands::average::Arguments),
+    /// Make a model's confidences mean what they say.
+    Temper(commands::temper::Arguments),
     /// Plot losses and metrics of one or more runs, as a picture and an HTML report.
     Plot(commands::plot::Arguments),
     /// Draw truth and prediction together, worst and best first.
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Sanity(arguments) => commands::sanity::run(&arguments),
         Command::Train(arguments) => commands::train::run(&arguments),
         Command::Average(arguments) => commands::average::run(&arguments),
+        Command::Temper(arguments) => commands::temper::run(&arguments),
         Command::Plot(arguments) => commands::plot::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments),
         Command::Quantise(arguments) => commands::quantise::run(&arguments),

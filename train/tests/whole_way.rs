@@ -245,14 +245,29 @@ fn the_chapters_heads_are_trained_and_quantised_too() {
         (said[9] - found.mean_iou).abs() < 0.003,
         "{last}: {found:?}"
     );
-    let paths = [
-        "--data",
-        text(&data),
-        "--model",
-        text(&float),
-        "--output",
-        text(&int8),
-    ];
+    let tempered = folder.path().join("tempered.onnx");
+    let to = |output| {
+        [
+            "--data",
+            text(&data),
+            "--model",
+            text(&float),
+            "--output",
+            output,
+        ]
+    };
+    let said = succeed(&[&["temper"], &to(text(&tempered))[..]].concat());
+    // Confidences change; what is on top, and where, does not.
+    let after = figures(&tempered, &data);
+    assert_eq!(
+        (after.class_accuracy, after.mean_iou),
+        (found.class_accuracy, found.mean_iou)
+    );
+    let line = said.lines().find(|line| line.starts_with("cross-entropy"));
+    let numbers = line.expect("told").split_whitespace().skip(1);
+    let numbers: Vec<f64> = numbers.map(|n| n.parse().expect("numbers")).collect();
+    assert!(numbers[1] <= numbers[0], "{said}");
+    let paths = to(text(&int8));
     let output = boxcam_train(&[&["quantise"], &paths[..]].concat());
     // On 40 pictures one may tip over; but then it must be refused, and nothing written.
     match output.status.code() {
@@ -271,6 +286,15 @@ fn help_and_usage_end_with_their_codes() {
     assert!(succeed(&["--help"]).contains("quantise"));
     assert_eq!(fail(&["train"]).0, 2);
     assert_eq!(fail(&["train", "--recipe", "soup"]).0, 2);
+    let set = |setting| fail(&["train", "--data", "x", "--run", "y", "--set", setting]);
+    let (code, words) = set("colour=red");
+    assert!(code == 2 && words.contains("label_smoothing"), "{words}");
+    let (code, words) = set("mixed");
+    assert!(code == 2 && words.contains("NAME=VALUE"), "{words}");
+    let shipped = model_that_ships();
+    let shipped = text(&shipped);
+    let (code, words) = fail(&["average", shipped, shipped, "--output", "mean.onnx"]);
+    assert!(code == 3 && words.contains("it is int8"), "{words}");
     let (code, words) = fail(&["train", "--threshold", "1.5"]);
     assert!(code == 2 && words.contains("between 0 and 1"), "{words}");
 }

@@ -16,6 +16,7 @@ use boxcam_train::dataset::{self, Dataset, DatasetError, Format};
 use boxcam_train::onnx::OnnxError;
 use boxcam_train::plot::history::HistoryError;
 use boxcam_train::quantise::QuantiseError;
+use boxcam_train::recipe::SettingError;
 use boxcam_train::summary::SummaryError;
 use boxcam_train::weights::WeightsError;
 use clap::builder::PossibleValuesParser;
@@ -40,6 +41,7 @@ pub(crate) mod sanity;
 pub(crate) mod scenes;
 pub(crate) mod speed;
 pub(crate) mod summary;
+pub(crate) mod temper;
 pub(crate) mod train;
 pub(crate) mod trunk;
 
@@ -125,7 +127,7 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// 3 where a model is at fault, 4 where the data is, 5 where a drawing can't be written; none for anything else.
+/// 2 where the command line makes no sense, 3 where a model is at fault, 4 where the data is, 5 where a drawing can't be written; none for anything else.
 pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
     let model = error.is::<ModelError>()
         || error.is::<DetectError>()
@@ -140,6 +142,9 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
         || error.is::<PictureError>()
         || error.is::<HistoryError>();
     let output = error.is::<OutputError>() || error.is::<PreparedError>();
+    if error.is::<SettingError>() {
+        return Some(ExitCode::from(2));
+    }
     match (model, data) {
         (true, _) => Some(ExitCode::from(3)),
         (_, true) => Some(ExitCode::from(4)),
