@@ -4,6 +4,8 @@
 //! nobody drew a box around is not seen here: a picture is only as empty as its annotations are complete.
 
 use boxcam::geometry::NormBox;
+use image::RgbImage;
+use image::imageops::crop_imm;
 
 /// The least width and height of a background, in pixels.
 pub const LEAST_SIDE: u32 = 96;
@@ -26,6 +28,12 @@ pub struct Area {
 }
 
 impl Area {
+    /// What a picture shows there.
+    #[must_use]
+    pub fn of(&self, picture: &RgbImage) -> RgbImage {
+        crop_imm(picture, self.left, self.top, self.width, self.height).to_image()
+    }
+
     fn pixels(&self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
     }

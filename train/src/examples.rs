@@ -1,7 +1,7 @@
 //! What is learnt: pictures with their views, and examples with what is true of them.
 //!
 //! In goes a [`Split`] and a [`Recipe`], out come [`Examples`]: every picture once (files, made-up scenes,
-//! backgrounds) and every example that is drawn from them. Pictures are opened one view at a time, by
+//! backgrounds drawn and cut out) and every example that is drawn from them. Pictures are opened one view at a time, by
 //! [`Picture::render`]; nothing is kept of them here.
 
 use boxcam::frame::{Frame, Origin};
@@ -9,10 +9,11 @@ use boxcam::geometry::NormBox;
 use boxcam::label::{ClassId, Labels};
 use boxcam::picture::PictureError;
 use boxcam::scene;
-use boxcam::split::{AnnotatedPicture, Split};
+use boxcam::split::{AnnotatedPicture, Split, SplitFault};
 use fastrand::Rng;
 use image::RgbImage;
 
+use crate::background::{Area, largest_background};
 use crate::recipe::{self, Recipe};
 use crate::view::View;
 
@@ -41,6 +42,7 @@ enum Source {
     File(AnnotatedPicture),
     Scene { seed: u64 },
     Background { seed: u64 },
+    EmptyPart { of: AnnotatedPicture, area: Area },
 }
 
 /// One thing to learn.
@@ -75,6 +77,7 @@ impl Examples {
             };
             all.add(source, None, None, recipe.views, random);
         }
+        all.add_empty_parts(split, recipe, random);
         all
     }
 
@@ -108,6 +111,28 @@ impl Examples {
             let source = Source::File(picture.clone());
             self.pictures.push(Picture { source, views });
             self.examples.append(&mut examples);
+        }
+    }
+
+    /// The largest part without a box of pictures drawn by chance. A faulty row may be that of any picture, and a
+    /// picture that can't be read is named when it is learnt from: both are passed over.
+    fn add_empty_parts(&mut self, split: &Split, recipe: &Recipe, random: &mut Rng) {
+        let has_fault = |fault: &SplitFault| matches!(fault, SplitFault::Row(_));
+        if recipe.empty_parts == 0 || split.faults.iter().any(has_fault) {
+            return;
+        }
+        let boxed = |picture: &&AnnotatedPicture| !picture.rows.is_empty();
+        let mut pictures: Vec<&AnnotatedPicture> = split.pictures.iter().filter(boxed).collect();
+        random.shuffle(&mut pictures);
+        let parts = pictures.into_iter().filter_map(|of| {
+            let (width, height) = of.frame().ok()?.image.dimensions();
+            let boxes: Vec<NormBox> = of.rows.iter().map(|row| row.bounding_box).collect();
+            let area = largest_background(&boxes, width, height)?;
+            let of = of.clone();
+            Some(Source::EmptyPart { of, area })
+        });
+        for source in parts.take(empty_parts(split.pictures.len(), recipe)) {
+            self.add(source, None, None, recipe.views, random);
         }
     }
 
@@ -147,6 +172,12 @@ impl Examples {
     }
 }
 
+/// How many parts without a box are learnt from at most: never more than one for four pictures.
+#[must_use]
+pub fn empty_parts(pictures: usize, recipe: &Recipe) -> usize {
+    recipe.empty_parts.min(pictures.div_ceil(4))
+}
+
 impl Picture {
     /// Each file of a split as it is, for validation.
     #[must_use]
@@ -180,6 +211,7 @@ impl Picture {
         let (width, height) = SCENE_SIZE;
         Ok(match &self.source {
             Source::File(picture) => picture.frame()?.image,
+            Source::EmptyPart { of, area } => area.of(&of.frame()?.image),
             Source::Scene { seed } => scene::random_scene(*seed, width, height).image,
             Source::Background { seed } => scene::background(*seed, width, height),
         })
@@ -222,6 +254,43 @@ mod tests {
         assert_eq!((found.pictures.len(), found.examples.len()), (1, 2));
         assert_eq!(found.examples[0].class, labels().find("cake"));
         assert_eq!(found.pictures[0].views, [View::PLAIN]);
+    }
+
+    #[test]
+    fn a_part_without_a_box_shows_nothing_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("apple")).expect("made");
+        // White where the box is, black elsewhere.
+        let painted = RgbImage::from_fn(400, 200, |x, _| {
+            image::Rgb([if x < 160 { 255 } else { 0 }; 3])
+        });
+        painted
+            .save(folder.path().join("apple/a.png"))
+            .expect("written");
+        let csv = folder.path().join("boxes.csv");
+        let columns = "image_id,x_min,x_max,y_min,y_max,class_name,folder\n";
+        let find = |rows: &str| {
+            fs::write(&csv, format!("{columns}{rows}")).expect("written");
+            let split = Split::read(folder.path(), &csv).expect("readable");
+            let recipe = Recipe {
+                scenes: 0,
+                backgrounds: 0,
+                empty_parts: 5,
+                ..Recipe::snacks()
+            };
+            Examples::new(&split, &labels(), &recipe, 1)
+        };
+        let found = find("a,0,0.4,0,1,apple,apple\n");
+        let [apple, nothing] = found.examples.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert!(apple.class.is_some() && nothing.class.is_none() && nothing.bounding_box.is_none());
+        let part = &found.pictures[nothing.picture].render().expect("readable")[0].image;
+        assert_eq!(part.dimensions(), (240, 200));
+        assert!(part.pixels().all(|pixel| pixel.0 == [0; 3]));
+        // A row that is no box might be one in this very picture.
+        let faulty = "a,0,0.4,0,1,apple,apple\na,0.9,0.5,0,1,apple,apple\n";
+        assert_eq!(find(faulty).examples.len(), 1);
     }
 
     #[test]

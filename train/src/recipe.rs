@@ -33,6 +33,8 @@ pub struct Recipe {
     pub scenes: usize,
     /// Made-up backgrounds without any snack: every class is to be as unlikely as any other.
     pub backgrounds: usize,
+    /// Parts of the pictures that no box touches, at most: as the backgrounds, but real.
+    pub empty_parts: usize,
     /// Share of the class head's features left out at random.
     pub dropout: f64,
     /// Share of a class's certainty that is spread over all classes.

@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use boxcam::geometry::NormBox;
 use boxcam::split::{AnnotatedPicture, Split, SplitFault};
 use boxcam_train::background::largest_background;
-use image::imageops::crop_imm;
 
 use super::progress;
 
@@ -66,7 +65,7 @@ fn write(picture: &AnnotatedPicture, to: &std::path::Path) -> Result<bool> {
     let Some(area) = largest_background(&boxes, image.width(), image.height()) else {
         return Ok(false);
     };
-    let part = crop_imm(&image, area.left, area.top, area.width, area.height).to_image();
+    let part = area.of(&image);
     let name = picture.path.file_stem().unwrap_or_default();
     let file = to.join(name).with_extension("png");
     part.save(&file)

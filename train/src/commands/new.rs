@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use boxcam::label::Labels;
+use boxcam_train::examples::empty_parts;
 use boxcam_train::fit::Fit;
 use boxcam_train::model::Model;
 use boxcam_train::quantise::WeightScales;
@@ -128,7 +129,8 @@ fn folder_name(path: &Path) -> String {
 fn estimate(arguments: &train::Arguments) -> Result<Duration> {
     let recipe = train::recipe(arguments)?;
     let split = arguments.data.split("train")?;
-    let pictures = split.pictures.len() + recipe.backgrounds;
+    let pictures = split.pictures.len();
+    let pictures = pictures + recipe.backgrounds + empty_parts(pictures, &recipe);
     let weights = weights(None)?;
     let side = recipe.side.unwrap_or(weights.side as u32);
     // Any two classes: heads take next to no time.

@@ -15,6 +15,7 @@ impl Recipe {
             views: 1,
             scenes: 0,
             backgrounds: 0,
+            empty_parts: 0,
             dropout: 0.7,
             label_smoothing: 0.0,
             box_loss: BoxLoss::SquaredError { weight: 10.0 },
@@ -65,6 +66,7 @@ impl Recipe {
             views: 1,
             scenes: 400,
             backgrounds: 300,
+            empty_parts: 1000,
             dropout: 0.3,
             label_smoothing: 0.1,
             box_loss: BoxLoss::Overlap {
@@ -115,6 +117,7 @@ impl Recipe {
             views: 4,
             scenes: 0,
             backgrounds: 100,
+            empty_parts: 100,
             box_loss: BoxLoss::Overlap {
                 smooth_l1: 2.0,
                 cells: 1.0,
