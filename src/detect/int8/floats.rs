@@ -1,4 +1,4 @@
-//! What is left to do in floats once the heads have left the whole numbers: a few hundred numbers, in the order of
+//! What is left to do in floats once the heads have left the whole numbers: a few thousand numbers, in the order of
 //! the operators of the model file, so that the results are theirs.
 
 use super::graph::FloatId;
@@ -21,7 +21,7 @@ pub enum FloatOperation {
         function: PairFunction,
         /// The two lists.
         inputs: [Operand; 2],
-        /// Dimensions of the output, from the outermost.
+        /// Dimensions of the output, from the outermost; those of one place are best left out.
         shape: Vec<usize>,
         /// The results.
         output: FloatId,
@@ -84,14 +84,15 @@ pub enum PairFunction {
 }
 
 impl PairFunction {
-    fn of(self, a: f32, b: f32) -> f32 {
+    /// Of each pair of two rows, which are gone through in these steps.
+    fn of_row(self, a: &[f32], b: &[f32], steps: [usize; 2], out: &mut [f32]) {
         match self {
-            Self::Add => a + b,
-            Self::Subtract => a - b,
-            Self::Multiply => a * b,
-            Self::Divide => a / b,
-            Self::Min => a.min(b),
-            Self::Max => a.max(b),
+            Self::Add => row(|a, b| a + b, a, b, steps, out),
+            Self::Subtract => row(|a, b| a - b, a, b, steps, out),
+            Self::Multiply => row(|a, b| a * b, a, b, steps, out),
+            Self::Divide => row(|a, b| a / b, a, b, steps, out),
+            Self::Min => row(f32::min, a, b, steps, out),
+            Self::Max => row(f32::max, a, b, steps, out),
         }
     }
 }
@@ -193,17 +194,50 @@ fn pairs(
     let [a, b] = inputs
         .each_ref()
         .map(|operand| lists.numbers(&operand.numbers));
-    for (place, out) in out.iter_mut().enumerate() {
-        let mut rest = place;
+    let (inner, outer) = shape
+        .split_last()
+        .map_or((1, shape), |(&last, rest)| (last, rest));
+    let steps = inputs
+        .each_ref()
+        .map(|operand| operand.strides.last().copied().unwrap_or(0));
+    for (row, out) in out.chunks_exact_mut(inner).enumerate() {
+        let mut rest = row;
         let mut at = [0; 2];
-        for (dimension, &length) in shape.iter().enumerate().rev() {
+        for (dimension, &length) in outer.iter().enumerate().rev() {
             let index = rest % length;
             rest /= length;
             for (at, operand) in at.iter_mut().zip(inputs) {
                 *at += index * operand.strides[dimension];
             }
         }
-        *out = function.of(a[at[0]], b[at[1]]);
+        function.of_row(&a[at[0]..], &b[at[1]..], steps, out);
+    }
+}
+
+/// A row of pairs; what is done with each is known where this is compiled, so that the loops over plain rows are vectors.
+fn row(of: impl Fn(f32, f32) -> f32, a: &[f32], b: &[f32], steps: [usize; 2], out: &mut [f32]) {
+    let length = out.len();
+    match steps {
+        [1, 1] => {
+            for ((out, &a), &b) in out.iter_mut().zip(&a[..length]).zip(&b[..length]) {
+                *out = of(a, b);
+            }
+        }
+        [0, 1] => {
+            for (out, &b) in out.iter_mut().zip(&b[..length]) {
+                *out = of(a[0], b);
+            }
+        }
+        [1, 0] => {
+            for (out, &a) in out.iter_mut().zip(&a[..length]) {
+                *out = of(a, b[0]);
+            }
+        }
+        [step_a, step_b] => {
+            for (place, out) in out.iter_mut().enumerate() {
+                *out = of(a[place * step_a], b[place * step_b]);
+            }
+        }
     }
 }
 
@@ -285,6 +319,46 @@ mod tests {
         };
         minus.run(&mut lists);
         assert_eq!(lists.list(FloatId(1)), [0.0, 2.0, 4.0, 3.0, 5.0, 7.0]);
+    }
+
+    #[test]
+    fn pairs_are_the_same_in_any_steps() {
+        let columns: Vec<f32> = (0..12).map(|n| n as f32 * 1.5 - 4.0).collect();
+        let list = lists(&columns, 12);
+        let operand = |strides: [usize; 2]| Operand {
+            numbers: Numbers::List(FloatId(0)),
+            strides: strides.to_vec(),
+        };
+        // Rows of 4, one number for each row, one for each column, and columns of 3 read as rows.
+        let ways = [[4, 1], [4, 0], [0, 1], [1, 3]];
+        let functions = [
+            PairFunction::Subtract,
+            PairFunction::Divide,
+            PairFunction::Min,
+        ];
+        for (a, b) in ways.iter().flat_map(|a| ways.map(|b| (*a, b))) {
+            for function in functions {
+                let mut list = list.clone();
+                let pairs = FloatOperation::Pairs {
+                    function,
+                    inputs: [operand(a), operand(b)],
+                    shape: vec![3, 4],
+                    output: FloatId(1),
+                };
+                pairs.run(&mut list);
+                for (place, found) in list.list(FloatId(1)).iter().enumerate() {
+                    let at =
+                        |[down, across]: [usize; 2]| columns[place / 4 * down + place % 4 * across];
+                    let (one, other) = (at(a), at(b));
+                    let expected = match function {
+                        PairFunction::Subtract => one - other,
+                        PairFunction::Divide => one / other,
+                        _ => one.min(other),
+                    };
+                    assert_eq!(found.to_bits(), expected.to_bits(), "{a:?} {b:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -17,9 +17,12 @@ pub(super) const VOTE: usize = 5;
 /// From a cell's centre to `x_min, x_max, y_min, y_max`: back, forth, up, down.
 const SIGNS: [f32; 4] = [-1.0, 1.0, -1.0, 1.0];
 
-/// How sharply the place where most of the weight is stands out from all others: two places of which one has a
-/// tenth more of all the weight count 1 to 20.
-const SHARPNESS: f32 = 30.0;
+/// Squares of cells along each side of the map, of which each proposes a box.
+const SQUARES: usize = 3;
+
+/// How sharply the best proposal stands out from all others: of two boxes of which one may expect a hundredth more
+/// overlap they count 3 to 1.
+const SHARPNESS: f32 = 100.0;
 
 /// How often the box is drawn anew from the cells that agree with it.
 const REVISIONS: usize = 2;
@@ -56,19 +59,42 @@ impl Cells {
 
     /// The box that the cells agree on, `[batch, 4]`. For square maps.
     ///
-    /// Where a map has two things, the mean of all boxes is the box of neither. So first comes the mean of the boxes
-    /// of one place, where a square of cells has most of the weight; then, twice, that of all boxes, each counting as
+    /// Where a map has two things, the mean of all boxes is the box of neither. So each of nine squares of cells proposes
+    /// the mean of its own boxes, and the proposal that may expect the most overlap counts: the mean IoU with the boxes of all
+    /// cells, weighted as they are. Then, twice, comes the mean of all boxes, each counting as
     /// the square of its IoU with the box so far (a mean shift, Comaniciu and Meer 2002). What is learnt is the boxes
     /// and weights; which of them count is taken as given.
     #[must_use]
     pub fn agreed(&self) -> Tensor<2> {
         let weights = softmax(self.logits.clone(), 1);
-        let place = place(weights.clone().detach());
+        let place = self.place(weights.clone().detach());
         let first = self.mean(weights.clone() * place);
         (0..REVISIONS).fold(first, |found, _| {
-            let overlap = self.overlap(&found.detach());
+            let [batch, cells] = self.logits.dims();
+            let found = found.detach().reshape([batch, 1, 4]);
+            let overlap = self.overlap(&found).reshape([batch, cells]);
             self.mean(weights.clone() * (overlap.powi_scalar(2) + TINY))
         })
+    }
+
+    /// What each cell's weight is to be multiplied with, so that the mean of the boxes is that of the best proposal:
+    /// `[batch, cells]`; without gradients.
+    fn place(&self, weights: Tensor<2>) -> Tensor<2> {
+        let [batch, cells] = weights.dims();
+        let squares = squares(cells.isqrt());
+        let count = squares.len() / cells;
+        let squares = TensorData::new(squares, [1, cells, count]);
+        let squares = Tensor::<3>::from_data(squares, &weights.device());
+        let weights = weights.reshape([batch, cells, 1]);
+        let of_square = weights.clone() * squares.clone();
+        let sums = of_square.clone().sum_dim(1) + TINY;
+        let corners = self.corners.clone().detach().swap_dims(1, 2);
+        let proposed = corners.matmul(of_square) / sums.clone();
+        let expected = self.overlap(&proposed.swap_dims(1, 2)).matmul(weights);
+        let best = softmax(expected * SHARPNESS, 1);
+        let shares = best / sums.swap_dims(1, 2);
+        let squares = squares.expand([batch, cells, count]);
+        squares.matmul(shares).reshape([batch, cells])
     }
 
     /// The mean of the boxes, each with its weight.
@@ -80,12 +106,14 @@ impl Cells {
         corners.reshape([batch, 4]) / sum
     }
 
-    /// IoU of each cell's box with that of its picture, `[batch, cells]`; without gradients.
-    fn overlap(&self, found: &Tensor<2>) -> Tensor<2> {
-        let [batch, cells] = self.logits.dims();
-        let own = self.corners.clone().detach();
-        let own = |corner: usize| own.clone().narrow(2, corner, 1).reshape([batch, cells]);
-        let found = |corner: usize| found.clone().narrow(1, corner, 1).expand([batch, cells]);
+    /// IoU of boxes `[batch, boxes, 4]` with those of all cells, `[batch, boxes, cells]`; without gradients.
+    fn overlap(&self, found: &Tensor<3>) -> Tensor<3> {
+        let [batch, boxes, _] = found.dims();
+        let [_, cells] = self.logits.dims();
+        let shape = [batch, boxes, cells];
+        let own = self.corners.clone().detach().swap_dims(1, 2);
+        let own = |corner: usize| own.clone().narrow(1, corner, 1).expand(shape);
+        let found = |corner: usize| found.clone().narrow(2, corner, 1).expand(shape);
         let shared = |low: usize| {
             relu(own(low + 1).min_pair(found(low + 1)) - own(low).max_pair(found(low)))
         };
@@ -96,28 +124,20 @@ impl Cells {
     }
 }
 
-/// Where most of the weight is: about 1 in the square around it, 0 elsewhere; `[batch, cells]` of a square map.
-fn place(weights: Tensor<2>) -> Tensor<2> {
-    let [batch, cells] = weights.dims();
-    let side = cells.isqrt();
-    let square = TensorData::new(neighbours(side), [1, side, side]);
-    let square = Tensor::<3>::from_data(square, &weights.device());
-    let around = |map: Tensor<2>| {
-        let map = map.reshape([batch, side, side]);
-        let sums = square.clone().matmul(map).matmul(square.clone());
-        sums.reshape([batch, cells])
+/// For each cell of a map of that side, row by row, which squares it is in: 1 or 0. There are [`SQUARES`] along each side,
+/// two thirds of it wide, each next one a third further on, so that they overlap; what would lie beyond the map is cut off.
+fn squares(side: usize) -> Vec<f32> {
+    let third = side as f32 / SQUARES as f32;
+    let is_in = |cell: usize, square: usize| {
+        let (cell, middle) = (cell as f32 + 0.5, (square as f32 + 0.5) * third);
+        (cell - middle).abs() <= third
     };
-    around(softmax(around(weights) * SHARPNESS, 1))
-}
-
-/// 1 where two rows, or two columns, of a map of that side are at most an eighth of it apart, as a matrix; times
-/// a map from both sides it gives the sum of the square around each cell.
-fn neighbours(side: usize) -> Vec<f32> {
-    let radius = ((side + 4) / 8).max(1);
-    let pairs = (0..side).flat_map(|row| (0..side).map(move |column| (row, column)));
-    pairs
-        .map(|(row, column)| f32::from(u8::from(row.abs_diff(column) <= radius)))
-        .collect()
+    let cells = (0..side).flat_map(|y| (0..side).map(move |x| (x, y)));
+    let each = cells.flat_map(|(x, y)| {
+        let squares = (0..SQUARES).flat_map(|down| (0..SQUARES).map(move |across| (across, down)));
+        squares.map(move |(across, down)| is_in(x, across) && is_in(y, down))
+    });
+    each.map(|inside| f32::from(u8::from(inside))).collect()
 }
 
 /// The centres of the cells in `0..=1`, row by row, each as `x, x, y, y`.
@@ -135,28 +155,60 @@ mod tests {
     use super::*;
     use crate::network::numbers;
 
-    /// On a map of 8 x 8: a box in a corner that two cells vote for, another one far away with less weight.
-    #[test]
-    fn of_two_places_the_one_with_more_weight_counts() {
+    /// On a map of 9 x 9 nothing counts but these cells: place, weight, corners.
+    fn agreed(said: &[(usize, f32, [f32; 4])]) -> Vec<f32> {
         let device = Device::flex();
-        let mut logits = vec![-20.0f32; 64];
-        let mut corners = vec![[0.5f32; 4]; 64];
-        for (cell, weight, corner) in [
-            (0, 0.35f32, [0.0, 0.2, 0.0, 0.2]),
-            (9, 0.25, [0.0, 0.4, 0.0, 0.2]),
-            (63, 0.4, [0.8, 1.0, 0.8, 1.0]),
-        ] {
+        let mut logits = vec![-20.0f32; 81];
+        let mut corners = vec![[0.5f32; 4]; 81];
+        for &(cell, weight, corner) in said {
             logits[cell] = weight.ln();
             corners[cell] = corner;
         }
         let cells = Cells {
-            logits: Tensor::from_data(TensorData::new(logits, [1, 64]), &device),
-            corners: Tensor::from_data(TensorData::new(corners.concat(), [1, 64, 4]), &device),
+            logits: Tensor::from_data(TensorData::new(logits, [1, 81]), &device),
+            corners: Tensor::from_data(TensorData::new(corners.concat(), [1, 81, 4]), &device),
         };
-        let agreed = numbers(cells.agreed());
-        let mean = 0.2 * 0.35 / 0.6 + 0.4 * 0.25 / 0.6;
-        for (found, expected) in agreed.into_iter().zip([0.0, mean, 0.0, 0.2]) {
-            assert!((found - expected).abs() < 1e-2, "{found} {expected}");
+        numbers(cells.agreed())
+    }
+
+    fn near(found: &[f32], expected: [f32; 4]) {
+        for (one, other) in found.iter().zip(expected) {
+            assert!((one - other).abs() < 1e-2, "{found:?}, not {expected:?}");
         }
+    }
+
+    #[test]
+    fn of_two_places_the_one_with_more_weight_counts() {
+        let found = agreed(&[
+            (0, 0.35, [0.0, 0.2, 0.0, 0.2]),
+            (10, 0.25, [0.0, 0.4, 0.0, 0.2]),
+            (80, 0.4, [0.8, 1.0, 0.8, 1.0]),
+        ]);
+        // The square of the IoU with the mean: the wide box's is 0.7 of that of the narrow one, then 0.6 and so on.
+        assert!(found[1] > 0.2 && found[1] < 0.35, "{found:?}");
+        near(&found, [0.0, found[1], 0.0, 0.2]);
+    }
+
+    #[test]
+    fn a_box_that_most_agree_with_counts_more_than_the_place_with_most_weight() {
+        let whole = [0.0, 1.0, 0.0, 1.0];
+        let found = agreed(&[
+            (0, 0.2, whole),
+            (8, 0.2, whole),
+            (40, 0.2, whole),
+            (80, 0.4, [0.8, 1.0, 0.8, 1.0]),
+        ]);
+        near(&found, whole);
+    }
+
+    #[test]
+    fn every_cell_is_in_a_square_and_the_middle_in_all_of_a_map_of_three() {
+        for side in [3, 6, 7, 16, 18] {
+            let squares = squares(side);
+            assert_eq!(squares.len(), side * side * 9);
+            let mut cells = squares.chunks(9);
+            assert!(cells.all(|of_cell| of_cell.contains(&1.0)), "{side}");
+        }
+        assert_eq!(squares(3).chunks(9).nth(4), Some(&[1.0; 9][..]));
     }
 }

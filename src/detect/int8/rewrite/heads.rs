@@ -1,4 +1,4 @@
-//! What follows the heads in floats: a few operators on a few hundred numbers.
+//! What follows the heads in floats: a few operators on a few thousand numbers.
 
 use tract_onnx::tract_core::ops::array::StridedSlice;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
@@ -14,7 +14,7 @@ use super::constant::{floats, scalar};
 use super::find::{Finder, Known};
 
 /// Most numbers that are taken in here; larger maps are tract's.
-const MOST_NUMBERS: usize = 16_384;
+const MOST_NUMBERS: usize = 65_536;
 
 impl Finder<'_> {
     pub(super) fn head(&mut self, node: &TypedNode, input: FloatId) -> Option<()> {
@@ -113,11 +113,17 @@ impl Finder<'_> {
         };
         let shape = self.shape(node.id.into())?;
         let operand = |input: usize| self.operand(node.inputs[input], &shape);
+        let mut inputs = [operand(0)?, operand(1)?];
+        // Of a dimension with one place nothing depends.
+        let kept: Vec<usize> = (0..shape.len()).filter(|&at| shape[at] > 1).collect();
+        for operand in &mut inputs {
+            operand.strides = kept.iter().map(|&at| operand.strides[at]).collect();
+        }
         Some(FloatOperation::Pairs {
             function,
-            inputs: [operand(0)?, operand(1)?],
+            inputs,
             output,
-            shape,
+            shape: kept.iter().map(|&at| shape[at]).collect(),
         })
     }
 

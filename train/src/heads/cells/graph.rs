@@ -1,6 +1,6 @@
 //! The same as nodes of a graph.
 
-use super::{REVISIONS, SHARPNESS, SIGNS, TINY, VOTE, centres, neighbours};
+use super::{REVISIONS, SHARPNESS, SIGNS, TINY, VOTE, centres, squares};
 use crate::onnx::GraphBuilder;
 
 /// Adds what follows the votes, `[1, 5, side, side]`, to a graph; gives back the name of the corners.
@@ -26,13 +26,15 @@ pub(in crate::heads) fn export(graph: &mut GraphBuilder, votes: &str, side: usiz
         weights,
         ones,
     };
-    let place = cells.place(side);
-    let mut found = cells.mean("box.first", &place);
     let edges = cells.edges();
+    let place = cells.place(&edges, side);
+    let mut found = cells.mean("box.first", &place);
     for revision in 1..=REVISIONS {
         let name = format!("box.revision{revision}");
-        let overlap = cells.overlap(&name, &edges, &found);
-        found = cells.mean(&name, &overlap);
+        let boxes = corners_of(cells.graph, &name, &found);
+        let overlap = cells.overlap(&name, &edges, &boxes);
+        let squared = cells.squared(&name, &edges, &overlap);
+        found = cells.mean(&name, &squared);
     }
     graph.reshape("box.corners", &found, &[1, 4])
 }
@@ -59,19 +61,33 @@ struct Edges {
 }
 
 impl CellNodes<'_> {
-    /// [`super::place`], as `[1, 1, cells]`.
-    fn place(&mut self, side: usize) -> String {
-        let map = [side as i64, side as i64];
+    /// [`super::Cells::place`], as `[1, 1, cells]`.
+    fn place(&mut self, edges: &Edges, side: usize) -> String {
+        let squares = squares(side);
+        let count = squares.len() / self.cells;
+        let (list, column) = (count as i64, [1, self.cells as i64, 1]);
         let graph = &mut *self.graph;
-        let square = graph.floats("box.square", &[side, side], &neighbours(side));
-        let weights = graph.reshape("box.weight_map", &self.weights, &map);
-        let near = around(graph, "box.near", &weights, &square);
-        let sharpness = graph.floats("box.sharpness", &[1, 1], &[SHARPNESS]);
-        let near = graph.binary("Mul", "box.sharp", &near, &sharpness);
-        let near = graph.reshape("box.sharp_row", &near, &[1, self.cells as i64]);
-        let peak = graph.softmax("box.peak", &near, 1);
-        let peak = graph.reshape("box.peak_map", &peak, &map);
-        let place = around(graph, "box.place", &peak, &square);
+        let squares = graph.floats("box.squares", &[1, self.cells, count], &squares);
+        let weights = graph.reshape("box.weight_column", &self.weights, &column);
+        let of_square = graph.binary("Mul", "box.square.weights", &weights, &squares);
+        let sums = graph.binary("MatMul", "box.square.sum", &self.ones, &of_square);
+        let sums = graph.binary("Add", "box.square.sums", &sums, &edges.tiny);
+        let boxes = graph.binary("MatMul", "box.square.corners", &self.corners, &of_square);
+        let boxes = graph.binary("Div", "box.square.mean", &boxes, &sums);
+        let standing = |graph: &mut GraphBuilder, name: &str| {
+            graph.reshape(&format!("{name}.standing"), name, &[1, list, 1])
+        };
+        let proposed = corners_of(graph, "box.square", &boxes);
+        let proposed = proposed.map(|corner| standing(graph, &corner));
+        let sums = standing(graph, &sums);
+        let overlap = self.overlap("box.square", edges, &proposed);
+        let graph = &mut *self.graph;
+        let expected = graph.binary("MatMul", "box.expected", &overlap, &weights);
+        let sharpness = graph.floats("box.sharpness", &[1, 1, 1], &[SHARPNESS]);
+        let sharp = graph.binary("Mul", "box.sharp", &expected, &sharpness);
+        let best = graph.softmax("box.best", &sharp, 1);
+        let shares = graph.binary("Div", "box.shares", &best, &sums);
+        let place = graph.binary("MatMul", "box.place", &squares, &shares);
         graph.reshape("box.place_row", &place, &[1, 1, self.cells as i64])
     }
 
@@ -88,7 +104,7 @@ impl CellNodes<'_> {
     }
 
     fn edges(&mut self) -> Edges {
-        let corners = corners(self.graph, "box.cell", &self.corners);
+        let corners = corners_of(self.graph, "box.cell", &self.corners);
         let area = area(self.graph, "box.cell", &corners);
         let tiny = self.graph.floats("box.tiny", &[1, 1, 1], &[TINY]);
         Edges {
@@ -98,10 +114,9 @@ impl CellNodes<'_> {
         }
     }
 
-    /// The square of the IoU of each cell's box with the one found, and a little more than nothing: `[1, 1, cells]`.
-    fn overlap(&mut self, name: &str, edges: &Edges, found: &str) -> String {
-        let found = corners(self.graph, name, found);
-        let found_area = area(self.graph, name, &found);
+    /// IoU of each cell's box with boxes whose corners are `[1, boxes, 1]` each: `[1, boxes, cells]`.
+    fn overlap(&mut self, name: &str, edges: &Edges, found: &[String; 4]) -> String {
+        let found_area = area(self.graph, name, found);
         let graph = &mut *self.graph;
         let part = |part: &str| format!("{name}.{part}");
         let [across, down] = [(0, "across"), (2, "down")].map(|(low, which)| {
@@ -119,14 +134,20 @@ impl CellNodes<'_> {
         let shared = graph.binary("Mul", &part("shared"), &across, &down);
         let both = graph.binary("Add", &part("both"), &edges.areas, &found_area);
         let union = graph.binary("Sub", &part("union"), &both, &shared);
-        let overlap = graph.binary("Div", &part("iou"), &shared, &union);
-        let squared = graph.binary("Mul", &part("squared"), &overlap, &overlap);
-        graph.binary("Add", &part("counts"), &squared, &edges.tiny)
+        graph.binary("Div", &part("iou"), &shared, &union)
+    }
+
+    /// The square of an overlap, and a little more than nothing.
+    fn squared(&mut self, name: &str, edges: &Edges, overlap: &str) -> String {
+        let part = |part: &str| format!("{name}.{part}");
+        let squared = self.graph.binary("Mul", &part("squared"), overlap, overlap);
+        self.graph
+            .binary("Add", &part("counts"), &squared, &edges.tiny)
     }
 }
 
 /// The four corners of boxes, each a list.
-fn corners(graph: &mut GraphBuilder, name: &str, boxes: &str) -> [String; 4] {
+fn corners_of(graph: &mut GraphBuilder, name: &str, boxes: &str) -> [String; 4] {
     [(0, "x_min"), (1, "x_max"), (2, "y_min"), (3, "y_max")].map(|(corner, which)| {
         graph.slice_channels(&format!("{name}.{which}"), boxes, corner, corner + 1)
     })
@@ -140,9 +161,4 @@ fn area(
     let width = graph.binary("Sub", &format!("{name}.width"), x_max, x_min);
     let height = graph.binary("Sub", &format!("{name}.height"), y_max, y_min);
     graph.binary("Mul", &format!("{name}.area"), &width, &height)
-}
-
-fn around(graph: &mut GraphBuilder, name: &str, map: &str, square: &str) -> String {
-    let down = graph.binary("MatMul", &format!("{name}_down"), square, map);
-    graph.binary("MatMul", name, &down, square)
 }
