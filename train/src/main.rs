@@ -1,7 +1,7 @@
 //! The command line of boxcam-train.
 
 mod commands;
-mod memory;
+mod process;
 
 use std::process::ExitCode;
 
@@ -56,7 +56,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    memory::keep();
+    process::keep();
+    process::end_with_the_reader();
     let done = match Arguments::parse().command {
         Command::New(arguments) => commands::new::run(&arguments),
         Command::Batch(arguments) => commands::batch::run(&arguments),

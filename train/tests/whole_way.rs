@@ -4,6 +4,7 @@
 mod common;
 
 use std::path::Path;
+use std::process::Command;
 
 use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
@@ -279,6 +280,20 @@ fn the_chapters_heads_are_trained_and_quantised_too() {
             assert!(!int8.exists());
         }
     }
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_fault() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_boxcam-train"))
+        .arg("card")
+        .arg(model_that_ships())
+        .stdout(writer)
+        .output()
+        .expect("starts");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && words.is_empty(), "{words}");
 }
 
 #[test]
