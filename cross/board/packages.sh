@@ -27,13 +27,18 @@ fetch_packages() {
     kernel=$root/boot/vmlinuz-$kernel_version
 }
 
-fetch_board() {
-    local packages
+# Sets `apt` to options with which apt knows the target's packages.
+use_lists() {
     if [ "$architecture" != "$(dpkg --print-architecture)" ]; then
         read_lists "$boards/apt-$architecture" ||
             fail 3 "no package lists of $architecture: $(tail -n 1 "$boards/apt-$architecture/log")"
         apt=("${foreign[@]}")
     fi
+}
+
+fetch_board() {
+    local packages
+    use_lists
     packages=$(target_packages) || exit
     # shellcheck disable=SC2086 # names
     fetch "$root" $packages
@@ -42,6 +47,7 @@ fetch_board() {
 # What is named and all that it depends on, as for a machine with nothing on it.
 fetch_system() {
     local packages
+    use_lists
     packages=$(apt-get "${apt[@]}" -o Dir::State::status=/dev/null -o APT::Install-Recommends=false --simulate install \
         "${system_packages[@]}" | sed -n 's/^Inst \([^ ]*\).*/\1/p')
     [ -n "$packages" ] || fail 3 "apt-get finds no way to install ${system_packages[*]}"

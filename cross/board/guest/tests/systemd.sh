@@ -151,7 +151,8 @@ fi
 begun=$(now_cs)
 wait_for 60 is_up || fail "it did not start by itself"
 took by-itself
-# The login comes to the console late, and sets it to text.
+# Whichever of the two came to the console first, now the login comes last, and sets it to text.
+systemctl restart getty@tty1 || fail "there is no login"
 wait_for 20 says login: /dev/vcs1 || fail "nobody can log in"
 sleep 3
 screendump systemd/by-itself
