@@ -24,6 +24,7 @@ Boots an emulated computer and runs boxcam in it.
 
   TARGET              pc: an x86-64 PC with vivid cameras, a VESA and a DRM screen
                       virt: a made-up board, 64 bit ARM, with a screen of 32 bits
+                      debian: that PC with Debian's systemd, and boxcam as its service
                       raspi3b: a Raspberry Pi 3 B with a screen of 16 bits and an SD card
   --test NAME         only that script of cross/board/guest/tests; those that are meant for the target without it
   --binary FILE       the program; without it target/release/boxcam for the PC, while for ARM it is built, by
@@ -79,6 +80,7 @@ out=$work/out
 mkdir -p "$work"
 
 # What a target may leave out.
+system_packages=()
 prepare_machine() { :; }
 
 # shellcheck source=cross/board/target-pc.sh

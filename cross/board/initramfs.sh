@@ -17,7 +17,7 @@ build_initramfs() {
     # Where the kernel looks for modprobe.
     ln -s bin "$tree/sbin"
     cp -r "$here/board/guest/." "$tree/guest"
-    chmod +x "$tree/guest/init"
+    chmod +x "$tree/guest/init" "$tree/guest/run"
     cp "$binary" "$tree/bin/boxcam"
     cp "$webcam" "$tree/bin/webcam"
     # To set what the driver plays and which faults it has; boxcam itself is never helped by it.

@@ -1,7 +1,8 @@
 # Debian's packages, fetched and unpacked, never installed. Sourced by board.sh.
 #
-# Wants: here, work, boards (where they are to lie), architecture and target_packages (variable and function of the target).
-# Gives: tools (this machine's own programs), root (the computer's files), kernel_version, kernel.
+# Wants: here, work, boards (where they are to lie), architecture and target_packages (variable and function of the target),
+# system_packages (array; what a target with a system of Debian's has of it).
+# Gives: tools (this machine's own programs), root (the computer's files), system (that system's), kernel_version, kernel.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
 
@@ -13,27 +14,45 @@ fetch_packages() {
     command -v apt-get >/dev/null || fail 3 "apt-get is not there; the board needs Debian's packages"
     tools=$boards/tools
     root=$boards/$architecture
+    system=$boards/system-$architecture
     mkdir -p "$boards"
     exec 8>"$boards/lock"
     flock -w 600 8 || fail 3 "another run still fetches into $boards"
     apt=(-qq -o APT::Sandbox::User=)
     [ -f "$tools/complete" ] || fetch "$tools" busybox-static kmod device-tree-compiler libfdt1
-    [ -f "$root/complete" ] || fetch_system
+    [ -f "$root/complete" ] || fetch_board
+    [ "${#system_packages[@]}" -eq 0 ] || [ -f "$system/complete" ] || fetch_system
     exec 8>&-
     kernel_version=$(basename "$root"/lib/modules/*)
     kernel=$root/boot/vmlinuz-$kernel_version
 }
 
-fetch_system() {
-    local packages
+# Sets `apt` to options with which apt knows the target's packages.
+use_lists() {
     if [ "$architecture" != "$(dpkg --print-architecture)" ]; then
         read_lists "$boards/apt-$architecture" ||
             fail 3 "no package lists of $architecture: $(tail -n 1 "$boards/apt-$architecture/log")"
         apt=("${foreign[@]}")
     fi
+}
+
+fetch_board() {
+    local packages
+    use_lists
     packages=$(target_packages) || exit
     # shellcheck disable=SC2086 # names
     fetch "$root" $packages
+}
+
+# What is named and all that it depends on, as for a machine with nothing on it.
+fetch_system() {
+    local packages
+    use_lists
+    packages=$(apt-get "${apt[@]}" -o Dir::State::status=/dev/null -o APT::Install-Recommends=false --simulate install \
+        "${system_packages[@]}" | sed -n 's/^Inst \([^ ]*\).*/\1/p')
+    [ -n "$packages" ] || fail 3 "apt-get finds no way to install ${system_packages[*]}"
+    # shellcheck disable=SC2086 # names
+    fetch "$system" $packages
 }
 
 # fetch FOLDER PACKAGE...: with the options in `apt`.

@@ -94,7 +94,8 @@ impl FramebufferSink {
 
     fn put(&mut self) -> Result<(), SinkError> {
         let picture = self.view.picture();
-        if self.shown != picture.dimensions() {
+        let has_text = self.console.as_ref().is_some_and(Console::was_text_again);
+        if has_text || self.shown != picture.dimensions() {
             self.shown = picture.dimensions();
             self.screen.clear();
         }

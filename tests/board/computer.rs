@@ -23,9 +23,13 @@ impl Board {
     /// The PC, booted once for all tests, or `None` where it can't be had here.
     pub(crate) fn pc() -> Option<&'static Self> {
         static BOARD: OnceLock<Option<Board>> = OnceLock::new();
-        let tools = ["qemu-system-x86_64", "v4l2-ctl"];
-        let boot = || Self::boot("pc", &tools, &["--binary", env!("CARGO_BIN_EXE_boxcam")]);
-        BOARD.get_or_init(boot).as_ref()
+        BOARD.get_or_init(|| Self::boot_pc("pc")).as_ref()
+    }
+
+    /// The PC with a system of Debian's.
+    pub(crate) fn debian() -> Option<&'static Self> {
+        static BOARD: OnceLock<Option<Board>> = OnceLock::new();
+        BOARD.get_or_init(|| Self::boot_pc("debian")).as_ref()
     }
 
     /// The made-up ARM board.
@@ -38,6 +42,12 @@ impl Board {
     pub(crate) fn raspi3b() -> Option<&'static Self> {
         static BOARD: OnceLock<Option<Board>> = OnceLock::new();
         BOARD.get_or_init(|| Self::boot_arm("raspi3b")).as_ref()
+    }
+
+    fn boot_pc(target: &str) -> Option<Self> {
+        let tools = ["qemu-system-x86_64", "v4l2-ctl"];
+        let binary = ["--binary", env!("CARGO_BIN_EXE_boxcam")];
+        Self::boot(target, &tools, &binary)
     }
 
     fn boot_arm(target: &str) -> Option<Self> {

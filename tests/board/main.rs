@@ -1,5 +1,5 @@
 //! Whole emulated computers, in which boxcam uses real V4L2 drivers and a real framebuffer of Linux: a PC here, ARM
-//! boards in [`arm`].
+//! boards in [`arm`], a PC with Debian's systemd in [`systemd`].
 //!
 //! `cross/board.sh` boots each once for all its tests and leaves in a folder what the scripts in
 //! `cross/board/guest/tests` wrote; each test looks at what one of them left. The cameras are the kernel's own
@@ -16,6 +16,7 @@ mod picture;
 mod power;
 mod screen;
 mod seen;
+mod systemd;
 
 use boxcam::geometry::{NormBox, iou};
 use serde_json::Value;

@@ -1,5 +1,5 @@
-# What the scripts in the emulated computer share. Sourced by init; the port to the outside is open as 3.
-# What the kernel's command line told stands in variables: see init.
+# What the scripts in the emulated computer share. Sourced by init and run; the port to the outside is open as 3.
+# What the kernel's command line told stands in variables: see run.
 # shellcheck shell=dash
 # shellcheck disable=SC2154
 

@@ -2,7 +2,8 @@
 //!
 //! A program that is killed gives nothing back, so a guard does: a small process of its own that holds the console
 //! and one end of a socket. It puts the console into graphics mode, and when the socket closes, for whatever
-//! reason, it gives the text back and ends. Nothing but its own `kill -9` keeps it from that.
+//! reason, it gives the text back and ends. Nothing but its own `kill -9` keeps it from that. Until then it puts aside
+//! what others bring back: when a computer starts, its login comes to the console after us and sets it to text.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read};
@@ -16,12 +17,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
 
 use super::kernel;
 
 /// How long the guard may take to put the text aside.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often the guard looks whether the console shows text again.
+const CHECK: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
 
 const HIDE_CURSOR: &[u8] = b"\x1b[?25l";
 const SHOW_CURSOR: &[u8] = b"\x1b[?25h";
@@ -62,10 +70,17 @@ impl Console {
         let mut console = Self { guard, line };
         let mut answer = [0];
         console.line.read_exact(&mut answer)?;
+        console.line.set_nonblocking(true)?;
         Ok(match answer[0] {
             GRAPHIC => Taken::Wholly(console),
             _ => Taken::Partly(console),
         })
+    }
+
+    /// Whether the guard had to put it aside anew since this was last asked: there is text on the screen.
+    pub(super) fn was_text_again(&self) -> bool {
+        let mut answer = [0];
+        matches!((&self.line).read(&mut answer), Ok(1))
     }
 }
 
@@ -138,7 +153,11 @@ pub fn guard() -> io::Result<()> {
     let answer = if is_graphic { GRAPHIC } else { CURSOR_ONLY };
     let said = rustix::io::write(line, &[answer]);
     if said.is_ok() {
-        wait_for_the_end(line);
+        if is_graphic && !is_others {
+            keep_aside(line, console, &path);
+        } else {
+            wait_for_the_end(line);
+        }
     }
     if !is_others && !back(console) {
         let console = open_terminal(&path)?;
@@ -147,9 +166,13 @@ pub fn guard() -> io::Result<()> {
     Ok(())
 }
 
-/// Signals that end a program are for boxcam itself; the guard ends after it.
+/// Signals that end a program are for boxcam itself; the guard ends after it. The one to abort is systemd's to all of a
+/// service whose watchdog was not fed.
 fn outlive_signals() -> io::Result<()> {
-    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2] {
+    let signals = [
+        SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGUSR1, SIGUSR2, SIGABRT,
+    ];
+    for signal in signals {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
     Ok(())
@@ -190,6 +213,30 @@ fn back(console: BorrowedFd<'_>) -> bool {
 /// Writes to the console; the cursor is not worth an error, nor waiting for a stopped console.
 fn write(console: BorrowedFd<'_>, words: &[u8]) {
     let _ = rustix::io::write(console, words);
+}
+
+/// Puts the console aside whenever it shows text, and says so, until nobody holds the other end of the line any more.
+fn keep_aside(line: BorrowedFd<'_>, console: BorrowedFd<'_>, path: &Path) {
+    loop {
+        let mut ends = [PollFd::from_borrowed_fd(line, PollFlags::IN)];
+        match poll(&mut ends, Some(&CHECK)) {
+            Ok(0) if put_aside_again(console, path) => {
+                let _ = rustix::io::write(line, &[GRAPHIC]);
+            }
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            _ => return wait_for_the_end(line),
+        }
+    }
+}
+
+/// Whether the console showed text and no longer does. A login that starts hangs up whoever has it open.
+fn put_aside_again(console: BorrowedFd<'_>, path: &Path) -> bool {
+    if kernel::is_graphic(console).is_ok_and(|graphic| graphic) {
+        return false;
+    }
+    open_terminal(path).is_ok_and(|console| {
+        kernel::is_graphic(&console).is_ok_and(|graphic| !graphic) && aside(console.as_fd())
+    })
 }
 
 /// Returns when nobody holds the other end of the line any more.

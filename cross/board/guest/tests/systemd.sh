@@ -1,0 +1,158 @@
+# boxcam is put on this computer by the board's half of cross/install.sh, under the systemd that runs here, and everything
+# befalls it that its unit is there for. Then the power is cut, and it must come up by itself. In times.txt stands how long
+# each step took, in hundredths of a second.
+log=/var/log/boxcam/boxcam.jsonl
+drop_in=/etc/systemd/system/boxcam.service.d/test.conf
+
+# about PROPERTY: what systemd says of the service.
+about() {
+    systemctl show --property "$1" --value boxcam
+}
+
+is_up() {
+    systemctl is-active --quiet boxcam
+}
+
+is_starting() {
+    [ "$(about SubState)" = start ]
+}
+
+# Ended, and not yet started again.
+is_down() {
+    [ "$(about SubState)" = auto-restart ]
+}
+
+# is_anew COUNT: whether systemd has started it so many times by itself, and it is up.
+is_anew() {
+    [ "$(about NRestarts)" -eq "$1" ] && is_up
+}
+
+# keep NAME: what systemd says now.
+keep() {
+    systemctl show boxcam >"$1.txt"
+}
+
+# took NAME: adds to times.txt how long it is since `begun`.
+took() {
+    echo "$1 $(($(now_cs) - begun))" >>times.txt
+}
+
+# comes_back NAME COUNT: waits until it was started by systemd itself, COUNT times by now, as another process.
+comes_back() {
+    begun=$(now_cs)
+    wait_for 60 is_anew "$2" || fail "$1: it did not come back"
+    took "$1"
+    [ "$(about MainPID)" != "$main" ] || fail "$1: it is the same process"
+    main=$(about MainPID)
+    keep "$1"
+}
+
+# install VERSION: as install.sh does it; waits for the first frame.
+install() {
+    sh /guest/install/device.sh install "" 60 no "$1" >>install.log 2>&1
+}
+
+# override LINE...: the unit with other settings, which systemd has read.
+override() {
+    mkdir -p "${drop_in%/*}"
+    printf '%s\n' '[Service]' "$@" >$drop_in
+    systemctl daemon-reload
+}
+
+# confined USER: what a program may do that is started in the place of boxcam.
+confined() {
+    override Type=oneshot Restart=no WatchdogSec=0 "User=$1" ExecStart= "ExecStart=/guest/confined $1"
+    systemctl start boxcam || fail "nothing can be started as $1"
+    cp "/var/log/boxcam/confined-$1" "confined-$1.txt"
+}
+
+# Before there is a camera it is not up, however long that takes.
+begin() {
+    sed -i 's/^lines = .*/&\nthreshold = 0.0/' /guest/install/boxcam.toml
+    load_screen
+    install one &
+    installing=$!
+    wait_for 90 is_starting || fail "it was not started"
+    sleep 4
+    keep waiting
+    begun=$(now_cs)
+    vivid node_types=0x1 num_inputs=1 input_types=0x0
+    wait $installing || fail "install.sh saw no frame"
+    took camera
+    main=$(about MainPID)
+    keep up
+    id boxcam >id.txt
+    cat "/proc/$main/status" >status.txt
+    ls -lR /var/log/boxcam /var/lib/boxcam >files.txt
+    wait_for 20 has 1 $log || fail "nothing was logged"
+    sleep 2
+    screendump systemd/up
+}
+
+# Whatever ends it, it comes back.
+end_it() {
+    kill -KILL "$main"
+    comes_back killed 1
+    override WatchdogSec=5 RestartSec=6
+    systemctl restart boxcam || fail "it can't be restarted"
+    main=$(about MainPID)
+    keep restarted
+    kill -STOP "$main"
+    wait_for 30 is_down || fail "the watchdog did not end it"
+    sleep 1
+    screendump systemd/hung
+    comes_back stopped 1
+}
+
+stop_it() {
+    begun=$(now_cs)
+    systemctl stop boxcam || fail "it can't be stopped"
+    took stop
+    keep ended
+    sleep 1
+    screendump systemd/ended
+}
+
+# The same version changes nothing, another one is started, and the way back is the first one's.
+change_versions() {
+    rm $drop_in
+    systemctl daemon-reload
+    install one || fail "the same version does not start"
+    main=$(about MainPID)
+    install one || fail "the same version does not stay"
+    [ "$(about MainPID)" = "$main" ] || fail "the same version was started anew"
+    for action in install rollback; do
+        sh /guest/install/device.sh $action "" 60 no two >>install.log 2>&1 || fail "$action: no frame"
+        readlink /usr/local/lib/boxcam/current >>versions.txt
+    done
+}
+
+# What there is to be read afterwards, however this ends.
+leave() {
+    cp $log "log-$boot.log"
+    journalctl --boot --no-pager >"journal-$boot.txt"
+}
+
+trap leave EXIT
+if [ "$boot" -eq 1 ]; then
+    begin
+    end_it
+    stop_it
+    confined boxcam
+    confined root
+    change_versions
+    leave
+    echo vivid >/etc/modules-load.d/vivid.conf
+    echo 'options vivid node_types=0x1 num_inputs=1 input_types=0x0' >/etc/modprobe.d/vivid.conf
+    sync
+    hand_over
+    cut_power
+fi
+begun=$(now_cs)
+wait_for 60 is_up || fail "it did not start by itself"
+took by-itself
+# Whichever of the two came to the console first, now the login comes last, and sets it to text.
+systemctl restart getty@tty1 || fail "there is no login"
+wait_for 20 says login: /dev/vcs1 || fail "nobody can log in"
+sleep 3
+screendump systemd/by-itself
