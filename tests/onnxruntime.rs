@@ -27,10 +27,9 @@ struct Bounds {
     elsewhere: f64,
     /// Most that scores and corners may differ in the mean.
     mean: f32,
+    /// Most that the mean IoU may differ.
+    iou: f64,
 }
-
-/// Most that the mean IoU may differ.
-const IOU_DIFFERENCE: f64 = 0.0005;
 
 /// For a network that ONNX Runtime computes in whole numbers too. They come out the same in both, what is left is how
 /// each sums and exponentiates floats; a last layer that was a step off would change a score by some thousandths.
@@ -39,18 +38,20 @@ const IN_WHOLE_NUMBERS: Bounds = Bounds {
     greatest: 0.0005,
     elsewhere: 0.0,
     mean: 0.0005,
+    iou: 0.0005,
 };
 
 /// For a residual network, of which ONNX Runtime 1.32 computes all sums of two maps and every convolution beside one in
 /// floats (its optimised graph has 21 `Conv` left of 60). A value near the middle between two steps falls to either
 /// side, and behind it every layer differs. A layer that was a step off throughout would change scores by some
-/// hundredths in the mean. The box is that of the place with the most weight: where two places have nearly the same, the
-/// engines may settle on different ones.
+/// hundredths in the mean. Of nine proposed boxes the best is taken: where two are nearly as good, the engines may take
+/// different ones, and then the overlap of that picture is another by some tenths.
 const PARTLY_IN_FLOATS: Bounds = Bounds {
     same_class: 0.995,
     greatest: 0.1,
     elsewhere: 0.01,
     mean: 0.002,
+    iou: 0.001,
 };
 
 fn root() -> &'static Path {
@@ -187,7 +188,7 @@ fn compare(python: &Path, model: &Path, cases: &[Case], bounds: &Bounds) {
         same >= bounds.same_class,
         "same class on {same:.4} of the pictures"
     );
-    assert!((our_iou - their_iou).abs() <= IOU_DIFFERENCE);
+    assert!((our_iou - their_iou).abs() <= bounds.iou);
     assert!(
         difference <= bounds.mean && elsewhere <= bounds.elsewhere,
         "scores and corners are {difference} off in the mean, too far on {elsewhere} of the pictures, {greatest} at most"

@@ -137,6 +137,7 @@ fn what_cannot_be_trained_from_is_named() {
                 &["train"],
                 &paths[..],
                 &["--scenes", "0", "--backgrounds", "0"],
+                &["--set", "empty_parts=0"],
             ]
             .concat(),
         )
