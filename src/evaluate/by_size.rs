@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::Mean;
 use super::by_class::of_some;
 use super::record::Records;
+use super::{Mean, RIGHT_IOU};
 
 /// Upper ends of the sizes, as shares of a picture's area; beyond the last one comes the whole picture.
 const ENDS: [f32; 5] = [0.05, 0.15, 0.3, 0.6, 1.0];
@@ -36,16 +36,13 @@ impl SizeFigures {
         let size = |(index, (from, to))| {
             let [mut right, mut overlap, mut over_half] = [Mean::default(); 3];
             for picture in records.pictures() {
-                let Some(largest) = picture.largest else {
-                    continue;
-                };
-                let end = ENDS.iter().position(|&end| largest.area < end);
-                if end.unwrap_or(ENDS.len() - 1) != index {
-                    continue;
+                if let Some(largest) = picture.largest
+                    && size_of(largest.area) == index
+                {
+                    right.add_hit(picture.is_right());
+                    overlap.add(f64::from(largest.iou));
+                    over_half.add_hit(largest.iou >= RIGHT_IOU);
                 }
-                right.add_hit(picture.is_right());
-                overlap.add(f64::from(largest.iou));
-                over_half.add_hit(largest.iou >= 0.5);
             }
             Self {
                 from,
@@ -58,6 +55,12 @@ impl SizeFigures {
         };
         sizes.map(size).collect()
     }
+}
+
+/// Which of the sizes an area is of.
+fn size_of(area: f32) -> usize {
+    let end = ENDS.iter().position(|&end| area < end);
+    end.unwrap_or(ENDS.len() - 1)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! nobody drew a box around is not seen here: a picture is only as empty as its annotations are complete.
 
 use boxcam::geometry::NormBox;
+use boxcam::split::{AnnotatedPicture, Split, SplitFault};
 use image::RgbImage;
 use image::imageops::crop_imm;
 
@@ -49,6 +50,23 @@ impl Area {
             height,
         }
     }
+}
+
+/// Whether a picture of a split may lack a box: which one a faulty row belongs to is not known.
+#[must_use]
+pub fn may_lack_a_box(split: &Split) -> bool {
+    let mut faults = split.faults.iter();
+    faults.any(|fault| matches!(fault, SplitFault::Row(_)))
+}
+
+/// The [`largest_background`] of a picture, which is given as it was opened; none of one without boxes.
+#[must_use]
+pub fn empty_part(picture: &AnnotatedPicture, opened: &RgbImage) -> Option<Area> {
+    if picture.rows.is_empty() {
+        return None;
+    }
+    let boxes: Vec<NormBox> = picture.rows.iter().map(|row| row.bounding_box).collect();
+    largest_background(&boxes, opened.width(), opened.height())
 }
 
 /// The largest rectangle of a picture of `width` x `height` pixels that none of the boxes touches, at least

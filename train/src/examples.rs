@@ -9,11 +9,11 @@ use boxcam::geometry::NormBox;
 use boxcam::label::{ClassId, Labels};
 use boxcam::picture::PictureError;
 use boxcam::scene;
-use boxcam::split::{AnnotatedPicture, Split, SplitFault};
+use boxcam::split::{AnnotatedPicture, Split};
 use fastrand::Rng;
 use image::RgbImage;
 
-use crate::background::{Area, largest_background};
+use crate::background::{Area, empty_part, may_lack_a_box};
 use crate::recipe::{self, Recipe};
 use crate::view::View;
 
@@ -117,17 +117,14 @@ impl Examples {
     /// The largest part without a box of pictures drawn by chance. A faulty row may be that of any picture, and a
     /// picture that can't be read is named when it is learnt from: both are passed over.
     fn add_empty_parts(&mut self, split: &Split, recipe: &Recipe, random: &mut Rng) {
-        let has_fault = |fault: &SplitFault| matches!(fault, SplitFault::Row(_));
-        if recipe.empty_parts == 0 || split.faults.iter().any(has_fault) {
+        if recipe.empty_parts == 0 || may_lack_a_box(split) {
             return;
         }
         let boxed = |picture: &&AnnotatedPicture| !picture.rows.is_empty();
         let mut pictures: Vec<&AnnotatedPicture> = split.pictures.iter().filter(boxed).collect();
         random.shuffle(&mut pictures);
         let parts = pictures.into_iter().filter_map(|of| {
-            let (width, height) = of.frame().ok()?.image.dimensions();
-            let boxes: Vec<NormBox> = of.rows.iter().map(|row| row.bounding_box).collect();
-            let area = largest_background(&boxes, width, height)?;
+            let area = empty_part(of, &of.frame().ok()?.image)?;
             let of = of.clone();
             Some(Source::EmptyPart { of, area })
         });

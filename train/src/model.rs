@@ -98,8 +98,7 @@ impl Model {
             class,
             bounding_box,
         };
-        let given = weights.heads.as_ref();
-        let heads = match given.filter(|given| given.labels == *labels) {
+        let heads = match weights.heads_for(labels) {
             Some(given) => fresh.taken_over(given),
             None => fresh,
         };

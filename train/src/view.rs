@@ -10,7 +10,7 @@ use image::imageops::flip_horizontal;
 
 use self::colour::Colour;
 use self::patch::Patch;
-use self::window::{Span, Window};
+use self::window::{Span, Window, anywhere};
 
 mod colour;
 mod patch;
@@ -78,12 +78,7 @@ impl View {
     /// a quarter of the time with a patch over it. A window that keeps too little of the largest box, or makes it
     /// tiny, is drawn again; a patch that hides too much of it is left out.
     pub fn random(largest: Option<&NormBox>, random: &mut Rng) -> Self {
-        let mut around = |spread: f32| 1.0 + spread * (2.0 * random.f32() - 1.0);
-        let colour = Colour {
-            brightness: around(0.3),
-            contrast: around(0.3),
-            saturation: around(0.3),
-        };
+        let colour = Colour::random(0.3, random);
         let keeps = |window: &Window| {
             largest.is_none_or(|truth| {
                 let ((left, right), (top, bottom)) = window.place(truth);
@@ -117,16 +112,10 @@ impl View {
     /// The picture nearly as it is: mirrored half of the time, each colour factor within 0.1 of 1, and 85 to 100% of
     /// its width and height.
     pub fn near(random: &mut Rng) -> Self {
-        let mut around = |spread: f32| 1.0 + spread * (2.0 * random.f32() - 1.0);
-        let colour = Colour {
-            brightness: around(0.1),
-            contrast: around(0.1),
-            saturation: around(0.1),
-        };
+        let colour = Colour::random(0.1, random);
         let mut span = || {
             let extent = 0.85 + 0.15 * random.f32();
-            let start = random.f32() * (1.0 - extent);
-            (start, start + extent)
+            anywhere(extent, random)
         };
         let (x, y) = (span(), span());
         Self {

@@ -30,6 +30,14 @@ pub struct TrunkWeights {
     pub heads: Option<HeadWeights>,
 }
 
+impl TrunkWeights {
+    /// The heads, where they are for these very classes.
+    #[must_use]
+    pub fn heads_for(&self, labels: &Labels) -> Option<&HeadWeights> {
+        self.heads.as_ref().filter(|heads| heads.labels == *labels)
+    }
+}
+
 /// The heads of a model that boxcam-train made, for a model of the same classes to go on from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeadWeights {

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use boxcam::geometry::NormBox;
-use boxcam::split::{AnnotatedPicture, Split, SplitFault};
-use boxcam_train::background::largest_background;
+use boxcam::split::{AnnotatedPicture, Split};
+use boxcam_train::background::{empty_part, may_lack_a_box};
 
 use super::progress;
 
@@ -24,11 +23,10 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let split = Split::read(&arguments.pictures, &arguments.annotations)?;
-    if split.faults.iter().any(is_row_fault) {
+    if may_lack_a_box(&split) {
         for fault in &split.faults {
             eprintln!("boxcam-train: {fault}");
         }
-        // Which picture a faulty row belongs to is not known, so any of them might lack a box.
         anyhow::bail!("mend these rows first: a picture that lacks one may be taken for empty");
     }
     std::fs::create_dir_all(&arguments.to)
@@ -48,10 +46,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn is_row_fault(fault: &SplitFault) -> bool {
-    matches!(fault, SplitFault::Row(_))
-}
-
 /// Writes the largest part without a box, if there is one; a picture that can't be read is named.
 fn write(picture: &AnnotatedPicture, to: &std::path::Path) -> Result<bool> {
     let image = match picture.frame() {
@@ -61,8 +55,7 @@ fn write(picture: &AnnotatedPicture, to: &std::path::Path) -> Result<bool> {
             return Ok(false);
         }
     };
-    let boxes: Vec<NormBox> = picture.rows.iter().map(|row| row.bounding_box).collect();
-    let Some(area) = largest_background(&boxes, image.width(), image.height()) else {
+    let Some(area) = empty_part(picture, &image) else {
         return Ok(false);
     };
     let part = area.of(&image);

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use boxcam::detect::DetectError;
-use boxcam::detect::tract::ModelError;
+use boxcam::detect::tract::{ModelError, TractDetector};
+use boxcam::detect::{DetectError, Prediction};
 use boxcam::picture::PictureError;
-use boxcam::split::{Split, SplitError};
+use boxcam::split::{Split, SplitError, Told};
 use boxcam_train::average::AverageError;
 use boxcam_train::checkpoint::CheckpointError;
 use boxcam_train::dataset::fingerprint::{self, Fingerprint};
@@ -123,11 +123,27 @@ fn fingerprints(dataset: &Dataset) -> Vec<Result<Fingerprint, PictureError>> {
     prints
 }
 
+/// What a detector says of every picture of a split, with a progress bar; pictures that can't be read are named.
+fn predictions<'s>(
+    detector: &TractDetector,
+    split: &'s Split,
+    what: &str,
+) -> Result<Told<'s, Prediction>, DetectError> {
+    let bar = progress(split.pictures.len(), what);
+    let (told, faults) = split.predict(detector, threads(), &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    for fault in faults {
+        eprintln!("left out: {fault}");
+    }
+    Ok(told)
+}
+
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// 2 where the command line makes no sense, 3 where a model is at fault, 4 where the data is, 5 where a drawing can't be written; none for anything else.
+/// 2 where the command line makes no sense, 3 where a model is at fault, 4 where the data is, 5 where a drawing can't be
+/// written; none for anything else.
 pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
     let model = error.is::<ModelError>()
         || error.is::<DetectError>()

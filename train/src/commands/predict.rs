@@ -21,7 +21,7 @@ use embedded_graphics::pixelcolor::Rgb888;
 use fastrand::Rng;
 
 use super::output::write;
-use super::{Data, progress, threads};
+use super::{Data, predictions};
 
 /// Tiles a row, and the most pixels of a tile.
 const GRID: Grid = Grid {
@@ -88,13 +88,7 @@ struct Judged<'a> {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let detector = TractDetector::from_file(&arguments.model)?;
     let split = arguments.data.split(&arguments.split)?;
-    let threads = threads();
-    let bar = progress(split.pictures.len(), "predicting");
-    let (told, faults) = split.predict(&detector, threads, &|| bar.inc(1))?;
-    bar.finish_and_clear();
-    for fault in faults {
-        eprintln!("left out: {fault}");
-    }
+    let told = predictions(&detector, &split, "predicting")?;
     let judged: Vec<Judged> = told
         .into_iter()
         .map(|(picture, said)| judge(picture, said))

@@ -11,7 +11,7 @@ use boxcam_train::onnx;
 use boxcam_train::temper::{Answer, cross_entropy, factor, temper};
 use prost::Message;
 
-use super::{Data, progress, threads};
+use super::{Data, predictions};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -58,12 +58,7 @@ struct Said {
 
 fn said(name: &str, model: &tract_onnx::pb::ModelProto, split: &Split) -> Result<Said> {
     let detector = TractDetector::from_bytes(name, &model.encode_to_vec())?;
-    let bar = progress(split.pictures.len(), "pictures");
-    let (told, faults) = split.predict(&detector, threads(), &|| bar.inc(1))?;
-    bar.finish_and_clear();
-    for fault in faults {
-        eprintln!("left out: {fault}");
-    }
+    let told = predictions(&detector, split, "pictures")?;
     let labels = &detector.card().labels;
     let mut records = Records::new(labels.clone());
     let mut answers = Vec::new();

@@ -12,8 +12,7 @@ use boxcam_train::features::{Features, channels_last};
 use boxcam_train::fit::{Fit, TrainingData, ValidationData};
 use boxcam_train::model::Model;
 use boxcam_train::recipe::{Recipe, Setting};
-use boxcam_train::weights;
-use boxcam_train::weights::{TrunkWeights, WeightsError};
+use boxcam_train::weights::{self, TrunkWeights, WeightsError};
 use burn::prelude::*;
 use clap::ValueEnum;
 
@@ -123,11 +122,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let weights = weights(arguments.weights.as_deref())?;
     let (train, val) = (arguments.data.split("train")?, arguments.data.split("val")?);
     let labels = labels(&train)?;
-    if weights
-        .heads
-        .as_ref()
-        .is_some_and(|heads| heads.labels == labels)
-    {
+    if weights.heads_for(&labels).is_some() {
         eprintln!("the same classes: heads of the same shape go on from what they know");
     }
     let given = u32::try_from(weights.side).context("the weights' input is too large")?;

@@ -46,41 +46,48 @@ impl FineBox {
 
     /// The same head with the weights of another model; as it is where those are not of such a head.
     pub(super) fn taken_over(self, given: &BTreeMap<String, ConvWeights>) -> Self {
-        let mut taken = self.clone();
         let device = self.coarse.device();
-        for (name, conv) in taken.layers_mut() {
-            let Some(weights) = given.get(name) else {
-                return self;
-            };
-            if weights.shape != conv.weights().shape {
-                return self;
-            }
-            *conv = Conv::new(weights, conv.is_cut(), &device);
+        let taken = self.layers().map(|(name, conv)| {
+            let weights = given.get(name)?;
+            let fits = weights.shape == conv.weights().shape;
+            fits.then(|| Conv::new(weights, conv.is_cut(), &device))
+        });
+        let [
+            Some(coarse),
+            Some(fine),
+            Some(around),
+            Some(mix),
+            Some(further),
+            Some(blend),
+            Some(wide),
+            Some(vote),
+        ] = taken
+        else {
+            return self;
+        };
+        Self {
+            coarse,
+            fine,
+            around,
+            mix,
+            further,
+            blend,
+            wide,
+            vote,
         }
-        taken
     }
 
-    fn layers_mut(&mut self) -> [(&'static str, &mut Conv); 8] {
+    /// All layers with their names: those on either map, those behind the sum of both, the votes.
+    fn layers(&self) -> [(&'static str, &Conv); 8] {
         [
-            ("box.coarse", &mut self.coarse),
-            ("box.fine", &mut self.fine),
-            ("box.around", &mut self.around),
-            ("box.mix", &mut self.mix),
-            ("box.further", &mut self.further),
-            ("box.blend", &mut self.blend),
-            ("box.wide", &mut self.wide),
-            ("box.vote", &mut self.vote),
-        ]
-    }
-
-    /// The layers between the sum of both maps and the votes, with their names.
-    fn behind_the_sum(&self) -> [(&'static str, &Conv); 5] {
-        [
+            ("box.coarse", &self.coarse),
+            ("box.fine", &self.fine),
             ("box.around", &self.around),
             ("box.mix", &self.mix),
             ("box.further", &self.further),
             ("box.blend", &self.blend),
             ("box.wide", &self.wide),
+            ("box.vote", &self.vote),
         ]
     }
 
@@ -93,9 +100,10 @@ impl FineBox {
         let fine = maps.fine.expect("a head of two maps has both");
         let coarse = twice(self.coarse.forward(maps.last));
         let hidden = self.fine.forward(fine) + coarse;
-        let layers = self.behind_the_sum().into_iter();
+        let [_, _, behind_the_sum @ .., (_, vote)] = self.layers();
+        let layers = behind_the_sum.into_iter();
         let hidden = layers.fold(hidden, |map, (_, conv)| conv.forward(map));
-        Cells::new(self.vote.forward(hidden))
+        Cells::new(vote.forward(hidden))
     }
 
     /// Adds the head to a graph; see [`super::BoxHead::export`].
@@ -105,15 +113,17 @@ impl FineBox {
         [fine, last]: [&str; 2],
         side: usize,
     ) -> String {
-        let coarse = graph.conv_relu6("box.coarse", last, &self.coarse.weights());
+        let [of_last, of_fine, behind_the_sum @ .., (name, vote)] = self.layers();
+        let layer = |graph: &mut GraphBuilder, input: &str, (name, conv): (&str, &Conv)| {
+            graph.conv_relu6(name, input, &conv.weights())
+        };
+        let coarse = layer(graph, last, of_last);
         let coarse = graph.enlarge("box.twice", &coarse, 2);
-        let fine = graph.conv_relu6("box.fine", fine, &self.fine.weights());
+        let fine = layer(graph, fine, of_fine);
         let hidden = graph.binary("Add", "box.sum", &fine, &coarse);
-        let layers = self.behind_the_sum().into_iter();
-        let hidden = layers.fold(hidden, |value, (name, conv)| {
-            graph.conv_relu6(name, &value, &conv.weights())
-        });
-        let votes = graph.conv("box.vote", &hidden, &self.vote.weights());
+        let layers = behind_the_sum.into_iter();
+        let hidden = layers.fold(hidden, |value, next| layer(graph, &value, next));
+        let votes = graph.conv(name, &hidden, &vote.weights());
         cells::export(graph, &votes, 2 * side)
     }
 }

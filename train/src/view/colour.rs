@@ -1,5 +1,6 @@
 //! What is seen in other colours.
 
+use fastrand::Rng;
 use image::{Rgb, RgbImage};
 
 use super::View;
@@ -13,6 +14,16 @@ pub(super) struct Colour {
 }
 
 impl Colour {
+    /// Each factor within `spread` of 1.
+    pub(super) fn random(spread: f32, random: &mut Rng) -> Self {
+        let mut around = || 1.0 + spread * (2.0 * random.f32() - 1.0);
+        Self {
+            brightness: around(),
+            contrast: around(),
+            saturation: around(),
+        }
+    }
+
     /// Brightness, then contrast around the mean grey, then saturation around each pixel's own grey.
     pub(super) fn apply(self, picture: &mut RgbImage) {
         if self == View::PLAIN.colour {

@@ -4,6 +4,8 @@ use boxcam::geometry::NormBox;
 use fastrand::Rng;
 use image::{Rgb, RgbImage};
 
+use super::window::anywhere;
+
 /// A plain rectangle over what is seen (random erasing, Zhong et al. 2020), in shares of the view.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Patch {
@@ -16,8 +18,7 @@ impl Patch {
     pub(super) fn random(random: &mut Rng) -> Option<Self> {
         let mut span = || {
             let extent = 0.1 + 0.3 * random.f32();
-            let start = random.f32() * (1.0 - extent);
-            (start, start + extent)
+            anywhere(extent, random)
         };
         let ((left, right), (top, bottom)) = (span(), span());
         Some(Self {

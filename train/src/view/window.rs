@@ -17,6 +17,12 @@ pub(super) struct Window {
 /// From, to.
 pub(super) type Span = (f32, f32);
 
+/// A stretch of that extent, anywhere in 0 to 1; one that is longer, anywhere around it.
+pub(super) fn anywhere(extent: f32, random: &mut Rng) -> Span {
+    let start = random.f32() * (1.0 - extent);
+    (start, start + extent)
+}
+
 impl Window {
     pub(super) const WHOLE: Self = Self {
         x: (0.0, 1.0),
@@ -37,10 +43,7 @@ impl Window {
             true => share.sqrt().max(1.0),
             false => share.sqrt().min(1.0),
         };
-        let mut span = |extent: f32| {
-            let start = random.f32() * (1.0 - extent);
-            (start, start + extent)
-        };
+        let mut span = |extent: f32| anywhere(extent, random);
         let (x, y) = (span(extent(area * aspect)), span(extent(area / aspect)));
         let around = [random.u8(..), random.u8(..), random.u8(..)];
         Self { x, y, around }
