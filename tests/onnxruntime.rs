@@ -45,7 +45,8 @@ const IN_WHOLE_NUMBERS: Bounds = Bounds {
 /// floats (its optimised graph has 21 `Conv` left of 60). A value near the middle between two steps falls to either
 /// side, and behind it every layer differs. A layer that was a step off throughout would change scores by some
 /// hundredths in the mean. Of nine proposed boxes the best is taken: where two are nearly as good, the engines may take
-/// different ones, and then the overlap of that picture is another by some tenths.
+/// different ones, and then the overlap of that picture is another, by up to some tenths. The mean IoU differs by 0.0008,
+/// and by 0.0005 over the pictures whose scores and corners are all within `greatest`.
 const PARTLY_IN_FLOATS: Bounds = Bounds {
     same_class: 0.995,
     greatest: 0.1,
