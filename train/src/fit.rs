@@ -21,6 +21,7 @@ use crate::loss::{box_loss, cell_loss, cross_entropy, taught};
 use crate::model::{Model, Net};
 use crate::network::Trunk;
 use crate::recipe::Recipe;
+use crate::teacher::Teacher;
 use crate::view::View;
 
 mod progress;
@@ -60,6 +61,7 @@ pub struct Fit<'a> {
     seed: u64,
     /// The frozen start of the trunk, where no features of it are kept.
     start: Option<Trunk>,
+    teacher: Option<Teacher>,
     trunk: AdamW,
     heads: AdamW,
 }
@@ -88,6 +90,7 @@ impl<'a> Fit<'a> {
         let start = (!recipe.keeps_features()).then(|| model.extractor(&plain));
         Self {
             start: start.flatten(),
+            teacher: None,
             trunk: AdamW::new(&model.net.trunk),
             heads: AdamW::new(&model.net.heads),
             model,
@@ -96,6 +99,13 @@ impl<'a> Fit<'a> {
             device,
             seed,
         }
+    }
+
+    /// The same with a teacher, whose word counts as the recipe says, where no features are kept.
+    #[must_use]
+    pub fn taught_by(mut self, teacher: Option<Teacher>) -> Self {
+        self.teacher = teacher;
+        self
     }
 
     /// What is put away to take the training up again: the optimizers of trunk and heads, weights included.
@@ -200,17 +210,27 @@ impl<'a> Fit<'a> {
     }
 
     fn step(&mut self, done: f64, batch: Loaded, data: &TrainingData, progress: &mut Progress) {
-        let truth = self.truth(&batch.shown, data);
-        let input = Tensor::from_inner(self.input(batch));
+        let mut truth = self.truth(&batch.shown, data);
+        let views = batch.tensor(&self.plain());
+        if let Some(teacher) = &self.teacher {
+            let share = self.recipe.taught;
+            let said = Tensor::from_inner(teacher.scores(views.clone()));
+            truth.classes = truth.classes * (1.0 - share) + said * share;
+        }
+        let input = Tensor::from_inner(self.input(views));
         self.learn_batch(done, input, &truth, progress);
     }
 
-    /// What the part that learns takes in, without gradients.
-    fn input(&self, batch: Loaded) -> Tensor<4> {
-        let input = batch.tensor(&self.device.clone().without_autodiff());
+    /// The device without gradients.
+    fn plain(&self) -> Device {
+        self.device.clone().without_autodiff()
+    }
+
+    /// What the part that learns takes in, of pictures or of their features.
+    fn input(&self, batch: Tensor<4>) -> Tensor<4> {
         match &self.start {
-            Some(start) => start.forward(input),
-            None => input,
+            Some(start) => start.forward(batch),
+            None => batch,
         }
     }
 

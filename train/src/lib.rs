@@ -59,6 +59,7 @@ pub mod quantise;
 pub mod recipe;
 pub mod storage;
 pub mod summary;
+pub mod teacher;
 pub mod temper;
 pub mod view;
 pub mod weights;

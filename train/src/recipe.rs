@@ -39,6 +39,8 @@ pub struct Recipe {
     pub dropout: f64,
     /// Share of a class's certainty that is spread over all classes.
     pub label_smoothing: f32,
+    /// Share of what is to be learnt of the class that is a teacher's word, where there is a teacher.
+    pub taught: f32,
     /// Weight of the box loss; the class loss has weight 1.
     pub box_loss: BoxLoss,
     /// Share of the views that never come twice into which another picture is mixed (Zhang et al. 2018).

@@ -1,5 +1,5 @@
-//! The weights that training starts from: a quantised MobileNet v1 or v2 as a `.tflite` file, or a model that
-//! boxcam-train made, `models/snacks.onnx` for one.
+//! The weights that training starts from: a quantised MobileNet v1 or v2 as a `.tflite` file, a detector on MobileNet v2
+//! as TensorFlow.js has it (`model.json`), or a model that boxcam-train made, `models/snacks.onnx` for one.
 //!
 //! In goes the file, out come its layers in order of execution, dequantised to 32-bit floats
 //! (`scale * (q - zero_point)`), batch norms already folded in as the file has them. Of the heads behind the
@@ -15,6 +15,7 @@ use crate::layer::{ConvWeights, DenseWeights, Layer};
 
 mod half;
 mod onnx;
+mod tfjs;
 mod tflite;
 
 pub use self::half::half_precision;
@@ -60,8 +61,10 @@ pub enum WeightsError {
         /// The system's words.
         source: std::io::Error,
     },
-    /// It is neither a `.tflite` nor an ONNX file, or a broken one.
-    #[error("weights {file}: is no complete .tflite or .onnx file ({message}); copy it again")]
+    /// It is neither a `.tflite`, an ONNX nor a `model.json` file, or a broken one.
+    #[error(
+        "weights {file}: is no complete .tflite, .onnx or model.json file ({message}); copy it again"
+    )]
     Broken {
         /// The file.
         file: String,
@@ -70,7 +73,7 @@ pub enum WeightsError {
     },
     /// It holds another kind of network.
     #[error(
-        "weights {file}: {message}; give a quantised MobileNet v1 or v2, or a model that boxcam-train made"
+        "weights {file}: {message}; give a quantised MobileNet v1 or v2, the model.json of a detector on MobileNet v2, or a model that boxcam-train made"
     )]
     NotMobileNet {
         /// The file.
@@ -91,26 +94,29 @@ pub enum WeightsError {
 }
 
 /// Reads the trunk of a MobileNet v1 or v2 of any width and input size from a quantised `.tflite` file, or
-/// from an ONNX file that this program wrote: float, half precision or int8.
+/// from an ONNX file that this program wrote: float, half precision or int8; or that of a detector of TensorFlow's
+/// object detection API from the `model.json` of its TensorFlow.js form, whose shards lie beside it.
 ///
 /// # Errors
 /// [`WeightsError`], which names the file.
 pub fn read(path: &Path) -> Result<TrunkWeights, WeightsError> {
-    let file = path.display().to_string();
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(source) => return Err(WeightsError::Read { file, source }),
-    };
-    parse(&file, &bytes)
+    match std::fs::read(path) {
+        Ok(bytes) => parse(path, &bytes),
+        Err(source) => Err(WeightsError::Read {
+            file: path.display().to_string(),
+            source,
+        }),
+    }
 }
 
-fn parse(file: &str, bytes: &[u8]) -> Result<TrunkWeights, WeightsError> {
+fn parse(path: &Path, bytes: &[u8]) -> Result<TrunkWeights, WeightsError> {
     // Bytes 4 to 8 of a flatbuffer name its schema.
     let trunk = match bytes.get(4..8) {
         Some(b"TFL3") => tflite::trunk(bytes),
+        _ if bytes.starts_with(b"{") => tfjs::trunk(bytes, path.with_file_name("").as_path()),
         _ => onnx::trunk(bytes),
     };
-    let file = file.to_owned();
+    let file = path.display().to_string();
     trunk.map_err(|fault| match fault {
         Fault::Broken(message) => WeightsError::Broken { file, message },
         Fault::NotMobileNet(message) => WeightsError::NotMobileNet { file, message },
@@ -123,7 +129,7 @@ fn parse(file: &str, bytes: &[u8]) -> Result<TrunkWeights, WeightsError> {
 /// [`WeightsError`] when the program was built with a broken file.
 pub fn shipped() -> Result<TrunkWeights, WeightsError> {
     parse(
-        "models/trunk.onnx",
+        Path::new("models/trunk.onnx"),
         include_bytes!("../../models/trunk.onnx"),
     )
 }

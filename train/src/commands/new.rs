@@ -101,6 +101,7 @@ fn training(arguments: &Arguments, data: PathBuf) -> train::Arguments {
     train::Arguments {
         data: Data { data },
         weights: None,
+        teacher: None,
         run: arguments.output.join("run"),
         resume: true,
         recipe: arguments.recipe.clone(),

@@ -12,6 +12,7 @@ use boxcam_train::features::{Features, channels_last};
 use boxcam_train::fit::{Fit, TrainingData, ValidationData};
 use boxcam_train::model::Model;
 use boxcam_train::recipe::{Recipe, Setting};
+use boxcam_train::teacher::Teacher;
 use boxcam_train::weights::{self, TrunkWeights, WeightsError};
 use burn::prelude::*;
 use clap::ValueEnum;
@@ -31,10 +32,14 @@ pub(super) const THRESHOLD: f32 = 0.4;
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(super) data: Data,
-    /// Weights to start from: a quantised MobileNet v1 or v2 as .tflite, or a model made by boxcam-train, whose
-    /// heads are taken over too where it has the same classes; without it the trunk of the model that ships
+    /// Weights to start from: a quantised MobileNet v1 or v2 as .tflite, the model.json of a detector on MobileNet v2, or
+    /// a model made by boxcam-train, whose heads are taken over too where it has the same classes; without it the trunk of the model that ships
     #[arg(long, value_name = "FILE")]
     pub(super) weights: Option<PathBuf>,
+    /// A model for the same classes that is asked what each view shows; what it says is learnt beside the true class.
+    /// Not for recipes that keep features (quick, book)
+    #[arg(long, value_name = "FILE")]
+    pub(super) teacher: Option<PathBuf>,
     /// Folder for what comes out: float.onnx, history.csv and a checkpoint, written after each epoch
     #[arg(long, value_name = "FOLDER")]
     pub(super) run: PathBuf,
@@ -174,9 +179,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         features: of_validation.as_ref(),
     };
     let settings = format!(
-        "{recipe:?}, {} examples, seed {}",
+        "{recipe:?}, {} examples, seed {}, teacher {:?}",
         examples.examples.len(),
-        arguments.seed
+        arguments.seed,
+        arguments.teacher
     );
     let mut run = Run {
         folder: &arguments.run,
@@ -184,9 +190,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         history: Vec::new(),
         card: card.clone(),
     };
-    let mut fit = Fit::new(model, &recipe, &card, arguments.seed, learning);
+    let teacher = teacher(arguments, &recipe, &labels, &device)?;
+    let mut fit = Fit::new(model, &recipe, &card, arguments.seed, learning).taught_by(teacher);
     run.begin(&mut fit, arguments.resume)?;
     run.epochs(&mut fit, &recipe, &data, &validation)
+}
+
+fn teacher(
+    arguments: &Arguments,
+    recipe: &Recipe,
+    labels: &Labels,
+    device: &Device,
+) -> Result<Option<Teacher>> {
+    let Some(file) = &arguments.teacher else {
+        return Ok(None);
+    };
+    if recipe.keeps_features() {
+        bail!(
+            "the recipe {} keeps features, of which a teacher sees nothing; leave out --teacher, or take \
+             another --recipe",
+            recipe.name
+        );
+    }
+    let teacher = Teacher::new(&weights::read(file)?, labels, device);
+    Ok(Some(teacher.with_context(|| file.display().to_string())?))
 }
 
 /// The weights of a file, or those that the program carries.

@@ -47,7 +47,7 @@ impl Fit<'_> {
             let pictures: Vec<&AnnotatedPicture> =
                 batch.shown.iter().map(|w| &data.truth[w.picture]).collect();
             if !pictures.is_empty() {
-                let answer = net.forward(self.input(batch));
+                let answer = net.forward(self.input(batch.tensor(&self.plain())));
                 result = judge.take(&pictures, answer.logits, answer.corners);
             }
             result.is_ok()

@@ -18,6 +18,7 @@ impl Recipe {
             empty_parts: 0,
             dropout: 0.7,
             label_smoothing: 0.0,
+            taught: 0.5,
             box_loss: BoxLoss::SquaredError { weight: 10.0 },
             mixed: 0.0,
             settling: 0,
@@ -69,6 +70,7 @@ impl Recipe {
             empty_parts: 1000,
             dropout: 0.3,
             label_smoothing: 0.1,
+            taught: 0.5,
             box_loss: BoxLoss::Overlap {
                 smooth_l1: 2.0,
                 cells: 1.0,
