@@ -18,6 +18,7 @@ Runs cargo for an ARM board; what it builds to be run (tests, examples, `cargo r
 
   TARGET           aarch64-unknown-linux-gnu: Raspberry Pi 3, 4, 5 and Zero 2 W with a 64 bit system
                    armv7-unknown-linux-gnueabihf: the same, and Pi 2, with a 32 bit system
+                   aarch64-unknown-linux-musl: any 64 bit system, without a shared library, and so without a window
   --emulated       what the tests take to emulated processors and boards: in the profile `emulated`, which is quick to build,
                    with all that such a board has; one build serves all
   CARGO ARGUMENTS  what cargo is to do: `build --release` without any. --target is added
@@ -38,11 +39,13 @@ fail() {
 }
 
 [ $# -ge 1 ] || fail 2 "which target? see --help"
+musl=
 case $1 in
     -h | --help) usage; exit 0 ;;
     # Debian's name of the processor, of the compiler, and of qemu's program.
     aarch64-unknown-linux-gnu) architecture=arm64 triple=aarch64-linux-gnu emulator=qemu-aarch64 ;;
     armv7-unknown-linux-gnueabihf) architecture=armhf triple=arm-linux-gnueabihf emulator=qemu-arm ;;
+    aarch64-unknown-linux-musl) architecture=arm64 triple=aarch64-linux-gnu emulator=qemu-aarch64 musl=aarch64-linux-musl ;;
     *) fail 2 "no target $1; see --help" ;;
 esac
 target=$1
@@ -52,7 +55,12 @@ if [ "${1:-}" = --emulated ]; then
     kind=(--profile emulated --locked --no-default-features --features "camera,framebuffer,embedded-model,web")
     shift
 fi
-[ $# -gt 0 ] || set -- build --release
+if [ $# -eq 0 ]; then
+    set -- build --release
+    # A window loads X11 and Wayland at run time.
+    [ -z "$musl" ] || set -- "$@" --package boxcam --no-default-features \
+        --features camera,framebuffer,demo,embedded-model,mqtt,web
+fi
 
 built=${CARGO_TARGET_DIR:-$repository/target}/cross
 work=$repository/target/cross
@@ -63,6 +71,7 @@ flock -w 600 9 || fail 3 "another run still fetches into $work"
 "$here/build/install.sh" "$architecture"
 fetch_compiler
 fetch_library
+[ -z "$musl" ] || fetch_musl
 exec 9>&-
 
 lower=${target//-/_}
@@ -73,6 +82,15 @@ export LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu${LD_LIBRARY_PATH:+:$LD_LIB
 export "CARGO_TARGET_${upper}_LINKER=$triple-gcc"
 export "CARGO_TARGET_${upper}_RUNNER=$emulator -L /usr/$triple"
 export "CC_$lower=$triple-gcc"
+if [ -n "$musl" ]; then
+    # The standard library is built with the program, which a compiler that is no nightly one only does when told so.
+    export RUSTC_BOOTSTRAP=1
+    kind+=("-Zbuild-std=std,panic_unwind")
+    own=$root/musl-$architecture flags=CARGO_TARGET_${upper}_RUSTFLAGS
+    export "CARGO_TARGET_${upper}_LINKER=$own/cc" "CARGO_TARGET_${upper}_RUNNER=$emulator" "CC_$lower=$own/cc"
+    export "$flags=${!flags:-} -C link-self-contained=no -C target-feature=+crt-static -C relocation-model=static \
+-L native=$own/usr/lib/$musl"
+fi
 # --target goes before a `--`, after which the arguments are no longer cargo's.
 subcommand=$1
 shift

@@ -1,6 +1,7 @@
 # Rust's compiler and standard libraries from Debian. Sourced by build.sh.
 #
-# Wants: here, architecture (Debian's name of it), work, root (where the Rust compiler is to lie), fail.
+# Wants: here, architecture (Debian's name of it), triple (of its cross compiler), work, root (where the Rust compiler is to
+# lie), fail; for musl also musl (its name of the processor).
 # shellcheck shell=bash
 # shellcheck disable=SC2154
 
@@ -48,4 +49,27 @@ known_checksum() {
         armhf-1.96.0+dfsg1-1~deb12u2) echo b9f9dd1d03a903680f918cb2bba00a2a3d76558545d5e6a8061072ab461bb989 ;;
         *) fail 3 "$(tail -n 1 "$work/apt-$architecture/log"); no checksum is known for $1 of $architecture" ;;
     esac
+}
+
+# Unpacks what a program without any shared library is made of: the source of Rust's standard library, since Debian has none that
+# is built for musl; musl; LLVM's unwinder, as GCC's wants glibc. Leaves a linker, $root/musl-ARCHITECTURE/cc.
+fetch_musl() {
+    local version into=$root/musl-$architecture library
+    [ ! -f "$into/complete" ] || return 0
+    version=$(cat "$root/complete")
+    echo "build.sh: fetching musl and the source of the standard library" >&2
+    unpack "$root" apt-get -qq -o APT::Sandbox::User= download "rust-web-src=$version"
+    mkdir -p "$root/usr/lib/rustlib/src/rust"
+    ln -sfn "$(echo "$root"/usr/src/rustc-*/library)" "$root/usr/lib/rustlib/src/rust/library"
+    read_lists "$work/apt-$architecture" || fail 3 "$(tail -n 1 "$work/apt-$architecture/log")"
+    unpack "$into" apt-get "${foreign[@]}" download musl-dev libunwind-16-dev
+    library=$into/usr/lib/$musl
+    # Its own specs name the place where it would be installed.
+    sed "s#/usr/\(lib\|include\)/$musl#$into&#g" "$library/musl-gcc.specs" >"$into/specs"
+    printf '#!/bin/sh\nexec %s-gcc "$@" -specs "%s/specs"\n' "$triple" "$into" >"$into/cc"
+    chmod +x "$into/cc"
+    cp "$into/usr/lib/llvm-16/lib/libunwind.a" "$library/"
+    "$into/cc" -O2 -U_FORTIFY_SOURCE -c "$here/build/musl/fortify.c" -o "$into/fortify.o"
+    "$triple-ar" r "$library/libunwind.a" "$into/fortify.o"
+    touch "$into/complete"
 }

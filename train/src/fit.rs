@@ -6,7 +6,6 @@
 //! written to disk here: that is for whoever takes the epochs.
 
 use boxcam::card::ModelCard;
-use boxcam::geometry::NormBox;
 use boxcam::label::Labels;
 use boxcam::split::AnnotatedPicture;
 use burn::optim::GradientsParams;
@@ -17,7 +16,7 @@ use crate::adamw::{AdamW, Step};
 use crate::examples::{Examples, Picture};
 use crate::features::{FeatureFault, Features, channels_last};
 use crate::feed::{Feed, Loaded, Look, Wanted};
-use crate::loss::{box_loss, cell_loss, cross_entropy, taught};
+use crate::loss::{box_loss, cell_loss, cross_entropy, unlikeness};
 use crate::model::{Model, Net};
 use crate::network::Trunk;
 use crate::recipe::Recipe;
@@ -26,9 +25,11 @@ use crate::view::View;
 
 mod progress;
 mod rehearsal;
+mod truth;
 mod validation;
 
 pub use progress::{Epoch, Progress};
+use truth::Truth;
 
 /// What is learnt from.
 #[derive(Debug)]
@@ -64,15 +65,6 @@ pub struct Fit<'a> {
     teacher: Option<Teacher>,
     trunk: AdamW,
     heads: AdamW,
-}
-
-/// What is true of one batch.
-struct Truth {
-    classes: Tensor<2>,
-    boxes: Tensor<2>,
-    known: Tensor<1>,
-    /// The same for the metrics: class index and box of each example.
-    plain: Vec<(Option<usize>, Option<NormBox>)>,
 }
 
 impl<'a> Fit<'a> {
@@ -210,12 +202,11 @@ impl<'a> Fit<'a> {
     }
 
     fn step(&mut self, done: f64, batch: Loaded, data: &TrainingData, progress: &mut Progress) {
-        let mut truth = self.truth(&batch.shown, data);
+        let smoothing = self.recipe.label_smoothing;
+        let mut truth = Truth::of(&batch.shown, data, smoothing, &self.device);
         let views = batch.tensor(&self.plain());
         if let Some(teacher) = &self.teacher {
-            let share = self.recipe.taught;
-            let said = Tensor::from_inner(teacher.scores(views.clone()));
-            truth.classes = truth.classes * (1.0 - share) + said * share;
+            truth = truth.beside(teacher.lesson(views.clone()), self.recipe.taught);
         }
         let input = Tensor::from_inner(self.input(views));
         self.learn_batch(done, input, &truth, progress);
@@ -245,34 +236,21 @@ impl<'a> Fit<'a> {
             truth.known.clone(),
         );
         if let Some(cells) = &answer.cells {
-            let (inside, middle) = self.cells(truth, cells.logits.dims()[1]);
+            let (inside, middle) = truth.cells(cells.logits.dims()[1]);
             if let Some(more) = cell_loss(kind, cells, &truth.boxes, inside, middle) {
                 of_box = of_box + more;
             }
         }
         let mut loss = class_loss.clone() + of_box.clone();
+        if let Some(wanted) = &truth.features {
+            let unlike = unlikeness(answer.features.clone(), wanted.clone());
+            loss = loss + unlike * self.recipe.likeness;
+        }
         if self.recipe.l2 > 0.0 {
             loss = loss + self.model.net.heads.class.squared_weights() * self.recipe.l2;
         }
         progress.add(&loss, &class_loss, &of_box, &answer, truth);
         self.learn(&loss, done);
-    }
-
-    /// How much each cell is taught, see [`taught`].
-    fn cells(&self, truth: &Truth, count: usize) -> (Tensor<2>, Tensor<2>) {
-        let side = count.isqrt();
-        let (mut inside, mut middle) = (Vec::new(), Vec::new());
-        for (_, seen) in &truth.plain {
-            let none = || (vec![0.0; count], vec![0.0; count]);
-            let (of_inside, of_middle) = seen.as_ref().map_or_else(none, |seen| taught(seen, side));
-            inside.extend(of_inside);
-            middle.extend(of_middle);
-        }
-        let tensor = |values| {
-            let data = TensorData::new(values, [truth.plain.len(), count]);
-            Tensor::from_data(data, &self.device)
-        };
-        (tensor(inside), tensor(middle))
     }
 
     fn learn(&mut self, loss: &Tensor<1>, done: f64) {
@@ -288,47 +266,5 @@ impl<'a> Fit<'a> {
         net.trunk = self.trunk.step(net.trunk.clone(), found, step(rates.trunk));
         let found = GradientsParams::from_module(&mut gradients, &net.heads);
         net.heads = self.heads.step(net.heads.clone(), found, step(rates.heads));
-    }
-
-    fn truth(&self, shown: &[Wanted], data: &TrainingData) -> Truth {
-        let count = data.labels.len();
-        let smoothing = self.recipe.label_smoothing;
-        let mut classes = Vec::with_capacity(shown.len() * count);
-        let mut boxes = Vec::with_capacity(shown.len() * 4);
-        let mut known = Vec::with_capacity(shown.len());
-        let mut plain = Vec::with_capacity(shown.len());
-        let class_of = |wanted: &Wanted| {
-            let example = &data.examples.examples[wanted.example];
-            example.class.map(boxcam::label::ClassId::index)
-        };
-        let target = |class: Option<usize>, index: usize| {
-            let even = if class.is_some() { smoothing } else { 1.0 } / count as f32;
-            even + f32::from(u8::from(class == Some(index))) * (1.0 - smoothing)
-        };
-        for (wanted, next) in shown.iter().zip(shown.iter().cycle().skip(1)) {
-            let example = &data.examples.examples[wanted.example];
-            let (class, other) = (class_of(wanted), class_of(next));
-            let share = wanted.share_of_next;
-            let mixed = |index| (1.0 - share) * target(class, index) + share * target(other, index);
-            classes.extend((0..count).map(mixed));
-            let view = match &wanted.look {
-                Look::Kept(view) => &data.examples.pictures[wanted.picture].views[*view],
-                Look::New(view) => view,
-            };
-            let seen = example.bounding_box.and_then(|truth| view.of_box(&truth));
-            boxes.extend(seen.map_or([0.0; 4], |seen| seen.corners()));
-            known.push(f32::from(u8::from(seen.is_some())));
-            plain.push((class, seen));
-        }
-        let rows = shown.len();
-        let tensor = |values, width| {
-            Tensor::<2>::from_data(TensorData::new(values, [rows, width]), &self.device)
-        };
-        Truth {
-            classes: tensor(classes, count),
-            boxes: tensor(boxes, 4),
-            known: Tensor::from_data(TensorData::new(known, [rows]), &self.device),
-            plain,
-        }
     }
 }

@@ -51,7 +51,7 @@ pub enum BoxHead {
 }
 
 /// `[batch, side, side, channels]` to `[batch, channels]`: the mean over the map.
-fn pool(map: Tensor<4>) -> Tensor<2> {
+pub(crate) fn pool(map: Tensor<4>) -> Tensor<2> {
     let [batch, height, width, channels] = map.dims();
     map.reshape([batch, height * width, channels])
         .mean_dim(1)
@@ -92,10 +92,10 @@ impl ClassHead {
         self
     }
 
-    /// Class logits, `[batch, classes]`.
+    /// Class logits, `[batch, classes]`, of a map's pooled features, `[batch, channels]`.
     #[must_use]
-    pub fn forward(&self, map: Tensor<4>) -> Tensor<2> {
-        self.dense.forward(self.dropout.forward(pool(map)))
+    pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        self.dense.forward(self.dropout.forward(features))
     }
 
     /// Sum of the squared weights, for the chapter's L2 penalty.
@@ -207,3 +207,6 @@ impl BoxHead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

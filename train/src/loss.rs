@@ -26,6 +26,14 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     (log * targets).sum().neg() / batch as f32
 }
 
+/// How unlike two lots of features are, both `[batch, channels]`: the squared distance by the square of what was wanted,
+/// so that 1 is what nothing at all would cost.
+#[must_use]
+pub fn unlikeness(found: Tensor<2>, wanted: Tensor<2>) -> Tensor<1> {
+    let off = (found - wanted.clone()).powi_scalar(2).sum();
+    off / (wanted.powi_scalar(2).sum() + TINY)
+}
+
 /// The recipe's loss of the box that a model says; mean over the examples with a box.
 #[must_use]
 pub fn box_loss(kind: BoxLoss, found: Tensor<2>, truth: Tensor<2>, known: Tensor<1>) -> Tensor<1> {
@@ -244,6 +252,17 @@ mod tests {
         let cost = numbers(smooth_l1(found, boxes(&[[0.0; 4]; 2])));
         assert!((cost[0] - 0.05f32.powi(2) / 0.2 / 4.0).abs() < 1e-6);
         assert!((cost[1] - (0.05 + 0.4) / 4.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn features_cost_by_how_far_they_are_off() {
+        let cost = |found: [f32; 2]| {
+            let tensor = |values| Tensor::<2>::from_data([values], &Device::flex());
+            numbers(unlikeness(tensor(found), tensor([3.0, 4.0])))[0]
+        };
+        assert!(cost([3.0, 4.0]).abs() < 1e-6);
+        assert!((cost([0.0, 0.0]) - 1.0).abs() < 1e-5);
+        assert!((cost([3.0, 9.0]) - 1.0).abs() < 1e-5);
     }
 
     #[test]

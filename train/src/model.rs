@@ -8,7 +8,7 @@ use boxcam::label::Labels;
 use burn::prelude::*;
 use tract_onnx::pb;
 
-use crate::heads::{BoxHead, Cells, ClassHead, FineBox, PooledBox};
+use crate::heads::{BoxHead, Cells, ClassHead, FineBox, PooledBox, pool};
 use crate::layer::Layer;
 use crate::network::{Trunk, cuts, fine_layer};
 use crate::onnx::{GraphBuilder, INPUT};
@@ -36,6 +36,8 @@ pub struct Net {
 /// What a batch comes to.
 #[derive(Debug, Clone)]
 pub struct Answer {
+    /// What the class head reads, `[batch, channels]`.
+    pub features: Tensor<2>,
     /// Class logits, `[batch, classes]`.
     pub logits: Tensor<2>,
     /// Corners, `[batch, 4]`.
@@ -67,9 +69,11 @@ impl Net {
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Answer {
         let maps = self.trunk.maps(input);
-        let logits = self.heads.class.forward(maps.last.clone());
+        let features = pool(maps.last.clone());
+        let logits = self.heads.class.forward(features.clone());
         let (corners, cells) = self.heads.bounding_box.forward(maps);
         Answer {
+            features,
             logits,
             corners,
             cells,

@@ -41,6 +41,8 @@ pub struct Recipe {
     pub label_smoothing: f32,
     /// Share of what is to be learnt of the class that is a teacher's word, where there is a teacher.
     pub taught: f32,
+    /// Weight of how unlike a teacher's features those of the class head are, where there is a teacher.
+    pub likeness: f32,
     /// Weight of the box loss; the class loss has weight 1.
     pub box_loss: BoxLoss,
     /// Share of the views that never come twice into which another picture is mixed (Zhang et al. 2018).

@@ -13,7 +13,7 @@ use boxcam_train::fit::Fit;
 use boxcam_train::model::Model;
 use boxcam_train::quantise::WeightScales;
 use boxcam_train::quantise::calibrate::Calibration;
-use boxcam_train::recipe::Recipe;
+use boxcam_train::recipe::{BoxLoss, Recipe};
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use clap::Args;
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 0.2, value_parser = prepare::validation)]
     validation: f64,
     /// quick (minutes: only the end of the network learns) or snacks (hours: all of it, a little better)
-    #[arg(long, default_value = "quick", value_parser = ["quick", "snacks", "small"])]
+    #[arg(long, default_value = "quick", value_parser = train::recipes(finds_boxes))]
     recipe: String,
     /// Side of the picture that the network takes, in pixels, a multiple of 32; smaller is faster on the
     /// board and finds small things less well
@@ -118,6 +118,11 @@ fn training(arguments: &Arguments, data: PathBuf) -> train::Arguments {
         about: folder_name(&arguments.data.data),
         credits: arguments.credits.clone(),
     }
+}
+
+/// What makes a model from nothing but pictures; the chapter's recipes go on from one another.
+fn finds_boxes(recipe: &Recipe) -> bool {
+    matches!(recipe.box_loss, BoxLoss::Overlap { .. })
 }
 
 fn folder_name(path: &Path) -> String {

@@ -16,6 +16,7 @@ use boxcam_train::teacher::Teacher;
 use boxcam_train::weights::{self, TrunkWeights, WeightsError};
 use burn::prelude::*;
 use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
 
 use self::run::Run;
 use super::{Data, progress};
@@ -50,7 +51,7 @@ pub(crate) struct Arguments {
     /// quick (only the end of the network learns), snacks (nearly all of it: what made the model that ships), small
     /// (the same on small pictures, for the slowest boards), classifier (the class alone: what the chapter starts from)
     /// or book (the textbook chapter)
-    #[arg(long, default_value = "quick", value_parser = ["quick", "snacks", "small", "classifier", "book"])]
+    #[arg(long, default_value = "quick", value_parser = recipes(|_| true))]
     pub(super) recipe: String,
     /// Side of the picture that the network takes, in pixels, a multiple of 32; in place of the recipe's own
     #[arg(long, value_parser = side)]
@@ -92,6 +93,13 @@ pub(crate) struct Arguments {
     pub(super) credits: String,
 }
 
+/// The names of the recipes of which that is true.
+pub(super) fn recipes(wanted: impl Fn(&Recipe) -> bool) -> PossibleValuesParser {
+    let all = Recipe::all().into_iter();
+    let names = all.filter(wanted).map(|recipe| recipe.name);
+    PossibleValuesParser::new(names.collect::<Vec<_>>())
+}
+
 /// Where to compute.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Computer {
@@ -124,7 +132,7 @@ impl Computer {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut recipe = recipe(arguments)?;
-    let weights = weights(arguments.weights.as_deref())?;
+    let mut weights = weights(arguments.weights.as_deref())?;
     let (train, val) = (arguments.data.split("train")?, arguments.data.split("val")?);
     let labels = labels(&train)?;
     if weights.heads_for(&labels).is_some() {
@@ -147,6 +155,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     // A few steps an epoch at least.
     recipe.batch = recipe.batch.min(found / 4);
+    let teacher = teacher(arguments, &recipe, &mut weights, &labels, &device)?;
     let model = Model::new(&weights, &labels, &recipe, &learning);
     let shown = Picture::plain(&val);
     let extractor = match recipe.keeps_features() {
@@ -190,7 +199,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         history: Vec::new(),
         card: card.clone(),
     };
-    let teacher = teacher(arguments, &recipe, &labels, &device)?;
     let mut fit = Fit::new(model, &recipe, &card, arguments.seed, learning).taught_by(teacher);
     run.begin(&mut fit, arguments.resume)?;
     run.epochs(&mut fit, &recipe, &data, &validation)
@@ -199,6 +207,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn teacher(
     arguments: &Arguments,
     recipe: &Recipe,
+    learner: &mut TrunkWeights,
     labels: &Labels,
     device: &Device,
 ) -> Result<Option<Teacher>> {
@@ -212,7 +221,7 @@ fn teacher(
             recipe.name
         );
     }
-    let teacher = Teacher::new(&weights::read(file)?, labels, device);
+    let teacher = Teacher::new(&weights::read(file)?, learner, labels, device);
     Ok(Some(teacher.with_context(|| file.display().to_string())?))
 }
 

@@ -24,6 +24,7 @@ impl Fit<'_> {
                 &self.device,
             ),
             known: Tensor::ones([batch], &self.device),
+            features: None,
             plain: vec![(None, Some(NormBox::WHOLE)); batch],
         };
         let mut progress = Progress::default();

@@ -19,6 +19,7 @@ impl Recipe {
             dropout: 0.7,
             label_smoothing: 0.0,
             taught: 0.5,
+            likeness: 2.0,
             box_loss: BoxLoss::SquaredError { weight: 10.0 },
             mixed: 0.0,
             settling: 0,
@@ -71,6 +72,7 @@ impl Recipe {
             dropout: 0.3,
             label_smoothing: 0.1,
             taught: 0.5,
+            likeness: 2.0,
             box_loss: BoxLoss::Overlap {
                 smooth_l1: 2.0,
                 cells: 1.0,
