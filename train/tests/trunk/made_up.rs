@@ -1,0 +1,142 @@
+//! Models that are made up, and what a model says.
+
+use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
+use boxcam::frame::{Frame, Origin};
+use boxcam::label::Labels;
+use boxcam::preprocess::{InputTensor, preprocess};
+use boxcam::scene::random_scene;
+use boxcam_train::heads::{BoxHead, ClassHead, FineBox};
+use boxcam_train::layer::{ConvWeights, Layer};
+use boxcam_train::network::fine_layer;
+use boxcam_train::onnx::{self, GraphBuilder, INPUT};
+use boxcam_train::quantise::calibrate::{Calibration, Observations};
+use boxcam_train::quantise::{self, WeightScales};
+use boxcam_train::weights::{self, TrunkWeights};
+use burn::prelude::Device;
+use fastrand::Rng;
+use tract_onnx::pb;
+use tract_onnx::prelude::*;
+
+pub(crate) fn card(side: u32) -> ModelCard {
+    ModelCard {
+        schema: CARD_SCHEMA,
+        name: "made up".to_owned(),
+        labels: Labels::new(vec!["apple".to_owned(), "banana".to_owned()]).expect("sound"),
+        input: InputSpec::mobilenet(side),
+        box_order: BoxOrder::Corners,
+        threshold: 0.5,
+        training: Training {
+            credits: "nobody".to_owned(),
+            ..Training::default()
+        },
+        figures: [("mean_iou".to_owned(), 0.5)].into(),
+        golden: Vec::new(),
+    }
+}
+
+/// A convolution of random weights that keeps the size of the numbers.
+pub(crate) fn conv(
+    random: &mut Rng,
+    [inner, out]: [usize; 2],
+    kernel: usize,
+    stride: usize,
+) -> ConvWeights {
+    let groups = if inner == 0 { out } else { 1 };
+    let shape = [out, inner.max(1), kernel, kernel];
+    let inputs = inner.max(1) * kernel * kernel;
+    let gain = 3.0 / (inputs as f32).sqrt();
+    let count = out * inputs;
+    ConvWeights {
+        shape,
+        weights: (0..count).map(|_| (random.f32() - 0.5) * gain).collect(),
+        bias: (0..out).map(|_| random.f32() - 0.3).collect(),
+        stride,
+        groups,
+    }
+}
+
+/// A stem, then blocks of expansion, depthwise and linear projection, two of them residual, the last one halving.
+pub(crate) fn made_up(side: usize) -> TrunkWeights {
+    let random = &mut Rng::with_seed(7);
+    let mut layers = Vec::new();
+    let mut push = |conv, relu6, add| layers.push(Layer { conv, relu6, add });
+    push(conv(random, [3, 16], 3, 2), true, None);
+    push(conv(random, [0, 16], 3, 1), true, None);
+    push(conv(random, [16, 8], 1, 1), false, None);
+    for end in [2, 5] {
+        push(conv(random, [8, 40], 1, 1), true, None);
+        push(conv(random, [0, 40], 3, 1), true, None);
+        push(conv(random, [40, 8], 1, 1), false, Some(end));
+    }
+    push(conv(random, [8, 40], 1, 1), true, None);
+    push(conv(random, [0, 40], 3, 2), true, None);
+    push(conv(random, [40, 12], 1, 1), false, None);
+    push(conv(random, [12, 48], 1, 1), true, None);
+    TrunkWeights {
+        side,
+        layers,
+        heads: None,
+    }
+}
+
+/// A whole float model on a trunk, with heads that have learnt nothing; the box head is that of two maps.
+pub(crate) fn model(trunk: &TrunkWeights) -> pb::ModelProto {
+    let card = card(trunk.side as u32);
+    let device = Device::flex();
+    device.seed(1);
+    let channels = trunk.layers.last().expect("has layers").conv.shape[0];
+    let stride: usize = trunk.layers.iter().map(|layer| layer.conv.stride).product();
+    let mut graph = GraphBuilder::new(&card.name, &card.input);
+    let maps = graph.trunk(INPUT, &trunk.layers);
+    let fine = fine_layer(&trunk.layers).expect("it halves");
+    let map = maps.last().expect("has layers");
+    let class = ClassHead::new(channels, card.labels.len(), 0.0, &device);
+    let scores = class.export(&mut graph, map);
+    let side = trunk.side / stride;
+    let fine_channels = trunk.layers[fine].conv.shape[0];
+    let bounding_box = BoxHead::Fine(FineBox::new(channels, fine_channels, 32, &device));
+    let corners = bounding_box.export(&mut graph, [&maps[fine], map], side);
+    graph.finish(&scores, &corners, &card)
+}
+
+pub(crate) fn inputs(card: &ModelCard, count: u64) -> Vec<InputTensor> {
+    let scenes = (1..=count).map(|seed| random_scene(seed, 320, 240).image);
+    let frames = scenes.map(|image| Frame::new(0, Origin::Live, image));
+    frames
+        .map(|frame| preprocess(&frame, card).expect("has pixels"))
+        .collect()
+}
+
+pub(crate) fn int8(float: &pb::ModelProto, inputs: &[InputTensor]) -> pb::ModelProto {
+    let observations = Observations::of(float, inputs).expect("runs");
+    let ranges = observations.ranges(Calibration::LeastError);
+    quantise::quantise(float, &ranges, WeightScales::Greatest).expect("can be quantised")
+}
+
+pub(crate) fn written(model: &pb::ModelProto) -> TrunkWeights {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("model.onnx");
+    onnx::write(&file, model).expect("written");
+    weights::read(&file).expect("read back")
+}
+
+/// What tract's own operators make of a model.
+pub(crate) fn in_floats(model: &pb::ModelProto, input: &InputTensor) -> [Vec<f32>; 2] {
+    let plan = onnx()
+        .model_for_proto_model(model)
+        .and_then(|model| model.with_input_fact(0, f32::fact(input.shape()).into()))
+        .and_then(|model| model.into_optimized()?.into_runnable())
+        .expect("tract runs it");
+    let tensor = Tensor::from_shape(&input.shape(), &input.to_f32()).expect("a tensor");
+    let outputs = plan.run(tvec!(tensor.into())).expect("runs");
+    [0, 1].map(|output| {
+        let view = outputs[output].to_plain_array_view::<f32>();
+        view.expect("floats").iter().copied().collect()
+    })
+}
+
+pub(crate) fn flags(trunk: &TrunkWeights) -> Vec<(bool, Option<usize>, usize, usize)> {
+    let layers = trunk.layers.iter();
+    let flags = layers.map(|layer| (layer.relu6, layer.add, layer.conv.stride, layer.conv.groups));
+    flags.collect()
+}

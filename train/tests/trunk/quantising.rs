@@ -1,0 +1,122 @@
+//! From float to int8 and back a model stays nearly what it is.
+
+use boxcam::preprocess::InputTensor;
+use boxcam_train::quantise::calibrate::{Calibration, Observations};
+use boxcam_train::quantise::choose::{Pictures, Wanted, choose};
+use boxcam_train::quantise::errors::stored_errors;
+use boxcam_train::quantise::{self, WeightScales};
+use tract_onnx::pb;
+
+use crate::made_up::{card, flags, in_floats, inputs, int8, made_up, model, written};
+
+/// Scores and corners of a model as one list.
+fn said(model: &pb::ModelProto, input: &InputTensor) -> Vec<f32> {
+    in_floats(model, input).concat()
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    let off = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    off.fold(0.0, f32::max)
+}
+
+#[test]
+fn the_float_model_of_an_int8_model_says_nearly_the_same_and_gives_the_same_weights_again() {
+    let trunk = made_up(64);
+    let float = model(&trunk);
+    let inputs = inputs(&card(64), 4);
+    let int8 = int8(&float, &inputs);
+    let back = quantise::dequantise(&int8).expect("is int8");
+    assert_eq!(flags(&written(&back)), flags(&trunk));
+    for input in &inputs {
+        let off = distance(&said(&back, input), &said(&float, input));
+        assert!(off < 0.02, "{off}");
+    }
+    let ops = |model: &pb::ModelProto| -> Vec<String> {
+        let graph = model.graph.as_ref().expect("has one");
+        graph.node.iter().map(|node| node.op_type.clone()).collect()
+    };
+    assert_eq!(ops(&back), ops(&float));
+}
+
+/// The bias of a layer is off by rounding to weights that are all a little too large: the mean error goes.
+#[test]
+fn corrected_biases_bring_the_means_back() {
+    let float = model(&made_up(64));
+    let inputs = inputs(&card(64), 6);
+    let observations = Observations::of(&float, &inputs).expect("runs");
+    let ranges = observations.ranges(Calibration::Percentile999);
+    let int8 = quantise::quantise(&float, &ranges, WeightScales::LeastError).expect("fits");
+    let corrected = quantise::correct_biases(&float, int8.clone(), &inputs).expect("runs");
+    let graph = |model: &pb::ModelProto| model.graph.clone().expect("has one");
+    let (before, after) = (graph(&int8), graph(&corrected));
+    assert_eq!(before.node, after.node, "only numbers change");
+    let mut moved = 0;
+    for (a, b) in before.initializer.iter().zip(&after.initializer) {
+        let is_bias = a.name.ends_with(".bias.int32");
+        assert!(is_bias || a == b, "{}", a.name);
+        moved += usize::from(a != b);
+    }
+    assert!(moved > 5, "{moved}");
+    let mean = |model: &pb::ModelProto| {
+        let off = inputs.iter().map(|input| {
+            let (found, truth) = (said(model, input), said(&float, input));
+            found
+                .iter()
+                .zip(&truth)
+                .map(|(a, b)| a - b)
+                .collect::<Vec<_>>()
+        });
+        let sums = off.fold(vec![0.0f32; 6], |sums, off| {
+            sums.iter().zip(&off).map(|(a, b)| a + b).collect()
+        });
+        sums.iter().map(|sum| sum.abs()).sum::<f32>()
+    };
+    assert!(
+        mean(&corrected) < mean(&int8),
+        "{} {}",
+        mean(&corrected),
+        mean(&int8)
+    );
+}
+
+#[test]
+fn the_best_of_all_trials_is_kept_and_every_stored_value_has_its_error() {
+    let float = model(&made_up(64));
+    let mut scenes = inputs(&card(64), 16);
+    let measuring = scenes.split_off(8);
+    let pictures = Pictures {
+        calibration: scenes,
+        measuring,
+    };
+    let mut trials = Vec::new();
+    let chosen = choose(&float, &pictures, Wanted::default(), |trial| {
+        trials.push(*trial);
+    });
+    let chosen = chosen.expect("runs");
+    assert_eq!(trials.len(), 4 + 1 + 1);
+    let sums = trials.iter().map(|trial| trial.distance.sum());
+    let least = sums.fold(f64::INFINITY, f64::min);
+    assert!((chosen.trial.distance.sum() - least).abs() < 1e-12);
+    let wanted = Wanted {
+        calibration: Some(Calibration::MinMax),
+        weight_scales: Some(WeightScales::Greatest),
+        correct_biases: Some(true),
+    };
+    let told = choose(&float, &pictures, wanted, |_| ()).expect("runs");
+    assert_eq!(told.trial, trials[0], "what is told is done");
+
+    let errors = stored_errors(&float, &told.model, &pictures.measuring).expect("runs");
+    // 13 layers and 2 sums, a pooling, 7 layers of the box and a sum.
+    assert_eq!(errors.len(), 24, "{errors:?}");
+    for error in &errors {
+        assert!(
+            error.rounding_db > 25.0 && error.rounding_db < 70.0,
+            "{error:?}"
+        );
+        assert!(
+            error.int8_db <= error.rounding_db + 0.5 && error.int8_db > 10.0,
+            "{error:?}"
+        );
+        assert!(error.clipped < 0.05, "{error:?}");
+    }
+}
