@@ -15,6 +15,21 @@ pub struct ConvWeights {
     pub groups: usize,
 }
 
+impl ConvWeights {
+    /// Whether it is one of the three kinds of a MobileNet: 1 x 1, depthwise 3 x 3, and a first one of 3 x 3 at stride 2.
+    #[must_use]
+    pub fn is_of_a_mobilenet(&self) -> bool {
+        let [out, inner, height, width] = self.shape;
+        let kind = (self.groups > 1, height, width, self.stride);
+        out > 0
+            && inner > 0
+            && matches!(
+                kind,
+                (false, 1, 1, 1) | (true, 3, 3, 1 | 2) | (false, 3, 3, 2)
+            )
+    }
+}
+
 /// One dense layer, without what follows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DenseWeights {

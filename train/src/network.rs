@@ -27,17 +27,16 @@ impl Conv {
     /// The convolution with these weights.
     ///
     /// # Panics
-    /// When it is none of the three kinds of a MobileNet: 1 x 1, depthwise 3 x 3, and a first one of 3 x 3 at
-    /// stride 2.
+    /// When it is none of a MobileNet, see [`ConvWeights::is_of_a_mobilenet`].
     #[must_use]
     pub fn new(layer: &ConvWeights, relu6: bool, device: &Device) -> Self {
         let [out, inner, height, width] = layer.shape;
         let depthwise = layer.groups > 1;
-        let known = matches!(
-            (depthwise, height, width, layer.stride),
-            (false, 1, 1, 1) | (true, 3, 3, 1 | 2) | (false, 3, 3, 2)
+        assert!(
+            layer.is_of_a_mobilenet(),
+            "no convolution of a MobileNet: {:?}",
+            layer.shape
         );
-        assert!(known, "no convolution of a MobileNet: {:?}", layer.shape);
         let area = height * width;
         let (shape, weights) = if depthwise {
             ([area, out], transposed(&layer.weights, out, area))

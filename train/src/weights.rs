@@ -116,11 +116,33 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<TrunkWeights, WeightsError> {
         _ if bytes.starts_with(b"{") => tfjs::trunk(bytes, path.with_file_name("").as_path()),
         _ => onnx::trunk(bytes),
     };
+    let trunk = trunk.and_then(|trunk| {
+        fit_together(&trunk.layers)?;
+        Ok(trunk)
+    });
     let file = path.display().to_string();
     trunk.map_err(|fault| match fault {
         Fault::Broken(message) => WeightsError::Broken { file, message },
         Fault::NotMobileNet(message) => WeightsError::NotMobileNet { file, message },
     })
+}
+
+/// Whether each layer is one of a MobileNet and takes in what the one before it puts out.
+fn fit_together(layers: &[Layer]) -> Result<(), String> {
+    let mut channels = 3;
+    for (number, Layer { conv, add, .. }) in layers.iter().enumerate() {
+        let [out, inner, ..] = conv.shape;
+        let taken = if conv.groups > 1 { out } else { inner };
+        let earlier = add.map_or(out, |add| layers[add].conv.shape[0]);
+        if !conv.is_of_a_mobilenet() || taken != channels || earlier != out {
+            return Err(format!(
+                "its convolution {number} of shape {:?} is none on {channels} channels",
+                conv.shape
+            ));
+        }
+        channels = out;
+    }
+    Ok(())
 }
 
 /// The trunk that this program carries: that of the model that ships, `models/trunk.onnx`.

@@ -117,9 +117,12 @@ fn take<'a>(entry: &Entry, bytes: &'a [u8]) -> Result<(Tensor, &'a [u8]), Fault>
         let message = format!("{name} is {} and quantised, or no float32", entry.dtype);
         return Err(Fault::NotMobileNet(message));
     }
-    let count: usize = entry.shape.iter().product();
-    let (own, rest) = bytes
-        .split_at_checked(count * 4)
+    let sides = entry.shape.iter();
+    let size = sides.fold(Some(4), |size: Option<usize>, side| {
+        size?.checked_mul(*side)
+    });
+    let (own, rest) = size
+        .and_then(|size| bytes.split_at_checked(size))
         .ok_or_else(|| Fault::Broken(format!("its parts end within {name}")))?;
     let values = match entry.dtype.as_str() {
         "float32" => own
@@ -209,7 +212,7 @@ impl File {
     fn depthwise(&self, layer: &str) -> Result<Layer, String> {
         let kernel = format!("{TRUNK}{layer}/depthwise_weights");
         let tensor = self.tensor(&kernel)?;
-        let &[height, width, channels, 1] = tensor.shape.as_slice() else {
+        let &[height @ 3, width @ 3, channels, 1] = tensor.shape.as_slice() else {
             return Err(format!("{kernel} has shape {:?}", tensor.shape));
         };
         let norm = format!("{TRUNK}{layer}/BatchNorm/batchnorm");

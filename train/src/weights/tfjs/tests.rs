@@ -14,6 +14,10 @@ struct Detector {
 
 impl Detector {
     fn new() -> Self {
+        Self::with_last([1, 1, 2, 4])
+    }
+
+    fn with_last(shape: [usize; 4]) -> Self {
         let mut detector = Self {
             manifest: Vec::new(),
             nodes: Vec::new(),
@@ -28,7 +32,7 @@ impl Detector {
         detector.constant(&format!("{block}/BatchNorm/batchnorm/mul"), &[2], "float32");
         detector.constant(&format!("{block}/BatchNorm/batchnorm/sub"), &[2], "float32");
         detector.dense("expanded_conv/project", [1, 1, 2, 2], 1);
-        detector.dense("Conv_1", [1, 1, 2, 4], 1);
+        detector.dense("Conv_1", shape, 1);
         detector
     }
 
@@ -123,6 +127,17 @@ fn another_network_and_quantised_weights_are_refused() {
         matches!(error, WeightsError::NotMobileNet { .. }),
         "{error}"
     );
+    for shape in [[1, 1, 3, 4], [5, 5, 2, 4], [0, 0, 2, 4]] {
+        let error = refusal(&Detector::with_last(shape), &folder);
+        assert!(
+            error.to_string().contains("its convolution 3 of shape"),
+            "{error}"
+        );
+    }
+    let mut detector = Detector::new();
+    detector.manifest[2]["shape"] = json!([1u64 << 40, 1u64 << 40]);
+    let error = refusal(&detector, &folder);
+    assert!(matches!(error, WeightsError::Broken { .. }), "{error}");
     let mut detector = Detector::new();
     detector.manifest[1]["name"] = json!("StatefulPartitionedCall/dense");
     let error = refusal(&detector, &folder);
