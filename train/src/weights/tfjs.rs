@@ -117,10 +117,8 @@ fn take<'a>(entry: &Entry, bytes: &'a [u8]) -> Result<(Tensor, &'a [u8]), Fault>
         let message = format!("{name} is {} and quantised, or no float32", entry.dtype);
         return Err(Fault::NotMobileNet(message));
     }
-    let sides = entry.shape.iter();
-    let size = sides.fold(Some(4), |size: Option<usize>, side| {
-        size?.checked_mul(*side)
-    });
+    let mut sides = entry.shape.iter();
+    let size = sides.try_fold(4usize, |size, &side| size.checked_mul(side));
     let (own, rest) = size
         .and_then(|size| bytes.split_at_checked(size))
         .ok_or_else(|| Fault::Broken(format!("its parts end within {name}")))?;
