@@ -154,6 +154,16 @@ impl Open {
     }
 }
 
+impl Drop for Open {
+    /// Gives the lock up at once. A program that is just being started shares all open files until it has
+    /// loaded: closing ours alone would leave them locked that long.
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            let _ = self.writer.inner().unlock();
+        }
+    }
+}
+
 /// Cuts off a torn last line and says of how many bytes; ends one that lacks only its end.
 ///
 /// # Errors

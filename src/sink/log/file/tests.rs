@@ -110,6 +110,18 @@ fn two_do_not_write_to_one_file() {
     LogFile::open(&path, 100, 1).expect("is free again");
 }
 
+#[test]
+fn a_log_that_is_closed_is_free_though_its_file_is_still_shared() {
+    let (_folder, path) = folder();
+    let first = LogFile::open(&path, 100, 1).expect("opened");
+    let open = first.open.as_ref().expect("is open");
+    // As a program that is just being started shares it.
+    let shared = open.writer.inner().try_clone().expect("shared");
+    drop(first);
+    LogFile::open(&path, 100, 1).expect("is free again");
+    drop(shared);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_is_followed_when_rotating() {
