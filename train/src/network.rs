@@ -220,7 +220,8 @@ pub fn cuts(layers: &[Layer]) -> Vec<usize> {
 }
 
 /// The numbers of a tensor, row by row.
-pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+#[must_use]
+pub fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor
         .into_data()
         .convert::<f32>()
