@@ -41,6 +41,8 @@ def write_float(net, path):
     nodes, constants = [], []
 
     def constant(name, array):
+        if array is None:
+            return ""
         constants.append(numpy_helper.from_array(numpy.asarray(array, order="C"), name))
         return name
 

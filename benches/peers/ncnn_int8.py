@@ -15,7 +15,8 @@ import qdq
 # What ncnn wants before weights that are int8, and before those that are float.
 INT8_TAG, FLOAT_TAG = 0x000D4B38, 0
 RELU, CLIP = 1, 3
-ADD, MUL = 0, 2
+ADD, SUB, MUL, DIV, MAX, MIN = range(6)
+NEAREST = 1
 
 
 def write(net, param, weights):
@@ -125,16 +126,37 @@ class _Writer:
     def write_mul(self, layer):
         self.pointwise(layer, MUL)
 
+    def write_sub(self, layer):
+        self.pointwise(layer, SUB)
+
+    def write_div(self, layer):
+        self.pointwise(layer, DIV)
+
+    def write_max(self, layer):
+        self.pointwise(layer, MAX)
+
+    def write_min(self, layer):
+        self.pointwise(layer, MIN)
+
     def pointwise(self, layer, operation):
+        number = layer.constants.get(1)
+        if number is not None and number.size == 1:
+            parameters = {0: operation, 1: 1, 2: number.item()}
+            self.layer("BinaryOp", layer.name, layer.inputs, layer.output, parameters)
+        else:
+            self.layer("BinaryOp", layer.name, self.with_constants(layer), layer.output, {0: operation})
+
+    def with_constants(self, layer):
+        """All inputs of a layer, those that are floats in the model among them."""
         inputs = list(layer.inputs)
-        for position, array in layer.constants.items():
+        for position, array in sorted(layer.constants.items()):
             if array.ndim != 3 or array.shape[0] != 1:
                 layer.refuse(f"a constant of shape {array.shape} is not known")
             name = f"{layer.name}.{position}"
             self.line("MemoryData", name, [], [name], {0: array.shape[2], 1: array.shape[1]})
             self.floats(array)
             inputs.insert(position, name)
-        self.layer("BinaryOp", layer.name, inputs, layer.output, {0: operation})
+        return inputs
 
     def write_relu(self, layer):
         self.layer("ReLU", layer.name, layer.inputs, layer.output, {})
@@ -145,7 +167,11 @@ class _Writer:
         self.layer("Softmax", layer.name, layer.inputs, layer.output, {0: axis - 1, 1: 1})
 
     def write_matmul(self, layer):
-        self.layer("MatMul", layer.name, layer.inputs, layer.output, {})
+        self.layer("MatMul", layer.name, self.with_constants(layer), layer.output, {})
+
+    def write_resize(self, layer):
+        height, width = qdq.enlargement(layer)
+        self.layer("Interp", layer.name, layer.inputs, layer.output, {0: NEAREST, 1: height, 2: width})
 
     def write_slice(self, layer):
         begin, size = qdq.slice_of(layer, self.net.shapes[layer.inputs[0]])

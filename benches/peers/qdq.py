@@ -13,11 +13,11 @@ from onnx import numpy_helper
 
 # What a layer may be. Each writer knows all of them, so that an operator is refused here or nowhere.
 KINDS = {
-    "Add", "Conv", "Flatten", "Gemm", "GlobalAveragePool", "MatMul", "Mul", "Relu", "Reshape", "Slice",
-    "Softmax",
+    "Add", "Conv", "Div", "Flatten", "Gemm", "GlobalAveragePool", "MatMul", "Max", "Min", "Mul", "Relu", "Reshape",
+    "Resize", "Slice", "Softmax", "Sub",
 }
-# Layers that only rearrange numbers: what they give is rounded as what they got.
-REARRANGING = {"Flatten", "Reshape", "Slice"}
+# Layers that only rearrange or repeat numbers: what they give is rounded as what they got.
+REARRANGING = {"Flatten", "Reshape", "Resize", "Slice"}
 
 
 class Unsupported(Exception):
@@ -58,7 +58,9 @@ class Weights:
 
 @dataclass
 class Layer:
-    """One operator. `inputs` are values that other layers compute, `constants` the other inputs by position."""
+    """One operator. `inputs` are values that other layers compute, `constants` the other inputs by position, None for
+    one that is left out.
+    """
 
     kind: str
     name: str
@@ -115,6 +117,15 @@ def slice_of(layer, shape):
         first, last = (min(max(int(edge) + (whole if edge < 0 else 0), 0), whole) for edge in (start, end))
         begin[axis], size[axis] = first, last - first
     return begin, size
+
+
+def enlargement(layer):
+    """How many times as high and wide a Resize makes a picture, each pixel that many times."""
+    how = [layer.attributes.get(name) for name in ("mode", "coordinate_transformation_mode", "nearest_mode")]
+    batch, channels, *times = layer.constants[2]
+    if how != [b"nearest", b"asymmetric", b"floor"] or (batch, channels) != (1, 1) or any(t % 1 for t in times):
+        layer.refuse("only each pixel so many times is known")
+    return [int(t) for t in times]
 
 
 class _Reader:
@@ -198,6 +209,8 @@ class _Reader:
                 constants[position] = self.constants[name]
             elif name:
                 values.append(self.value(name))
+            else:
+                constants[position] = None
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         layer = Layer(node.op_type, node.name, values, node.output[0], attributes, constants, layers_weights, bias)
         if layer.kind in ("Conv", "Gemm") and (layer.weights is None or len(values) != 1):

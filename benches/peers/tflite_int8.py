@@ -13,7 +13,7 @@ import qdq
 
 TYPES = {"int8": schema.TensorType.INT8, "float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32}
 # Versions say which types an operator may have; the runtime refuses int8 under a version older than it.
-VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "MEAN": 2, "DEQUANTIZE": 2}
+VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "MEAN": 2, "DEQUANTIZE": 2, "RESIZE_NEAREST_NEIGHBOR": 2}
 
 
 def write(net, path):
@@ -168,29 +168,68 @@ class _Writer:
     def write_mul(self, layer):
         self.pointwise(layer, "MUL", schema.MulOptionsT(), "float32")
 
+    def write_sub(self, layer):
+        self.pointwise(layer, "SUB", schema.SubOptionsT(), "float32")
+
+    def write_div(self, layer):
+        self.pointwise(layer, "DIV", schema.DivOptionsT(), "float32")
+
+    def write_min(self, layer):
+        self.pointwise(layer, "MINIMUM", schema.MaximumMinimumOptionsT(), "float32")
+
+    def write_max(self, layer):
+        self.pointwise(layer, "MAXIMUM", schema.MaximumMinimumOptionsT(), "float32")
+
     def pointwise(self, layer, name, options, kind=None):
         kind = kind or self.kind(layer)
+        inputs = self.with_constants(layer, kind)
+        self.operator(name, inputs, self.value_tensor(layer.output, kind), options, type(options).__name__[:-1])
+
+    def with_constants(self, layer, kind):
+        """All inputs of a layer, those that are floats in the model among them."""
         inputs = [self.read(value, kind) for value in layer.inputs]
-        for position, array in layer.constants.items():
+        for position, array in sorted(layer.constants.items()):
             if len(self.net.shapes[layer.output]) == 4:
                 layer.refuse("a constant beside a picture is not known")
             inputs.insert(position, self.constant(f"{layer.name}.{position}", array.astype(numpy.float32)))
-        self.operator(name, inputs, self.value_tensor(layer.output, kind), options, type(options).__name__[:-1])
+        return inputs
 
     def write_relu(self, layer):
         self.operator("RELU", [self.read(layer.inputs[0], "float32")], self.value_tensor(layer.output, "float32"))
 
     def write_softmax(self, layer):
-        rank = len(self.net.shapes[layer.output])
-        if layer.attributes.get("axis", -1) % rank != rank - 1 or rank == 4:
-            layer.refuse("only the last axis is known")
-        inputs, options = [self.read(layer.inputs[0], "float32")], schema.SoftmaxOptionsT(beta=1.0)
-        self.operator("SOFTMAX", inputs, self.value_tensor(layer.output, "float32"), options, "SoftmaxOptions")
+        shape = self.net.shapes[layer.output]
+        axis = layer.attributes.get("axis", -1) % len(shape)
+        if len(shape) == 4:
+            layer.refuse("a softmax of a picture is not known")
+        # The format knows the last axis only: it changes places with the one that is meant, and back.
+        order = list(range(len(shape)))
+        order[axis], order[-1] = order[-1], order[axis]
+        source, options = self.read(layer.inputs[0], "float32"), schema.SoftmaxOptionsT(beta=1.0)
+        if axis == len(shape) - 1:
+            self.operator("SOFTMAX", [source], self.value_tensor(layer.output, "float32"), options, "SoftmaxOptions")
+            return
+        turned = [self.tensor(f"{layer.name}.{what}", [shape[i] for i in order], "float32") for what in ("in", "out")]
+        order = self.indices(layer.name + ".order", order)
+        self.transpose([source, order], turned[0])
+        self.operator("SOFTMAX", [turned[0]], turned[1], options, "SoftmaxOptions")
+        self.transpose([turned[1], order], self.value_tensor(layer.output, "float32"))
+
+    def transpose(self, inputs, output):
+        self.operator("TRANSPOSE", inputs, output, schema.TransposeOptionsT(), "TransposeOptions")
 
     def write_matmul(self, layer):
-        inputs = [self.read(value, "float32") for value in layer.inputs]
+        inputs = self.with_constants(layer, "float32")
         options = schema.BatchMatMulOptionsT()
         self.operator("BATCH_MATMUL", inputs, self.value_tensor(layer.output, "float32"), options, "BatchMatMulOptions")
+
+    def write_resize(self, layer):
+        sizes = [size * times for size, times in zip(self.net.shapes[layer.inputs[0]][2:], qdq.enlargement(layer))]
+        kind = self.rearranged_kind(layer)
+        inputs = [self.read(layer.inputs[0], kind), self.indices(layer.name + ".size", sizes)]
+        options = schema.ResizeNearestNeighborOptionsT()
+        output = self.value_tensor(layer.output, kind)
+        self.operator("RESIZE_NEAREST_NEIGHBOR", inputs, output, options, "ResizeNearestNeighborOptions")
 
     def write_slice(self, layer):
         begin, size = qdq.slice_of(layer, self.net.shapes[layer.inputs[0]])
@@ -215,7 +254,7 @@ class _Writer:
             quantization = self.graph.tensors[source].quantization
             turned = self.tensor(layer.name + ".turned", before, kind, quantization)
             inputs = [source, self.indices(layer.name + ".order", [0, 3, 1, 2])]
-            self.operator("TRANSPOSE", inputs, turned, schema.TransposeOptionsT(), "TransposeOptions")
+            self.transpose(inputs, turned)
             source = turned
         inputs, options = [source, self.indices(layer.name + ".shape", after)], schema.ReshapeOptionsT(after)
         self.operator("RESHAPE", inputs, self.value_tensor(layer.output, kind), options, "ReshapeOptions")

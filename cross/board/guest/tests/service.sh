@@ -14,7 +14,7 @@ boxcam doctor --config boxcam.toml >doctor.txt 2>&1
 echo $? >doctor.code
 boxcam run --config boxcam.toml 2>run.err </dev/null &
 watcher=$!
-wait_for 200 happened 1 appeared || fail "nothing appeared"
+wait_for 400 happened 1 appeared || fail "nothing appeared"
 sleep 2
 screendump service/seen
 pull_out
