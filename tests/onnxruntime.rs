@@ -1,4 +1,5 @@
-//! A model means the same in another engine: ONNX Runtime, from PyPI, agrees with boxcam.
+//! A model means the same in another engine: ONNX Runtime, from PyPI, agrees with boxcam; and for the other engines it can
+//! be written at all.
 //!
 //! Needs Python 3 and a way to PyPI; without them it says so and checks nothing. With the snack data beside
 //! the checkout it goes through all validation pictures, without it through made-up scenes.
@@ -6,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use boxcam::annotations::Annotation;
 use boxcam::detect::Detector;
@@ -59,8 +61,14 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Python with ONNX Runtime in an environment of its own, kept between runs; `None` where it can't be had.
-fn python() -> Option<PathBuf> {
+/// Python with ONNX Runtime in an environment of its own, kept between runs; `None` where it can't be had. Made once for all
+/// tests.
+fn python() -> Option<&'static Path> {
+    static PYTHON: LazyLock<Option<PathBuf>> = LazyLock::new(install);
+    PYTHON.as_deref()
+}
+
+fn install() -> Option<PathBuf> {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("onnxruntime");
     let python = home.join("bin/python");
     let succeeds = |command: &mut Command| {
@@ -129,7 +137,41 @@ fn onnx_runtime_agrees_with_boxcam() {
         ("tests/onnxruntime/mobilenet-v1.onnx", IN_WHOLE_NUMBERS),
         ("models/snacks.onnx", PARTLY_IN_FLOATS),
     ] {
-        compare(&python, &root().join(model), &cases, &bounds);
+        compare(python, &root().join(model), &cases, &bounds);
+    }
+}
+
+/// The bench beside other engines (benches/peers) is of the model that ships: what writes it for them knows all that is in it.
+#[test]
+fn the_model_that_ships_can_be_written_for_other_engines() {
+    let Some(python) = python() else {
+        eprintln!("SKIPPED: no Python with onnx (it takes Python 3 and PyPI); nothing was written");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = root().join("models/snacks.onnx");
+    let wrote = Command::new(python)
+        .arg("-B")
+        .arg(root().join("benches/peers/make_models.py"))
+        .args([&model, folder.path()])
+        .output()
+        .expect("python starts");
+    let said = String::from_utf8_lossy(&wrote.stderr);
+    assert!(wrote.status.success() && said.is_empty(), "{said}");
+    for name in ["uint8.onnx", "int8.tflite", "int8.param", "int8.bin"] {
+        let length = fs::metadata(folder.path().join(name)).expect(name).len();
+        assert!(length > 10_000, "{name} has {length} bytes");
+    }
+    let frame = Frame::new(0, Origin::Live, random_scene(1, 640, 480).image);
+    let [ours, float] = [model, folder.path().join("float.onnx")].map(|file| {
+        let mut detector = TractDetector::from_file(&file).expect("the model loads");
+        let input = preprocess(&frame, detector.card()).expect("has pixels");
+        detector.predict(&input).expect("runs")
+    });
+    assert_eq!(ours.top().0, float.top().0);
+    let pairs = ours.bounding_box().corners().into_iter();
+    for (ours, float) in pairs.zip(float.bounding_box().corners()) {
+        assert!((ours - float).abs() < 0.05, "{ours} {float}");
     }
 }
 

@@ -66,7 +66,7 @@ fn every_script_says_what_it_does_and_refuses_what_it_does_not_know() {
         script(name, &["--no-such-option"]).expect(2, "--help");
         script(name, &[]).expect(2, "--help");
     }
-    for name in ["image.sh", "image/boot.sh"] {
+    for name in ["image.sh", "image/boot.sh", "../benches/peers/arm/run.sh"] {
         script(name, &["--help"]).expect(0, "Exit code");
         script(name, &["--no-such-option"]).expect(2, "--help");
     }

@@ -5,8 +5,8 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 repository=$(cd "$here/../../.." && pwd)
-# shellcheck source=cross/build/toolchain.sh
-. "$repository/cross/build/toolchain.sh"
+# shellcheck source=cross/build/lists.sh
+. "$repository/cross/build/lists.sh"
 
 usage() {
     cat <<'TEXT'
@@ -54,7 +54,7 @@ done
 work=$repository/target/peers-arm
 board=$work/board
 models=$work/models
-# Read by toolchain.sh.
+# Read by lists.sh.
 # shellcheck disable=SC2034
 architecture=arm64
 few=2
@@ -64,7 +64,7 @@ many=4
 make_board() {
     [ ! -f "$board/complete" ] || return 0
     rm -rf "$board"
-    read_lists || fail 3 "apt-get can't read the lists of arm64; see $work/apt-arm64/log"
+    read_lists "$work/apt-arm64" || fail 3 "apt-get can't read the lists of arm64; see $work/apt-arm64/log"
     unpack "$board" apt-get "${foreign[@]}" -o "Dir::Cache::archives=$work/debs" \
         install --yes --download-only --no-install-recommends python3.11 libstdc++6
     # Beyond what is named here the engines want nothing that the workers use.
