@@ -54,8 +54,6 @@ pub struct Example {
     pub class: Option<ClassId>,
     /// The box, where it is known.
     pub bounding_box: Option<NormBox>,
-    /// The other boxes of the picture, where it is learnt from as a whole.
-    pub beside: Vec<NormBox>,
 }
 
 impl Examples {
@@ -90,10 +88,7 @@ impl Examples {
         recipe: &Recipe,
         random: &mut Rng,
     ) {
-        let largest = picture.largest();
-        let beside = picture.rows.iter().filter(|&row| Some(row) != largest);
-        let beside: Vec<NormBox> = beside.map(|row| row.bounding_box).collect();
-        let largest = largest.map(|row| row.bounding_box);
+        let largest = picture.largest().map(|row| row.bounding_box);
         let views = View::several(recipe.views, largest.as_ref(), random);
         let index = self.pictures.len();
         let example = |class: &str, bounding_box| {
@@ -102,14 +97,10 @@ impl Examples {
                 picture: index,
                 class,
                 bounding_box,
-                beside: Vec::new(),
             })
         };
         let mut examples: Vec<Example> = match recipe.examples {
-            recipe::Examples::Pictures => {
-                let example = example(&picture.folder, largest);
-                Vec::from_iter(example.map(|example| Example { beside, ..example }))
-            }
+            recipe::Examples::Pictures => Vec::from_iter(example(&picture.folder, largest)),
             recipe::Examples::Rows => {
                 let rows = picture.rows.iter();
                 rows.filter_map(|row| example(&row.class_name, Some(row.bounding_box)))
@@ -173,7 +164,6 @@ impl Examples {
             picture: self.pictures.len(),
             class,
             bounding_box,
-            beside: Vec::new(),
         });
         self.pictures.push(Picture { source, views });
     }
@@ -313,8 +303,6 @@ mod tests {
         assert_eq!(files[0].class, labels().find("apple"));
         let largest = files[0].bounding_box.expect("known");
         assert_eq!(largest.corners(), [0.2, 0.9, 0.1, 0.8]);
-        let beside: Vec<_> = files[0].beside.iter().map(NormBox::corners).collect();
-        assert_eq!(beside, [[0.1, 0.3, 0.1, 0.3]]);
         assert_eq!(files[1].bounding_box, None);
         let nothing = found.examples.iter().filter(|e| e.class.is_none());
         assert_eq!(nothing.count(), 2);

@@ -19,7 +19,7 @@ use crate::feed::{Feed, Loaded, Look, Wanted};
 use crate::loss::{box_loss, cell_loss, cross_entropy, unlikeness};
 use crate::model::{Model, Net};
 use crate::network::Trunk;
-use crate::recipe::{BoxLoss, Recipe};
+use crate::recipe::Recipe;
 use crate::teacher::Teacher;
 use crate::view::View;
 
@@ -235,9 +235,9 @@ impl<'a> Fit<'a> {
             truth.boxes.clone(),
             truth.known.clone(),
         );
-        if let (Some(cells), BoxLoss::Overlap { beside, .. }) = (&answer.cells, kind) {
-            let taught = truth.cells(cells.logits.dims()[1], beside);
-            if let Some(more) = cell_loss(kind, cells, taught) {
+        if let Some(cells) = &answer.cells {
+            let (inside, middle) = truth.cells(cells.logits.dims()[1]);
+            if let Some(more) = cell_loss(kind, cells, &truth.boxes, inside, middle) {
                 of_box = of_box + more;
             }
         }

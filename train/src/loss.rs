@@ -2,17 +2,15 @@
 //!
 //! In go the network's outputs and the truth as tensors, out comes one number. Boxes are
 //! `[batch, 4]` in the order `x_min, x_max, y_min, y_max`; `known` is `[batch]`, 1 where an example has a
-//! box and 0 where it has none. What cells of a map are taught is a [`CellTruth`].
+//! box and 0 where it has none. `inside` and `middle` are `[batch, cells]`: how much each cell of the map is
+//! taught, a share that sums to 1, or to 0 where there is no box.
 
+use boxcam::geometry::NormBox;
 use burn::prelude::*;
 use burn::tensor::activation::{log_softmax, relu};
 
 use crate::heads::Cells;
 use crate::recipe::BoxLoss;
-
-mod taught;
-
-pub use taught::Taught;
 
 /// Below this a sum of weights or an area counts as none; keeps a division finite.
 const TINY: f32 = 1e-6;
@@ -53,21 +51,17 @@ pub fn box_loss(kind: BoxLoss, found: Tensor<2>, truth: Tensor<2>, known: Tensor
     (each * known).sum() / count
 }
 
-/// What the cells of a batch of maps are taught, see [`Taught`].
-#[derive(Debug, Clone)]
-pub struct CellTruth {
-    /// The box of each cell, `[batch, cells, 4]`.
-    pub boxes: Tensor<3>,
-    /// How much each cell is taught its box.
-    pub inside: Tensor<2>,
-    /// How much each cell's word is to count.
-    pub middle: Tensor<2>,
-}
-
-/// What it costs that the cells of a map say something else than the truth: each box by its GIoU with that of its
-/// cell, and the weights by their cross-entropy with the cells in the middle. Mean over the examples with a box.
+/// What it costs that the cells of a map say something else than the truth: each box inside the true one
+/// by its GIoU, and the weights by their cross-entropy with the cells in its middle. Mean over the examples
+/// with a box.
 #[must_use]
-pub fn cell_loss(kind: BoxLoss, cells: &Cells, truth: CellTruth) -> Option<Tensor<1>> {
+pub fn cell_loss(
+    kind: BoxLoss,
+    cells: &Cells,
+    truth: &Tensor<2>,
+    inside: Tensor<2>,
+    middle: Tensor<2>,
+) -> Option<Tensor<1>> {
     let BoxLoss::Overlap {
         cells: each,
         middle: where_,
@@ -76,14 +70,46 @@ pub fn cell_loss(kind: BoxLoss, cells: &Cells, truth: CellTruth) -> Option<Tenso
     else {
         return None;
     };
-    let [batch, count] = truth.inside.dims();
+    let [batch, count] = inside.dims();
+    let wanted = truth
+        .clone()
+        .reshape([batch, 1, 4])
+        .expand([batch, count, 4]);
     let flat = |boxes: Tensor<3>| boxes.reshape([batch * count, 4]);
-    let overlap = giou(&flat(cells.corners.clone()), &flat(truth.boxes)).reshape([batch, count]);
-    let known = truth.middle.clone().sum() + TINY;
-    let of_boxes = ((overlap.neg() + 1.0) * truth.inside).sum();
-    let log = log_softmax(cells.logits.clone(), 1);
-    let of_weights = (log * truth.middle).sum().neg();
+    let overlap = giou(&flat(cells.corners.clone()), &flat(wanted)).reshape([batch, count]);
+    let known = middle.clone().sum() + TINY;
+    let of_boxes = ((overlap.neg() + 1.0) * inside).sum();
+    let of_weights = (log_softmax(cells.logits.clone(), 1) * middle).sum().neg();
     Some((of_boxes * each + of_weights * where_) / known)
+}
+
+/// How much each cell of a map of `side * side` is taught of a true box: `(inside, middle)`, each with a sum of one.
+///
+/// Inside are the cells whose centre lies in the box, in the middle those in the half of it around its
+/// own centre; of a box that holds no centre, the nearest cell is both.
+#[must_use]
+pub fn taught(truth: &NormBox, side: usize) -> (Vec<f32>, Vec<f32>) {
+    let centre = |cell: usize| (cell as f32 + 0.5) / side as f32;
+    let [x_min, x_max, y_min, y_max] = truth.corners();
+    let (x, y) = (f32::midpoint(x_min, x_max), f32::midpoint(y_min, y_max));
+    let (half_width, half_height) = ((x_max - x_min) / 2.0, (y_max - y_min) / 2.0);
+    let within = |share: f32| -> Vec<f32> {
+        let cells = (0..side * side).map(|cell| {
+            let across = (centre(cell % side) - x).abs() <= half_width * share;
+            let down = (centre(cell / side) - y).abs() <= half_height * share;
+            f32::from(u8::from(across && down))
+        });
+        let cells: Vec<f32> = cells.collect();
+        let count: f32 = cells.iter().sum();
+        if count > 0.0 {
+            return cells.into_iter().map(|cell| cell / count).collect();
+        }
+        let nearest = |at: f32| ((at * side as f32) as usize).min(side.saturating_sub(1));
+        let mut one = vec![0.0; side * side];
+        one[nearest(y) * side + nearest(x)] = 1.0;
+        one
+    };
+    (within(1.0), within(0.5))
 }
 
 fn mean_of_corners(each: Tensor<2>) -> Tensor<1> {
@@ -136,7 +162,6 @@ mod tests {
 
     use super::*;
     use crate::network::numbers;
-    use crate::recipe::Beside;
 
     fn boxes(corners: &[[f32; 4]]) -> Tensor<2> {
         let data = TensorData::new(corners.concat(), [corners.len(), 4]);
@@ -179,26 +204,40 @@ mod tests {
     }
 
     #[test]
+    fn cells_inside_a_box_and_in_its_middle_are_taught() {
+        let truth = NormBox::new(0.0, 1.0, 0.0, 0.5).expect("sound");
+        let (inside, middle) = taught(&truth, 4);
+        let eighth = [0.125; 4];
+        assert_eq!(inside, [eighth, eighth, [0.0; 4], [0.0; 4]].concat());
+        let quarter = [0.0, 0.25, 0.25, 0.0];
+        assert_eq!(middle, [quarter, quarter, [0.0; 4], [0.0; 4]].concat());
+    }
+
+    #[test]
+    fn a_box_between_centres_teaches_the_nearest_cell() {
+        let truth = NormBox::new(0.9, 1.0, 0.95, 1.0).expect("sound");
+        let (inside, middle) = taught(&truth, 4);
+        assert_eq!(inside, middle);
+        assert_eq!(inside[15], 1.0);
+        assert_eq!(inside.iter().sum::<f32>(), 1.0);
+    }
+
+    #[test]
     fn right_cells_cost_nothing_and_wrong_ones_something() {
         let device = Device::flex();
         let kind = BoxLoss::Overlap {
             smooth_l1: 0.0,
             cells: 1.0,
             middle: 1.0,
-            beside: Beside::default(),
         };
+        let truth = boxes(&[[0.2, 0.6, 0.2, 0.6]]);
         let shares = || Tensor::<2>::from_data([[1.0f32, 0.0]], &device);
         let cost = |first: [f32; 4], logits: [f32; 2]| {
             let cells = Cells {
                 logits: Tensor::from_data([logits], &device),
                 corners: Tensor::from_data([[first, [0.0; 4]]], &device),
             };
-            let truth = CellTruth {
-                boxes: Tensor::from_data([[[0.2f32, 0.6, 0.2, 0.6], [0.0; 4]]], &device),
-                inside: shares(),
-                middle: shares(),
-            };
-            let loss = cell_loss(kind, &cells, truth);
+            let loss = cell_loss(kind, &cells, &truth, shares(), shares());
             numbers(loss.expect("an overlap loss"))[0]
         };
         assert!(cost([0.2, 0.6, 0.2, 0.6], [20.0, 0.0]) < 1e-3);

@@ -128,21 +128,7 @@ pub enum BoxLoss {
         /// Weight of the cross-entropy between how much cells count and which lie in the middle of the true
         /// box.
         middle: f32,
-        /// What the other boxes of a picture teach.
-        beside: Beside,
     },
-}
-
-/// What cells are taught of the boxes beside the one that a picture teaches, see [`crate::loss::Taught`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub struct Beside {
-    /// How much all cells of a box that is alone beside are taught it, where those of the true one are by 1; of several
-    /// boxes each by that over the root of their number.
-    pub boxes: f32,
-    /// How much of what the cells' words are to count goes to their middles, of the share that their area has of that of all
-    /// boxes.
-    pub middles: f32,
 }
 
 /// How the learning rate goes.

@@ -81,7 +81,10 @@ impl View {
         let colour = Colour::random(0.3, random);
         let keeps = |window: &Window| {
             largest.is_none_or(|truth| {
-                let (seen, whole) = window.areas(truth);
+                let ((left, right), (top, bottom)) = window.place(truth);
+                let unit = |v: f32| v.clamp(0.0, 1.0);
+                let seen = (unit(right) - unit(left)) * (unit(bottom) - unit(top));
+                let whole = (right - left) * (bottom - top);
                 seen >= KEPT * whole && seen >= TINY.min(truth.area())
             })
         };
@@ -142,13 +145,6 @@ impl View {
             patch.draw(&mut part);
         }
         part
-    }
-
-    /// The same as [`Self::of_box`], but `None` too when less than that share of the box is seen.
-    #[must_use]
-    pub fn of_most_of_box(&self, truth: &NormBox, share: f32) -> Option<NormBox> {
-        let (seen, whole) = self.window.areas(truth);
-        self.of_box(truth).filter(|_| seen >= share * whole)
     }
 
     /// Where the view shows a box, or `None` when it is cut away.

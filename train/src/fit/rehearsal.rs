@@ -26,7 +26,6 @@ impl Fit<'_> {
             known: Tensor::ones([batch], &self.device),
             features: None,
             plain: vec![(None, Some(NormBox::WHOLE)); batch],
-            beside: vec![Vec::new(); batch],
         };
         let mut progress = Progress::default();
         let mut step = |_| {

@@ -1,6 +1,6 @@
 //! The recipes that have a name.
 
-use super::{Beside, BoxHeadKind, BoxLoss, Examples, Frozen, Recipe, Schedule};
+use super::{BoxHeadKind, BoxLoss, Examples, Frozen, Recipe, Schedule};
 
 impl Recipe {
     /// The recipe of the textbook chapter: both heads on a frozen extractor, row by row.
@@ -77,10 +77,6 @@ impl Recipe {
                 smooth_l1: 2.0,
                 cells: 1.0,
                 middle: 0.3,
-                beside: Beside {
-                    boxes: 1.0,
-                    middles: 0.5,
-                },
             },
             mixed: 0.5,
             settling: 0,
@@ -130,10 +126,6 @@ impl Recipe {
                 smooth_l1: 2.0,
                 cells: 1.0,
                 middle: 1.0,
-                beside: Beside {
-                    boxes: 1.0,
-                    middles: 0.5,
-                },
             },
             averaging: 0.05,
             schedule: Schedule::Cosine {

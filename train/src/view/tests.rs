@@ -110,17 +110,3 @@ fn a_box_outside_the_crop_is_gone() {
     let left = NormBox::new(0.1, 0.4, 0.1, 0.4).expect("sound");
     assert_eq!(view.of_box(&left), None);
 }
-
-#[test]
-fn a_box_of_which_less_is_seen_than_is_wanted_is_gone() {
-    let mut view = View::PLAIN;
-    view.window.x = (0.5, 1.0);
-    // Two of its five tenths.
-    let truth = NormBox::new(0.2, 0.7, 0.4, 0.6).expect("sound");
-    let seen = view.of_box(&truth).expect("partly there");
-    assert_eq!(view.of_most_of_box(&truth, 0.39), Some(seen));
-    assert_eq!(view.of_most_of_box(&truth, 0.41), None);
-    // Made smaller, all of it is there.
-    view.window.x = (-1.0, 1.0);
-    assert!(view.of_most_of_box(&truth, 0.99).is_some());
-}

@@ -59,14 +59,6 @@ impl Window {
         )
     }
 
-    /// How much of a box is seen, and how much there would be of it without an end; shares of what is seen.
-    pub(super) fn areas(&self, truth: &NormBox) -> (f32, f32) {
-        let ((left, right), (top, bottom)) = self.place(truth);
-        let unit = |v: f32| v.clamp(0.0, 1.0);
-        let seen = (unit(right) - unit(left)) * (unit(bottom) - unit(top));
-        (seen, (right - left) * (bottom - top))
-    }
-
     pub(super) fn of(&self, picture: &RgbImage) -> RgbImage {
         let pixel = |share: f32, side: u32| (share * side as f32).round() as i64;
         let (left, right) = (
