@@ -13,7 +13,9 @@ import qdq
 
 TYPES = {"int8": schema.TensorType.INT8, "float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32}
 # Versions say which types an operator may have; the runtime refuses int8 under a version older than it.
-VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "MEAN": 2, "DEQUANTIZE": 2, "RESIZE_NEAREST_NEIGHBOR": 2}
+VERSIONS = {
+    "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "MEAN": 2, "DEQUANTIZE": 2, "RESIZE_NEAREST_NEIGHBOR": 2,
+}
 
 
 def write(net, path):
@@ -202,13 +204,13 @@ class _Writer:
         axis = layer.attributes.get("axis", -1) % len(shape)
         if len(shape) == 4:
             layer.refuse("a softmax of a picture is not known")
-        # The format knows the last axis only: it changes places with the one that is meant, and back.
-        order = list(range(len(shape)))
-        order[axis], order[-1] = order[-1], order[axis]
         source, options = self.read(layer.inputs[0], "float32"), schema.SoftmaxOptionsT(beta=1.0)
         if axis == len(shape) - 1:
             self.operator("SOFTMAX", [source], self.value_tensor(layer.output, "float32"), options, "SoftmaxOptions")
             return
+        # The format knows the last axis only: it changes places with the one that is meant, and back.
+        order = list(range(len(shape)))
+        order[axis], order[-1] = order[-1], order[axis]
         turned = [self.tensor(f"{layer.name}.{what}", [shape[i] for i in order], "float32") for what in ("in", "out")]
         order = self.indices(layer.name + ".order", order)
         self.transpose([source, order], turned[0])

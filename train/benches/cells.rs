@@ -5,10 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use boxcam::detect::Detector;
-use boxcam::detect::Prediction;
+use anyhow::{Context, Result, bail};
+use boxcam::card::ModelCard;
 use boxcam::detect::tract::TractDetector;
+use boxcam::detect::{Detector, Prediction};
 use boxcam::evaluate::Evaluation;
 use boxcam::geometry::{NormBox, iou};
 use boxcam::split::{AnnotatedPicture, Split};
@@ -17,7 +17,7 @@ use boxcam_train::features::channels_last;
 use boxcam_train::feed::{Feed, Look, Wanted};
 use boxcam_train::model::Model;
 use boxcam_train::network::numbers;
-use boxcam_train::recipe::Recipe;
+use boxcam_train::recipe::{BoxHeadKind, Recipe};
 use boxcam_train::weights;
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
@@ -84,11 +84,9 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let annotations = options.data.join("annotations-val.csv");
     let split = Split::read(&options.data.join("val"), &annotations)?;
-    let labels = TractDetector::from_file(&options.model)?
-        .card()
-        .labels
-        .clone();
-    let said = said(&options.model, &split)?;
+    let detector = TractDetector::from_file(&options.model)?;
+    let labels = &detector.card().labels;
+    let said = said(&options.model, detector.card(), &split)?;
     println!("| how | mean IoU | largest box | over half |");
     println!("| --- | --- | --- | --- |");
     let row = |name: &str, way: &dyn Fn(&AnnotatedPicture, &Said) -> [f32; 4]| -> Result<()> {
@@ -116,17 +114,21 @@ fn main() -> Result<()> {
 }
 
 /// What the model's cells say of each picture, in the split's order.
-fn said(file: &Path, split: &Split) -> Result<Vec<Said>> {
-    let detector = TractDetector::from_file(file)?;
+fn said(file: &Path, card: &ModelCard, split: &Split) -> Result<Vec<Said>> {
     let weights = weights::read(file)?;
-    let recipe = Recipe::named("snacks").context("there is no recipe `snacks`")?;
+    // A head of another recipe's shape would be a fresh one.
+    let recipe = Recipe::named(&card.training.recipe);
+    let recipe = recipe.context("the model's card names no recipe of this program")?;
+    if !matches!(recipe.box_head, BoxHeadKind::Fine { .. }) {
+        bail!("the recipe {} makes a box without cells", recipe.name);
+    }
     let device = Device::flex();
-    let model = Model::new(&weights, &detector.card().labels, &recipe, &device);
+    let model = Model::new(&weights, &card.labels, &recipe, &device);
     let start = model.extractor(&device);
     let pictures = Picture::plain(split);
     let feed = Feed {
         pictures: &pictures,
-        card: &channels_last(detector.card()),
+        card: &channels_last(card),
         features: None,
     };
     let all: Vec<Wanted> = (0..pictures.len())
