@@ -25,18 +25,16 @@
 //! | [`split`] | a folder of pictures joined with that CSV |
 //! | [`evaluate`] | the figures of a model on them |
 //! | [`config`] | the command line, validated |
-//! | `talk` | lines on standard error, which never end a run |
+//! | [`diagnostics`] | messages on standard error |
 //!
 //! Leaves (geometry, label, frame) do no I/O. Sources know frames; sinks know frames, reports and the
 //! overlay; the pipeline knows traits only; `main.rs` alone names concrete sources and sinks.
-
-#[macro_use]
-mod talk;
 
 pub mod annotations;
 pub mod card;
 pub mod config;
 pub mod detect;
+pub mod diagnostics;
 pub mod evaluate;
 pub mod frame;
 pub mod geometry;

@@ -5,11 +5,9 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use boxcam::config::{Config, ConfigError};
+use boxcam::warn;
 
 use commands::{Completion, Failure};
-
-#[macro_use]
-mod talk;
 
 mod commands;
 mod stop;
@@ -23,7 +21,7 @@ fn main() -> ExitCode {
             return ExitCode::from(if words.use_stderr() { 2 } else { 0 });
         }
         Err(error) => {
-            eprintln!("boxcam: {error}");
+            warn!("{error}");
             return ExitCode::from(2);
         }
     };
@@ -32,11 +30,11 @@ fn main() -> ExitCode {
         Err(error) => match error.downcast_ref::<Failure>() {
             // Its message has its cause in it already.
             Some(failure) => {
-                eprintln!("boxcam: {failure}");
+                warn!("{failure}");
                 failure.exit_code()
             }
             None => {
-                eprintln!("boxcam: {error:#}");
+                warn!("{error:#}");
                 ExitCode::FAILURE
             }
         },

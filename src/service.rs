@@ -6,6 +6,7 @@
 //! all end in a restart. Nothing is sent where nobody asked for it, and a manager that does not listen ends
 //! nothing.
 
+use crate::warn;
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
@@ -57,8 +58,8 @@ impl ServiceSink {
         if let Err(error) = sd_notify::notify(news)
             && !std::mem::replace(&mut self.has_complained, true)
         {
-            eprintln!(
-                "boxcam: the service manager can't be told ({error}); if it restarts boxcam, start it with \
+            warn!(
+                "the service manager can't be told ({error}); if it restarts boxcam, start it with \
                  Type=simple and without WatchdogSec"
             );
         }

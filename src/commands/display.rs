@@ -1,5 +1,6 @@
 //! Which display shows the frames: a window, a screen without a desktop, or none.
 
+use boxcam::warn;
 use std::path::Path;
 
 use boxcam::config::{DisplayChoice, RunConfig, SourceChoice};
@@ -17,7 +18,7 @@ pub(super) fn open(config: &RunConfig) -> Result<Option<Box<dyn Sink>>, Failure>
         DisplayChoice::Auto if has_desktop() => match open_window() {
             Ok(window) => Ok(Some(window)),
             Err(failure) => {
-                eprintln!("boxcam: {failure}; going on without a window");
+                warn!("{failure}; going on without a window");
                 Ok(None)
             }
         },
@@ -76,12 +77,12 @@ fn open_framebuffer(path: Option<&Path>, config: &RunConfig) -> Result<Box<dyn S
     // Pictures are shown all the same; a person sees what else is seen.
     match taken {
         Ok(Ok(true)) => {}
-        Ok(Ok(false)) => eprintln!(
-            "boxcam: text of the console may show over the pictures; run boxcam from that console, as root or with \
+        Ok(Ok(false)) => warn!(
+            "text of the console may show over the pictures; run boxcam from that console, as root or with \
              the capability CAP_SYS_TTY_CONFIG"
         ),
-        Ok(Err(error)) => eprintln!("boxcam: {error}; text may show over the pictures"),
-        Err(error) => eprintln!("boxcam: the console has no guard ({error})"),
+        Ok(Err(error)) => warn!("{error}; text may show over the pictures"),
+        Err(error) => warn!("the console has no guard ({error})"),
     }
     Ok(Box::new(sink))
 }

@@ -1,5 +1,6 @@
 //! `boxcam evaluate`: the figures of a model on annotated pictures.
 
+use boxcam::warn;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
@@ -174,6 +175,6 @@ impl Look<'_> {
 
 fn name_faults(faults: &[SplitFault]) {
     for fault in faults {
-        eprintln!("boxcam: {fault}");
+        warn!("{fault}");
     }
 }

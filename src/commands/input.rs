@@ -1,5 +1,6 @@
 //! Where the frames of `boxcam run` come from.
 
+use boxcam::warn;
 use std::path::Path;
 
 use boxcam::config::{RunConfig, SourceChoice};
@@ -49,7 +50,7 @@ fn camera_input(choice: &CameraChoice, config: &RunConfig) -> Result<Input, Fail
     };
     let open: Opener = Box::new(move || {
         let camera = CameraSource::open(&choice, &wanted)?;
-        eprintln!("boxcam: {}", camera.chosen());
+        warn!("{}", camera.chosen());
         Ok(Box::new(camera) as Box<dyn FrameSource>)
     });
     Ok(reopened(open, config))

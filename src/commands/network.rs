@@ -1,5 +1,6 @@
 //! The sinks that tell others over the network, as far as they are asked for: MQTT and the web page.
 
+use boxcam::warn;
 use std::sync::Arc;
 
 use boxcam::config::RunConfig;
@@ -53,7 +54,7 @@ fn web(config: &RunConfig, health: &Arc<Health>) -> Asked {
         patience: patience(config),
     };
     let sink = WebSink::serve(settings, Arc::clone(health))?;
-    eprintln!("boxcam: web page at http://{}/", sink.address());
+    warn!("web page at http://{}/", sink.address());
     Ok(Some(Box::new(sink)))
 }
 

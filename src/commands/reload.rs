@@ -4,6 +4,7 @@
 //! In goes the path of the file, out come detectors that have passed their own golden examples. A file is read
 //! only once it has stopped growing, so that a copy in progress is no broken model.
 
+use boxcam::warn;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,7 +78,7 @@ impl Watcher {
                 Err(message) => {
                     self.health.models_refused.add(1);
                     let running = &self.running;
-                    eprintln!("boxcam: {message}; model {running} goes on");
+                    warn!("{message}; model {running} goes on");
                 }
             }
         }
@@ -104,8 +105,8 @@ fn load(file: &Path, options: EngineOptions) -> Result<Box<dyn Detector>, String
     let agreement =
         golden::check(&mut detector).map_err(|error| format!("model {name}: {error}"))?;
     let hash = detector.model_hash();
-    eprintln!(
-        "boxcam: model {name} has changed to {hash}: {} golden examples agree within {:.3}, it is taken in",
+    warn!(
+        "model {name} has changed to {hash}: {} golden examples agree within {:.3}, it is taken in",
         agreement.examples, agreement.difference
     );
     Ok(Box::new(detector))

@@ -1,5 +1,6 @@
 //! `boxcam run`: a source is watched until it ends or somebody ends it.
 
+use boxcam::warn;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub(super) fn run(config: &RunConfig, stop: &AtomicBool) -> Result<Completion, F
     };
     let outcome = pipeline.run(input)?;
     if config.source == SourceChoice::Demo && std::io::stderr().is_terminal() {
-        eprintln!("boxcam: {tally}");
+        warn!("{tally}");
     }
     // A live run lives with it; whoever replays something wants all of it.
     if !is_live && health.lines_lost.get() + health.snapshots_lost.get() > 0 {

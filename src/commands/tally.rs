@@ -1,5 +1,6 @@
 //! What is said to the person at the terminal: what could not be read, and how a run went.
 
+use boxcam::warn;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -56,13 +57,13 @@ impl Sink for Tally {
     }
 
     fn skip(&mut self, error: &SourceError) -> Result<(), SinkError> {
-        eprintln!("boxcam: {error}");
+        warn!("{error}");
         Ok(())
     }
 
     fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
         if let Some(words) = self.words(change) {
-            eprintln!("boxcam: {words}");
+            warn!("{words}");
         }
         Ok(())
     }

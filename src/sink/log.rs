@@ -17,6 +17,7 @@
 //! frame it is left to the system, which takes up to half a minute: asking every second would write gigabytes a
 //! day and wear an SD card out. A file is put on the disk before it is rotated, and at the end.
 
+use crate::warn;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -177,7 +178,7 @@ impl LogSink {
             return;
         };
         let found = format!("its last line was torn: {bytes} bytes were cut off");
-        eprintln!("boxcam: {}: {found}", self.name.display());
+        warn!("{}: {found}", self.name.display());
         self.loss.found(found);
     }
 

@@ -4,6 +4,7 @@
 //! It is for sinks that go on without what they lose. A disk that is full fails each write, and nobody wants to
 //! read of each.
 
+use crate::warn;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -64,7 +65,7 @@ impl Loss {
                 source: error,
             };
             let what = self.what;
-            eprintln!("boxcam: {error}; until then {what} are lost, and counted");
+            warn!("{error}; until then {what} are lost, and counted");
         }
         let loss = self.ongoing_or(message);
         loss.count += 1;
@@ -97,7 +98,7 @@ impl Loss {
         };
         if loss.retry_at.is_some() {
             let (name, what, count) = (self.name.display(), self.what, loss.count);
-            eprintln!("boxcam: {name}: can be written again; {count} {what} were lost");
+            warn!("{name}: can be written again; {count} {what} were lost");
         }
     }
 
@@ -105,7 +106,7 @@ impl Loss {
     pub(super) fn end(&mut self) {
         if let Some(loss) = self.ongoing.take() {
             let (name, what, count) = (self.name.display(), self.what, loss.count);
-            eprintln!("boxcam: {name}: {count} {what} were lost at the end");
+            warn!("{name}: {count} {what} were lost at the end");
         }
     }
 }

@@ -7,6 +7,7 @@
 //! an event may come twice when a connection breaks before the broker has acknowledged it. No failure of the
 //! broker is one of the run. The connection is not encrypted: use it in a network that you trust.
 
+use crate::warn;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -146,7 +147,7 @@ impl Drop for MqttSink {
         let _ = self.ended.recv_timeout(LAST_WORDS);
         let lost = self.desk.give_up();
         if lost > 0 {
-            eprintln!("boxcam: {lost} events never reached the MQTT broker");
+            warn!("{lost} events never reached the MQTT broker");
         }
     }
 }

@@ -13,6 +13,7 @@
 //! Detection never ends because of it: a snapshot that can't be written is lost, counted in
 //! [`Health::snapshots_lost`] and said once. Only a folder that can't be made or listed at the start is an error.
 
+use crate::warn;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -122,8 +123,8 @@ impl SnapshotSink {
         if removed > 0 && self.lines == Lines::Frames && !self.has_said_full {
             self.has_said_full = true;
             let (folder, budget) = (self.folder.display(), ByteSize(self.store.budget()));
-            eprintln!(
-                "boxcam: {folder}: the oldest snapshots go from now on, as all may have {budget}; \
+            warn!(
+                "{folder}: the oldest snapshots go from now on, as all may have {budget}; \
                  `--snapshots-size` allows more"
             );
         }

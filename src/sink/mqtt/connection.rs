@@ -1,5 +1,6 @@
 //! The thread that holds the connection: it is made anew, with growing pauses, for as long as the run goes on.
 
+use crate::warn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -85,7 +86,7 @@ impl Line {
             0 => String::new(),
             kept => format!("; {kept} events that waited are sent now"),
         };
-        eprintln!("boxcam: {}: connected{kept}", self.broker);
+        warn!("{}: connected{kept}", self.broker);
         self.said = None;
         self.connected_at = Some(Instant::now());
         self.desk.connected();
@@ -106,7 +107,7 @@ impl Line {
     fn tell(&mut self, error: &ConnectionError) {
         let words = words(error);
         if self.said.as_ref() != Some(&words) {
-            eprintln!("boxcam: {}: {words}", self.broker);
+            warn!("{}: {words}", self.broker);
             self.said = Some(words);
         }
     }
