@@ -126,10 +126,6 @@ impl FrameSource for Hanging {
         let image = RgbImage::new(16, 16);
         Ok(Some(Frame::new(self.0, Origin::Live, image)))
     }
-
-    fn is_live(&self) -> bool {
-        true
-    }
 }
 
 /// A process to be watched, not a test of its own: it does nothing where nobody watches.
