@@ -27,7 +27,7 @@ pub(super) fn write(file: &CurveFile, points: &[CurvePoint]) -> Result<(), SinkE
         CurveFile::Csv(path) => (path, csv(points)),
         CurveFile::Svg(path) => (path, svg(points)),
     };
-    boxcam::sink::picture::save(path, text.as_bytes())
+    boxcam::sink::picture_files::save(path, text.as_bytes())
 }
 
 /// For people: a line a threshold, shares as they are.

@@ -9,7 +9,7 @@ use boxcam::config::EvaluateConfig;
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{Detector, Prediction};
 use boxcam::evaluate::{Curve, CurvePoint, Details, Evaluation, Figures, Records};
-use boxcam::sink::picture::save;
+use boxcam::sink::picture_files::save;
 use boxcam::split::{Split, SplitFault, Told};
 use serde::Serialize;
 

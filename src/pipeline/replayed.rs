@@ -6,7 +6,7 @@ use super::inference::Inference;
 use super::{Outcome, Pipeline, PipelineError};
 use crate::frame::Frame;
 use crate::health::{CaptureState, Health};
-use crate::report::Report;
+use crate::report::{ReadFailure, Report};
 use crate::sink::{Sink, SinkError};
 use crate::source::{FrameSource, SourceError};
 
@@ -44,7 +44,8 @@ pub(super) fn run(
             Ok(Some(frame)) => run.show(frame),
             Ok(None) => {
                 let left = run.leave();
-                break left.and_then(|()| Ok(run.sinks.each(|sink| sink.linger(stop))?));
+                break left
+                    .and_then(|()| Ok(run.sinks.each(|sink| sink.wait_until_closed(stop))?));
             }
             Err(error) => run.skip(&error).and_then(|()| match error {
                 error if error.source_goes_on() => Ok(()),
@@ -88,7 +89,11 @@ impl Run<'_> {
         if error.source_goes_on() {
             self.outcome.skipped += 1;
             self.health.broken.add(1);
-            self.sinks.each(|sink| sink.skip(error))?;
+            let failure = ReadFailure {
+                path: error.path().map(Into::into),
+                message: error.to_string(),
+            };
+            self.sinks.each(|sink| sink.on_read_failure(&failure))?;
         }
         Ok(())
     }
@@ -103,7 +108,7 @@ impl Run<'_> {
 
     fn tell_left(&mut self, left: &Report) -> Result<(), PipelineError> {
         if let Some(last) = &self.last {
-            self.sinks.each(|sink| sink.left(last, left))?;
+            self.sinks.each(|sink| sink.on_track_ended(last, left))?;
         }
         Ok(())
     }

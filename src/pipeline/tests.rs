@@ -14,7 +14,7 @@ use crate::frame::{Frame, Origin};
 use crate::health::{CaptureState, StateChange};
 use crate::picture::PictureError;
 use crate::preprocess::InputTensor;
-use crate::report::Report;
+use crate::report::{ReadFailure, Report};
 use crate::source::Interrupter;
 
 mod flow;
@@ -185,19 +185,19 @@ impl Sink for FakeSink {
         self.events_only
     }
 
-    fn left(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
         self.note(|told| told.left.push(report.clone()))
     }
 
-    fn skip(&mut self, error: &SourceError) -> Result<(), SinkError> {
-        self.note(|told| told.skipped.push(error.to_string()))
+    fn on_read_failure(&mut self, failure: &ReadFailure) -> Result<(), SinkError> {
+        self.note(|told| told.skipped.push(failure.message.clone()))
     }
 
-    fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
+    fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         self.note(|told| told.states.push(change.clone()))
     }
 
-    fn linger(&mut self, _: &AtomicBool) -> Result<(), SinkError> {
+    fn wait_until_closed(&mut self, _: &AtomicBool) -> Result<(), SinkError> {
         self.note(|told| told.lingered = true)
     }
 }
