@@ -2,12 +2,11 @@
 //!
 //! Reports are plain data. The pipeline makes them and the sinks consume them.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::detect::Detection;
-use crate::frame::{Frame, Origin, TrueBox};
+use crate::frame::{Frame, GroundTruth, Origin};
 use crate::geometry::iou;
 use crate::health::CaptureState;
 use crate::label::Labels;
@@ -43,15 +42,6 @@ pub struct Report {
     pub frames_per_second: Option<f32>,
     /// Number of frames dropped so far: captured, but not processed.
     pub dropped: u64,
-}
-
-/// A picture or frame that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadFailure {
-    /// The picture or folder; `None` for a frame of a stream.
-    pub path: Option<PathBuf>,
-    /// The object, the cause and the next step.
-    pub message: String,
 }
 
 impl Report {
@@ -96,15 +86,15 @@ impl Report {
     /// Of several true boxes it is the one with the highest IoU, or the largest without a detection. `None` if the
     /// frame is empty or its ground truth is unknown.
     #[must_use]
-    pub fn ground_truth<'f>(&self, frame: &'f Frame) -> Option<(&'f TrueBox, f32)> {
+    pub fn ground_truth<'f>(&self, frame: &'f Frame) -> Option<(&'f GroundTruth, f32)> {
         let Origin::Scene(boxes) = &frame.origin else {
             return None;
         };
-        let overlap = |truth: &TrueBox| match &self.detection {
+        let overlap = |truth: &GroundTruth| match &self.detection {
             Some(detection) => iou(&truth.bounding_box, &detection.bounding_box),
             None => 0.0,
         };
-        let rank = |truth: &TrueBox| (overlap(truth), truth.bounding_box.area());
+        let rank = |truth: &GroundTruth| (overlap(truth), truth.bounding_box.area());
         let best = boxes
             .iter()
             .reduce(|a, b| if rank(b) > rank(a) { b } else { a })?;
@@ -138,7 +128,7 @@ mod tests {
 
     fn scene(boxes: &[[f32; 4]]) -> Frame {
         let label = "cake".to_owned();
-        let truths = boxes.iter().map(|corners| TrueBox {
+        let truths = boxes.iter().map(|corners| GroundTruth {
             label: label.clone(),
             bounding_box: boxed(*corners),
         });

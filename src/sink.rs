@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicBool;
 
 use thiserror::Error;
 
-use crate::frame::Frame;
+use crate::frame::{Frame, UnreadableFrame};
 use crate::health::StateChange;
-use crate::report::{ReadFailure, Report};
+use crate::report::Report;
 
 #[cfg(any(feature = "window", all(feature = "framebuffer", target_os = "linux")))]
 mod compositor;
@@ -65,7 +65,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// [`SinkError`], as [`Sink::show`].
-    fn on_read_failure(&mut self, _failure: &ReadFailure) -> Result<(), SinkError> {
+    fn on_unreadable_frame(&mut self, _unreadable: &UnreadableFrame) -> Result<(), SinkError> {
         Ok(())
     }
 

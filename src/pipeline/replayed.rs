@@ -6,7 +6,7 @@ use super::inference::Inference;
 use super::{Outcome, Pipeline, PipelineError};
 use crate::frame::Frame;
 use crate::health::{CaptureState, Health};
-use crate::report::{ReadFailure, Report};
+use crate::report::Report;
 use crate::sink::{Sink, SinkError};
 use crate::source::{FrameSource, SourceError};
 
@@ -48,7 +48,7 @@ pub(super) fn run(
                     .and_then(|()| Ok(run.sinks.each(|sink| sink.wait_until_closed(stop))?));
             }
             Err(error) => run.skip(&error).and_then(|()| match error {
-                error if error.source_goes_on() => Ok(()),
+                error if error.is_recoverable() => Ok(()),
                 error => Err(error.into()),
             }),
         };
@@ -86,14 +86,10 @@ impl Run<'_> {
     }
 
     fn skip(&mut self, error: &SourceError) -> Result<(), PipelineError> {
-        if error.source_goes_on() {
+        if let Some(frame) = error.unreadable_frame() {
             self.outcome.skipped += 1;
             self.health.broken.add(1);
-            let failure = ReadFailure {
-                path: error.path().map(Into::into),
-                message: error.to_string(),
-            };
-            self.sinks.each(|sink| sink.on_read_failure(&failure))?;
+            self.sinks.each(|sink| sink.on_unreadable_frame(&frame))?;
         }
         Ok(())
     }

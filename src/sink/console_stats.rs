@@ -8,9 +8,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{Sink, SinkError};
-use crate::frame::{Frame, Origin};
+use crate::frame::{Frame, Origin, UnreadableFrame};
 use crate::health::{CaptureState, StateChange};
-use crate::report::{ReadFailure, Report};
+use crate::report::Report;
 use crate::warn;
 
 /// Counts frames and detections. Clones share the counts. Its `Display` is the summary.
@@ -57,8 +57,8 @@ impl Sink for ConsoleStats {
         Ok(())
     }
 
-    fn on_read_failure(&mut self, failure: &ReadFailure) -> Result<(), SinkError> {
-        warn!("{}", failure.message);
+    fn on_unreadable_frame(&mut self, unreadable: &UnreadableFrame) -> Result<(), SinkError> {
+        warn!("{}", unreadable.reason);
         Ok(())
     }
 
@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
     use crate::detect::Detection;
-    use crate::frame::TrueBox;
+    use crate::frame::GroundTruth;
     use crate::geometry::NormBox;
     use crate::label::{ClassId, Labels};
 
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn synthetic_frames_are_compared_with_their_ground_truth() {
-        let cake = TrueBox {
+        let cake = GroundTruth {
             label: "cake".to_owned(),
             bounding_box: NormBox::new(0.0, 0.5, 0.0, 1.0).expect("valid"),
         };

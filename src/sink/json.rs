@@ -27,11 +27,11 @@ use serde::Serialize;
 
 use super::{Sink, SinkError};
 use crate::detect::Detection;
-use crate::frame::{Frame, Origin};
+use crate::frame::{Frame, Origin, UnreadableFrame};
 use crate::geometry::NormBox;
 use crate::health::StateChange;
 use crate::label::Labels;
-use crate::report::{ReadFailure, Report};
+use crate::report::Report;
 use crate::track::{Event, EventKind};
 
 /// The version of the lines. It is incremented when a field is removed or changes its meaning.
@@ -80,8 +80,8 @@ impl<W: Write> Sink for JsonSink<W> {
         self.write_line(frame_line(frame, report))
     }
 
-    fn on_read_failure(&mut self, failure: &ReadFailure) -> Result<(), SinkError> {
-        self.write_line(read_failure_line(failure))
+    fn on_unreadable_frame(&mut self, unreadable: &UnreadableFrame) -> Result<(), SinkError> {
+        self.write_line(unreadable_line(unreadable))
     }
 }
 
@@ -125,13 +125,13 @@ fn event_line(frame: &Frame, report: &Report, event: &Event) -> String {
 }
 
 /// The line of a picture or frame that cannot be read, without a line break.
-pub(super) fn read_failure_line(failure: &ReadFailure) -> String {
-    let path = failure.path.as_ref();
-    to_json(&ReadFailureLine {
+pub(super) fn unreadable_line(unreadable: &UnreadableFrame) -> String {
+    let path = unreadable.path.as_ref();
+    to_json(&UnreadableLine {
         schema: LINE_SCHEMA,
         time: path.is_none().then(|| rfc3339(SystemTime::now())),
         picture: path.map(|path| path.to_string_lossy().into_owned()),
-        error: &failure.message,
+        error: &unreadable.reason,
     })
 }
 
@@ -193,7 +193,7 @@ struct EventLine<'a> {
 }
 
 #[derive(Serialize)]
-struct ReadFailureLine<'a> {
+struct UnreadableLine<'a> {
     schema: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,

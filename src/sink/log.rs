@@ -24,10 +24,10 @@ use std::time::{Duration, Instant};
 
 use super::write_failures::WriteFailureLog;
 use super::{Sink, SinkError, json};
-use crate::frame::Frame;
+use crate::frame::{Frame, UnreadableFrame};
 use crate::health::{Health, StateChange};
 use crate::log_lines::RecordPer;
-use crate::report::{ReadFailure, Report};
+use crate::report::Report;
 use crate::warn;
 
 mod line_writer;
@@ -196,12 +196,12 @@ impl Sink for LogSink {
         self.per == RecordPer::Event
     }
 
-    fn on_read_failure(&mut self, failure: &ReadFailure) -> Result<(), SinkError> {
+    fn on_unreadable_frame(&mut self, unreadable: &UnreadableFrame) -> Result<(), SinkError> {
         // Broken frames of a stream may come by the thousand. They are counted, but are not events.
-        if self.per == RecordPer::Event && failure.path.is_none() {
+        if self.per == RecordPer::Event && unreadable.path.is_none() {
             return Ok(());
         }
-        self.put(&json::read_failure_line(failure), Instant::now())
+        self.put(&json::unreadable_line(unreadable), Instant::now())
     }
 
     fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {

@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
     use crate::detect::Detection;
-    use crate::frame::TrueBox;
+    use crate::frame::GroundTruth;
     use crate::geometry::NormBox;
     use crate::label::{ClassId, Labels};
 
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn an_annotated_synthetic_frame_shows_its_ground_truth() {
-        let truth = vec![TrueBox {
+        let truth = vec![GroundTruth {
             label: "apple".to_owned(),
             bounding_box: NormBox::new(0.1, 0.6, 0.1, 0.6).expect("valid"),
         }];

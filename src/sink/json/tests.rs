@@ -4,7 +4,7 @@ use image::RgbImage;
 
 use super::*;
 use crate::detect::Detection;
-use crate::frame::{Origin, TrueBox};
+use crate::frame::{GroundTruth, Origin};
 use crate::geometry::NormBox;
 use crate::health::CaptureState;
 use crate::label::{ClassId, Labels};
@@ -78,7 +78,7 @@ fn a_live_line_has_time_and_frame_and_detection_may_be_null() {
 
 #[test]
 fn a_synthetic_frame_has_its_ground_truth() {
-    let truth = TrueBox {
+    let truth = GroundTruth {
         label: "hot dog".to_owned(),
         bounding_box: boxed([0.25, 0.75, 0.0, 1.0]),
     };
@@ -95,9 +95,9 @@ fn a_synthetic_frame_has_its_ground_truth() {
 fn an_unreadable_picture_is_a_line_with_an_error() {
     let mut text = Vec::new();
     let mut sink = JsonSink::new(&mut text, Path::new("memory"));
-    sink.on_read_failure(&ReadFailure {
+    sink.on_unreadable_frame(&UnreadableFrame {
         path: Some("dir/empty.jpg".into()),
-        message: "picture dir/empty.jpg: is empty (0 bytes); copy it again".to_owned(),
+        reason: "picture dir/empty.jpg: is empty (0 bytes); copy it again".to_owned(),
     })
     .expect("written");
     let expected = concat!(
@@ -110,9 +110,9 @@ fn an_unreadable_picture_is_a_line_with_an_error() {
 
 #[test]
 fn an_unreadable_frame_of_a_stream_has_a_time() {
-    let line = read_failure_line(&ReadFailure {
+    let line = unreadable_line(&UnreadableFrame {
         path: None,
-        message: "standard input: skipping an unreadable frame: it is cut off".to_owned(),
+        reason: "standard input: skipping an unreadable frame: it is cut off".to_owned(),
     });
     let fields: serde_json::Value = serde_json::from_str(&line).expect("JSON");
     assert!(fields["time"].is_string() && fields.get("picture").is_none());

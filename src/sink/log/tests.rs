@@ -63,11 +63,11 @@ fn per_event_only_events_and_state_changes_get_lines() {
     log.show(&frame(0), &report(&[])).expect("ignored");
     let events = [EventKind::Left, EventKind::Appeared];
     log.show(&frame(1), &report(&events)).expect("written");
-    let broken = ReadFailure {
+    let broken = UnreadableFrame {
         path: None,
-        message: "cut off".to_owned(),
+        reason: "cut off".to_owned(),
     };
-    log.on_read_failure(&broken).expect("ignored");
+    log.on_unreadable_frame(&broken).expect("ignored");
     log.on_track_ended(&frame(1), &report(&[EventKind::Left]))
         .expect("written");
     let change = StateChange {
