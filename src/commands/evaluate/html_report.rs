@@ -15,9 +15,9 @@ use boxcam::evaluate::{
 use boxcam::frame::TrueBox;
 use boxcam::label::Labels;
 use boxcam::overlay::{self, Canvas};
+use boxcam::picture::encode_jpeg;
 use embedded_graphics::pixelcolor::Rgb888;
 use image::RgbImage;
-use image::codecs::jpeg::JpegEncoder;
 use image::imageops::thumbnail;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -393,9 +393,7 @@ fn thumbnail_jpeg(
     let Ok(()) = overlay::draw_truth(&mut canvas, &truth);
     let predicted_box = prediction.bounding_box();
     let Ok(()) = overlay::draw_box(&mut canvas, predicted_box, PREDICTED, predicted);
-    let mut jpeg = Vec::new();
-    let encoder = JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY);
-    small.write_with_encoder(encoder).ok()?;
+    let jpeg = encode_jpeg(&small, JPEG_QUALITY).ok()?;
     Some((small, jpeg))
 }
 
