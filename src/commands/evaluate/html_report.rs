@@ -12,7 +12,7 @@ use boxcam::evaluate::{
     ClassMetrics, Details, Evaluation, Interval, Metrics, PictureResult, Predictions, SizeMetrics,
     ThresholdPoint,
 };
-use boxcam::frame::TrueBox;
+use boxcam::frame::GroundTruth;
 use boxcam::label::Labels;
 use boxcam::overlay::{self, Canvas};
 use boxcam::picture::encode_jpeg;
@@ -384,11 +384,11 @@ fn thumbnail_jpeg(
     let scale = f64::from(MAX_SIDE) / f64::from(width.max(height).max(1));
     let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
     let mut small = thumbnail(&image, side(width), side(height));
-    let truth = picture.annotations.iter().map(|annotation| TrueBox {
+    let truth = picture.annotations.iter().map(|annotation| GroundTruth {
         label: annotation.class_name.clone(),
         bounding_box: annotation.bounding_box,
     });
-    let truth: Vec<TrueBox> = truth.collect();
+    let truth: Vec<GroundTruth> = truth.collect();
     let mut canvas = Canvas::new(&mut small);
     let Ok(()) = overlay::draw_truth(&mut canvas, &truth);
     let predicted_box = prediction.bounding_box();
