@@ -22,9 +22,8 @@
 //! | [`overlay`] | draws a report on a picture |
 //! | [`sink`] | where reports go: JSON lines, pictures, a window |
 //! | [`pipeline`] | source, model and sinks in motion, and a live source kept alive |
-//! | [`annotations`] | the CSV of true boxes |
-//! | [`split`] | a folder of pictures joined with that CSV |
-//! | [`evaluate`] | the figures of a model on them |
+//! | [`dataset`] | a folder of pictures joined with the CSV of ground-truth boxes |
+//! | [`evaluate`] | the metrics of a model on them |
 //! | [`config`] | the command line, validated |
 //! | [`diagnostics`] | messages on standard error |
 //!
@@ -32,10 +31,10 @@
 //! overlay; the pipeline knows traits only; `main.rs` alone names concrete sources and sinks.
 
 pub mod address;
-pub mod annotations;
 pub mod camera_choice;
 pub mod card;
 pub mod config;
+pub mod dataset;
 pub mod detect;
 pub mod diagnostics;
 pub mod evaluate;
@@ -55,5 +54,4 @@ pub mod rotation;
 pub mod scene;
 pub mod sink;
 pub mod source;
-pub mod split;
 pub mod track;
