@@ -3,10 +3,11 @@
 use boxcam::warn;
 use std::path::Path;
 
+use boxcam::camera_choice::CameraChoice;
 use boxcam::config::{RunConfig, SourceChoice};
 use boxcam::pipeline::Input;
 use boxcam::source::pictures::PicturesSource;
-use boxcam::source::{CameraChoice, FrameSource, Opener};
+use boxcam::source::{FrameSource, Opener};
 
 use super::Failure;
 
@@ -78,11 +79,11 @@ fn rpicam(camera: u32, config: &RunConfig) -> Result<Input, Failure> {
 /// Standard input: a recording where it is a file, else a stream that can't be had twice.
 #[cfg(target_os = "linux")]
 fn stdin(config: &RunConfig) -> Result<Input, Failure> {
-    use boxcam::source::stream::stdin::StdinSource;
-    let source = StdinSource::open((config.size.width, config.size.height))?;
-    if !source.is_live() {
-        return Ok(Input::Replayed(Box::new(source)));
-    }
+    use boxcam::source::stream::stdin::{StdinInput, StdinSource};
+    let source = match StdinSource::open((config.size.width, config.size.height))? {
+        StdinInput::File(source) => return Ok(Input::Replayed(Box::new(source))),
+        StdinInput::Live(source) => source,
+    };
     let mut only = Some(Box::new(source) as Box<dyn FrameSource>);
     let open: Opener = Box::new(move || {
         only.take()

@@ -25,17 +25,12 @@ type Step = Box<dyn FnMut() -> Result<Option<Frame>, SourceError> + Send>;
 
 struct FakeSource {
     step: Step,
-    is_live: bool,
     interrupter: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl FrameSource for FakeSource {
     fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
         (self.step)()
-    }
-
-    fn is_live(&self) -> bool {
-        self.is_live
     }
 
     fn interrupter(&self) -> Option<Interrupter> {
@@ -49,7 +44,6 @@ fn fake(
 ) -> Box<FakeSource> {
     Box::new(FakeSource {
         step: Box::new(step),
-        is_live: true,
         interrupter: None,
     })
 }
@@ -59,8 +53,7 @@ fn input(
     is_live: bool,
     step: impl FnMut() -> Result<Option<Frame>, SourceError> + Send + 'static,
 ) -> Input {
-    let mut source = fake(step);
-    source.is_live = is_live;
+    let source = fake(step);
     if !is_live {
         return Input::Replayed(source);
     }

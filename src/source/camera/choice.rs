@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::fault;
-use crate::source::{CameraChoice, SourceError};
+use crate::camera_choice::CameraChoice;
+use crate::source::SourceError;
 
 /// Where Linux keeps cameras.
 pub(super) struct Places {
