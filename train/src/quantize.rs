@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use boxcam::card::CardError;
-use boxcam::evaluate::Figures;
+use boxcam::evaluate::Metrics;
 use thiserror::Error;
 use tract_onnx::pb;
 
@@ -65,11 +65,11 @@ pub struct AccuracyDrop {
 
 impl AccuracyDrop {
     #[must_use]
-    pub fn between(float: &Figures, int8: &Figures) -> Self {
+    pub fn between(float: &Metrics, int8: &Metrics) -> Self {
         Self {
             accuracy: float.class_accuracy - int8.class_accuracy,
             iou: float.mean_iou - int8.mean_iou,
-            rows: int8.rows,
+            rows: int8.boxes,
         }
     }
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use boxcam::card::ModelCard;
+use boxcam::dataset::Dataset;
 use boxcam::detect::tract::TractDetector;
-use boxcam::evaluate::Figures;
+use boxcam::evaluate::{Evaluator, Metrics};
 use boxcam::preprocess::{InputTensor, preprocess};
-use boxcam::split::Split;
 use boxcam_train::golden::add_golden;
 use boxcam_train::onnx;
 use boxcam_train::quantize::activations::{TensorReport, tensor_reports};
@@ -162,7 +162,7 @@ fn report(errors: &[TensorReport], file: Option<&Path>) -> Result<()> {
 }
 
 /// Training pictures for calibration and for the comparison of candidates, see [`split_pictures`].
-fn pictures(split: &Split, card: &ModelCard, count: usize) -> Result<SearchInputs> {
+fn pictures(split: &Dataset, card: &ModelCard, count: usize) -> Result<SearchInputs> {
     let (calibration, comparison) = split_pictures(split.pictures.len(), count)?;
     Ok(SearchInputs {
         calibration: inputs(split, card, &calibration, "calibration"),
@@ -171,7 +171,7 @@ fn pictures(split: &Split, card: &ModelCard, count: usize) -> Result<SearchInput
 }
 
 /// These pictures of a split as inputs of the model.
-fn inputs(split: &Split, card: &ModelCard, indices: &[usize], what: &str) -> Vec<InputTensor> {
+fn inputs(split: &Dataset, card: &ModelCard, indices: &[usize], what: &str) -> Vec<InputTensor> {
     let bar = progress(indices.len(), what);
     let inputs = indices.iter().filter_map(|&index| {
         bar.inc(1);
@@ -185,21 +185,22 @@ fn inputs(split: &Split, card: &ModelCard, indices: &[usize], what: &str) -> Vec
 }
 
 /// The figures of a model as the device runs it.
-fn figures(name: &Path, model: &[u8], split: &Split) -> Result<Figures> {
+fn figures(name: &Path, model: &[u8], split: &Dataset) -> Result<Metrics> {
     let detector = TractDetector::from_bytes(&name.display().to_string(), model)?;
     let threads = threads();
     let bar = progress(split.pictures.len(), "evaluation ");
-    let (evaluation, faults) = split.evaluate(&detector, threads, &|| bar.inc(1))?;
+    let (evaluation, faults) =
+        Evaluator::new(&detector, threads, &|| bar.inc(1)).evaluate(split)?;
     bar.finish_and_clear();
     for fault in faults {
         eprintln!("left out: {fault}");
     }
-    Ok(evaluation.figures())
+    Ok(evaluation.metrics())
 }
 
-fn card_figures(figures: &Figures) -> BTreeMap<String, f64> {
+fn card_figures(figures: &Metrics) -> BTreeMap<String, f64> {
     let named = [
-        ("rows", figures.rows as f64),
+        ("rows", figures.boxes as f64),
         ("pictures", figures.pictures as f64),
         ("class_accuracy", figures.class_accuracy),
         ("picture_accuracy", figures.picture_accuracy),
