@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::source::CameraChoice;
+use crate::camera_choice::CameraChoice;
 
 /// Where frames come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +109,10 @@ impl FromStr for SourceChoice {
             ("demo", _) => Ok(Self::Demo),
             ("-", _) => Ok(Self::Stdin),
             ("rpicam", _) => Ok(Self::Rpicam(0)),
-            (_, Some(camera)) => camera.parse().map(Self::Camera),
+            (_, Some(camera)) => camera
+                .parse()
+                .map(Self::Camera)
+                .map_err(|error: crate::camera_choice::CameraChoiceError| error.to_string()),
             _ if text.starts_with("rpicam:") => match text["rpicam:".len()..].parse() {
                 Ok(number) => Ok(Self::Rpicam(number)),
                 Err(_) => Err(format!(

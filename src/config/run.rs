@@ -13,7 +13,7 @@ use super::{
     BrokerAddress, ConfigError, DisplayChoice, FrameSize, LogChoice, LogLines, ModelConfig,
     Rotation, SourceChoice, Threshold, WebAddress,
 };
-use crate::source::CameraChoice;
+use crate::camera_choice::CameraChoice;
 
 /// What `boxcam run` is asked to do.
 #[derive(Debug, Clone, PartialEq)]

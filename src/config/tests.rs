@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use clap::CommandFactory;
 
 use super::*;
-use crate::source::CameraChoice;
+use crate::camera_choice::CameraChoice;
 
 fn config(line: &str) -> Result<Config, ConfigError> {
     Config::from_args(line.split(' '))

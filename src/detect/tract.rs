@@ -245,7 +245,7 @@ impl TractDetector {
 
     /// Runs the network once on a blank image and compares its outputs with the card.
     fn check_outputs(&mut self, name: &str) -> Result<(), ModelError> {
-        let blank = InputTensor::nothing(&self.card);
+        let blank = InputTensor::zeros(&self.card);
         let output = self.engine.run(&blank).map(|output| output.shapes());
         let shapes = output.map_err(|error| ModelError::Engine {
             model: name.to_owned(),

@@ -89,10 +89,6 @@ impl FrameSource for Repeated {
             ..Frame::new(sequence, Origin::Live, image)
         }))
     }
-
-    fn is_live(&self) -> bool {
-        true
-    }
 }
 
 struct Screen(Ages);
