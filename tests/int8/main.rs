@@ -18,8 +18,8 @@ use boxcam::frame::{Frame, Origin};
 use boxcam::golden;
 use boxcam::preprocess::{InputTensor, preprocess};
 use image::{Rgb, RgbImage};
-use prost::Message;
 use model_builder::{ActivationType, ModelBuilder};
+use prost::Message;
 use tract_onnx::pb;
 use tract_onnx::prelude::*;
 

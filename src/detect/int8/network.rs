@@ -210,7 +210,9 @@ impl Network {
             (InputQuantizer::Floats, NetworkInput::Floats(floats)) => {
                 quantize_floats(&map.info, floats, &map.layout, to);
             }
-            (InputQuantizer::Pixels(_), _) => panic!("the network's input is the bytes of an image"),
+            (InputQuantizer::Pixels(_), _) => {
+                panic!("the network's input is the bytes of an image")
+            }
             (InputQuantizer::Floats, _) => panic!("the network's input is floats"),
         }
     }
@@ -323,8 +325,7 @@ impl SeparableConv2d {
         for (first, output) in rows.step_by(height).zip(parts) {
             let count = output.len() / output_layout.row_stride;
             let intermediate = (&self.intermediate, &mut *scratch);
-            self.depthwise
-                .run_rows([first, count], input, intermediate);
+            self.depthwise.run_rows([first, count], input, intermediate);
             let intermediate = (&self.intermediate, &*scratch);
             self.pointwise
                 .run_rows([0, count], intermediate, (output_layout, output));
@@ -334,12 +335,7 @@ impl SeparableConv2d {
 
 impl Step {
     /// Packs the one or two layers of a step.
-    fn new(
-        layers: &[Layer],
-        maps: &[PlacedMap],
-        kernels: &Kernels,
-        scratch: Range<usize>,
-    ) -> Self {
+    fn new(layers: &[Layer], maps: &[PlacedMap], kernels: &Kernels, scratch: Range<usize>) -> Self {
         let map = |id: &MapId| &maps[id.0];
         if let [first, second] = layers {
             let (

@@ -77,8 +77,7 @@ impl PatternMatcher<'_> {
         let begin = from_end(scalar(self.model, node.inputs[1])?, length);
         let is_contiguous = shape[..axis].iter().all(|&dim| dim == 1);
         let inner: usize = shape[axis + 1..].iter().product();
-        let fits =
-            begin + out_shape[axis] <= length && out_shape[axis + 1..] == shape[axis + 1..];
+        let fits = begin + out_shape[axis] <= length && out_shape[axis + 1..] == shape[axis + 1..];
         (is_contiguous && fits).then_some(FloatOp::Slice {
             input,
             start: begin * inner,
@@ -119,11 +118,7 @@ impl PatternMatcher<'_> {
         })
     }
 
-    fn broadcast_operand(
-        &self,
-        outlet: OutletId,
-        out_shape: &[usize],
-    ) -> Option<BroadcastOperand> {
+    fn broadcast_operand(&self, outlet: OutletId, out_shape: &[usize]) -> Option<BroadcastOperand> {
         let shape = self.float_shape(outlet)?;
         (shape.len() == out_shape.len()).then_some(())?;
         let mut strides = vec![0; shape.len()];
@@ -150,8 +145,7 @@ impl PatternMatcher<'_> {
         let [axis] = softmax.axes[..] else {
             return None;
         };
-        let is_float =
-            softmax.kind == SoftmaxKind::Softmax && softmax.quant_output_dt.is_none();
+        let is_float = softmax.kind == SoftmaxKind::Softmax && softmax.quant_output_dt.is_none();
         let shape = self.float_shape(node.id.into())?;
         is_float.then(|| FloatOp::Softmax {
             input,

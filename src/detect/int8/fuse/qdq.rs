@@ -209,7 +209,11 @@ impl QuantParams {
         let count = self.scales.len();
         let volume: usize = shape.iter().product();
         (0..volume).map(move |element| {
-            let index = if count == 1 { 0 } else { element / inner % count };
+            let index = if count == 1 {
+                0
+            } else {
+                element / inner % count
+            };
             (self.scales[index], self.zero_points[index])
         })
     }
@@ -239,7 +243,10 @@ impl EvalOp for QuantizeLinear {
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let floats = inputs[0].cast_to::<f32>()?;
         let view = floats.to_plain_array_view::<f32>()?;
-        let (min, max) = self.0.range().context("QuantizeLinear: the output type is not supported")?;
+        let (min, max) = self
+            .0
+            .range()
+            .context("QuantizeLinear: the output type is not supported")?;
         let quantised = view.iter().zip(self.0.per_element(floats.shape()));
         let quantised = quantised.map(|(x, (scale, zero_point))| {
             ((x / scale).round_ties_even() + zero_point as f32).clamp(min, max)

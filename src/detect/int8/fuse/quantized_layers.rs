@@ -11,9 +11,7 @@ use tract_onnx::tract_hir::internal::*;
 
 use super::super::graph::{Conv2d, DepthwiseConv2d, Epilogue, FeatureMap, MapId, Operation};
 use super::super::tensor::{MapSize, OutputQuant, Padding, Window};
-use super::matcher::{
-    PatternMatcher, ValueInfo, constant, constant_floats, map_size, scalar,
-};
+use super::matcher::{PatternMatcher, ValueInfo, constant, constant_floats, map_size, scalar};
 use super::qdq::{DequantizeLinear, QuantParams};
 
 /// Largest number of multiplications of a layer with float output, which has no optimized kernel.
@@ -252,7 +250,10 @@ impl PatternMatcher<'_> {
             ..size
         };
         let output = self.add_map(pooled, &found);
-        self.add_layer(node, Operation::GlobalAveragePool(input, found.quant, output));
+        self.add_layer(
+            node,
+            Operation::GlobalAveragePool(input, found.quant, output),
+        );
         Some(())
     }
 

@@ -148,9 +148,7 @@ fn pack_depthwise(layer: &DepthwiseConv2d) -> Packed<PackedDepthwise> {
             (first..first + CHANNEL_GROUP).map(move |c| layer.weight(tap / 3, tap % 3, c))
         })
         .collect();
-    Packed::Native(PackedDepthwise::new(layer, channels, &weights, |lane| {
-        lane
-    }))
+    Packed::Native(PackedDepthwise::new(layer, channels, &weights, |lane| lane))
 }
 
 fn depthwise(
@@ -312,11 +310,7 @@ macro_rules! two_channels {
 /// The processor has NEON; `tiles` points to `count` tiles, at least one; their windows and pixels are inside the maps, and
 /// the panel is packed as its fields describe.
 #[unsafe(naked)]
-unsafe extern "C" fn conv2d_tiles(
-    panel: &ArmPanel<'_>,
-    tiles: *const ArmTile,
-    count: usize,
-) {
+unsafe extern "C" fn conv2d_tiles(panel: &ArmPanel<'_>, tiles: *const ArmTile, count: usize) {
     neon!(
         "2:",
         "ldm r1!, {{r3, r4, r5, r6}}",

@@ -321,8 +321,8 @@ impl<S: NeonVariant> NeonChannelBlock<'_, S> {
     #[inline(always)]
     unsafe fn rows<const R: usize, const STRIDE: usize>(&self, input: *const i8, output: *mut i8) {
         // With one output row, the fourth value is multiplied by 0: any row serves.
-        let kernel_rows = [0, 1, 2, R + 1]
-            .map(|row| input.wrapping_add(row * self.geometry.kernel_row_stride));
+        let kernel_rows =
+            [0, 1, 2, R + 1].map(|row| input.wrapping_add(row * self.geometry.kernel_row_stride));
         let columns = [0, 1, 2].map(|x| {
             // SAFETY: guaranteed by the caller.
             unsafe { S::column(kernel_rows, x * self.channels) }

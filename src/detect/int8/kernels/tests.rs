@@ -107,7 +107,10 @@ impl Trial {
     }
 
     /// Runs a kernel and returns the whole output map; bytes that it must not write hold a marker value.
-    fn run(&self, kernel: impl Fn(&ConvGeometry, &[Quantized], &mut [Quantized])) -> Vec<Quantized> {
+    fn run(
+        &self,
+        kernel: impl Fn(&ConvGeometry, &[Quantized], &mut [Quantized]),
+    ) -> Vec<Quantized> {
         let mut written = vec![encode(77); self.output.bytes() + OVERREAD];
         let rows = self.output.size.height;
         // In two parts, like two threads.
@@ -117,8 +120,9 @@ impl Trial {
             }
             let (geometry, [read, write]) =
                 ConvGeometry::new(&self.window, &self.input, &self.output, from, count);
-            let end =
-                write + (count - 1) * self.output.row_stride + self.output.size.width * self.output.pixel_stride;
+            let end = write
+                + (count - 1) * self.output.row_stride
+                + self.output.size.width * self.output.pixel_stride;
             kernel(&geometry, &self.values[read..], &mut written[write..end]);
         }
         written
@@ -129,7 +133,11 @@ impl Trial {
     }
 
     /// The output by definition; `sum(y, x, channel)` is the sum of products without the bias.
-    fn expected(&self, epilogue: &Epilogue, sum: impl Fn(usize, usize, usize) -> i32) -> Vec<Quantized> {
+    fn expected(
+        &self,
+        epilogue: &Epilogue,
+        sum: impl Fn(usize, usize, usize) -> i32,
+    ) -> Vec<Quantized> {
         let mut expected = vec![encode(77); self.output.bytes() + OVERREAD];
         let MapSize {
             height,
@@ -141,7 +149,9 @@ impl Trial {
             for channel in 0..channels {
                 let total = epilogue.bias[channel]
                     + sum(y * self.window.stride, x * self.window.stride, channel);
-                expected[at + channel] = epilogue.output_quant.requantize(total, epilogue.multipliers[channel]);
+                expected[at + channel] = epilogue
+                    .output_quant
+                    .requantize(total, epilogue.multipliers[channel]);
             }
             for padding in channels..self.output.pixel_stride {
                 expected[at + padding] = epilogue.output_quant.requantize(0, 0.0);

@@ -290,7 +290,12 @@ impl PixelBlock<'_> {
                     let channels = self.layer.channels - panel.first_channel - lane;
                     let count = channels.min(S::LANES);
                     debug_assert!(count.is_multiple_of(CHANNEL_GROUP));
-                    sums.requantize_one(panel.multipliers.add(lane), &self.to, out.add(lane), count);
+                    sums.requantize_one(
+                        panel.multipliers.add(lane),
+                        &self.to,
+                        out.add(lane),
+                        count,
+                    );
                 }
             }
         }

@@ -151,7 +151,11 @@ fn layouts(graph: &Graph) -> Vec<MapLayout> {
     // Only convolutions with one group can read pixels of three bytes.
     let can_read_image = |operation: &Operation| {
         let reads_input = operation.inputs().contains(&MapId(0));
-        !reads_input || matches!(operation, Operation::Conv2d(..) | Operation::FloatConv2d(..))
+        !reads_input
+            || matches!(
+                operation,
+                Operation::Conv2d(..) | Operation::FloatConv2d(..)
+            )
     };
     let is_image = graph
         .layers

@@ -78,7 +78,10 @@ fn residual(seed: u64, blocks: usize) -> Graph {
             weights: (0..9 * 30).map(|_| rng.i8(-127..=127)).collect(),
             epilogue: epilogue(&mut rng, 30),
         };
-        add_layer(&mut graph, Operation::DepthwiseConv2d(wide, depthwise, deep));
+        add_layer(
+            &mut graph,
+            Operation::DepthwiseConv2d(wide, depthwise, deep),
+        );
         conv2d(&mut graph, &mut rng, deep, Window::POINTWISE, narrow);
         add_layer(
             &mut graph,
@@ -117,7 +120,8 @@ fn a_run_ignores_the_previous_content_of_the_workspace() {
         let mut rng = Rng::with_seed(seed);
         let pixels: Vec<u8> = (0..SIDE * SIDE * 3).map(|_| rng.u8(..)).collect();
         let other: Vec<u8> = pixels.iter().map(|pixel| 255 - pixel).collect();
-        let network = Network::new(residual(seed, blocks), Kernels::best(), 1).expect("one thread starts");
+        let network =
+            Network::new(residual(seed, blocks), Kernels::best(), 1).expect("one thread starts");
         let mut clean = network.workspace();
         let expected = outputs(&network, &mut clean, &pixels);
         assert!(
@@ -136,7 +140,8 @@ fn a_run_ignores_the_previous_content_of_the_workspace() {
 #[test]
 fn upsampling_by_two_repeats_each_pixel_four_times() {
     let mut graph = residual(4, 1);
-    let Some(Operation::GlobalAveragePool(map, ..)) = graph.layers.iter().rev().nth(2).map(|l| &l.operation)
+    let Some(Operation::GlobalAveragePool(map, ..)) =
+        graph.layers.iter().rev().nth(2).map(|l| &l.operation)
     else {
         panic!("a pool and two outputs are the last layers");
     };
@@ -165,14 +170,11 @@ fn upsampling_by_two_repeats_each_pixel_four_times() {
 #[test]
 fn maps_with_disjoint_lifetimes_share_memory() {
     let bytes = |blocks| {
-        let network = Network::new(residual(5, blocks), Kernels::best(), 1).expect("one thread starts");
+        let network =
+            Network::new(residual(5, blocks), Kernels::best(), 1).expect("one thread starts");
         network.workspace_bytes
     };
-    assert_eq!(
-        bytes(2),
-        bytes(9),
-        "a deeper network needs no more memory"
-    );
+    assert_eq!(bytes(2), bytes(9), "a deeper network needs no more memory");
 }
 
 #[test]

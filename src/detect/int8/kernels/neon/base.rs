@@ -199,7 +199,8 @@ unsafe impl NeonVariant for Base {
                 .map(|[a, b, c, d]| vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)));
             let multipliers = [vld1q_f32(panel.multipliers); 4];
             let quads = vreinterpretq_s32_s8(to.bytes(sums, multipliers));
-            let [first, second, third, fourth] = tile.pixels.map(|pixel| pixel.add(panel.first_channel));
+            let [first, second, third, fourth] =
+                tile.pixels.map(|pixel| pixel.add(panel.first_channel));
             vst1q_lane_s32::<0>(first.cast(), quads);
             vst1q_lane_s32::<1>(second.cast(), quads);
             vst1q_lane_s32::<2>(third.cast(), quads);

@@ -82,7 +82,11 @@ macro_rules! kernels {
             }
 
             #[inline(always)]
-            unsafe fn requantize(sums: [Self; PANEL_VECTORS], multipliers: *const f32, to: &X86Requantizer) -> Self {
+            unsafe fn requantize(
+                sums: [Self; PANEL_VECTORS],
+                multipliers: *const f32,
+                to: &X86Requantizer,
+            ) -> Self {
                 // SAFETY: guaranteed by the caller.
                 unsafe { Self(requantize(sums.map(|sum| sum.0), multipliers, to)) }
             }
@@ -136,17 +140,10 @@ kernels!(
         unsafe { _mm256_dpbusd_avx_epi32(sums, values, weights) }
     }
 );
-kernels!(
-    AVX2,
-    YmmAvx2,
-    "AVX2",
-    "avx2",
-    2,
-    |sums, values, weights| {
-        // SAFETY: called only where the features above are enabled.
-        unsafe { add_products_by_pairs(sums, values, weights) }
-    }
-);
+kernels!(AVX2, YmmAvx2, "AVX2", "avx2", 2, |sums, values, weights| {
+    // SAFETY: called only where the features above are enabled.
+    unsafe { add_products_by_pairs(sums, values, weights) }
+});
 
 /// `VPMADDUBSW` adds two products of bytes with saturation to 16 bits. So it is run twice, with every other byte set to 0.
 #[inline(always)]
@@ -187,7 +184,11 @@ unsafe fn scaled(sums: __m256i, multipliers: *const f32) -> __m256i {
 }
 
 #[inline(always)]
-unsafe fn requantize(sums: [__m256i; PANEL_VECTORS], multipliers: *const f32, to: &X86Requantizer) -> __m256i {
+unsafe fn requantize(
+    sums: [__m256i; PANEL_VECTORS],
+    multipliers: *const f32,
+    to: &X86Requantizer,
+) -> __m256i {
     // SAFETY: guaranteed by the caller.
     unsafe {
         let scaled = |v: usize| scaled(sums[v], multipliers.add(8 * v));
@@ -218,7 +219,12 @@ unsafe fn store_part(bytes: __m256i, to: *mut u8, count: usize) {
 }
 
 #[inline(always)]
-unsafe fn requantize_one(sums: __m256i, multipliers: *const f32, to: &X86Requantizer, out: *mut u8) {
+unsafe fn requantize_one(
+    sums: __m256i,
+    multipliers: *const f32,
+    to: &X86Requantizer,
+    out: *mut u8,
+) {
     // SAFETY: guaranteed by the caller.
     unsafe {
         let scaled = scaled(sums, multipliers);
@@ -285,7 +291,11 @@ unsafe impl Vector for Zmm {
     }
 
     #[inline(always)]
-    unsafe fn requantize(sums: [Self; PANEL_VECTORS], multipliers: *const f32, to: &X86Requantizer) -> Self {
+    unsafe fn requantize(
+        sums: [Self; PANEL_VECTORS],
+        multipliers: *const f32,
+        to: &X86Requantizer,
+    ) -> Self {
         // SAFETY: guaranteed by the caller.
         unsafe {
             let scaled = |v: usize| {
