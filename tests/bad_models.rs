@@ -168,10 +168,10 @@ fn a_graph_on_which_the_engine_panics_is_an_error() {
     });
     for model in [unconnected, axis] {
         let refused = TractDetector::from_bytes("odd", &model.encode_to_vec());
-        let output = refused.err().expect("refused").to_string();
+        let error = refused.err().expect("refused").to_string();
         assert!(
-            output.starts_with("model odd: the engine can't run it"),
-            "{said}"
+            error.starts_with("model odd: the engine can't run it"),
+            "{error}"
         );
     }
 }
@@ -183,12 +183,12 @@ fn bytes_changed_at_random_never_panic() {
     for _ in 0..5000 {
         let mut file = valid.clone();
         for _ in 0..random.usize(1..4) {
-            let directory = random.usize(..file.len());
-            file[place] = random.u8(..);
+            let index = random.usize(..file.len());
+            file[index] = random.u8(..);
         }
         if let Err(error) = TractDetector::from_bytes("changed", &file) {
-            let output = error.to_string();
-            assert!(output.starts_with("model changed: "), "{said}");
+            let error = error.to_string();
+            assert!(error.starts_with("model changed: "), "{error}");
         }
     }
 }
