@@ -50,23 +50,23 @@ fn incomplete_and_other_files_are_refused() {
     let whole = model().encode_to_vec();
     assert_refused(
         &detect_with_bytes(&whole[..whole.len() / 2]),
-        &["no complete ONNX file"],
+        &["not a complete ONNX file"],
     );
     assert_refused(
         &detect_with_bytes(&whole[..whole.len() - 1]),
-        &["no complete ONNX file"],
+        &["not a complete ONNX file"],
     );
     assert_refused(
         &detect_with_bytes("not a model at all"),
-        &["no complete ONNX file"],
+        &["not a complete ONNX file"],
     );
     assert_refused(
         &detect_with_bytes(""),
-        &["no complete ONNX file", "0 bytes"],
+        &["not a complete ONNX file", "0 bytes"],
     );
     assert_refused(
         &detect_with_bytes(common::data_file("rotated.jpg")),
-        &["no complete ONNX file"],
+        &["not a complete ONNX file"],
     );
 }
 
@@ -107,7 +107,7 @@ fn an_input_shape_that_differs_from_the_card_is_refused() {
     let output = detect_with(|model| graph_of(model).input[0] = tensor("image", &[1, 3, 9, 9]));
     assert_refused(
         &output,
-        &["its input is [1, 3, 9, 9] floats, its card says [1, 3, 8, 8]"],
+        &["its input is [1, 3, 9, 9] floats, its card requires [1, 3, 8, 8]"],
     );
     let output = detect_with(|model| graph_of(model).input[0] = tensor("image", &[1, 192]));
     assert_refused(&output, &["its input is [1, 192] floats"]);
@@ -141,7 +141,7 @@ fn missing_outputs_and_other_shapes_are_named() {
     });
     assert_refused(
         &output,
-        &["\"class_prediction\" has shape [1, 2], its card asks for [1, 3]"],
+        &["\"class_prediction\" has shape [1, 2], its card requires [1, 3]"],
     );
     let output = detect_with(|model| {
         let graph = graph_of(model);
@@ -151,7 +151,7 @@ fn missing_outputs_and_other_shapes_are_named() {
     });
     assert_refused(
         &output,
-        &["\"bbox_prediction\" has shape [1, 5], its card asks for [1, 4]"],
+        &["\"bbox_prediction\" has shape [1, 5], its card requires [1, 4]"],
     );
 }
 
@@ -229,6 +229,6 @@ fn every_command_refuses_an_invalid_model() {
         "bad.onnx",
     ];
     for arguments in [&run[..], &evaluate[..]] {
-        assert_refused(&directory.run(arguments), &["no complete ONNX file"]);
+        assert_refused(&directory.run(arguments), &["not a complete ONNX file"]);
     }
 }
