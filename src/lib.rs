@@ -22,19 +22,18 @@
 //! | [`sink`] | where reports go: JSON lines, pictures, a window |
 //! | [`pipeline`] | source, model and sinks in motion, and a live source kept alive |
 //! | `service` | what the service manager (systemd) is told; on Linux |
-//! | [`annotations`] | the CSV of true boxes |
-//! | [`split`] | a folder of pictures joined with that CSV |
-//! | [`evaluate`] | the figures of a model on them |
+//! | [`dataset`] | a folder of pictures joined with the CSV of ground-truth boxes |
+//! | [`evaluate`] | the metrics of a model on them |
 //! | [`config`] | the command line, validated |
 //! | [`diagnostics`] | messages on standard error |
 //!
 //! Leaves (geometry, label, frame) do no I/O. Sources know frames; sinks know frames, reports and the
 //! overlay; the pipeline knows traits only; `main.rs` alone names concrete sources and sinks.
 
-pub mod annotations;
 pub mod camera_choice;
 pub mod card;
 pub mod config;
+pub mod dataset;
 pub mod detect;
 pub mod diagnostics;
 pub mod evaluate;
@@ -54,5 +53,4 @@ pub mod scene;
 pub mod service;
 pub mod sink;
 pub mod source;
-pub mod split;
 pub mod track;

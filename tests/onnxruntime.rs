@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use boxcam::annotations::Annotation;
+use boxcam::dataset::Annotation;
+use boxcam::dataset::Dataset;
 use boxcam::detect::Detector;
 use boxcam::detect::Prediction;
 use boxcam::detect::tract::TractDetector;
 use boxcam::evaluate::Evaluation;
-use boxcam::frame::{Frame, Origin, TrueBox};
+use boxcam::frame::{Frame, GroundTruth, Origin};
 use boxcam::preprocess::preprocess;
 use boxcam::scene::random_scene;
-use boxcam::split::Split;
 
 /// Tolerances of a comparison.
 struct Bounds {
@@ -92,10 +92,10 @@ type Case = (Frame, String, Vec<Annotation>);
 fn validation_pictures() -> Option<Vec<Case>> {
     let data = test_support::optional_data("snacks")?;
     let annotations = data.join("annotations-val.csv");
-    let split = Split::read(&data.join("val"), &annotations).expect("the data is sound");
+    let split = Dataset::read(&data.join("val"), &annotations).expect("the data is sound");
     let cases = split.pictures.into_iter().map(|picture| {
         let frame = picture.frame().expect("the data is sound");
-        (frame, picture.folder, picture.rows)
+        (frame, picture.folder, picture.annotations)
     });
     Some(cases.collect())
 }
@@ -103,7 +103,7 @@ fn validation_pictures() -> Option<Vec<Case>> {
 fn scenes() -> Vec<Case> {
     let case = |seed| {
         let scene = random_scene(seed, 640, 480);
-        let TrueBox {
+        let GroundTruth {
             label,
             bounding_box,
         } = scene.truth[0].clone();
@@ -201,7 +201,7 @@ fn compare(python: &Path, mode: &str, model: &Path, cases: &[Case], bounds: &Bou
         for ((_, folder, rows), prediction) in cases.iter().zip(predictions) {
             evaluation.add(folder, rows, prediction);
         }
-        evaluation.figures().mean_iou
+        evaluation.metrics().mean_iou
     };
     let (our_iou, their_iou) = (iou(&ours), iou(&theirs));
     let numbers = |prediction: &Prediction| {

@@ -47,7 +47,7 @@ pub(super) fn run(
                 break left.and_then(|()| Ok(run.sinks.each(|sink| sink.linger(stop))?));
             }
             Err(error) => run.skip(&error).and_then(|()| match error {
-                error if error.source_goes_on() => Ok(()),
+                error if error.is_recoverable() => Ok(()),
                 error => Err(error.into()),
             }),
         };
@@ -85,10 +85,10 @@ impl Run<'_> {
     }
 
     fn skip(&mut self, error: &SourceError) -> Result<(), PipelineError> {
-        if error.source_goes_on() {
+        if let Some(frame) = error.unreadable_frame() {
             self.outcome.skipped += 1;
             self.health.broken.add(1);
-            self.sinks.each(|sink| sink.skip(error))?;
+            self.sinks.each(|sink| sink.skip(&frame))?;
         }
         Ok(())
     }

@@ -10,12 +10,12 @@ use image::RgbImage;
 use super::*;
 use crate::card::{ModelCard, test_card};
 use crate::detect::Prediction;
-use crate::frame::{Frame, Origin};
+use crate::frame::{Frame, Origin, UnreadableFrame};
 use crate::health::{CaptureState, StateChange};
 use crate::picture::PictureError;
 use crate::preprocess::InputTensor;
 use crate::report::Report;
-use crate::source::Interrupter;
+use crate::source::CancelHandle;
 
 mod flow;
 mod outputs;
@@ -33,7 +33,7 @@ impl FrameSource for FakeSource {
         (self.step)()
     }
 
-    fn interrupter(&self) -> Option<Interrupter> {
+    fn cancel_handle(&self) -> Option<CancelHandle> {
         let interrupt = self.interrupter.clone()?;
         Some(Box::new(move || interrupt()))
     }
@@ -189,8 +189,8 @@ impl Sink for FakeSink {
         self.note(|told| told.left.push(report.clone()))
     }
 
-    fn skip(&mut self, error: &SourceError) -> Result<(), SinkError> {
-        self.note(|told| told.skipped.push(error.to_string()))
+    fn skip(&mut self, frame: &UnreadableFrame) -> Result<(), SinkError> {
+        self.note(|told| told.skipped.push(frame.reason.clone()))
     }
 
     fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
