@@ -15,9 +15,6 @@ const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
 
-/// Longest step that a gradient may make: the norm of all gradients of a step together is cut to this.
-const MAX_NORM: f32 = 5.0;
-
 /// What is known of one parameter.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Slot {
@@ -47,8 +44,10 @@ pub struct Step {
     pub rate: f64,
     /// Decoupled weight decay, of weights, not of biases.
     pub decay: f32,
-    /// See [`crate::recipe::Recipe::averaging`].
+    /// How far the moving average of the weights moves towards the weights: 1 - EMA decay.
     pub averaging: f32,
+    /// Largest L2 norm of the module's gradients; longer ones are scaled down.
+    pub clip_norm: f32,
 }
 
 impl AdamW {
@@ -79,8 +78,8 @@ impl AdamW {
         };
         module.visit(&mut found);
         let norm = found.norm();
-        let scale = if norm > MAX_NORM {
-            MAX_NORM / norm
+        let scale = if norm > step.clip_norm {
+            step.clip_norm / norm
         } else {
             1.0
         };

@@ -39,12 +39,10 @@ pub fn unlikeness(found: Tensor<2>, wanted: Tensor<2>) -> Tensor<1> {
 pub fn box_loss(kind: BoxLoss, found: Tensor<2>, truth: Tensor<2>, known: Tensor<1>) -> Tensor<1> {
     let each = match kind {
         BoxLoss::None => return Tensor::zeros([1], &known.device()),
-        BoxLoss::SquaredError { weight } => squared_error(found, truth) * weight,
-        BoxLoss::Overlap {
-            smooth_l1: weight, ..
-        } => {
+        BoxLoss::Mse { mse_weight } => squared_error(found, truth) * mse_weight,
+        BoxLoss::Giou { l1_weight, .. } => {
             let overlap = giou(&found, &truth).neg() + 1.0;
-            overlap + smooth_l1(found, truth) * weight
+            overlap + smooth_l1(found, truth) * l1_weight
         }
     };
     let count = known.clone().sum() + TINY;
@@ -62,9 +60,9 @@ pub fn cell_loss(
     inside: Tensor<2>,
     middle: Tensor<2>,
 ) -> Option<Tensor<1>> {
-    let BoxLoss::Overlap {
-        cells: each,
-        middle: where_,
+    let BoxLoss::Giou {
+        cell_giou_weight,
+        location_weight,
         ..
     } = kind
     else {
@@ -80,7 +78,7 @@ pub fn cell_loss(
     let known = middle.clone().sum() + TINY;
     let of_boxes = ((overlap.neg() + 1.0) * inside).sum();
     let of_weights = (log_softmax(cells.logits.clone(), 1) * middle).sum().neg();
-    Some((of_boxes * each + of_weights * where_) / known)
+    Some((of_boxes * cell_giou_weight + of_weights * location_weight) / known)
 }
 
 /// How much each cell of a map of `side * side` is taught of a true box: `(inside, middle)`, each with a sum of one.
@@ -198,7 +196,7 @@ mod tests {
         let found = boxes(&[[0.1, 0.5, 0.1, 0.5], [0.0; 4]]);
         let truth = boxes(&[[0.2, 0.5, 0.1, 0.5], [1.0; 4]]);
         let known = Tensor::from_data(TensorData::from([1.0f32, 0.0]), &Device::flex());
-        let kind = BoxLoss::SquaredError { weight: 10.0 };
+        let kind = BoxLoss::Mse { mse_weight: 10.0 };
         let loss = numbers(box_loss(kind, found, truth, known))[0];
         assert!((loss - 10.0 * 0.01 / 4.0).abs() < 1e-5, "{loss}");
     }
@@ -225,10 +223,10 @@ mod tests {
     #[test]
     fn right_cells_cost_nothing_and_wrong_ones_something() {
         let device = Device::flex();
-        let kind = BoxLoss::Overlap {
-            smooth_l1: 0.0,
-            cells: 1.0,
-            middle: 1.0,
+        let kind = BoxLoss::Giou {
+            l1_weight: 0.0,
+            cell_giou_weight: 1.0,
+            location_weight: 1.0,
         };
         let truth = boxes(&[[0.2, 0.6, 0.2, 0.6]]);
         let shares = || Tensor::<2>::from_data([[1.0f32, 0.0]], &device);

@@ -42,7 +42,7 @@ pub enum QuantiseError {
     Card(#[from] CardError),
     /// The graph is not as this quantiser knows it.
     #[error(
-        "the model can't be quantised: node {node} {message}; give the float model that `boxcam-train train` wrote"
+        "the model can't be quantised: node {node} {message}; give the float model that `boxcam-train train run` wrote"
     )]
     Graph {
         /// Name of the node.

@@ -45,7 +45,7 @@ pub(super) fn multiply_adds(model: &TypedModel) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// As many as `boxcam-train summary` counts in the file.
+    /// As many as `boxcam-train model summary` counts in the file.
     #[test]
     fn the_model_that_ships_is_counted() {
         let bytes = include_bytes!("../../../models/snacks.onnx");

@@ -54,6 +54,7 @@ fn steps_are_those_of_burns_own_adamw() {
             rate: 0.01,
             decay: 0.0,
             averaging: 1.0,
+            clip_norm: 5.0,
         };
         let found = gradients(&ours, &device);
         ours = adamw.step(ours, found, step);
@@ -81,6 +82,7 @@ fn the_mean_of_the_weights_lags_behind_and_statistics_do_not() {
             rate: 0.01,
             decay: 0.0,
             averaging: 0.01,
+            clip_norm: 5.0,
         };
         module = adamw.step(module, found, step);
     }
