@@ -25,7 +25,7 @@ use crate::detect::{DetectError, Detector};
 use crate::health::Health;
 use crate::preprocess::PreprocessError;
 use crate::sink::{Sink, SinkError};
-use crate::source::{FrameSource, Opener, SourceError};
+use crate::source::{FrameSource, SourceError, SourceFactory};
 
 mod capture;
 mod ending;
@@ -69,7 +69,7 @@ pub enum Input {
     /// A source whose frames go by when nobody asks for them.
     Live {
         /// Opens it.
-        open: Opener,
+        open: SourceFactory,
         /// Whether it is opened again when it fails or ends; otherwise that ends the run.
         reopens: bool,
         /// Whether a source that can't be opened at first is waited for; otherwise that ends the run.

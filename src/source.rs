@@ -5,11 +5,10 @@
 //! same input, same output. A source knows nothing of models and displays.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::frame::Frame;
+use crate::frame::{Frame, UnreadableFrame};
 use crate::picture::PictureError;
 
 #[cfg(all(feature = "camera", target_os = "linux"))]
@@ -27,38 +26,22 @@ pub trait FrameSource: Send {
     /// The next frame, or `None` at the end. May wait for it as long as the device takes.
     ///
     /// # Errors
-    /// [`SourceError`]; after one of which [`SourceError::source_goes_on`] is true the source can be asked
+    /// [`SourceError`]; after one of which [`SourceError::is_recoverable`] is true the source can be asked
     /// for the next frame.
     fn next_frame(&mut self) -> Result<Option<Frame>, SourceError>;
 
-    /// Whether frames go by when nobody asks for them.
-    fn is_live(&self) -> bool;
-
     /// What breaks off a `next_frame` that hangs, called from another thread when the source is given up.
     /// `None` where a read can't hang for long, or nothing can break it off.
-    fn interrupter(&self) -> Option<Interrupter> {
+    fn cancel_handle(&self) -> Option<CancelHandle> {
         None
     }
 }
 
 /// Makes a `next_frame` that hangs in another thread return soon.
-pub type Interrupter = Box<dyn Fn() + Send>;
+pub type CancelHandle = Box<dyn Fn() + Send>;
 
 /// Opens a source, the first time and each time after it was given up.
-pub type Opener = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, SourceError> + Send>;
-
-/// Which camera.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CameraChoice {
-    /// The first that gives pictures.
-    First,
-    /// The one with this number: 0 is `/dev/video0`.
-    Number(u32),
-    /// The one with this device file, or a link to it.
-    Device(PathBuf),
-    /// The one with this entry in `/dev/v4l/by-id`, or the first with this in its name.
-    Named(String),
-}
+pub type SourceFactory = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, SourceError> + Send>;
 
 /// A source that has no frame to give.
 #[derive(Debug, Error)]
@@ -109,8 +92,17 @@ pub enum SourceError {
 impl SourceError {
     /// Whether only one picture or folder is lost and the source has more to give.
     #[must_use]
-    pub fn source_goes_on(&self) -> bool {
+    pub fn is_recoverable(&self) -> bool {
         self.path().is_some() || matches!(self, Self::BrokenFrame { .. })
+    }
+
+    /// The frame that is left out, if the source can go on after this error.
+    #[must_use]
+    pub fn unreadable_frame(&self) -> Option<UnreadableFrame> {
+        self.is_recoverable().then(|| UnreadableFrame {
+            path: self.path().map(Path::to_path_buf),
+            reason: self.to_string(),
+        })
     }
 
     /// The picture or folder that can't be read.
@@ -120,24 +112,6 @@ impl SourceError {
             Self::Picture(error) => Some(error.path()),
             Self::Folder { path, .. } | Self::NoPictures { path } => Some(path),
             Self::BrokenFrame { .. } | Self::Stream { .. } | Self::Camera { .. } => None,
-        }
-    }
-}
-
-impl FromStr for CameraChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "expected a number, a device file or a part of a camera's name, as camera:0, \
-                        camera:/dev/video0 or camera:C920";
-        match text.trim() {
-            "" => Err(format!("\"camera:{text}\" is no camera; {expected}")),
-            "auto" => Ok(Self::First),
-            path if path.starts_with('/') => Ok(Self::Device(path.into())),
-            name => match name.parse() {
-                Ok(number) => Ok(Self::Number(number)),
-                Err(_) => Ok(Self::Named(name.to_owned())),
-            },
         }
     }
 }

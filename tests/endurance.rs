@@ -19,7 +19,7 @@ use boxcam::pipeline::{Input, Pipeline, Times};
 use boxcam::preprocess::InputTensor;
 use boxcam::report::Report;
 use boxcam::sink::{Sink, SinkError};
-use boxcam::source::{FrameSource, Interrupter, SourceError};
+use boxcam::source::{CancelHandle, FrameSource, SourceError};
 use boxcam::track::EventKind;
 use common::tiny_model;
 use image::RgbImage;
@@ -108,14 +108,14 @@ impl Sink for LogSink {
         self.events_only
     }
 
-    fn left(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
         let events = report.events.iter();
         let events = events.map(|event| (event.kind, event.track));
         self.note(|log| log.events.extend(events));
         Ok(())
     }
 
-    fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
+    fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         self.note(|log| log.states.push(change.state.name()));
         Ok(())
     }
@@ -237,11 +237,7 @@ impl FrameSource for Faulty {
         }
     }
 
-    fn is_live(&self) -> bool {
-        true
-    }
-
-    fn interrupter(&self) -> Option<Interrupter> {
+    fn cancel_handle(&self) -> Option<CancelHandle> {
         let flag = Arc::clone(&self.is_interrupted);
         (self.kind % 7 == 5).then(|| Box::new(move || flag.store(true, Ordering::Relaxed)) as _)
     }
@@ -333,10 +329,6 @@ impl FrameSource for Flood {
             Origin::Live,
             RgbImage::new(64, 48),
         )))
-    }
-
-    fn is_live(&self) -> bool {
-        true
     }
 }
 

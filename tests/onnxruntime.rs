@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use boxcam::annotations::Annotation;
+use boxcam::dataset::Annotation;
+use boxcam::dataset::Dataset;
 use boxcam::detect::Detector;
 use boxcam::detect::Prediction;
 use boxcam::detect::tract::TractDetector;
 use boxcam::evaluate::Evaluation;
-use boxcam::frame::{Frame, Origin, TrueBox};
+use boxcam::frame::{Frame, GroundTruth, Origin};
 use boxcam::preprocess::preprocess;
 use boxcam::scene::random_scene;
-use boxcam::split::Split;
 
 /// How far two engines may be apart.
 struct Bounds {
@@ -86,15 +86,12 @@ fn install() -> Option<PathBuf> {
 type Case = (Frame, String, Vec<Annotation>);
 
 fn validation_pictures() -> Option<Vec<Case>> {
-    let data = root().join("../shared/data/snacks");
+    let data = test_support::optional_data("snacks")?;
     let annotations = data.join("annotations-val.csv");
-    if !annotations.exists() {
-        return None;
-    }
-    let split = Split::read(&data.join("val"), &annotations).expect("the data is sound");
+    let split = Dataset::read(&data.join("val"), &annotations).expect("the data is sound");
     let cases = split.pictures.into_iter().map(|picture| {
         let frame = picture.frame().expect("the data is sound");
-        (frame, picture.folder, picture.rows)
+        (frame, picture.folder, picture.annotations)
     });
     Some(cases.collect())
 }
@@ -102,7 +99,7 @@ fn validation_pictures() -> Option<Vec<Case>> {
 fn scenes() -> Vec<Case> {
     let case = |seed| {
         let scene = random_scene(seed, 640, 480);
-        let TrueBox {
+        let GroundTruth {
             label,
             bounding_box,
         } = scene.truth[0].clone();
@@ -125,7 +122,7 @@ fn scenes() -> Vec<Case> {
 #[test]
 fn onnx_runtime_agrees_with_boxcam() {
     let Some(python) = python() else {
-        eprintln!("SKIPPED: no ONNX Runtime (it takes Python 3 and PyPI); nothing was compared");
+        test_support::skip!("no ONNX Runtime: it needs Python 3 with venv, and PyPI");
         return;
     };
     let cases = validation_pictures().unwrap_or_else(|| {
@@ -145,7 +142,7 @@ fn onnx_runtime_agrees_with_boxcam() {
 #[test]
 fn the_model_that_ships_can_be_written_for_other_engines() {
     let Some(python) = python() else {
-        eprintln!("SKIPPED: no Python with onnx (it takes Python 3 and PyPI); nothing was written");
+        test_support::skip!("no Python package onnx: it needs Python 3 with venv, and PyPI");
         return;
     };
     let folder = tempfile::tempdir().expect("a folder");
@@ -196,7 +193,7 @@ fn compare(python: &Path, model: &Path, cases: &[Case], bounds: &Bounds) {
         for ((_, folder, rows), prediction) in cases.iter().zip(predictions) {
             evaluation.add(folder, rows, prediction);
         }
-        evaluation.figures().mean_iou
+        evaluation.metrics().mean_iou
     };
     let (our_iou, their_iou) = (iou(&ours), iou(&theirs));
     let numbers = |prediction: &Prediction| {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use boxcam::detect::Detection;
-use boxcam::frame::{Frame, Origin, TrueBox};
+use boxcam::frame::{Frame, GroundTruth, Origin};
 use boxcam::geometry::NormBox;
 use boxcam::health::CaptureState;
 use boxcam::label::{ClassId, Labels};
@@ -42,8 +42,8 @@ fn report(found: Option<(&str, f32, [f32; 4])>) -> Report {
     }
 }
 
-fn truth(label: &str, corners: [f32; 4]) -> Vec<TrueBox> {
-    vec![TrueBox {
+fn truth(label: &str, corners: [f32; 4]) -> Vec<GroundTruth> {
+    vec![GroundTruth {
         label: label.to_owned(),
         bounding_box: boxed(corners),
     }]
@@ -73,7 +73,7 @@ fn plain(width: u32, height: u32, value: u8) -> RgbImage {
 }
 
 /// A frame that was taken so long after the one that the report is about.
-fn frame_after(report: &Report, age: Duration, truth: &[TrueBox]) -> Frame {
+fn frame_after(report: &Report, age: Duration, truth: &[GroundTruth]) -> Frame {
     let origin = if truth.is_empty() {
         Origin::Live
     } else {
@@ -87,13 +87,13 @@ fn frame_after(report: &Report, age: Duration, truth: &[TrueBox]) -> Frame {
     }
 }
 
-fn draw(image: &mut RgbImage, report: &Report, truth: &[TrueBox]) {
+fn draw(image: &mut RgbImage, report: &Report, truth: &[GroundTruth]) {
     let frame = frame_after(report, Duration::ZERO, truth);
-    let Ok(()) = overlay::draw(&mut Canvas::new(image), &frame, report);
+    let Ok(()) = overlay::draw(&mut Canvas::new(image), &frame, report, report.shown());
 }
 
 #[track_caller]
-fn check(name: &str, (width, height): (u32, u32), report: &Report, truth: &[TrueBox]) {
+fn check(name: &str, (width, height): (u32, u32), report: &Report, truth: &[GroundTruth]) {
     let mut image = stripes(width, height);
     draw(&mut image, report, truth);
     compare(name, &image);
@@ -189,7 +189,7 @@ fn an_aged_box_says_so() {
     let found = report(Some(("apple", 0.97, [0.25, 0.8, 0.3, 0.75])));
     let frame = frame_after(&found, Duration::from_millis(247), &[]);
     let mut image = stripes(240, 240);
-    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &found);
+    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &found, found.shown());
     compare("240x240-aged", &image);
 }
 
@@ -259,7 +259,8 @@ fn a_display_of_other_colours_is_drawn_on_too() {
     display.set_allow_overdraw(true);
     let found = report(Some(("apple", 0.9, [0.1, 0.9, 0.4, 0.7])));
     let frame = frame_after(&found, Duration::ZERO, &[]);
-    overlay::draw(&mut display, &frame, &found).expect("the mock display doesn't fail");
+    overlay::draw(&mut display, &frame, &found, found.shown())
+        .expect("the mock display doesn't fail");
     assert!(!display.affected_area().is_zero_sized());
 }
 

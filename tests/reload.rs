@@ -8,9 +8,9 @@ use std::fs;
 use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
 use boxcam::golden;
+use common::reports::wait_until;
 use common::running::Running;
-use common::seen::wait_until;
-use common::{Workplace, painted, tiny_model};
+use common::{TestDir, solid_image, tiny_model};
 use prost::Message;
 use serde_json::Value;
 use tract_onnx::pb;
@@ -28,7 +28,7 @@ const RUN: [&str; 9] = [
 ];
 
 /// Waits until the newest line of the log is from the model with this hash, and not an older one.
-fn await_model(place: &Workplace, hash: &str) {
+fn await_model(place: &TestDir, hash: &str) {
     let log = || fs::read_to_string(place.path("out.jsonl")).unwrap_or_default();
     let lines_before = log().lines().count();
     wait_until("a line of the model", || {
@@ -46,7 +46,7 @@ fn model(name: &str) -> pb::ModelProto {
     let mut card = tiny_model::card();
     card.name = name.to_owned();
     let mut detector = TractDetector::from_bytes(name, &model.encode_to_vec()).expect("sound");
-    card.golden = golden::record(&mut detector, [painted("green")]).expect("recorded");
+    card.golden = golden::record(&mut detector, [solid_image("green")]).expect("recorded");
     tiny_model::set_card(&mut model, &card);
     model
 }
@@ -58,11 +58,11 @@ fn hash_of(bytes: &[u8]) -> String {
 
 #[test]
 fn a_changed_model_is_taken_in_or_refused_while_frames_go_on() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let (first, second) = (model("first"), model("second"));
     let (first, second) = (first.encode_to_vec(), second.encode_to_vec());
     place.write("model.onnx", &first);
-    let mut running = Running::talking(&mut place.command(&RUN));
+    let mut running = Running::with_stderr(&mut place.command(&RUN));
     await_model(&place, &hash_of(&first));
 
     // Whole and sound: copied beside it and renamed, as a careful person does.

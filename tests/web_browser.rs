@@ -15,8 +15,8 @@ use boxcam::sink::Sink;
 use boxcam::sink::web::{WebSettings, WebSink};
 use boxcam::track::EventKind;
 use browser::Browser;
-use common::lacking;
-use common::seen::{frame, report, wait_until, with_event};
+use common::reports::{frame, report, wait_until, with_event};
+use test_support::tool_is_missing;
 
 /// A hash of the pixels of the live picture.
 const PIXELS: &str = "(() => { const live = document.getElementById('live'); \
@@ -59,7 +59,7 @@ fn play(mut sink: WebSink, health: &Health, is_gone: &AtomicBool) -> WebSink {
         time: SystemTime::now(),
         reason,
     };
-    sink.state(&change).expect("noted");
+    sink.on_state_change(&change).expect("noted");
     sink
 }
 
@@ -81,15 +81,15 @@ fn keep(browser: &mut Browser, name: &str) {
 
 #[test]
 fn a_browser_sees_the_picture_move_and_the_camera_go() {
-    if lacking("chromium") {
+    if tool_is_missing("chromium") {
         return;
     }
     let health = Arc::new(Health::default());
     let settings = WebSettings {
         address: "127.0.0.1:0".parse().expect("an address"),
-        clients: NonZeroUsize::MIN,
+        max_clients: NonZeroUsize::MIN,
         name: "Kitchen <b>door</b>".to_owned(),
-        patience: Duration::from_secs(10),
+        unhealthy_after: Duration::from_secs(10),
     };
     let sink = WebSink::serve(settings, Arc::clone(&health)).expect("served");
     let page = format!("http://{}/", sink.address());

@@ -13,11 +13,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use boxcam::detect::Detection;
-use boxcam::frame::{Frame, Origin, TrueBox};
+use boxcam::frame::{Frame, GroundTruth, Origin};
 use boxcam::geometry::NormBox;
 use boxcam::label::{ClassId, Labels};
 use boxcam::report::Report;
-use boxcam::sink::picture::annotate;
+use boxcam::sink::picture_files::annotate;
 use boxcam::sink::window::WindowSink;
 use boxcam::sink::{Sink, SinkError};
 use image::{Rgb, RgbImage};
@@ -33,7 +33,7 @@ fn frame_and_report() -> (Frame, Report) {
     let image = RgbImage::from_fn(WINDOW.0, WINDOW.1, |x, y| {
         Rgb([(x / 3) as u8, (y / 2) as u8, ((x + y) / 5) as u8])
     });
-    let truth = TrueBox {
+    let truth = GroundTruth {
         label: "apple".to_owned(),
         bounding_box: NormBox::new(0.3, 0.7, 0.3, 0.8).expect("a sound box"),
     };
@@ -142,9 +142,7 @@ impl Xvfb {
             .stderr(Stdio::null())
             .spawn();
         let Ok(mut server) = started else {
-            eprintln!(
-                "SKIPPED: Xvfb is not installed, so no window was opened (Debian: apt install xvfb)"
-            );
+            test_support::skip!("Xvfb is not installed (Debian: apt install xvfb)");
             return None;
         };
         let mut number = String::new();
@@ -221,7 +219,7 @@ fn the_window_shows_the_annotated_frame_and_escape_closes_it() {
         .spawn()
         .expect("this program starts");
     let (frame, report) = frame_and_report();
-    let expected = annotate(&frame, &report);
+    let expected = annotate(&frame, &report, report.shown());
     let (left, top) = ((SCREEN.0 - WINDOW.0) / 2, (SCREEN.1 - WINDOW.1) / 2);
     let mut seen = RgbImage::new(1, 1);
     let shown = becomes(|| {
@@ -297,7 +295,7 @@ fn press_escape(display: &str) -> Option<()> {
             xdotool(&["keyup", "Escape"])
         });
     if pressed.is_none() {
-        eprintln!("SKIPPED: xdotool is not installed, so Escape was not pressed");
+        test_support::skip!("xdotool is not installed or failed; Escape was not pressed");
     }
     pressed.map(|_| ())
 }

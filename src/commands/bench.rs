@@ -156,16 +156,13 @@ impl Encoded {
 fn built_in() -> Result<Encoded, Failure> {
     use boxcam::scene::random_scene;
     use boxcam::source::demo::{HEIGHT, WIDTH};
-    let mut bytes = Vec::new();
-    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 85);
     let scene = random_scene(1, WIDTH, HEIGHT);
-    scene
-        .image
-        .write_with_encoder(encoder)
-        .map_err(|source| boxcam::sink::SinkError::Encode {
+    let bytes = picture::encode_jpeg(&scene.image, 85).map_err(|source| {
+        boxcam::sink::SinkError::Encode {
             path: "(demo)".into(),
             source,
-        })?;
+        }
+    })?;
     let name = "(demo)".to_owned();
     Ok(Encoded { name, bytes })
 }
@@ -222,7 +219,12 @@ fn one_frame(picture: &Encoded, detector: &mut TractDetector) -> Result<Stages<D
     };
     let mut image = frame.image.clone();
     let drawing = Instant::now();
-    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &report);
+    let Ok(()) = overlay::draw(
+        &mut Canvas::new(&mut image),
+        &frame,
+        &report,
+        report.shown(),
+    );
     let drawn = Instant::now();
     Ok(Stages {
         decode: decoded - started,

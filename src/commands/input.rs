@@ -3,10 +3,11 @@
 use boxcam::warn;
 use std::path::Path;
 
+use boxcam::camera_choice::CameraChoice;
 use boxcam::config::{RunConfig, SourceChoice};
 use boxcam::pipeline::Input;
 use boxcam::source::pictures::PicturesSource;
-use boxcam::source::{CameraChoice, FrameSource, Opener};
+use boxcam::source::{FrameSource, SourceFactory};
 
 use super::Failure;
 
@@ -30,7 +31,7 @@ fn pictures(path: &Path) -> Input {
     not(target_os = "linux"),
     allow(dead_code, reason = "there are no cameras elsewhere")
 )]
-fn reopened(open: Opener, config: &RunConfig) -> Input {
+fn reopened(open: SourceFactory, config: &RunConfig) -> Input {
     Input::Live {
         open,
         reopens: true,
@@ -40,15 +41,15 @@ fn reopened(open: Opener, config: &RunConfig) -> Input {
 
 #[cfg(all(feature = "camera", target_os = "linux"))]
 fn camera_input(choice: &CameraChoice, config: &RunConfig) -> Result<Input, Failure> {
-    use boxcam::source::camera::{CameraSource, Wanted};
+    use boxcam::source::camera::{CameraSource, CaptureRequest};
     let choice = choice.clone();
-    let wanted = Wanted {
+    let wanted = CaptureRequest {
         width: config.size.width,
         height: config.size.height,
         fps: config.rate.get(),
-        patience: config.stall,
+        timeout: config.stall,
     };
-    let open: Opener = Box::new(move || {
+    let open: SourceFactory = Box::new(move || {
         let camera = CameraSource::open(&choice, &wanted)?;
         warn!("{}", camera.chosen());
         Ok(Box::new(camera) as Box<dyn FrameSource>)
@@ -68,7 +69,7 @@ fn camera_input(_: &CameraChoice, _: &RunConfig) -> Result<Input, Failure> {
 fn rpicam(camera: u32, config: &RunConfig) -> Result<Input, Failure> {
     use boxcam::source::rpicam::RpicamSource;
     let (size, rate) = (config.size, config.rate.get());
-    let open: Opener = Box::new(move || {
+    let open: SourceFactory = Box::new(move || {
         let source = RpicamSource::open(camera, size.width, size.height, rate)?;
         Ok(Box::new(source) as Box<dyn FrameSource>)
     });
@@ -78,13 +79,13 @@ fn rpicam(camera: u32, config: &RunConfig) -> Result<Input, Failure> {
 /// Standard input: a recording where it is a file, else a stream that can't be had twice.
 #[cfg(target_os = "linux")]
 fn stdin(config: &RunConfig) -> Result<Input, Failure> {
-    use boxcam::source::stream::stdin::StdinSource;
-    let source = StdinSource::open((config.size.width, config.size.height))?;
-    if !source.is_live() {
-        return Ok(Input::Replayed(Box::new(source)));
-    }
+    use boxcam::source::stream::stdin::{StdinInput, StdinSource};
+    let source = match StdinSource::open((config.size.width, config.size.height))? {
+        StdinInput::File(source) => return Ok(Input::Replayed(Box::new(source))),
+        StdinInput::Live(source) => source,
+    };
     let mut only = Some(Box::new(source) as Box<dyn FrameSource>);
-    let open: Opener = Box::new(move || {
+    let open: SourceFactory = Box::new(move || {
         only.take()
             .ok_or_else(|| boxcam::source::SourceError::Stream {
                 stream: "standard input".to_owned(),
@@ -116,13 +117,13 @@ const NO_STREAMS: Failure = Failure::NotBuilt {
 
 #[cfg(feature = "demo")]
 fn demo(is_watched: bool) -> Result<Input, Failure> {
-    use boxcam::source::demo::{DemoSource, Pace};
+    use boxcam::source::demo::{DemoSource, Timing};
     if !is_watched {
-        let source = DemoSource::new(Pace::AsAsked);
+        let source = DemoSource::new(Timing::Immediate);
         return Ok(Input::Replayed(Box::new(source)));
     }
     Ok(Input::Live {
-        open: Box::new(|| Ok(Box::new(DemoSource::new(Pace::RealTime)))),
+        open: Box::new(|| Ok(Box::new(DemoSource::new(Timing::RealTime)))),
         reopens: false,
         wait: false,
     })

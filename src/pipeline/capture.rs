@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::hub::Hub;
 use crate::frame::Frame;
 use crate::health::CaptureState;
-use crate::source::{Interrupter, Opener, SourceError};
+use crate::source::{CancelHandle, SourceError, SourceFactory};
 
 /// Where frames of live sources come in.
 pub(super) struct Intake {
@@ -34,7 +34,7 @@ pub(super) struct State {
     pub(super) fault: Option<String>,
     /// How it ended.
     pub(super) end: Option<End>,
-    interrupter: Option<Interrupter>,
+    interrupter: Option<CancelHandle>,
     /// What is added to its numbers, so that they go on over generations.
     offset: u64,
     /// The number after the last frame.
@@ -103,7 +103,7 @@ impl Intake {
     }
 
     /// Opens a source and empties it until it ends or is given up.
-    pub(super) fn capture(&self, generation: u64, open: &Mutex<Opener>) {
+    pub(super) fn capture(&self, generation: u64, open: &Mutex<SourceFactory>) {
         let emptied = catch_unwind(AssertUnwindSafe(|| self.empty(generation, open)));
         if let Some(end) = emptied.unwrap_or(Some(End::Panicked)) {
             self.tell(generation, |state| {
@@ -115,13 +115,13 @@ impl Intake {
     }
 
     /// `None` when the source was given up. It has been closed when this returns.
-    fn empty(&self, generation: u64, open: &Mutex<Opener>) -> Option<End> {
+    fn empty(&self, generation: u64, open: &Mutex<SourceFactory>) -> Option<End> {
         let opened = (open.lock().unwrap_or_else(PoisonError::into_inner))();
         let mut source = match opened {
             Ok(source) => source,
             Err(error) => return Some(End::Failed(error)),
         };
-        let interrupter = source.interrupter();
+        let interrupter = source.cancel_handle();
         let mut is_wanted = self.tell(generation, |state| {
             state.is_open = true;
             state.since = Instant::now();
@@ -136,7 +136,7 @@ impl Intake {
             is_wanted = match source.next_frame() {
                 Ok(Some(frame)) => self.take(generation, frame),
                 Ok(None) => return Some(End::Ended),
-                Err(error) if error.source_goes_on() => self.count(generation, &error.to_string()),
+                Err(error) if error.is_recoverable() => self.count(generation, &error.to_string()),
                 Err(error) => return Some(End::Failed(error)),
             };
             thread::sleep(self.least_interval.saturating_sub(asked.elapsed()));

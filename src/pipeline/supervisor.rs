@@ -12,7 +12,7 @@ use super::ending::has_ended;
 use super::hub::Hub;
 use super::{PipelineError, Times};
 use crate::health::CaptureState;
-use crate::source::Opener;
+use crate::source::SourceFactory;
 
 /// How often a wait for the source looks whether the run is over.
 const CHECK: Duration = Duration::from_millis(50);
@@ -25,7 +25,7 @@ const MOST_HASTY: u32 = 4;
 
 /// What a live source comes from.
 pub(super) struct Supply {
-    pub(super) open: Opener,
+    pub(super) open: SourceFactory,
     pub(super) reopens: bool,
     pub(super) wait: bool,
 }
@@ -34,7 +34,7 @@ pub(super) struct Supply {
 pub(super) struct Supervisor {
     hub: Arc<Hub>,
     intake: Arc<Intake>,
-    open: Arc<Mutex<Opener>>,
+    open: Arc<Mutex<SourceFactory>>,
     reopens: bool,
     waits: bool,
     times: Times,
@@ -236,7 +236,7 @@ impl Supervisor {
             CaptureState::Starting => CaptureState::Starting,
             _ => CaptureState::Reopening,
         };
-        let now = self.hub.health.now();
+        let now = self.hub.health.status();
         // An attempt that fails is no news.
         if now.state == state && !now.reason.is_empty() {
             self.hub

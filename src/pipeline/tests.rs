@@ -10,12 +10,12 @@ use image::RgbImage;
 use super::*;
 use crate::card::{ModelCard, test_card};
 use crate::detect::Prediction;
-use crate::frame::{Frame, Origin};
+use crate::frame::{Frame, Origin, UnreadableFrame};
 use crate::health::{CaptureState, StateChange};
 use crate::picture::PictureError;
 use crate::preprocess::InputTensor;
 use crate::report::Report;
-use crate::source::Interrupter;
+use crate::source::CancelHandle;
 
 mod flow;
 mod outputs;
@@ -25,7 +25,6 @@ type Step = Box<dyn FnMut() -> Result<Option<Frame>, SourceError> + Send>;
 
 struct FakeSource {
     step: Step,
-    is_live: bool,
     interrupter: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
@@ -34,11 +33,7 @@ impl FrameSource for FakeSource {
         (self.step)()
     }
 
-    fn is_live(&self) -> bool {
-        self.is_live
-    }
-
-    fn interrupter(&self) -> Option<Interrupter> {
+    fn cancel_handle(&self) -> Option<CancelHandle> {
         let interrupt = self.interrupter.clone()?;
         Some(Box::new(move || interrupt()))
     }
@@ -49,7 +44,6 @@ fn fake(
 ) -> Box<FakeSource> {
     Box::new(FakeSource {
         step: Box::new(step),
-        is_live: true,
         interrupter: None,
     })
 }
@@ -59,8 +53,7 @@ fn input(
     is_live: bool,
     step: impl FnMut() -> Result<Option<Frame>, SourceError> + Send + 'static,
 ) -> Input {
-    let mut source = fake(step);
-    source.is_live = is_live;
+    let source = fake(step);
     if !is_live {
         return Input::Replayed(source);
     }
@@ -192,19 +185,19 @@ impl Sink for FakeSink {
         self.events_only
     }
 
-    fn left(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
         self.note(|told| told.left.push(report.clone()))
     }
 
-    fn skip(&mut self, error: &SourceError) -> Result<(), SinkError> {
-        self.note(|told| told.skipped.push(error.to_string()))
+    fn on_unreadable_frame(&mut self, frame: &UnreadableFrame) -> Result<(), SinkError> {
+        self.note(|told| told.skipped.push(frame.reason.clone()))
     }
 
-    fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
+    fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         self.note(|told| told.states.push(change.clone()))
     }
 
-    fn linger(&mut self, _: &AtomicBool) -> Result<(), SinkError> {
+    fn wait_until_closed(&mut self, _: &AtomicBool) -> Result<(), SinkError> {
         self.note(|told| told.lingered = true)
     }
 }

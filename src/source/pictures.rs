@@ -12,7 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::{FrameSource, SourceError};
 use crate::frame::{Frame, Origin};
-use crate::picture::{self, has_picture_ending};
+use crate::picture::{self, is_image_path};
 
 /// Frames from picture files.
 #[derive(Debug)]
@@ -58,10 +58,6 @@ impl FrameSource for PicturesSource {
         self.sequence += 1;
         Ok(Some(frame))
     }
-
-    fn is_live(&self) -> bool {
-        false
-    }
 }
 
 /// The pictures in a folder and below it, sorted by name, and the folders there that can't be listed.
@@ -78,13 +74,13 @@ fn picked(
 ) -> Option<Result<PathBuf, SourceError>> {
     let error = match entry {
         Ok(entry) => {
-            let is_picture = entry.file_type().is_file() && has_picture_ending(entry.path());
+            let is_picture = entry.file_type().is_file() && is_image_path(entry.path());
             return is_picture.then(|| Ok(entry.into_path()));
         }
         Err(error) => error,
     };
     let path = error.path().unwrap_or(folder).to_path_buf();
-    if has_picture_ending(&path) {
+    if is_image_path(&path) {
         // A link to nowhere: opening it says so, with the path.
         return Some(Ok(path));
     }
@@ -115,10 +111,11 @@ mod tests {
                     let Origin::Picture(path) = &frame.origin else {
                         panic!("{frame:?}");
                     };
+                    assert!(frame.scene_start, "each picture is a scene of its own");
                     names.push(format!("{} {}", frame.sequence, below(path)));
                 }
                 Err(error) => {
-                    assert!(error.source_goes_on(), "{error}");
+                    assert!(error.is_recoverable(), "{error}");
                     names.push(format!("! {}", below(error.path().expect("has one"))));
                 }
             }
@@ -130,7 +127,7 @@ mod tests {
         for file in files {
             let path = root.path().join(file);
             std::fs::create_dir_all(path.parent().expect("has one")).expect("made");
-            if has_picture_ending(&path) {
+            if is_image_path(&path) {
                 let format = image::ImageFormat::Png;
                 RgbImage::new(3, 2)
                     .save_with_format(path, format)
@@ -153,7 +150,6 @@ mod tests {
         ]);
         std::fs::create_dir(root.path().join("b/folder.jpg")).expect("made");
         let source = PicturesSource::new([root.path().join("b")]);
-        assert!(!source.is_live());
         assert_eq!(
             names(source, root.path()),
             ["0 b/10.png", "1 b/2.jpg", "2 b/a/x.WEBP"]

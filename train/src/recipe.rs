@@ -239,13 +239,12 @@ impl Default for AugmentationSettings {
 /// A recipe that cannot be used.
 #[derive(Debug, Error)]
 pub enum RecipeError {
-    #[error("there is no recipe \"{name}\"; choose one of {known}, or give the path of a .toml file")]
+    #[error(
+        "there is no recipe \"{name}\"; choose one of {known}, or give the path of a .toml file"
+    )]
     UnknownRecipe { name: String, known: String },
     #[error("the recipe \"{former}\" is now called \"{name}\"")]
-    FormerRecipe {
-        former: String,
-        name: &'static str,
-    },
+    FormerRecipe { former: String, name: &'static str },
     #[error("recipe {file}: cannot be read ({source}); check the path")]
     Read {
         file: String,
@@ -258,10 +257,7 @@ pub enum RecipeError {
     #[error("a recipe has no key \"{key}\"; the keys are: {known}")]
     UnknownKey { key: String, known: String },
     #[error("the key \"{former}\" is now called {key}")]
-    FormerKey {
-        former: String,
-        key: &'static str,
-    },
+    FormerKey { former: String, key: &'static str },
     #[error("recipe {recipe}: {key} has no effect here: {reason}; leave it out")]
     NoEffect {
         recipe: String,
@@ -784,11 +780,23 @@ mod tests {
             );
         }
         for (name, keys, reason) in [
-            ("full", vec!["cached_augmentations=4"], "no features are cached"),
-            ("full", vec!["head=global", "head_channels=64"], "only head = \"fcos\""),
+            (
+                "full",
+                vec!["cached_augmentations=4"],
+                "no features are cached",
+            ),
+            (
+                "full",
+                vec!["head=global", "head_channels=64"],
+                "only head = \"fcos\"",
+            ),
             ("full", vec!["box_loss.mse_weight=1"], "not \"mse\""),
             ("baseline", vec!["lr.backbone=1e-3"], "backbone is frozen"),
-            ("baseline", vec!["augmentation.erase_prob=0"], "mirror image"),
+            (
+                "baseline",
+                vec!["augmentation.erase_prob=0"],
+                "mirror image",
+            ),
         ] {
             let refused = message(name, &keys);
             assert!(refused.contains(reason), "{keys:?}: {refused}");
@@ -813,7 +821,10 @@ mod tests {
         let known = known_keys();
         for (former, key) in FORMER_KEYS {
             let refused = message("full", &[&format!("{former}=0")]);
-            assert!(refused.contains(former) && refused.contains(key), "{refused}");
+            assert!(
+                refused.contains(former) && refused.contains(key),
+                "{refused}"
+            );
             let first = key.split(' ').next().expect("a key");
             assert!(known.iter().any(|known| known == first), "{key}");
         }
@@ -829,7 +840,13 @@ mod tests {
         std::fs::write(&file, quick).expect("written");
         let mine = load(name, &[]).expect("complete");
         let quick = Recipe::named("quick").expect("built in");
-        assert_eq!(Recipe { name: "quick".to_owned(), ..mine }, quick);
+        assert_eq!(
+            Recipe {
+                name: "quick".to_owned(),
+                ..mine
+            },
+            quick
+        );
         let incomplete = include_str!("../recipes/quick.toml").replace("dropout", "dropped");
         std::fs::write(&file, incomplete).expect("written");
         assert!(message(name, &[]).contains("unknown field `dropped`"));

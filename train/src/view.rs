@@ -77,7 +77,8 @@ impl View {
                 let unit = |v: f32| v.clamp(0.0, 1.0);
                 let seen = (unit(right) - unit(left)) * (unit(bottom) - unit(top));
                 let whole = (right - left) * (bottom - top);
-                seen >= settings.min_visible * whole && seen >= settings.min_box_area.min(truth.area())
+                seen >= settings.min_visible * whole
+                    && seen >= settings.min_box_area.min(truth.area())
             })
         };
         let farther = random.f32() < settings.zoom_out_prob;
@@ -90,7 +91,8 @@ impl View {
             hidden: None,
         };
         let seen = largest.and_then(|truth| view.of_box(truth));
-        let patch = (random.f32() < settings.erase_prob).then(|| Patch::random(settings.erase_side, random));
+        let patch = (random.f32() < settings.erase_prob)
+            .then(|| Patch::random(settings.erase_side, random));
         let shows = |patch: &Patch| {
             let hides = |seen: &NormBox| patch.hides(seen);
             seen.as_ref().map_or(0.0, hides) <= settings.max_erased

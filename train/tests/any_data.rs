@@ -4,8 +4,8 @@ mod common;
 
 use std::path::Path;
 
+use boxcam::dataset::Dataset;
 use boxcam::scene::random_scene;
-use boxcam::split::Split;
 use serde_json::{Value, json};
 
 use common::{boxcam_train, text};
@@ -51,20 +51,35 @@ fn coco_is_prepared_and_looked_at() {
         words.contains("annotations[13] (id 99): class 7 has no name"),
         "{words}"
     );
-    assert!(words.contains("then: boxcam-train train run --data"), "{words}");
+    assert!(
+        words.contains("then: boxcam-train train run --data"),
+        "{words}"
+    );
 
     let mut pictures = 0;
     for part in ["train", "val"] {
         let csv = data.join(format!("annotations-{part}.csv"));
-        let split = Split::read(&data.join(part), &csv).expect("what train reads");
-        assert!(split.faults.is_empty() && !split.pictures.is_empty());
-        assert!(split.pictures.iter().all(|picture| picture.rows.len() == 1));
+        let split = Dataset::read(&data.join(part), &csv).expect("what train reads");
+        assert!(split.issues.is_empty() && !split.pictures.is_empty());
+        assert!(
+            split
+                .pictures
+                .iter()
+                .all(|picture| picture.annotations.len() == 1)
+        );
         pictures += split.pictures.len() as u64;
     }
     assert_eq!(pictures, PICTURES);
 
     let sheets = folder.path().join("sheets");
-    let output = boxcam_train(&["data", "inspect", text(&data), "--json", "--sheet", text(&sheets)]);
+    let output = boxcam_train(&[
+        "data",
+        "inspect",
+        text(&data),
+        "--json",
+        "--sheet",
+        text(&sheets),
+    ]);
     assert!(output.status.success());
     let seen: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(seen["format"], "chapter");

@@ -19,7 +19,14 @@ fn scenes(train: &str, val: &str) -> (tempfile::TempDir, PathBuf) {
     let data = folder.path().join("data");
     let output = text(&data).to_owned();
     succeed(&[
-        "data", "synthesize", "--output", &output, "--train", train, "--val", val,
+        "data",
+        "synthesize",
+        "--output",
+        &output,
+        "--train",
+        train,
+        "--val",
+        val,
     ]);
     (folder, data)
 }
@@ -29,7 +36,14 @@ fn a_batch_is_drawn_at_the_networks_size_and_the_same_for_the_same_seed() {
     let (folder, data) = scenes("40", "1");
     let batch = |name: &str, more: &[&str]| {
         let file = folder.path().join(name);
-        let fixed = ["data", "show-batch", "--data", text(&data), "--output", text(&file)];
+        let fixed = [
+            "data",
+            "show-batch",
+            "--data",
+            text(&data),
+            "--output",
+            text(&file),
+        ];
         let said = succeed(&[&fixed[..], more].concat());
         (picture(&file), said)
     };
@@ -59,7 +73,14 @@ fn a_batch_is_drawn_at_the_networks_size_and_the_same_for_the_same_seed() {
         batch("c.png", &["--recipe", "baseline", "--seed", "2"]).0,
         first
     );
-    let few = ["--input-size", "128", "--count", "3", "--recipe", "baseline"];
+    let few = [
+        "--input-size",
+        "128",
+        "--count",
+        "3",
+        "--recipe",
+        "baseline",
+    ];
     assert!(batch("d.png", &few).0.width() < 4 * 128);
 }
 
@@ -144,7 +165,14 @@ fn the_sanity_check_prints_the_top_and_draws_every_class() {
         "a bar for each of 20 classes"
     );
 
-    let (code, words) = fail(&["eval", "predict", "--model", text(&model), "--raw", "nowhere.jpg"]);
+    let (code, words) = fail(&[
+        "eval",
+        "predict",
+        "--model",
+        text(&model),
+        "--raw",
+        "nowhere.jpg",
+    ]);
     assert!(
         code == 4 && words.contains("picture nowhere.jpg: can't be read"),
         "{code} {words}"

@@ -6,19 +6,21 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
+use boxcam::dataset::Dataset;
 use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
-use boxcam::evaluate::Figures;
-use boxcam::split::Split;
+use boxcam::evaluate::{Evaluator, Metrics};
 
 use common::{boxcam_train, fail, model_that_ships, succeed, text};
 
-fn figures(model: &Path, data: &Path) -> Figures {
-    let split = Split::read(&data.join("val"), &data.join("annotations-val.csv")).expect("sound");
+fn figures(model: &Path, data: &Path) -> Metrics {
+    let split = Dataset::read(&data.join("val"), &data.join("annotations-val.csv")).expect("sound");
     let detector = TractDetector::from_file(model).expect("loads");
-    let (evaluation, faults) = split.evaluate(&detector, 2, &|| ()).expect("runs");
+    let (evaluation, faults) = Evaluator::new(&detector, 2, &|| ())
+        .evaluate(&split)
+        .expect("runs");
     assert!(faults.is_empty());
-    evaluation.figures()
+    evaluation.metrics()
 }
 
 #[test]
@@ -71,7 +73,7 @@ fn from_scenes_to_a_quantised_model_that_finds_them() {
         "--calibration",
         "mse",
         "--weight-scales",
-        "greatest",
+        "max",
         "--bias-correction",
         "true",
         "--model",
@@ -229,7 +231,14 @@ fn the_chapters_heads_are_trained_and_quantised_too() {
         &[
             &["train", "run"],
             &paths[..],
-            &["--recipe", "baseline", "--input-size", "128", "--epochs", "6"],
+            &[
+                "--recipe",
+                "baseline",
+                "--input-size",
+                "128",
+                "--epochs",
+                "6",
+            ],
         ]
         .concat(),
     );
@@ -307,7 +316,11 @@ fn help_and_usage_errors_have_their_exit_codes() {
     assert_eq!(fail(&["train", "run"]).0, 2);
     let recipe = |name| fail(&["train", "run", "--recipe", name]);
     assert!(recipe("soup").0 == 2 && recipe("soup").1.contains("quick, full"));
-    let set = |setting| fail(&["train", "run", "--data", "x", "--run", "y", "--set", setting]);
+    let set = |setting| {
+        fail(&[
+            "train", "run", "--data", "x", "--run", "y", "--set", setting,
+        ])
+    };
     let (code, words) = set("colour=red");
     assert!(code == 2 && words.contains("label_smoothing"), "{words}");
     let (code, words) = set("mixup_prob");
@@ -322,7 +335,14 @@ fn help_and_usage_errors_have_their_exit_codes() {
     assert!(code == 2 && words.contains("--teacher"), "{words}");
     let shipped = model_that_ships();
     let shipped = text(&shipped);
-    let average = ["model", "average", shipped, shipped, "--output", "mean.onnx"];
+    let average = [
+        "model",
+        "average",
+        shipped,
+        shipped,
+        "--output",
+        "mean.onnx",
+    ];
     let (code, words) = fail(&average);
     assert!(code == 3 && words.contains("it is int8"), "{words}");
     let (code, words) = fail(&["train", "run", "--threshold", "1.5"]);
@@ -351,12 +371,21 @@ fn former_names_are_refused_with_the_present_ones() {
         (&["card", "model.onnx"], "\"model card\""),
         (&["trunk"], "\"model export-backbone\""),
         (&["train", "run", "--side", "96"], "--input-size PIXELS"),
-        (&["train", "run", "--views", "2"], "--set cached_augmentations=COUNT"),
+        (
+            &["train", "run", "--views", "2"],
+            "--set cached_augmentations=COUNT",
+        ),
         (&["train", "run", "--set", "mixed=0"], "mixup_prob"),
-        (&["train", "run", "--set", "schedule.cosine.trunk=1e-4"], "lr.backbone"),
+        (
+            &["train", "run", "--set", "schedule.cosine.trunk=1e-4"],
+            "lr.backbone",
+        ),
         (&["train", "run", "--recipe", "snacks"], "\"full\""),
         (&["data", "synthesize", "--empty", "9"], "--negatives COUNT"),
-        (&["model", "quantize", "--pictures", "9"], "--calibration-images COUNT"),
+        (
+            &["model", "quantize", "--pictures", "9"],
+            "--calibration-images COUNT",
+        ),
     ];
     for (arguments, present) in cases {
         let (code, words) = fail(arguments);

@@ -45,7 +45,7 @@ fn v4l2(is_wanted: bool) -> Vec<Finding> {
 /// Formats with their sizes, and the names that stay.
 #[cfg(all(feature = "camera", target_os = "linux"))]
 fn offer(camera: &boxcam::source::camera::CameraInfo) -> String {
-    let format = |format: &boxcam::source::camera::FormatOffer| {
+    let format = |format: &boxcam::source::camera::FormatCapabilities| {
         let sizes: Vec<String> = format.sizes.iter().map(ToString::to_string).collect();
         let code = String::from_utf8_lossy(&format.code);
         format!("{} {}", code.trim_end(), sizes.join(", "))

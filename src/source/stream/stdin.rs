@@ -5,10 +5,10 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{FileType, fstat};
 
-use super::input::{BreakOff, Input};
-use super::{Pace, StreamSource};
+use super::input::{CancelToken, CancellableReader};
+use super::{StreamKind, StreamSource};
 use crate::frame::Frame;
-use crate::source::{FrameSource, Interrupter, SourceError};
+use crate::source::{CancelHandle, FrameSource, SourceError};
 
 /// What errors call it.
 const NAME: &str = "standard input";
@@ -20,9 +20,18 @@ const EXAMPLE: &str = "pipe pictures into boxcam: `ffmpeg -i FILE -f mjpeg - | b
 /// Frames from standard input.
 #[derive(Debug)]
 pub struct StdinSource {
-    stream: StreamSource<Input>,
-    break_off: BreakOff,
+    stream: StreamSource<CancellableReader>,
+    break_off: CancelToken,
     has_begun: bool,
+}
+
+/// Standard input, by what is connected to it.
+#[derive(Debug)]
+pub enum StdinInput {
+    /// A pipe or a device, whose frames are lost if they are not read in time.
+    Live(StdinSource),
+    /// A file, whose frames wait.
+    File(StdinSource),
 }
 
 impl StdinSource {
@@ -30,23 +39,23 @@ impl StdinSource {
     ///
     /// # Errors
     /// [`SourceError::Stream`] when it is a terminal, or nothing can wait for it.
-    pub fn open(at_least: (u32, u32)) -> Result<Self, SourceError> {
+    pub fn open(at_least: (u32, u32)) -> Result<StdinInput, SourceError> {
         let stdin = io::stdin();
         if rustix::termios::isatty(&stdin) {
             return Err(fault(format!("is a keyboard; {EXAMPLE}")));
         }
         let unusable = |error: io::Error| fault(format!("can't be used ({error}); {EXAMPLE}"));
         let stat = fstat(&stdin).map_err(|error| unusable(error.into()))?;
-        let pace = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Pace::Recorded,
-            _ => Pace::Live,
-        };
         let stream = stdin.as_fd().try_clone_to_owned();
-        let input = stream.and_then(Input::new).map_err(unusable)?;
-        Ok(Self {
+        let input = stream.and_then(CancellableReader::new).map_err(unusable)?;
+        let source = |pace| Self {
             break_off: input.break_off(),
             stream: StreamSource::new(NAME, input, pace, at_least),
             has_begun: false,
+        };
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => StdinInput::File(source(StreamKind::Recording)),
+            _ => StdinInput::Live(source(StreamKind::Live)),
         })
     }
 }
@@ -61,12 +70,8 @@ impl FrameSource for StdinSource {
         next
     }
 
-    fn is_live(&self) -> bool {
-        self.stream.is_live()
-    }
-
     /// Ends the stream for this source; what it has not read is left.
-    fn interrupter(&self) -> Option<Interrupter> {
+    fn cancel_handle(&self) -> Option<CancelHandle> {
         let break_off = self.break_off.clone();
         Some(Box::new(move || break_off.now()))
     }

@@ -5,13 +5,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use boxcam::annotations::COLUMNS;
 use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
+use boxcam::dataset::{AnnotatedPicture, COLUMNS, Dataset};
 use boxcam::label::Labels;
 use boxcam::overlay::{Canvas, draw_box};
 use boxcam::preprocess::preprocess;
-use boxcam::scene::{self, Kind};
-use boxcam::split::{AnnotatedPicture, Split};
+use boxcam::scene::{self, NegativeKind};
 use boxcam_train::background::{empty_part, may_lack_a_box};
 use boxcam_train::dataset::inspection::{Finding, Inspection, text};
 use boxcam_train::dataset::prepared::{self, Summary, Transfer};
@@ -30,9 +29,7 @@ use fastrand::Rng;
 use image::RgbImage;
 
 use super::train::{input_size, recipe_help, recipe_name};
-use super::{
-    AnyData, OutputError, PreparedData, fingerprints, progress, threads, write,
-};
+use super::{AnyData, OutputError, PreparedData, fingerprints, progress, threads, write};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -262,7 +259,7 @@ fn show_batch(arguments: &ShowBatchArguments) -> Result<()> {
 }
 
 /// A card with what preprocessing needs.
-fn preprocessing_card(train: &Split, size: u32) -> Result<ModelCard> {
+fn preprocessing_card(train: &Dataset, size: u32) -> Result<ModelCard> {
     let folders: BTreeSet<String> = train.pictures.iter().map(|p| p.folder.clone()).collect();
     Ok(ModelCard {
         schema: CARD_SCHEMA,
@@ -348,7 +345,7 @@ fn synthesize(arguments: &SynthesizeArguments) -> Result<()> {
     for (split, count) in [("train", arguments.train), ("val", arguments.val)] {
         write_scenes(&arguments.output, split, count, random)?;
     }
-    for kind in Kind::ALL {
+    for kind in NegativeKind::ALL {
         write_negatives(&arguments.output, kind, arguments)?;
     }
     message!("written: {}", arguments.output.display());
@@ -356,12 +353,16 @@ fn synthesize(arguments: &SynthesizeArguments) -> Result<()> {
 }
 
 /// The seeds differ from those of the scenes, so that no background is in both.
-fn write_negatives(output: &Path, kind: Kind, arguments: &SynthesizeArguments) -> Result<()> {
+fn write_negatives(
+    output: &Path,
+    kind: NegativeKind,
+    arguments: &SynthesizeArguments,
+) -> Result<()> {
     let folder = output.join("empty").join(kind.name());
     let random = &mut Rng::with_seed(!arguments.seed);
     for number in 0..arguments.negatives {
         let file = folder.join(format!("{}-{number:05}.jpg", kind.name()));
-        let picture = scene::without_snack(kind, random.u64(..), SCENE_SIZE.0, SCENE_SIZE.1);
+        let picture = scene::negative_picture(kind, random.u64(..), SCENE_SIZE.0, SCENE_SIZE.1);
         save(&picture, &file)?;
     }
     Ok(())
@@ -418,9 +419,9 @@ pub(crate) struct MineNegativesArguments {
 }
 
 fn mine_negatives(arguments: &MineNegativesArguments) -> Result<()> {
-    let split = Split::read(&arguments.pictures, &arguments.annotations)?;
+    let split = Dataset::read(&arguments.pictures, &arguments.annotations)?;
     if may_lack_a_box(&split) {
-        for fault in &split.faults {
+        for fault in &split.issues {
             message!("boxcam-train: {fault}");
         }
         bail!("correct these rows first: a crop of an image with a missing box may show an object");
@@ -438,7 +439,7 @@ fn mine_negatives(arguments: &MineNegativesArguments) -> Result<()> {
 
 /// Writes the largest crop without a box, if there is one. An unreadable image is reported.
 fn write_negative(picture: &AnnotatedPicture, output: &Path) -> Result<bool> {
-    if picture.rows.is_empty() {
+    if picture.annotations.is_empty() {
         return Ok(false);
     }
     let image = match picture.frame() {
@@ -452,9 +453,6 @@ fn write_negative(picture: &AnnotatedPicture, output: &Path) -> Result<bool> {
         return Ok(false);
     };
     let name = picture.path.file_stem().unwrap_or_default();
-    save(
-        &area.of(&image),
-        &output.join(name).with_extension("png"),
-    )?;
+    save(&area.of(&image), &output.join(name).with_extension("png"))?;
     Ok(true)
 }

@@ -6,17 +6,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use boxcam::annotations::Annotation;
+use boxcam::dataset::{AnnotatedPicture, Annotation, Dataset};
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{Detector, Prediction};
-use boxcam::evaluate::{Calibration, Records};
+use boxcam::evaluate::{Calibration, Evaluation};
 use boxcam::frame::{Frame, Origin};
 use boxcam::geometry::iou;
 use boxcam::label::{ClassId, Labels};
 use boxcam::overlay::{Canvas, draw_box};
 use boxcam::picture;
 use boxcam::preprocess::preprocess;
-use boxcam::split::{AnnotatedPicture, Split};
 use boxcam_train::draw;
 use boxcam_train::draw::bars::bars;
 use boxcam_train::draw::palette::{Colour, Palette};
@@ -156,7 +155,7 @@ fn predict(arguments: &PredictArguments) -> Result<()> {
 }
 
 fn evaluate(picture: &AnnotatedPicture, prediction: Prediction) -> Evaluated<'_> {
-    let truth = picture.largest();
+    let truth = picture.largest_box();
     let iou = truth.map(|truth| iou(&truth.bounding_box, prediction.bounding_box()));
     Evaluated {
         picture,
@@ -188,8 +187,7 @@ fn choose<'e, 'a>(
 
 /// The true class: that of the largest box, else the folder.
 fn true_class<'a>(each: &Evaluated<'a>) -> &'a str {
-    each
-        .truth
+    each.truth
         .map_or(each.picture.folder.as_str(), |truth| &truth.class_name)
 }
 
@@ -208,7 +206,7 @@ fn tile(each: &Evaluated<'_>, labels: &Labels) -> Result<Tile> {
     };
     let others = each
         .picture
-        .rows
+        .annotations
         .iter()
         .filter(|&row| Some(row) != each.truth);
     let boxes = others.map(|row| (&row.bounding_box, OTHER));
@@ -224,7 +222,10 @@ fn tile(each: &Evaluated<'_>, labels: &Labels) -> Result<Tile> {
         picture: shown,
         captions: vec![
             (format!("true: {truth}, IoU {iou:.2}"), TRUTH),
-            (format!("predicted: {predicted} {:.0}%", score * 100.0), colour),
+            (
+                format!("predicted: {predicted} {:.0}%", score * 100.0),
+                colour,
+            ),
             (
                 format!("{}/{}", each.picture.folder, name.to_string_lossy()),
                 PAGE.quiet,
@@ -399,14 +400,14 @@ struct Confidence {
 fn confidence(
     name: &str,
     model: &tract_onnx::pb::ModelProto,
-    split: &Split,
+    split: &Dataset,
 ) -> Result<Confidence> {
     let detector = TractDetector::from_bytes(name, &model.encode_to_vec())?;
     let labels = &detector.card().labels;
-    let mut records = Records::new(labels.clone());
+    let mut evaluation = Evaluation::new(labels.clone());
     let mut answers = Vec::new();
     for (picture, prediction) in predictions(&detector, split, "images")? {
-        records.add(&picture.folder, &picture.rows, &prediction);
+        evaluation.add(&picture.folder, &picture.annotations, &prediction);
         answers.extend(labels.find(&picture.folder).map(|class| Answer {
             scores: prediction.scores().to_vec(),
             class: class.index(),
@@ -414,6 +415,6 @@ fn confidence(
     }
     Ok(Confidence {
         answers,
-        calibration: Calibration::of(&records),
+        calibration: Calibration::of(&evaluation),
     })
 }

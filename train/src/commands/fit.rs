@@ -12,8 +12,8 @@ use boxcam_train::examples::empty_parts;
 use boxcam_train::fit::Fit;
 use boxcam_train::message;
 use boxcam_train::model::Model;
-use boxcam_train::quantise::WeightScales;
-use boxcam_train::quantise::calibrate::Calibration;
+use boxcam_train::quantize::WeightScales;
+use boxcam_train::quantize::calibrate::Calibration;
 use boxcam_train::recipe::{Override, Recipe};
 use burn::prelude::*;
 use burn::tensor::Distribution;
@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         output: model.clone(),
         calibration_images: CALIBRATION_IMAGES,
         calibration: Some(Calibration::LeastError),
-        weight_scales: Some(WeightScales::Greatest),
+        weight_scales: Some(WeightScales::Max),
         bias_correction: Some(true),
         report: Some(training.run.join("quantization.csv")),
         threshold: None,

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use boxcam::dataset::{self as core_dataset, AnnotatedPicture};
 use boxcam::detect::tract::{ModelError, TractDetector};
 use boxcam::detect::{DetectError, Prediction};
+use boxcam::evaluate::Evaluator;
 use boxcam::picture::PictureError;
-use boxcam::split::{Split, SplitError, Told};
 use boxcam_train::average::AverageError;
 use boxcam_train::checkpoint::CheckpointError;
 use boxcam_train::dataset::fingerprint::{self, Fingerprint};
@@ -15,7 +16,7 @@ use boxcam_train::dataset::prepared::PreparedError;
 use boxcam_train::dataset::{self, Dataset, DatasetError, Format};
 use boxcam_train::onnx::OnnxError;
 use boxcam_train::plot::history::HistoryError;
-use boxcam_train::quantise::QuantiseError;
+use boxcam_train::quantize::QuantizeError;
 use boxcam_train::recipe::RecipeError;
 use boxcam_train::summary::SummaryError;
 use boxcam_train::weights::WeightsError;
@@ -41,16 +42,16 @@ pub(crate) struct PreparedData {
 }
 
 impl PreparedData {
-    fn split(&self, name: &str) -> Result<Split> {
+    fn split(&self, name: &str) -> Result<core_dataset::Dataset> {
         split(&self.data, name)
     }
 }
 
 /// The split `train` or `val` of a prepared data set. Faulty rows are reported on stderr and left out.
-fn split(data: &Path, name: &str) -> Result<Split> {
+fn split(data: &Path, name: &str) -> Result<core_dataset::Dataset> {
     let annotations = data.join(format!("annotations-{name}.csv"));
-    let split = Split::read(&data.join(name), &annotations)?;
-    for fault in &split.faults {
+    let split = core_dataset::Dataset::read(&data.join(name), &annotations)?;
+    for fault in &split.issues {
         message!("left out: {fault}");
     }
     Ok(split)
@@ -115,16 +116,17 @@ fn fingerprints(dataset: &Dataset) -> Vec<Result<Fingerprint, PictureError>> {
 /// A detector's predictions on a split, with a progress bar. Unreadable images are reported and left out.
 fn predictions<'s>(
     detector: &TractDetector,
-    split: &'s Split,
+    split: &'s core_dataset::Dataset,
     what: &str,
-) -> Result<Told<'s, Prediction>, DetectError> {
+) -> Result<Vec<(&'s AnnotatedPicture, Prediction)>, DetectError> {
     let bar = progress(split.pictures.len(), what);
-    let (predictions, faults) = split.predict(detector, threads(), &|| bar.inc(1))?;
+    let step = || bar.inc(1);
+    let predictions = Evaluator::new(detector, threads(), &step).predict(split)?;
     bar.finish_and_clear();
-    for fault in faults {
-        message!("left out: {fault}");
+    for skipped in &predictions.skipped {
+        message!("left out: {skipped}");
     }
-    Ok(predictions)
+    Ok(predictions.pictures)
 }
 
 fn threads() -> usize {
@@ -162,10 +164,10 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
         || error.is::<AverageError>()
         || error.is::<OnnxError>()
         || error.is::<WeightsError>()
-        || error.is::<QuantiseError>()
+        || error.is::<QuantizeError>()
         || error.is::<SummaryError>()
         || error.is::<CheckpointError>();
-    let data = error.is::<SplitError>()
+    let data = error.is::<core_dataset::DatasetError>()
         || error.is::<DatasetError>()
         || error.is::<PictureError>()
         || error.is::<HistoryError>();

@@ -5,18 +5,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use boxcam::card::ModelCard;
+use boxcam::dataset::Dataset;
 use boxcam::detect::tract::{ModelError, TractDetector};
-use boxcam::evaluate::Figures;
+use boxcam::evaluate::{Evaluator, Metrics};
 use boxcam::preprocess::{InputTensor, preprocess};
-use boxcam::split::Split;
 use boxcam_train::average::average;
 use boxcam_train::draw::palette::Palette;
 use boxcam_train::draw::svg;
 use boxcam_train::golden::add_golden;
-use boxcam_train::quantise::calibrate::Calibration;
-use boxcam_train::quantise::choose::{Pictures, Quantised, Trial, Wanted, choose};
-use boxcam_train::quantise::errors::{StoredError, stored_errors};
-use boxcam_train::quantise::{self, Loss, QuantiseError, WeightScales};
+use boxcam_train::quantize::activations::{TensorReport, tensor_reports};
+use boxcam_train::quantize::calibrate::Calibration;
+use boxcam_train::quantize::search::{
+    Overrides, QuantizedModel, SearchInputs, Trial, search, split_pictures,
+};
+use boxcam_train::quantize::{self, AccuracyDrop, QuantizeError, WeightScales};
 use boxcam_train::summary::diagram::diagram;
 use boxcam_train::summary::{Summary, table};
 use boxcam_train::{message, onnx, storage, weights};
@@ -55,7 +57,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
 
 /// Reads the card of a model.
 fn card_of(file: &Path, model: &ModelProto) -> Result<ModelCard, ModelError> {
-    quantise::card(model).map_err(|source| ModelError::Card {
+    onnx::card(model).map_err(|source| ModelError::Card {
         model: file.display().to_string(),
         source,
     })
@@ -67,9 +69,6 @@ fn write_model(file: &Path, model: &ModelProto) -> Result<()> {
     message!("written: {}", file.display());
     Ok(())
 }
-
-/// Most training images that trials are compared on.
-const COMPARISON_IMAGES: usize = 300;
 
 /// Most calibration images that quantization errors are measured on.
 const ERROR_IMAGES: usize = 32;
@@ -109,25 +108,25 @@ pub(crate) struct QuantizeArguments {
 
 pub(super) fn quantize(arguments: &QuantizeArguments) -> Result<()> {
     let float = onnx::read(&arguments.model)?;
-    let mut card = quantise::card(&float).map_err(QuantiseError::from)?;
+    let mut card = onnx::card(&float).map_err(QuantizeError::from)?;
     let train = arguments.data.split("train")?;
-    let pictures = pictures(&train, &card, arguments.calibration_images as usize);
-    let overrides = Wanted {
+    let pictures = pictures(&train, &card, arguments.calibration_images as usize)?;
+    let overrides = Overrides {
         calibration: arguments.calibration,
         weight_scales: arguments.weight_scales,
         correct_biases: arguments.bias_correction,
     };
     message!("distance to the float model on training images:");
     message!("calibration       weights   biases     scores   boxes");
-    let chosen = choose(&float, &pictures, overrides, |trial| {
+    let chosen = search(&float, &pictures, overrides, |trial| {
         message!("{}", line(trial));
     })?;
     message!("chosen:\n{}", line(&chosen.trial));
-    let Quantised {
+    let QuantizedModel {
         model: mut int8, ..
     } = chosen;
     let some = pictures.calibration.len().min(ERROR_IMAGES);
-    let errors = stored_errors(&float, &int8, &pictures.calibration[..some])?;
+    let errors = tensor_reports(&float, &int8, &pictures.calibration[..some])?;
     report(&errors, arguments.report.as_deref())?;
     let validation = arguments.data.split("val")?;
     let float_figures = figures(&arguments.model, &float.encode_to_vec(), &validation)?;
@@ -142,7 +141,7 @@ pub(super) fn quantize(arguments: &QuantizeArguments) -> Result<()> {
             figures.largest_box_iou_over_half
         );
     }
-    let loss = Loss::between(&float_figures, &int8_figures).check()?;
+    let loss = AccuracyDrop::between(&float_figures, &int8_figures).check()?;
     println!(
         "quantization costs {:.4} of class accuracy and {:.4} of mean IoU",
         loss.accuracy, loss.iou
@@ -176,8 +175,8 @@ fn line(trial: &Trial) -> String {
 }
 
 /// Prints the worst quantization errors on stderr and writes all to a file.
-fn report(errors: &[StoredError], file: Option<&Path>) -> Result<()> {
-    let mut worst: Vec<&StoredError> = errors.iter().collect();
+fn report(errors: &[TensorReport], file: Option<&Path>) -> Result<()> {
+    let mut worst: Vec<&TensorReport> = errors.iter().collect();
     worst.sort_by(|a, b| a.int8_db.total_cmp(&b.int8_db));
     worst.truncate(WORST);
     let all = errors.len();
@@ -207,34 +206,21 @@ fn report(errors: &[StoredError], file: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// Training images, evenly spaced so that every class is among them; those to compare trials on differ from those to
-/// calibrate on, if there are enough.
-fn pictures(split: &Split, card: &ModelCard, count: usize) -> Pictures {
-    let step = (split.pictures.len() / count).max(1);
-    let calibration = inputs(split, card, 0, step, "calibration");
-    // A multiple, so that the two sets stay disjoint.
-    let calibrated = split.pictures.len() / step;
-    let measuring_step = step * (calibrated / count.min(COMPARISON_IMAGES)).max(1);
-    let measuring = inputs(split, card, step / 2, measuring_step, "measuring  ");
-    Pictures {
-        calibration,
-        measuring,
-    }
+/// Training images for calibration and for the comparison of candidates, see [`split_pictures`].
+fn pictures(split: &Dataset, card: &ModelCard, count: usize) -> Result<SearchInputs> {
+    let (calibration, comparison) = split_pictures(split.pictures.len(), count)?;
+    Ok(SearchInputs {
+        calibration: inputs(split, card, &calibration, "calibration"),
+        comparison: inputs(split, card, &comparison, "comparison "),
+    })
 }
 
-/// Every `step`th image of a split, preprocessed.
-fn inputs(
-    split: &Split,
-    card: &ModelCard,
-    from: usize,
-    step: usize,
-    what: &str,
-) -> Vec<InputTensor> {
-    let wanted = split.pictures.iter().skip(from).step_by(step);
-    let bar = progress(wanted.len(), what);
-    let inputs = wanted.filter_map(|picture| {
+/// These images of a split as inputs of the model.
+fn inputs(split: &Dataset, card: &ModelCard, indices: &[usize], what: &str) -> Vec<InputTensor> {
+    let bar = progress(indices.len(), what);
+    let inputs = indices.iter().filter_map(|&index| {
         bar.inc(1);
-        let frame = picture.frame().map_err(anyhow::Error::from);
+        let frame = split.pictures[index].frame().map_err(anyhow::Error::from);
         let input = frame.and_then(|frame| Ok(preprocess(&frame, card)?));
         input
             .inspect_err(|fault| message!("left out: {fault}"))
@@ -244,21 +230,22 @@ fn inputs(
 }
 
 /// The figures of a model, run by the device's detector.
-fn figures(name: &Path, model: &[u8], split: &Split) -> Result<Figures> {
+fn figures(name: &Path, model: &[u8], split: &Dataset) -> Result<Metrics> {
     let detector = TractDetector::from_bytes(&name.display().to_string(), model)?;
     let threads = threads();
     let bar = progress(split.pictures.len(), "evaluation ");
-    let (evaluation, faults) = split.evaluate(&detector, threads, &|| bar.inc(1))?;
+    let (evaluation, faults) =
+        Evaluator::new(&detector, threads, &|| bar.inc(1)).evaluate(split)?;
     bar.finish_and_clear();
     for fault in faults {
         message!("left out: {fault}");
     }
-    Ok(evaluation.figures())
+    Ok(evaluation.metrics())
 }
 
-fn card_figures(figures: &Figures) -> BTreeMap<String, f64> {
+fn card_figures(figures: &Metrics) -> BTreeMap<String, f64> {
     let named = [
-        ("rows", figures.rows as f64),
+        ("rows", figures.boxes as f64),
         ("pictures", figures.pictures as f64),
         ("class_accuracy", figures.class_accuracy),
         ("picture_accuracy", figures.picture_accuracy),
@@ -284,8 +271,8 @@ pub(crate) struct DequantizeArguments {
 
 fn dequantize(arguments: &DequantizeArguments) -> Result<()> {
     let int8 = onnx::read(&arguments.model)?;
-    let mut card = quantise::card(&int8).map_err(QuantiseError::from)?;
-    let mut float = quantise::dequantise(&int8)?;
+    let mut card = onnx::card(&int8).map_err(QuantizeError::from)?;
+    let mut float = quantize::dequantize(&int8)?;
     // Figures and golden examples are those of the int8 model.
     card.figures.clear();
     card.golden.clear();
@@ -342,7 +329,7 @@ fn summary(arguments: &SummaryArguments) -> Result<()> {
         return Ok(());
     };
     // A model without a card can be drawn too.
-    let name = quantise::card(&model).map_or(file, |card| card.name);
+    let name = onnx::card(&model).map_or(file, |card| card.name);
     let svg = diagram(&name, &summary, Palette::LIGHT);
     match extension(output) {
         Some("png") => write(output, &svg::to_png(&svg, 1.5)?)?,
@@ -393,5 +380,8 @@ pub(crate) struct ExportBackboneArguments {
 fn export_backbone(arguments: &ExportBackboneArguments) -> Result<()> {
     let backbone = weights::read(&arguments.model)?;
     let card = card_of(&arguments.model, &onnx::read(&arguments.model)?)?;
-    write_model(&arguments.output, &weights::half_precision(&backbone, &card)?)
+    write_model(
+        &arguments.output,
+        &weights::half_precision(&backbone, &card)?,
+    )
 }

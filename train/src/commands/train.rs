@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
-use boxcam::evaluate::Figures;
+use boxcam::dataset::Dataset;
+use boxcam::evaluate::Metrics;
 use boxcam::label::Labels;
-use boxcam::split::Split;
 use boxcam_train::checkpoint::Checkpoint;
 use boxcam_train::draw::palette::Palette;
 use boxcam_train::draw::svg;
@@ -19,7 +19,7 @@ use boxcam_train::plot::history::History;
 use boxcam_train::plot::{curves, report};
 use boxcam_train::recipe::{Override, Recipe, RecipeError};
 use boxcam_train::teacher::Teacher;
-use boxcam_train::weights::{self, TrunkWeights, WeightsError};
+use boxcam_train::weights::{self, BackboneWeights, WeightsError};
 use boxcam_train::{message, onnx, storage};
 use burn::prelude::*;
 use clap::{Args, Subcommand, ValueEnum};
@@ -105,7 +105,10 @@ pub(crate) struct RunArguments {
 impl RunArguments {
     pub(super) fn recipe(&self) -> Result<Recipe, RecipeError> {
         let mut overrides = self.set.clone();
-        overrides.extend(self.epochs.map(|count| Override::new("epochs", i64::from(count))));
+        overrides.extend(
+            self.epochs
+                .map(|count| Override::new("epochs", i64::from(count))),
+        );
         let size = self.input_size.map(i64::from);
         overrides.extend(size.map(|size| Override::new("input_size", size)));
         let recipe = Recipe::load(&self.recipe, &overrides)?;
@@ -113,7 +116,10 @@ impl RunArguments {
         match self.set.iter().find(distils) {
             Some(key) if self.teacher.is_none() => Err(RecipeError::Invalid {
                 recipe: self.recipe.clone(),
-                message: format!("{} has no effect without --teacher; add --teacher FILE", key.key()),
+                message: format!(
+                    "{} has no effect without --teacher; add --teacher FILE",
+                    key.key()
+                ),
             }),
             _ => Ok(recipe),
         }
@@ -247,7 +253,7 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
 fn teacher(
     arguments: &RunArguments,
     recipe: &Recipe,
-    student: &mut TrunkWeights,
+    student: &mut BackboneWeights,
     labels: &Labels,
     device: &Device,
 ) -> Result<Option<Teacher>> {
@@ -266,7 +272,7 @@ fn teacher(
 }
 
 /// The weights of a file, or the built-in ones.
-pub(super) fn starting_weights(file: Option<&Path>) -> Result<TrunkWeights, WeightsError> {
+pub(super) fn starting_weights(file: Option<&Path>) -> Result<BackboneWeights, WeightsError> {
     match file {
         Some(file) => weights::read(file),
         None => weights::shipped(),
@@ -274,7 +280,7 @@ pub(super) fn starting_weights(file: Option<&Path>) -> Result<TrunkWeights, Weig
 }
 
 /// The classes are the folders of the training images, in alphabetical order.
-fn labels(train: &Split) -> Result<Labels> {
+fn labels(train: &Dataset) -> Result<Labels> {
     let folders: BTreeSet<&str> = train.pictures.iter().map(|p| p.folder.as_str()).collect();
     Ok(Labels::new(
         folders.into_iter().map(str::to_owned).collect(),
@@ -284,7 +290,7 @@ fn labels(train: &Split) -> Result<Labels> {
 fn card(
     arguments: &RunArguments,
     recipe: &Recipe,
-    train: &Split,
+    train: &Dataset,
     labels: Labels,
     size: u32,
 ) -> ModelCard {
@@ -393,7 +399,7 @@ impl Run<'_> {
 
     /// Writes everything after each epoch, so that an interrupted training has made a model too. The checkpoint is
     /// last: the epochs that it has are written.
-    fn save(&mut self, fit: &Fit, figures: &Figures) -> Result<()> {
+    fn save(&mut self, fit: &Fit, figures: &Metrics) -> Result<()> {
         self.card.training.epochs = self.history.len();
         self.card.figures = BTreeMap::from([
             ("class_accuracy".to_owned(), figures.class_accuracy),

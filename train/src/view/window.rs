@@ -34,11 +34,7 @@ impl Window {
 
     /// 30 to 100% of the area, anywhere in the picture; or 1 to 3 times the area, the picture anywhere in
     /// it. Both 3:4 to 4:3 of the picture's own shape.
-    pub(super) fn random(
-        settings: &AugmentationSettings,
-        farther: bool,
-        random: &mut Rng,
-    ) -> Self {
+    pub(super) fn random(settings: &AugmentationSettings, farther: bool, random: &mut Rng) -> Self {
         let [smallest, largest] = match farther {
             true => settings.zoom_out_area,
             false => settings.crop_area,

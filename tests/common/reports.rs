@@ -1,0 +1,78 @@
+//! Frames and reports for tests of sinks without a pipeline.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use boxcam::detect::Detection;
+use boxcam::frame::{Frame, Origin};
+use boxcam::geometry::NormBox;
+use boxcam::health::CaptureState;
+use boxcam::label::{ClassId, Labels};
+use boxcam::report::Report;
+use boxcam::track::{Event, EventKind, Steady};
+use image::{Rgb, RgbImage};
+
+/// A grey frame, 640 x 480, with a light square whose position depends on the frame number.
+pub(crate) fn frame(number: u64) -> Frame {
+    let mut picture = RgbImage::from_pixel(640, 480, Rgb([70, 80, 90]));
+    let left = (number as u32 * 7) % 600;
+    for (x, y) in (0..40).flat_map(|x| (0..40).map(move |y| (x, y))) {
+        picture.put_pixel(left + x, 220 + y, Rgb([240, 200, 60]));
+    }
+    Frame::new(number, Origin::Live, picture)
+}
+
+/// Class 0 is apple, class 1 hot dog.
+pub(crate) fn detection(class: usize, confidence: f32) -> Detection {
+    Detection {
+        class: ClassId::new(class),
+        confidence,
+        bounding_box: NormBox::new(0.25, 0.75, 0.25, 0.75).expect("sound"),
+    }
+}
+
+/// A report with a track of 2.5 s, of class 0 or 1; without a class there is no detection.
+pub(crate) fn report(frame: &Frame, class: Option<usize>) -> Report {
+    let labels = Labels::new(vec!["apple".into(), "hot dog".into()]).expect("sound");
+    let found = class.map(|class| detection(class, 0.875));
+    Report {
+        sequence: frame.sequence,
+        captured_at: Some(frame.captured_at),
+        detection: found,
+        stable: found.map(|detection| Steady {
+            track: 7,
+            detection,
+            duration: Duration::from_millis(2500),
+        }),
+        is_tracked: true,
+        capture: CaptureState::Live,
+        inference: Duration::from_millis(12),
+        frame_age: Duration::from_millis(20),
+        ..Report::waiting(Arc::new(labels), "0badcafe".into())
+    }
+}
+
+/// The report with an event of that track.
+pub(crate) fn with_event(report: Report, kind: EventKind, track: u64) -> Report {
+    let event = Event {
+        kind,
+        track,
+        detection: report.detection.unwrap_or_else(|| detection(0, 0.5)),
+        time: SystemTime::now(),
+        duration: Duration::from_millis(2500),
+    };
+    Report {
+        events: vec![event],
+        ..report
+    }
+}
+
+/// Polls the condition; panics after 60 s.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "timeout: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
