@@ -1,5 +1,5 @@
-//! Quantized models in fused integer layers: the shipped model and random ones, compared with tract's own float operators
-//! and between kernels.
+//! Quantized models in fused integer layers: the shipped model and random ones, compared with tract's own float
+//! operators and between kernels.
 
 #[path = "../common/tiny_model.rs"]
 #[allow(dead_code)]
@@ -145,8 +145,8 @@ fn operators(detector: &mut TractDetector, input: &InputTensor) -> Vec<String> {
     layers.into_iter().map(|layer| layer.operator).collect()
 }
 
-/// Asserts that a model's predictions differ from those of tract's own operators by at most `tolerance`, and returns its
-/// detector.
+/// Asserts that a model's predictions differ from those of tract's own operators by at most `tolerance`, and returns
+/// its detector.
 fn assert_agrees_with_tract(mut model: pb::ModelProto, tolerance: f32) -> TractDetector {
     let card = ModelCard {
         input: InputSpec::mobilenet(SIDE),
