@@ -194,7 +194,7 @@ fn residual(builder: &mut ModelBuilder, name: &str, input: &str, channels: i64) 
         match has_relu {
             true => {
                 let relu = builder.clip(&format!("{name}.relu6"), &conv, [0.0, 6.0]);
-                // A range beyond 6, so that not the saturation of the bytes clamps.
+                // A range beyond 6, so that the activation clamps and not the saturation of the bytes.
                 builder.quantized(&relu, 7.0 / 255.0, 0.0)
             }
             false => builder.quantized(&conv, 0.05, -6.0),
