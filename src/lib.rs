@@ -24,7 +24,7 @@
 //! | [`annotations`] | the CSV of true boxes |
 //! | [`split`] | a folder of pictures joined with that CSV |
 //! | [`evaluate`] | the figures of a model on them |
-//! | [`config`] | the command line, validated |
+//! | [`options`] | the command line and the configuration file |
 //! | [`diagnostics`] | messages on standard error |
 //!
 //! Leaves (geometry, label, frame) do no I/O. Sources know frames; sinks know frames, reports and the
@@ -32,7 +32,7 @@
 
 pub mod annotations;
 pub mod card;
-pub mod config;
+pub mod options;
 pub mod detect;
 pub mod diagnostics;
 pub mod evaluate;
@@ -54,3 +54,4 @@ pub mod sink;
 pub mod source;
 pub mod split;
 pub mod track;
+pub mod values;

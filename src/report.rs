@@ -10,7 +10,7 @@ use crate::frame::{Frame, Origin, TrueBox};
 use crate::geometry::iou;
 use crate::health::CaptureState;
 use crate::label::Labels;
-use crate::track::{Event, Steady};
+use crate::track::{Event, StableDetection};
 
 /// What is told of one frame.
 ///
@@ -26,8 +26,8 @@ pub struct Report {
     pub detection: Option<Detection>,
     /// What is there by this and the frames before, if anything; `None` too where frames have nothing to do
     /// with each other and nothing is tracked.
-    pub steady: Option<Steady>,
-    /// Whether frames follow each other, so that `steady` and `events` mean something.
+    pub stable: Option<StableDetection>,
+    /// Whether frames follow each other, so that `stable` and `events` mean something.
     pub is_tracked: bool,
     /// What happened with this frame, in order.
     pub events: Vec<Event>,
@@ -55,7 +55,7 @@ impl Report {
             sequence: 0,
             captured_at: None,
             detection: None,
-            steady: None,
+            stable: None,
             is_tracked: false,
             events: Vec::new(),
             capture: CaptureState::default(),
@@ -72,7 +72,7 @@ impl Report {
     #[must_use]
     pub fn shown(&self) -> Option<&Detection> {
         if self.is_tracked {
-            self.steady.as_ref().map(|steady| &steady.detection)
+            self.stable.as_ref().map(|steady| &steady.detection)
         } else {
             self.detection.as_ref()
         }

@@ -5,7 +5,6 @@
 //! same input, same output. A source knows nothing of models and displays.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use thiserror::Error;
 
@@ -46,19 +45,6 @@ pub type Interrupter = Box<dyn Fn() + Send>;
 
 /// Opens a source, the first time and each time after it was given up.
 pub type Opener = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, SourceError> + Send>;
-
-/// Which camera.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CameraChoice {
-    /// The first that gives pictures.
-    First,
-    /// The one with this number: 0 is `/dev/video0`.
-    Number(u32),
-    /// The one with this device file, or a link to it.
-    Device(PathBuf),
-    /// The one with this entry in `/dev/v4l/by-id`, or the first with this in its name.
-    Named(String),
-}
 
 /// A source that has no frame to give.
 #[derive(Debug, Error)]
@@ -120,24 +106,6 @@ impl SourceError {
             Self::Picture(error) => Some(error.path()),
             Self::Folder { path, .. } | Self::NoPictures { path } => Some(path),
             Self::BrokenFrame { .. } | Self::Stream { .. } | Self::Camera { .. } => None,
-        }
-    }
-}
-
-impl FromStr for CameraChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "expected a number, a device file or a part of a camera's name, as camera:0, \
-                        camera:/dev/video0 or camera:C920";
-        match text.trim() {
-            "" => Err(format!("\"camera:{text}\" is no camera; {expected}")),
-            "auto" => Ok(Self::First),
-            path if path.starts_with('/') => Ok(Self::Device(path.into())),
-            name => match name.parse() {
-                Ok(number) => Ok(Self::Number(number)),
-                Err(_) => Ok(Self::Named(name.to_owned())),
-            },
         }
     }
 }

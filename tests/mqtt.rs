@@ -7,7 +7,7 @@ mod common;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use boxcam::config::BrokerAddress;
+use boxcam::values::BrokerAddress;
 use boxcam::health::{CaptureState, Health, StateChange};
 use boxcam::sink::Sink;
 use boxcam::sink::mqtt::{EVENTS_KEPT, MqttSink};

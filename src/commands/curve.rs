@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use boxcam::config::CurveFile;
+use boxcam::options::CurveFile;
 use boxcam::evaluate::CurvePoint;
 use boxcam::sink::SinkError;
 

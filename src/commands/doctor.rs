@@ -5,10 +5,10 @@
 
 use std::fmt::Write as _;
 
-use boxcam::config::DoctorConfig;
+use boxcam::options::DoctorOptions;
 use serde::Serialize;
 
-use super::output::{json, print};
+use super::{json, print};
 use super::{Completion, Failure};
 use machine::Machine;
 
@@ -78,7 +78,7 @@ impl Finding {
     }
 }
 
-pub(super) fn doctor(config: &DoctorConfig) -> Result<Completion, Failure> {
+pub(super) fn doctor(config: &DoctorOptions) -> Result<Completion, Failure> {
     let findings = findings(config, &Machine::this());
     let verdict = worst(&findings);
     print(&if config.json {
@@ -92,17 +92,17 @@ pub(super) fn doctor(config: &DoctorConfig) -> Result<Completion, Failure> {
         words(&findings)
     })?;
     match verdict {
-        Verdict::Bad => Err(Failure::Ill {
+        Verdict::Bad => Err(Failure::ChecksFailed {
             count: findings
                 .iter()
                 .filter(|f| f.verdict == Verdict::Bad)
                 .count(),
         }),
-        Verdict::Good | Verdict::Note => Ok(Completion::Whole),
+        Verdict::Good | Verdict::Note => Ok(Completion::Complete),
     }
 }
 
-fn findings(config: &DoctorConfig, machine: &Machine) -> Vec<Finding> {
+fn findings(config: &DoctorOptions, machine: &Machine) -> Vec<Finding> {
     let mut findings = board::findings(machine);
     findings.extend(model::findings(&config.run.model));
     findings.extend(camera::findings(&config.run, machine));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 
-use boxcam::config::EvaluateConfig;
+use boxcam::options::EvaluateOptions;
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{Detector, Prediction};
 use boxcam::evaluate::{Curve, CurvePoint, Details, Evaluation, Figures, Records};
@@ -13,7 +13,7 @@ use boxcam::sink::picture::save;
 use boxcam::split::{Split, SplitFault, Told};
 use serde::Serialize;
 
-use super::output::{json, print};
+use super::{json, print};
 use super::{Completion, Failure, model};
 use document::Contents;
 use progress::Progress;
@@ -41,7 +41,7 @@ struct Measured<'a> {
     speed: &'a Speed,
 }
 
-pub(super) fn evaluate(config: &EvaluateConfig) -> Result<Completion, Failure> {
+pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> {
     let detector = model::load(config.model.as_deref())?;
     let split = Split::read(&config.pictures, &config.annotations)?;
     let nothing = config.nothing.as_deref().map(Split::without_rows);
@@ -65,7 +65,7 @@ pub(super) fn evaluate(config: &EvaluateConfig) -> Result<Completion, Failure> {
 
 /// Writes the files that are asked for and prints the rest.
 fn tell(
-    config: &EvaluateConfig,
+    config: &EvaluateOptions,
     detector: &TractDetector,
     split: &Split,
     seen: &Seen<'_>,

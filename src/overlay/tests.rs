@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::label::{ClassId, Labels};
-use crate::track::Steady;
+use crate::track::StableDetection;
 
 /// A display that is stricter than real ones: to draw outside of it is a fault.
 struct Strict {
@@ -188,7 +188,7 @@ fn what_is_steady_is_drawn_where_frames_follow_each_other() {
     };
     let tracked = Report {
         is_tracked: true,
-        steady: Some(Steady {
+        stable: Some(StableDetection {
             track: 1,
             detection: held,
             duration: Duration::ZERO,

@@ -58,14 +58,14 @@ fn fake(
 fn input(
     is_live: bool,
     step: impl FnMut() -> Result<Option<Frame>, SourceError> + Send + 'static,
-) -> Input {
+) -> SourceConfig {
     let mut source = fake(step);
     source.is_live = is_live;
     if !is_live {
-        return Input::Replayed(source);
+        return SourceConfig::Offline(source);
     }
     let mut source = Some(source);
-    Input::Live {
+    SourceConfig::Live {
         open: Box::new(move || Ok(source.take().expect("opened once"))),
         reopens: false,
         wait: false,
@@ -75,9 +75,9 @@ fn input(
 /// A source that is opened again and again, with the number of the attempt from 0.
 fn reopened(
     mut open: impl FnMut(usize) -> Result<Box<FakeSource>, SourceError> + Send + 'static,
-) -> Input {
+) -> SourceConfig {
     let mut attempts = 0..;
-    Input::Live {
+    SourceConfig::Live {
         open: Box::new(move || Ok(open(attempts.next().expect("endless"))?)),
         reopens: true,
         wait: false,
@@ -211,15 +211,15 @@ impl Sink for FakeSink {
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
-/// Times with which a test of failing sources is quick.
-const QUICK: Times = Times {
+/// Timeouts with which a test of failing sources is quick.
+const QUICK: Timeouts = Timeouts {
     stall: Duration::from_millis(300),
-    shortest_pause: Duration::from_millis(2),
-    longest_pause: Duration::from_millis(20),
-    least_interval: Duration::from_millis(1),
-    refresh: Duration::from_millis(20),
-    forget: Duration::from_secs(5),
-    drain: Duration::from_secs(5),
+    min_retry_delay: Duration::from_millis(2),
+    max_retry_delay: Duration::from_millis(20),
+    min_frame_interval: Duration::from_millis(1),
+    redraw_interval: Duration::from_millis(20),
+    leave_after_gap: Duration::from_secs(5),
+    shutdown_timeout: Duration::from_secs(5),
 };
 
 /// A pipeline with one output.
@@ -234,12 +234,12 @@ fn pipeline(detector: Box<dyn Detector>, sink: FakeSink) -> Pipeline<'static> {
         frames: None,
         stop: &NEVER,
         health: Arc::new(Health::default()),
-        times: QUICK,
+        timeouts: QUICK,
     }
 }
 
 /// Runs a pipeline with a model that always answers; gives what the sink was told.
-fn run(input: Input, frames: Option<u64>) -> (Result<Outcome, PipelineError>, Told) {
+fn run(input: SourceConfig, frames: Option<u64>) -> (Result<RunSummary, PipelineError>, Told) {
     let sink = FakeSink::default();
     let told = sink.told();
     let pipeline = Pipeline {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::view::View;
 use super::{Sink, SinkError};
-use crate::config::Rotation;
+use crate::values::Rotation;
 use crate::frame::Frame;
 use crate::health::StateChange;
 use crate::report::Report;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rumqttc::{Client, LastWill, MqttOptions, QoS};
 
 use super::{Sink, SinkError, words};
-use crate::config::BrokerAddress;
+use crate::values::BrokerAddress;
 use crate::frame::Frame;
 use crate::health::{CaptureState, Health, StateChange};
 use crate::report::Report;

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use image::RgbImage;
 
-use super::{CameraChoice, FrameSource, SourceError};
+use super::{FrameSource, SourceError};
+use crate::values::CameraChoice;
 use crate::frame::{Frame, Origin};
 
 mod choice;

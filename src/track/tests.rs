@@ -30,7 +30,7 @@ impl Watch {
         }
     }
 
-    fn see(&mut self, scores: Vec<f32>, corners: [f32; 4]) -> (Option<Steady>, Vec<Event>) {
+    fn see(&mut self, scores: Vec<f32>, corners: [f32; 4]) -> (Option<StableDetection>, Vec<Event>) {
         let prediction = Prediction::new(scores, corners).expect("sound");
         let passed = Duration::from_millis(self.at);
         self.tracker

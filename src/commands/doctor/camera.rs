@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use boxcam::config::{RunConfig, SourceChoice};
+use boxcam::options::{RunOptions, SourceChoice};
 
 use super::machine::{Machine, has_program, output_of};
 use super::{Finding, Verdict};
@@ -10,7 +10,7 @@ use super::{Finding, Verdict};
 /// How long rpicam's programs may take to look for cameras.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-pub(super) fn findings(config: &RunConfig, machine: &Machine) -> Vec<Finding> {
+pub(super) fn findings(config: &RunOptions, machine: &Machine) -> Vec<Finding> {
     let is_wanted = matches!(config.source, SourceChoice::Camera(_));
     let mut findings = v4l2(is_wanted);
     let is_rpicam_wanted = matches!(config.source, SourceChoice::Rpicam(_));

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use boxcam::config::ModelConfig;
+use boxcam::options::ModelOptions;
 use boxcam::detect::Detector;
 use boxcam::golden;
 
 use super::super::model;
 use super::Finding;
 
-pub(super) fn findings(config: &ModelConfig) -> Vec<Finding> {
+pub(super) fn findings(config: &ModelOptions) -> Vec<Finding> {
     let started = Instant::now();
     let mut detector = match model::load(config.file.as_deref()) {
         Ok(detector) => detector,

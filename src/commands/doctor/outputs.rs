@@ -5,14 +5,15 @@ use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
-use boxcam::config::{BrokerAddress, LogChoice, RunConfig, WebAddress};
+use boxcam::options::{LogChoice, RunOptions};
+use boxcam::values::{BrokerAddress, WebAddress};
 
 use super::Finding;
 
 /// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-pub(super) fn findings(config: &RunConfig) -> Vec<Finding> {
+pub(super) fn findings(config: &RunOptions) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let LogChoice::File(path) = &config.log {
         let folder = match path.parent() {

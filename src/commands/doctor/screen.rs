@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::ErrorKind;
 
-use boxcam::config::DisplayChoice;
+use boxcam::options::DisplayChoice;
 
 use super::Finding;
 use super::machine::Machine;

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_replayed_source_loses_nothing() {
     let (outcome, told) = run(input(false, counting(50)), None);
-    let expected = Outcome {
+    let expected = RunSummary {
         frames: 50,
         skipped: 0,
         dropped: 0,
@@ -83,7 +83,7 @@ fn pictures_that_cannot_be_read_do_not_end_a_run() {
     let mut steps = vec![Ok(None), Ok(Some(frame(5))), Err(unreadable.into())];
     let step = move || steps.pop().expect("nobody asks behind the end");
     let (ended, told) = run(input(false, step), None);
-    let expected = Outcome {
+    let expected = RunSummary {
         frames: 1,
         skipped: 1,
         dropped: 0,
@@ -154,7 +154,7 @@ fn a_stop_ends_the_run_though_the_source_never_answers() {
         stop: &STOP,
         ..pipeline(detector(|| {}), FakeSink::default())
     };
-    assert_eq!(pipeline.run(silent).expect("stopped"), Outcome::default());
+    assert_eq!(pipeline.run(silent).expect("stopped"), RunSummary::default());
     stopper.join().expect("sound");
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 /// Runs until so many frames have been through the model; gives what the output was told, the health and the
 /// names of the states in order.
-fn watch(input: Input, frames: u64) -> (Told, Arc<Health>, Vec<&'static str>) {
+fn watch(input: SourceConfig, frames: u64) -> (Told, Arc<Health>, Vec<&'static str>) {
     let sink = FakeSink::default();
     let told = sink.told();
     let pipeline = Pipeline {
@@ -148,7 +148,7 @@ fn a_source_that_is_never_there_ends_the_run_unless_it_is_waited_for() {
         0..4 => Err(unplugged()),
         _ => Ok(fake(counting(u64::MAX))),
     });
-    if let Input::Live { wait, .. } = &mut source {
+    if let SourceConfig::Live { wait, .. } = &mut source {
         *wait = true;
     }
     let (told, _, states) = watch(source, 3);
@@ -214,7 +214,7 @@ fn only_a_few_sources_that_hang_are_left_behind() {
         stop: &STOP,
         ..pipeline(detector(|| {}), FakeSink::default())
     };
-    pipeline.times.drain = Duration::from_millis(100);
+    pipeline.timeouts.shutdown_timeout = Duration::from_millis(100);
     pipeline.run(source).expect("stopped");
     stopper.join().expect("sound");
     assert_eq!(*opened.lock().expect("sound"), 3);
@@ -240,7 +240,7 @@ fn what_was_there_leaves_when_frames_stay_away() {
         is_tracked: true,
         ..pipeline(detector(|| {}), sink)
     };
-    pipeline.times.forget = Duration::from_millis(300);
+    pipeline.timeouts.leave_after_gap = Duration::from_millis(300);
     pipeline.run(source).expect("done");
     assert!(!told.lock().expect("sound").left.is_empty());
 }

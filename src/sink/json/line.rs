@@ -139,7 +139,7 @@ impl<'a> FrameLine<'a> {
         Self {
             schema: LINE_SCHEMA,
             origin: OriginFields::of(frame),
-            track: report.steady.as_ref().map(|steady| steady.track),
+            track: report.stable.as_ref().map(|steady| steady.track),
             seen: SeenFields::of(frame, report.detection.as_ref(), &report.labels),
             truth: TruthFields::of(frame, report),
             model: ModelFields::of(report),

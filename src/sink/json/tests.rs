@@ -12,7 +12,7 @@ use crate::geometry::NormBox;
 use crate::health::CaptureState;
 use crate::label::{ClassId, Labels};
 use crate::picture::PictureError;
-use crate::track::{EventKind, Steady};
+use crate::track::{EventKind, StableDetection};
 
 fn boxed([x_min, x_max, y_min, y_max]: [f32; 4]) -> NormBox {
     NormBox::new(x_min, x_max, y_min, y_max).expect("sound")
@@ -140,7 +140,7 @@ fn tracked(kind: EventKind) -> (Report, Event) {
     };
     let report = Report {
         sequence: 9,
-        steady: Some(Steady {
+        stable: Some(StableDetection {
             track: 3,
             detection: event.detection,
             duration: event.duration,

@@ -41,7 +41,7 @@ impl State {
                 ..Self::default()
             };
         };
-        let steady = report.steady.filter(|_| report.is_tracked);
+        let steady = report.stable.filter(|_| report.is_tracked);
         Self {
             present: true,
             class: report.labels.name(shown.class).unwrap_or("?").to_owned(),

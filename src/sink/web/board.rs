@@ -205,7 +205,7 @@ impl Notes {
 impl Seen {
     fn of(report: &Report) -> Option<Self> {
         let shown = report.shown()?;
-        let steady = report.steady.filter(|_| report.is_tracked);
+        let steady = report.stable.filter(|_| report.is_tracked);
         Some(Self {
             class: report.labels.name(shown.class).unwrap_or("?").to_owned(),
             confidence: rounded(f64::from(shown.confidence)),

@@ -114,7 +114,7 @@ fn an_output_that_hangs_does_not_keep_the_program() {
         Ok(())
     });
     let mut pipeline = pipeline(detector(|| {}), hanging);
-    pipeline.times.drain = Duration::from_millis(50);
+    pipeline.timeouts.shutdown_timeout = Duration::from_millis(50);
     let health = Arc::clone(&pipeline.health);
     let outcome = pipeline.run(input(true, counting(20))).expect("done");
     let lost = health.reports_lost.get();
@@ -268,7 +268,7 @@ fn an_output_that_hangs_lets_the_others_end_well() {
     pipeline
         .outputs
         .push(Box::new(Farewell(Arc::clone(&has_ended))));
-    pipeline.times.drain = Duration::from_millis(500);
+    pipeline.timeouts.shutdown_timeout = Duration::from_millis(500);
     pipeline.run(input(true, counting(3))).expect("done");
     assert!(has_ended.load(Ordering::Relaxed));
     drop(keep);
