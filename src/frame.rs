@@ -23,6 +23,11 @@ pub struct Frame {
     /// Its place in a recording, from the start of it; `None` for a frame that was just taken and for pictures
     /// that have nothing to do with each other.
     pub position: Option<Duration>,
+    /// Whether a new scene starts here, so that earlier frames tell nothing about this one: the demo's next
+    /// background, or another picture file. Whoever drops a frame that has it set, sets it on the next frame.
+    ///
+    /// A camera's frames have it unset, also after the camera was reopened: it most likely shows the same view.
+    pub scene_start: bool,
     /// Where it came from.
     pub origin: Origin,
     /// The pixels.
@@ -50,7 +55,7 @@ pub struct TrueBox {
 }
 
 impl Frame {
-    /// A frame taken now.
+    /// A frame taken now. A picture file starts a new scene, any other frame goes on with the one before.
     #[must_use]
     pub fn new(sequence: u64, origin: Origin, image: RgbImage) -> Self {
         Self {
@@ -58,6 +63,7 @@ impl Frame {
             captured_at: Instant::now(),
             time: SystemTime::now(),
             position: None,
+            scene_start: matches!(origin, Origin::Picture(_)),
             origin,
             image,
         }

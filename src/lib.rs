@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`geometry`] | a normalised box, its IoU, its pixels |
 //! | [`label`] | class names and their numbers |
+//! | [`camera_choice`] | which camera to open |
 //! | [`frame`] | one picture with its place in time, and the true boxes of a made-up one |
 //! | [`card`] | what travels in the model file: labels, preprocessing, figures |
 //! | [`picture`] | a picture file, safely decoded and turned upright |
@@ -31,6 +32,7 @@
 //! overlay; the pipeline knows traits only; `main.rs` alone names concrete sources and sinks.
 
 pub mod annotations;
+pub mod camera_choice;
 pub mod card;
 pub mod options;
 pub mod detect;

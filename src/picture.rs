@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
 use image::{
     DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, RgbImage, Rgba,
@@ -226,6 +227,16 @@ fn not_a_picture(name: &Path, bytes: &[u8]) -> PictureError {
         path: name.to_path_buf(),
         start: start.collect::<Vec<_>>().join(" "),
     }
+}
+
+/// Encodes a picture as a JPEG of a quality from 1 to 100.
+///
+/// # Errors
+/// [`ImageError`] if a side has no pixels, or more than the 65535 that a JPEG can have.
+pub fn encode_jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(image)?;
+    Ok(bytes)
 }
 
 /// Whether the path has the ending of a picture, in whatever case.

@@ -30,9 +30,6 @@ pub trait FrameSource: Send {
     /// for the next frame.
     fn next_frame(&mut self) -> Result<Option<Frame>, SourceError>;
 
-    /// Whether frames go by when nobody asks for them.
-    fn is_live(&self) -> bool;
-
     /// What breaks off a `next_frame` that hangs, called from another thread when the source is given up.
     /// `None` where a read can't hang for long, or nothing can break it off.
     fn interrupter(&self) -> Option<Interrupter> {

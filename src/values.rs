@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -13,19 +12,6 @@ use thiserror::Error;
 pub struct InvalidValue {
     /// The form of a valid text.
     pub expected: &'static str,
-}
-
-/// Which camera to open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CameraChoice {
-    /// The first that delivers frames.
-    First,
-    /// By number: 0 is `/dev/video0`.
-    Number(u32),
-    /// By device file, or a link to it.
-    Device(PathBuf),
-    /// By its entry in `/dev/v4l/by-id`, or by a part of its name.
-    Named(String),
 }
 
 /// Width and height of frames in pixels, each in `16..=8192`.
@@ -62,25 +48,6 @@ pub struct BrokerAddress {
 /// Address of the web page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebAddress(pub SocketAddr);
-
-impl FromStr for CameraChoice {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        match text.trim() {
-            "" => Err(InvalidValue {
-                expected: "a number, a device file or a part of a camera's name, as camera:0, \
-                           camera:/dev/video0 or camera:C920",
-            }),
-            "auto" => Ok(Self::First),
-            path if path.starts_with('/') => Ok(Self::Device(path.into())),
-            name => match name.parse() {
-                Ok(number) => Ok(Self::Number(number)),
-                Err(_) => Ok(Self::Named(name.to_owned())),
-            },
-        }
-    }
-}
 
 impl FromStr for FrameSize {
     type Err = InvalidValue;

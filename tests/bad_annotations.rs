@@ -2,15 +2,15 @@
 
 mod common;
 
-use common::{Said, Workplace};
+use common::{CommandOutput, TestDir};
 
 const HEADER: &str = "image_id,x_min,x_max,y_min,y_max,class_name,folder";
 const SOUND: &str = "a,0.25,0.75,0.25,0.75,red,red";
 
 /// What `evaluate` says of a split with one red picture and this CSV.
-fn with_csv(text: &str) -> Said {
-    let place = Workplace::new();
-    place.paint("val/red/a.png", "red");
+fn with_csv(text: &str) -> CommandOutput {
+    let place = TestDir::new();
+    place.write_solid_image("val/red/a.png", "red");
     place.write("boxes.csv", text);
     let words = [
         "evaluate",
@@ -26,7 +26,7 @@ fn with_csv(text: &str) -> Said {
 #[test]
 fn a_sound_file_is_sound() {
     let said = with_csv(&format!("{HEADER}\n{SOUND}\n"));
-    said.assert_code(0);
+    said.assert_exit_code(0);
     assert_eq!(said.lines()[0]["rows"], 1);
 }
 
@@ -40,8 +40,8 @@ fn a_missing_column_ends_it_and_is_named() {
             .copied()
             .collect();
         let said = with_csv(&format!("{}\n", others.join(",")));
-        said.assert_code(4);
-        said.assert_talk(&[&format!(
+        said.assert_exit_code(4);
+        said.assert_stderr_contains(&[&format!(
             "annotations boxes.csv: has no column \"{missing}\""
         )]);
         assert_eq!(said.stdout, "");
@@ -74,8 +74,8 @@ fn bad_rows_are_named_and_the_rest_is_evaluated() {
     ];
     for (row, fault) in cases {
         let said = with_csv(&format!("{HEADER}\n{SOUND}\n{row}\n{SOUND}\n"));
-        said.assert_code(4);
-        said.assert_talk(&[&format!("annotations boxes.csv, {fault}")]);
+        said.assert_exit_code(4);
+        said.assert_stderr_contains(&[&format!("annotations boxes.csv, {fault}")]);
         assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
         let figures = said.lines().remove(0);
         assert_eq!(
@@ -88,8 +88,8 @@ fn bad_rows_are_named_and_the_rest_is_evaluated() {
 
 #[test]
 fn a_picture_that_cannot_be_read_is_named_and_left_out() {
-    let place = Workplace::new();
-    place.paint("val/red/a.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("val/red/a.png", "red");
     place.write("val/red/b.png", "no picture");
     place.write(
         "boxes.csv",
@@ -104,8 +104,8 @@ fn a_picture_that_cannot_be_read_is_named_and_left_out() {
         "--json",
     ];
     let said = place.run_tiny(&words);
-    said.assert_code(4);
-    said.assert_talk(&["picture val/red/b.png: is no picture"]);
+    said.assert_exit_code(4);
+    said.assert_stderr_contains(&["picture val/red/b.png: is no picture"]);
     let figures = said.lines().remove(0);
     assert_eq!(
         (&figures["rows"], &figures["pictures"]),
@@ -115,9 +115,9 @@ fn a_picture_that_cannot_be_read_is_named_and_left_out() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let place = Workplace::new();
-    place.paint("val/red/a.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("val/red/a.png", "red");
     let said = place.run_tiny(&["evaluate", "--pictures", "val", "--annotations", "none.csv"]);
-    said.assert_code(4);
-    said.assert_talk(&["annotations none.csv: can't be read", "No such file"]);
+    said.assert_exit_code(4);
+    said.assert_stderr_contains(&["annotations none.csv: can't be read", "No such file"]);
 }

@@ -5,44 +5,44 @@ mod common;
 use boxcam::card::{BOX_OUTPUT, CLASS_OUTPUT, METADATA_KEY, ModelCard};
 use boxcam::detect::tract::TractDetector;
 use common::tiny_model::{card, graph_of, model, set_card, tensor, weights};
-use common::{Said, Workplace};
+use common::{CommandOutput, TestDir};
 use prost::Message;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{AttributeProto, ModelProto};
 
 /// What `detect` says with such a model file.
-fn with_bytes(bytes: impl AsRef<[u8]>) -> Said {
-    let place = Workplace::new();
-    place.paint("a.png", "red");
+fn with_bytes(bytes: impl AsRef<[u8]>) -> CommandOutput {
+    let place = TestDir::new();
+    place.write_solid_image("a.png", "red");
     place.write("bad.onnx", bytes);
     place.run(&["detect", "a.png", "--model", "bad.onnx"])
 }
 
 /// The same for a sound model after a change.
-fn with(change: impl FnOnce(&mut ModelProto)) -> Said {
+fn with(change: impl FnOnce(&mut ModelProto)) -> CommandOutput {
     let mut changed = model();
     change(&mut changed);
     with_bytes(changed.encode_to_vec())
 }
 
-fn with_card(change: impl FnOnce(&mut ModelCard)) -> Said {
+fn with_card(change: impl FnOnce(&mut ModelCard)) -> CommandOutput {
     let mut changed = card();
     change(&mut changed);
     with(|model| set_card(model, &changed))
 }
 
 #[track_caller]
-fn assert_refused(said: &Said, words: &[&str]) {
-    said.assert_code(3);
+fn assert_refused(said: &CommandOutput, words: &[&str]) {
+    said.assert_exit_code(3);
     assert_eq!(said.stdout, "", "nothing is said of the picture");
-    said.assert_talk(&["boxcam: model bad.onnx: "]);
-    said.assert_talk(words);
+    said.assert_stderr_contains(&["boxcam: model bad.onnx: "]);
+    said.assert_stderr_contains(words);
     assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
 }
 
 #[test]
 fn the_sound_model_is_used() {
-    with(|_| ()).assert_code(0);
+    with(|_| ()).assert_exit_code(0);
 }
 
 #[test]
@@ -62,18 +62,18 @@ fn what_is_no_onnx_file_is_refused() {
     );
     assert_refused(&with_bytes(""), &["no complete ONNX file", "0 bytes"]);
     assert_refused(
-        &with_bytes(common::data("rotated.jpg")),
+        &with_bytes(common::data_file("rotated.jpg")),
         &["no complete ONNX file"],
     );
 }
 
 #[test]
 fn a_missing_file_is_named() {
-    let place = Workplace::new();
-    place.paint("a.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("a.png", "red");
     let said = place.run(&["detect", "a.png", "--model", "none.onnx"]);
-    said.assert_code(3);
-    said.assert_talk(&["model none.onnx: can't be read (No such file"]);
+    said.assert_exit_code(3);
+    said.assert_stderr_contains(&["model none.onnx: can't be read (No such file"]);
 }
 
 #[test]
@@ -208,8 +208,8 @@ fn a_graph_that_no_engine_can_run_is_refused() {
 
 #[test]
 fn every_command_refuses_a_bad_model_in_the_same_way() {
-    let place = Workplace::new();
-    place.paint("split/red/a.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("split/red/a.png", "red");
     place.write(
         "boxes.csv",
         "image_id,x_min,x_max,y_min,y_max,class_name,folder\n",

@@ -4,7 +4,7 @@ mod common;
 
 use std::io::Cursor;
 
-use common::{Workplace, data, painted};
+use common::{TestDir, data_file, solid_image};
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
 
 /// A PNG whose header claims this size, with the checksum that belongs to it.
 fn png_of_size(width: u32, height: u32) -> Vec<u8> {
-    let mut file = encoded(painted("red"), ImageFormat::Png);
+    let mut file = encoded(solid_image("red"), ImageFormat::Png);
     file[16..20].copy_from_slice(&width.to_be_bytes());
     file[20..24].copy_from_slice(&height.to_be_bytes());
     let checksum = crc32(&file[12..29]);
@@ -26,7 +26,7 @@ fn png_of_size(width: u32, height: u32) -> Vec<u8> {
 
 /// A JPEG whose frame header claims this size.
 fn jpeg_of_size(width: u16, height: u16) -> Vec<u8> {
-    let mut file = encoded(painted("red"), ImageFormat::Jpeg);
+    let mut file = encoded(solid_image("red"), ImageFormat::Jpeg);
     let frame = file
         .windows(2)
         .position(|pair| pair == [0xff, 0xc0])
@@ -54,12 +54,12 @@ fn cut(mut file: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn pictures_out_of_the_ordinary_are_read() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let deep = ImageBuffer::from_pixel(32, 24, Rgb([0x1111_u16, 0xeeee, 0x1111]));
     place.write("16-bit.png", encoded(deep, ImageFormat::Png));
     let clear = ImageBuffer::from_pixel(32, 24, Rgba([0, 0, 255, 160_u8]));
     place.write("alpha.png", encoded(clear, ImageFormat::Png));
-    place.write("palette.png", data("palette.png"));
+    place.write("palette.png", data_file("palette.png"));
     place.write(
         "grey.png",
         encoded(
@@ -67,11 +67,14 @@ fn pictures_out_of_the_ordinary_are_read() {
             ImageFormat::Png,
         ),
     );
-    place.write("cmyk.jpg", data("cmyk.jpg"));
-    place.write("ycck.jpg", data("ycck.jpg"));
-    place.write("rotated.jpg", data("rotated.jpg"));
-    place.write("progressive.jpg", data("progressive.jpg"));
-    place.write("misnamed.jpg", encoded(painted("blue"), ImageFormat::Bmp));
+    place.write("cmyk.jpg", data_file("cmyk.jpg"));
+    place.write("ycck.jpg", data_file("ycck.jpg"));
+    place.write("rotated.jpg", data_file("rotated.jpg"));
+    place.write("progressive.jpg", data_file("progressive.jpg"));
+    place.write(
+        "misnamed.jpg",
+        encoded(solid_image("blue"), ImageFormat::Bmp),
+    );
     let cases = [
         ("16-bit.png", (32, 24), Some("green")),
         ("alpha.png", (32, 24), Some("blue")),
@@ -85,7 +88,7 @@ fn pictures_out_of_the_ordinary_are_read() {
     ];
     let names = cases.map(|(name, ..)| name);
     let said = place.run_tiny(&[&["detect"], &names[..]].concat());
-    said.assert_code(0);
+    said.assert_exit_code(0);
     let lines = said.lines();
     assert_eq!(lines.len(), cases.len());
     for (line, (name, (width, height), class)) in lines.iter().zip(cases) {
@@ -103,13 +106,13 @@ fn pictures_out_of_the_ordinary_are_read() {
 
 #[test]
 fn each_bad_picture_is_named_and_the_others_are_done() {
-    let place = Workplace::new();
-    place.paint("first.png", "red");
-    place.paint("last.png", "green");
-    place.write("truncated.jpg", cut(data("progressive.jpg")));
+    let place = TestDir::new();
+    place.write_solid_image("first.png", "red");
+    place.write_solid_image("last.png", "green");
+    place.write("truncated.jpg", cut(data_file("progressive.jpg")));
     place.write(
         "truncated.png",
-        cut(encoded(painted("red"), ImageFormat::Png)),
+        cut(encoded(solid_image("red"), ImageFormat::Png)),
     );
     place.write("empty.jpg", "");
     place.write("zero.png", png_of_size(0, 7));
@@ -130,7 +133,7 @@ fn each_bad_picture_is_named_and_the_others_are_done() {
     ];
     let names = cases.map(|(name, _)| name);
     let said = place.run_tiny(&[&["detect", "first.png"], &names[..], &["last.png"]].concat());
-    said.assert_code(4);
+    said.assert_exit_code(4);
     let lines = said.lines();
     assert_eq!(lines.len(), cases.len() + 2);
     assert_eq!(lines[0]["detection"]["class"], "red");
@@ -146,20 +149,20 @@ fn each_bad_picture_is_named_and_the_others_are_done() {
             "{error}"
         );
         assert_eq!(line.get("detection"), None::<&Value>);
-        said.assert_talk(&[error]);
+        said.assert_stderr_contains(&[error]);
     }
 }
 
 #[test]
 fn other_files_in_a_folder_are_passed_over() {
-    let place = Workplace::new();
-    place.paint("mixed/b.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("mixed/b.png", "red");
     place.write("mixed/notes.txt", "bread, butter");
     place.write("mixed/annotations.csv", "image_id");
     place.write("mixed/.hidden", "");
-    place.write("mixed/deep/a.jpg", data("rotated.jpg"));
+    place.write("mixed/deep/a.jpg", data_file("rotated.jpg"));
     let said = place.run_tiny(&["detect", "mixed"]);
-    said.assert_code(0);
+    said.assert_exit_code(0);
     assert_eq!(said.stderr, "");
     let pictures: Vec<_> = said
         .lines()
@@ -171,12 +174,12 @@ fn other_files_in_a_folder_are_passed_over() {
 
 #[test]
 fn a_folder_without_pictures_is_named() {
-    let place = Workplace::new();
-    place.paint("a.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("a.png", "red");
     place.write("texts/a.txt", "");
     let said = place.run_tiny(&["detect", "texts", "a.png"]);
-    said.assert_code(4);
-    said.assert_talk(&["folder texts: has no picture in it"]);
+    said.assert_exit_code(4);
+    said.assert_stderr_contains(&["folder texts: has no picture in it"]);
     let lines = said.lines();
     assert_eq!(
         (&lines[0]["picture"], &lines[1]["detection"]["class"]),
@@ -188,8 +191,8 @@ fn a_folder_without_pictures_is_named() {
 #[test]
 fn a_picture_that_may_not_be_read_is_named() {
     use std::os::unix::fs::PermissionsExt;
-    let place = Workplace::new();
-    place.paint("locked.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("locked.png", "red");
     let locked = std::fs::Permissions::from_mode(0o000);
     std::fs::set_permissions(place.path("locked.png"), locked).expect("locked");
     if std::fs::File::open(place.path("locked.png")).is_ok() {
@@ -197,6 +200,6 @@ fn a_picture_that_may_not_be_read_is_named() {
         return;
     }
     let said = place.run_tiny(&["detect", "locked.png"]);
-    said.assert_code(4);
-    said.assert_talk(&["picture locked.png: can't be read (Permission denied"]);
+    said.assert_exit_code(4);
+    said.assert_stderr_contains(&["picture locked.png: can't be read (Permission denied"]);
 }

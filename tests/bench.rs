@@ -3,15 +3,15 @@
 
 mod common;
 
-use common::Workplace;
+use common::TestDir;
 
 const STAGES: [&str; 5] = ["decode", "preprocess", "inference", "draw", "frame"];
 
 #[test]
 fn every_stage_is_measured() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let said = place.run_tiny(&["bench", "--json", "--frames", "5", "--threads", "2"]);
-    said.assert_code(0);
+    said.assert_exit_code(0);
     let measured = &said.lines()[0];
     for stage in STAGES {
         let of = |quantile: &str| {
@@ -53,19 +53,19 @@ fn every_stage_is_measured() {
 
 #[test]
 fn a_picture_of_ones_own_is_measured_and_people_get_a_table() {
-    let place = Workplace::new();
-    place.paint("red.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("red.png", "red");
     let said = place.run_tiny(&["bench", "--frames", "2", "--picture", "red.png"]);
-    said.assert_code(0);
+    said.assert_exit_code(0);
     for words in [
         "picture red.png (32 x 24)",
         "inference",
-        "where the inference goes",
+        "inference time by operator",
         "load ",
     ] {
         assert!(said.stdout.contains(words), "no {words:?} in {said:?}");
     }
     let said = place.run_tiny(&["bench", "--picture", "none.png"]);
-    said.assert_code(4);
-    said.assert_talk(&["picture none.png: can't be read"]);
+    said.assert_exit_code(4);
+    said.assert_stderr_contains(&["picture none.png: can't be read"]);
 }

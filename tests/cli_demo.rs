@@ -6,16 +6,16 @@ mod common;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use common::Workplace;
+use common::TestDir;
 use serde_json::Value;
 
 const DEMO: [&str; 5] = ["run", "--source", "demo", "--display", "none"];
 
 #[test]
 fn the_demo_needs_nothing_and_knows_the_truth() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let said = place.run_tiny(&[&DEMO[..], &["--frames", "40", "--threshold", "0"]].concat());
-    said.assert_code(0);
+    said.assert_exit_code(0);
     assert_eq!(
         said.stderr, "",
         "no summary where nobody sits at a terminal"
@@ -53,7 +53,7 @@ fn the_demo_needs_nothing_and_knows_the_truth() {
 
 #[test]
 fn a_counted_demo_is_the_same_each_time() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let truths = || {
         let said = place.run_tiny(&[&DEMO[..], &["--frames", "30"]].concat());
         let lines = said.lines();
@@ -69,7 +69,7 @@ fn a_counted_demo_is_the_same_each_time() {
 #[test]
 fn a_signal_ends_a_run_well() {
     for signal in ["-INT", "-TERM"] {
-        let place = Workplace::new();
+        let place = TestDir::new();
         let words = [&DEMO[..], &["--model", "tiny.onnx"]].concat();
         let mut program = place
             .command(&words)
@@ -105,9 +105,9 @@ const IOU: f64 = 0.8;
 #[test]
 fn the_model_that_ships_finds_the_snacks_of_the_demo() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/snacks.onnx");
-    let place = Workplace::new();
+    let place = TestDir::new();
     let said = place.run(&[&DEMO[..], &["--frames", "600", "--model", model]].concat());
-    said.assert_code(0);
+    said.assert_exit_code(0);
     let lines = said.lines();
     // A frame without a snack is right when nothing is found in it.
     let is_right = |line: &&Value| line["detection"]["class"] == line["truth"]["class"];

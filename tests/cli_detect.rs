@@ -5,7 +5,7 @@ mod common;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use common::Workplace;
+use common::TestDir;
 use serde_json::{Value, json};
 
 /// A line without what differs from run to run.
@@ -19,13 +19,13 @@ fn lasting(mut line: Value) -> Value {
 
 #[test]
 fn each_picture_gives_a_line_in_the_order_given() {
-    let place = Workplace::new();
-    place.paint("b.png", "blue");
-    place.paint("a.png", "red");
-    place.paint("more/2.png", "green");
-    place.paint("more/1/x.webp", "red");
+    let place = TestDir::new();
+    place.write_solid_image("b.png", "blue");
+    place.write_solid_image("a.png", "red");
+    place.write_solid_image("more/2.png", "green");
+    place.write_solid_image("more/1/x.webp", "red");
     let said = place.run_tiny(&["detect", "b.png", "a.png", "more", "b.png"]);
-    said.assert_code(0);
+    said.assert_exit_code(0);
     assert_eq!(said.stderr, "");
     let lines = said.lines();
     let of = |field: fn(&Value) -> &Value| -> Vec<&str> {
@@ -42,8 +42,8 @@ fn each_picture_gives_a_line_in_the_order_given() {
 
 #[test]
 fn a_line_says_all_that_it_should() {
-    let place = Workplace::new();
-    place.paint("dir/a.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("dir/a.png", "red");
     let said = place.run_tiny(&["detect", "dir/a.png"]);
     let line = lasting(said.lines().remove(0));
     let confidence = line["detection"]["confidence"].as_f64().expect("a number");
@@ -68,25 +68,25 @@ fn a_line_says_all_that_it_should() {
 
 #[test]
 fn below_the_threshold_nothing_is_there() {
-    let place = Workplace::new();
-    place.paint("a.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("a.png", "red");
     let said = place.run_tiny(&["detect", "a.png", "--threshold", "1"]);
-    said.assert_code(0);
+    said.assert_exit_code(0);
     assert_eq!(said.lines()[0]["detection"], Value::Null);
 }
 
 #[test]
 fn pictures_are_annotated_into_a_folder() {
-    let place = Workplace::new();
-    place.paint("a.png", "red");
-    place.paint("b.bmp", "green");
+    let place = TestDir::new();
+    place.write_solid_image("a.png", "red");
+    place.write_solid_image("b.bmp", "green");
     let said = place.run_tiny(&["detect", "a.png", "b.bmp", "--annotate", "out/drawn"]);
-    said.assert_code(0);
+    said.assert_exit_code(0);
     for (name, original) in [("a.png", "red"), ("b.png", "green")] {
         let drawn = image::open(place.path("out/drawn").join(name))
             .expect("a picture")
             .into_rgb8();
-        let original = common::painted(original);
+        let original = common::solid_image(original);
         assert_eq!(drawn.dimensions(), original.dimensions());
         assert_ne!(drawn, original, "{name} has a box in it");
     }
@@ -94,17 +94,17 @@ fn pictures_are_annotated_into_a_folder() {
 
 #[test]
 fn a_folder_to_annotate_into_that_cannot_be_made_is_a_sink_error() {
-    let place = Workplace::new();
-    place.paint("a.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("a.png", "red");
     let said = place.run_tiny(&["detect", "a.png", "--annotate", "a.png/drawn"]);
-    said.assert_code(5);
-    said.assert_talk(&["a.png/drawn: can't be written"]);
+    said.assert_exit_code(5);
+    said.assert_stderr_contains(&["a.png/drawn: can't be written"]);
 }
 
 #[test]
 fn a_reader_that_has_had_enough_is_no_error() {
-    let place = Workplace::new();
-    place.paint("a.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("a.png", "red");
     // Far more lines than a pipe holds.
     let mut words = vec!["detect", "--model", "tiny.onnx"];
     words.extend(["a.png"; 3000]);

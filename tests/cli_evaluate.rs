@@ -2,18 +2,18 @@
 
 mod common;
 
-use common::{Said, Workplace};
+use common::{CommandOutput, TestDir};
 
 const HEADER: &str = "image_id,x_min,x_max,y_min,y_max,class_name,folder\n";
 
 /// Five pictures: the tiny model knows their colours and always says the box in the middle.
-fn split() -> Workplace {
-    let place = Workplace::new();
-    place.paint("val/red/r1.png", "red");
-    place.paint("val/red/r2.png", "blue");
-    place.paint("val/green/g1.bmp", "green");
-    place.paint("val/blue/b1.png", "blue");
-    place.paint("val/blue/b2.png", "blue");
+fn split() -> TestDir {
+    let place = TestDir::new();
+    place.write_solid_image("val/red/r1.png", "red");
+    place.write_solid_image("val/red/r2.png", "blue");
+    place.write_solid_image("val/green/g1.bmp", "green");
+    place.write_solid_image("val/blue/b1.png", "blue");
+    place.write_solid_image("val/blue/b2.png", "blue");
     place.write("val/readme.txt", "not in a class");
     place.write("val/blue/notes.txt", "no picture");
     let rows = "r1,0.25,0.75,0.25,0.75,red,red\n\
@@ -25,7 +25,7 @@ fn split() -> Workplace {
     place
 }
 
-fn evaluate(place: &Workplace, more: &[&str]) -> Said {
+fn evaluate(place: &TestDir, more: &[&str]) -> CommandOutput {
     let words = [
         "evaluate",
         "--pictures",
@@ -39,7 +39,7 @@ fn evaluate(place: &Workplace, more: &[&str]) -> Said {
 #[test]
 fn the_figures_are_what_a_hand_computes() {
     let said = evaluate(&split(), &["--json"]);
-    said.assert_code(0);
+    said.assert_exit_code(0);
     assert_eq!(said.stderr, "");
     let figures = said.lines().remove(0);
     assert_eq!(said.stdout.lines().count(), 1);
@@ -136,7 +136,7 @@ fn the_report_is_one_file_that_says_the_same() {
     let place = with_walls();
     let words = ["--nothing", "nothing", "--json", "--report", "report.html"];
     let said = evaluate(&place, &words);
-    said.assert_code(0);
+    said.assert_exit_code(0);
     let figures = said.lines().remove(0);
     let page = std::fs::read_to_string(place.path("report.html")).expect("written");
     for name in ["class_accuracy", "mean_iou", "largest_box_mean_iou", "ap50"] {
@@ -172,17 +172,17 @@ fn assert_well_formed(page: &str) {
 #[test]
 fn a_report_that_can_not_be_written_is_a_sink_error() {
     let said = evaluate(&split(), &["--report", "no/folder/report.html"]);
-    said.assert_code(5);
-    said.assert_talk(&["no/folder/report.html: can't be written"]);
+    said.assert_exit_code(5);
+    said.assert_stderr_contains(&["no/folder/report.html: can't be written"]);
     let said = evaluate(&split(), &["--report", "report.pdf"]);
-    said.assert_code(2);
-    said.assert_talk(&["ends in .html"]);
+    said.assert_exit_code(2);
+    said.assert_stderr_contains(&["ends in .html"]);
 }
 
 #[test]
 fn people_get_a_table() {
     let said = evaluate(&split(), &[]);
-    said.assert_code(0);
+    said.assert_exit_code(0);
     let line = |start: &str| {
         let found = said.stdout.lines().find(|line| line.starts_with(start));
         found.unwrap_or_else(|| panic!("no {start} in {}", said.stdout))
@@ -197,18 +197,18 @@ fn a_split_that_is_not_there_is_a_source_error() {
     let place = split();
     let words = ["evaluate", "--annotations", "boxes.csv", "--pictures"];
     let said = place.run_tiny(&[&words[..], &["nowhere"]].concat());
-    said.assert_code(4);
-    said.assert_talk(&["folder nowhere: can't be listed"]);
+    said.assert_exit_code(4);
+    said.assert_stderr_contains(&["folder nowhere: can't be listed"]);
     std::fs::create_dir_all(place.path("bare/red")).expect("made");
     let said = place.run_tiny(&[&words[..], &["bare"]].concat());
-    said.assert_code(4);
-    said.assert_talk(&["folder bare: has no pictures"]);
+    said.assert_exit_code(4);
+    said.assert_stderr_contains(&["folder bare: has no pictures"]);
 }
 
 /// A wall that is grey, which no colour wins, and one that is red.
-fn with_walls() -> Workplace {
+fn with_walls() -> TestDir {
     let place = split();
-    place.paint("nothing/wall/red.png", "red");
+    place.write_solid_image("nothing/wall/red.png", "red");
     let grey = image::RgbImage::from_pixel(32, 24, image::Rgb([128; 3]));
     let path = place.path("nothing/wall/grey.png");
     grey.save(path).expect("written");
@@ -219,7 +219,7 @@ fn with_walls() -> Workplace {
 fn every_threshold_is_held_against_pictures_with_nothing_in_them() {
     let place = with_walls();
     let said = evaluate(&place, &["--nothing", "nothing", "--pan", "--json"]);
-    said.assert_code(0);
+    said.assert_exit_code(0);
     let figures = said.lines().remove(0);
     assert_eq!(figures["nothing"]["wall"], 2);
     let curve = figures["curve"].as_array().expect("a list");
@@ -242,19 +242,19 @@ fn the_curve_is_a_table_a_file_or_a_drawing() {
     let place = with_walls();
     for (file, start) in [("curve.csv", "threshold,"), ("curve.svg", "<svg ")] {
         let said = evaluate(&place, &["--nothing", "nothing", "--curve", file]);
-        said.assert_code(0);
+        said.assert_exit_code(0);
         assert!(said.stdout.contains("false alarms, wall"), "{said:?}");
         let written = std::fs::read_to_string(place.path(file)).expect("written");
         assert!(written.starts_with(start), "{written}");
     }
     let said = evaluate(&place, &["--curve", "no/folder/curve.csv"]);
-    said.assert_code(5);
-    said.assert_talk(&["no/folder/curve.csv: can't be written"]);
+    said.assert_exit_code(5);
+    said.assert_stderr_contains(&["no/folder/curve.csv: can't be written"]);
 }
 
 #[test]
 fn without_pictures_with_nothing_in_them_there_is_an_error() {
     let said = evaluate(&split(), &["--nothing", "nowhere"]);
-    said.assert_code(4);
-    said.assert_talk(&["folder nowhere: can't be listed"]);
+    said.assert_exit_code(4);
+    said.assert_stderr_contains(&["folder nowhere: can't be listed"]);
 }

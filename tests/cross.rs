@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use boxcam::scene::random_scene;
-use common::Workplace;
-use common::cross::is_built;
+use common::TestDir;
+use common::arm_build::is_built;
 
 /// Sizes of the made-up scenes: smaller and larger than what the models get, and odd.
 const SIZES: [(u32, u32); 5] = [(640, 480), (96, 96), (257, 191), (1280, 720), (333, 517)];
@@ -33,7 +33,7 @@ fn assert_same_lines(target: &str) {
     if !is_built(target) {
         return;
     }
-    let place = Workplace::new();
+    let place = TestDir::new();
     let written = write_pictures(&place);
     for model in ["models/snacks.onnx", "models/snacks-small.onnx"] {
         let mut detect = Command::new(env!("CARGO_BIN_EXE_boxcam"));
@@ -71,12 +71,13 @@ fn without_times(line: &str) -> String {
 }
 
 /// Writes pictures of all kinds and says how many.
-fn write_pictures(place: &Workplace) -> usize {
+fn write_pictures(place: &TestDir) -> usize {
     let data = files(&root().join("tests/data"));
     let is_picture = |file: &&PathBuf| file.extension() != Some(OsStr::new("md"));
     let kinds = data.iter().filter(is_picture).cloned();
-    let snacks = files(&root().join("../shared/data/snacks/val"))
+    let snacks = test_support::optional_data("snacks/val")
         .into_iter()
+        .flat_map(|folder| files(&folder))
         .flat_map(|class| files(&class).into_iter().take(1));
     let copied: Vec<PathBuf> = kinds.chain(snacks.take(SNACKS)).collect();
     for (number, file) in copied.iter().enumerate() {

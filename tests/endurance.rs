@@ -232,10 +232,6 @@ impl FrameSource for Faulty {
         }
     }
 
-    fn is_live(&self) -> bool {
-        true
-    }
-
     fn interrupter(&self) -> Option<Interrupter> {
         let flag = Arc::clone(&self.is_interrupted);
         (self.kind % 7 == 5).then(|| Box::new(move || flag.store(true, Ordering::Relaxed)) as _)
@@ -328,10 +324,6 @@ impl FrameSource for Flood {
             Origin::Live,
             RgbImage::new(64, 48),
         )))
-    }
-
-    fn is_live(&self) -> bool {
-        true
     }
 }
 

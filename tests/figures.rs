@@ -33,12 +33,10 @@ fn the_small_model_is_as_good_as_the_readme_says() {
 #[track_caller]
 fn assert_as_good(model: &str, floors: Floors) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let data = root.join("../shared/data/snacks");
-    let annotations = data.join("annotations-val.csv");
-    if !annotations.exists() {
-        eprintln!("SKIPPED: no snack data beside the checkout; nothing was measured");
+    let Some(data) = test_support::data("snacks") else {
         return;
-    }
+    };
+    let annotations = data.join("annotations-val.csv");
     let output = Command::new(env!("CARGO_BIN_EXE_boxcam"))
         .args(["evaluate", "--json", "--model"])
         .arg(root.join(model))

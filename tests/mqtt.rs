@@ -13,13 +13,13 @@ use boxcam::sink::Sink;
 use boxcam::sink::mqtt::{EVENTS_KEPT, MqttSink};
 use boxcam::track::EventKind;
 use broker::{Broker, Ear, Message};
-use common::Workplace;
+use common::TestDir;
+use common::reports::{frame, report, wait_until, with_event};
 use common::running::Running;
-use common::seen::{frame, report, wait_until, with_event};
 use serde_json::Value;
 
 /// Watches the demo with the tiny model until it is told to end.
-fn watch(place: &Workplace, url: &str) -> Running {
+fn watch(place: &TestDir, url: &str) -> Running {
     let words = [
         "run",
         "--source",
@@ -35,7 +35,7 @@ fn watch(place: &Workplace, url: &str) -> Running {
         "--mqtt",
         url,
     ];
-    Running::talking(&mut place.command(&words))
+    Running::with_stderr(&mut place.command(&words))
 }
 
 fn start(url: &str, health: &Arc<Health>) -> MqttSink {
@@ -63,7 +63,7 @@ fn the_program_introduces_itself_and_says_goodbye() {
         return;
     };
     let mut faithful = broker.listen_faithfully("boxcam/Test_Kitchen/event");
-    let place = Workplace::new();
+    let place = TestDir::new();
     let mut program = watch(&place, &broker.url(""));
     program.wait_for("word", |line| line.contains("connected"));
     let mut ear = broker.listen("homeassistant/#");
@@ -98,7 +98,7 @@ fn the_program_introduces_itself_and_says_goodbye() {
     assert_eq!(appeared["event"], "appeared", "{appeared}");
     program.signal("-TERM");
     assert_eq!(ear.wait_for("boxcam/Test_Kitchen/status").text, "offline");
-    assert_eq!(program.end().code(), Some(0), "{:?}", program.said);
+    assert_eq!(program.wait().code(), Some(0), "{:?}", program.lines);
 }
 
 #[cfg(feature = "demo")]
@@ -107,13 +107,13 @@ fn the_broker_tells_of_a_sudden_death() {
     let Some(broker) = Broker::start() else {
         return;
     };
-    let place = Workplace::new();
+    let place = TestDir::new();
     let mut program = watch(&place, &broker.url(""));
     let mut ear = broker.listen("boxcam/Test_Kitchen/status");
     while ear.wait_for("boxcam/Test_Kitchen/status").text != "online" {}
     program.signal("-KILL");
     assert_eq!(ear.wait_for("boxcam/Test_Kitchen/status").text, "offline");
-    assert_eq!(program.end().code(), None);
+    assert_eq!(program.wait().code(), None);
     let kept = broker
         .listen("boxcam/Test_Kitchen/status")
         .wait_for("boxcam/Test_Kitchen/status");
@@ -250,27 +250,27 @@ fn a_wrong_password_is_told_once_and_never_shown() {
     let Some(broker) = Broker::start_with_login("anna", "secret-1") else {
         return;
     };
-    let place = Workplace::new();
+    let place = TestDir::new();
     let mut program = watch(&place, &broker.url("anna:wrong-9@"));
     program.wait_for("refusal", |line| line.contains("refuses the login"));
     // Two more attempts, after one and two seconds.
     std::thread::sleep(std::time::Duration::from_secs(4));
     program.signal("-TERM");
-    assert_eq!(program.end().code(), Some(0));
-    let said = program.said.join("\n");
+    assert_eq!(program.wait().code(), Some(0));
+    let said = program.lines.join("\n");
     assert_eq!(said.matches("refuses the login").count(), 1, "{said}");
     assert!(!said.contains("wrong-9"), "{said}");
     let mut program = watch(&place, &broker.url("anna:secret-1@"));
     program.wait_for("word", |line| line.contains("connected"));
     program.signal("-TERM");
-    assert_eq!(program.end().code(), Some(0));
-    assert!(!program.said.join("\n").contains("secret-1"));
+    assert_eq!(program.wait().code(), Some(0));
+    assert!(!program.lines.join("\n").contains("secret-1"));
 }
 
 #[cfg(feature = "demo")]
 #[test]
 fn without_a_broker_a_run_goes_on_and_ends_well() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let url = format!("mqtt://127.0.0.1:{}", free_port());
     let mut program = watch(&place, &url);
     let told = program.wait_for("failure", |line| line.contains("can't be reached"));
@@ -279,7 +279,7 @@ fn without_a_broker_a_run_goes_on_and_ends_well() {
         "{told}"
     );
     program.signal("-TERM");
-    assert_eq!(program.end().code(), Some(0), "{:?}", program.said);
+    assert_eq!(program.wait().code(), Some(0), "{:?}", program.lines);
 }
 
 /// One end after the other, and none waits for the others.

@@ -86,11 +86,8 @@ fn install() -> Option<PathBuf> {
 type Case = (Frame, String, Vec<Annotation>);
 
 fn validation_pictures() -> Option<Vec<Case>> {
-    let data = root().join("../shared/data/snacks");
+    let data = test_support::optional_data("snacks")?;
     let annotations = data.join("annotations-val.csv");
-    if !annotations.exists() {
-        return None;
-    }
     let split = Split::read(&data.join("val"), &annotations).expect("the data is sound");
     let cases = split.pictures.into_iter().map(|picture| {
         let frame = picture.frame().expect("the data is sound");
@@ -125,7 +122,7 @@ fn scenes() -> Vec<Case> {
 #[test]
 fn onnx_runtime_agrees_with_boxcam() {
     let Some(python) = python() else {
-        eprintln!("SKIPPED: no ONNX Runtime (it takes Python 3 and PyPI); nothing was compared");
+        test_support::skip!("no ONNX Runtime: it needs Python 3 with venv, and PyPI");
         return;
     };
     let cases = validation_pictures().unwrap_or_else(|| {
@@ -145,7 +142,7 @@ fn onnx_runtime_agrees_with_boxcam() {
 #[test]
 fn the_model_that_ships_can_be_written_for_other_engines() {
     let Some(python) = python() else {
-        eprintln!("SKIPPED: no Python with onnx (it takes Python 3 and PyPI); nothing was written");
+        test_support::skip!("no Python package onnx: it needs Python 3 with venv, and PyPI");
         return;
     };
     let folder = tempfile::tempdir().expect("a folder");

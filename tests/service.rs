@@ -5,18 +5,16 @@ mod common;
 
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use boxcam::detect::tract::TractDetector;
 use boxcam::frame::{Frame, Origin};
-use boxcam::health::Health;
 use boxcam::pipeline::{LiveSource, Pipeline, SourceConfig, Timeouts};
 use boxcam::service::ServiceSink;
 use boxcam::source::{FrameSource, SourceError};
-use common::{Workplace, rpicam, tiny_model};
+use common::{TestDir, rpicam, tiny_model};
 use image::RgbImage;
 
 /// Longest time that anything may take.
@@ -33,7 +31,7 @@ struct Manager {
 }
 
 impl Manager {
-    fn new(place: &Workplace) -> Self {
+    fn new(place: &TestDir) -> Self {
         let path = place.path("notify.socket");
         let socket = UnixDatagram::bind(&path).expect("a socket");
         Self {
@@ -83,7 +81,7 @@ impl Manager {
 
 #[test]
 fn a_run_says_that_it_is_ready_that_it_lives_and_that_it_stops() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let mut manager = Manager::new(&place);
     let words = "run --source demo --display none --log out.jsonl --model tiny.onnx";
     let mut program = manager.start(place.command(&words.split(' ').collect::<Vec<_>>()));
@@ -103,8 +101,8 @@ fn a_run_says_that_it_is_ready_that_it_lives_and_that_it_stops() {
 
 #[test]
 fn pictures_are_ready_and_done() {
-    let place = Workplace::new();
-    place.paint("a.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("a.png", "red");
     let mut manager = Manager::new(&place);
     let words = "run --source a.png --display none --model tiny.onnx";
     let mut program = manager.start(place.command(&words.split(' ').collect::<Vec<_>>()));
@@ -125,10 +123,6 @@ impl FrameSource for Hanging {
         sleep(Duration::from_millis(20));
         let image = RgbImage::new(16, 16);
         Ok(Some(Frame::new(self.0, Origin::Live, image)))
-    }
-
-    fn is_live(&self) -> bool {
-        true
     }
 }
 
@@ -164,7 +158,7 @@ fn the_process_that_is_watched() {
 
 #[test]
 fn a_source_that_hangs_does_not_feed_the_watchdog() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let mut manager = Manager::new(&place);
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["--exact", "the_process_that_is_watched"]);
@@ -190,7 +184,7 @@ fn a_source_that_hangs_does_not_feed_the_watchdog() {
 
 #[test]
 fn a_camera_program_that_hangs_does_not_feed_the_watchdog() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     place.write("red.mjpg", rpicam::mjpeg("red", (64, 48), 1));
     // Frames for a while the first time it is started, and never again.
     let script = "[ -e begun ] && exec sleep 600; touch begun

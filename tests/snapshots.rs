@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::Workplace;
+use common::TestDir;
 
 const DEMO: [&str; 7] = [
     "run",
@@ -37,7 +37,7 @@ fn files(folder: &Path) -> Vec<(String, u64)> {
 #[test]
 fn snapshots_keep_their_budget_over_restarts_and_leave_others_alone() {
     const BUDGET: u64 = 3_000_000;
-    let place = Workplace::new();
+    let place = TestDir::new();
     place.write("shots/mine.png", [0; 5000]);
     place.write("shots/.boxcam-4711.part", [0; 5000]);
     place.write("shots/frame-999999.png", [0; 5000]);
@@ -49,7 +49,7 @@ fn snapshots_keep_their_budget_over_restarts_and_leave_others_alone() {
         ]
         .concat();
         let said = place.run_tiny(&words);
-        said.assert_code(0);
+        said.assert_exit_code(0);
         assert_eq!(said.lines().len().to_string(), frames);
         let mut files = files(&place.path("shots"));
         let mine = files.iter().position(|(name, _)| name == "mine.png");
@@ -67,8 +67,8 @@ fn snapshots_keep_their_budget_over_restarts_and_leave_others_alone() {
         );
     }
     let said = place.run_tiny(&[&DEMO[..], &["--snapshots-size", "1kB", "--frames", "2"]].concat());
-    said.assert_code(5);
-    said.assert_talk(&[
+    said.assert_exit_code(5);
+    said.assert_stderr_contains(&[
         "one snapshot has",
         "all may have 1000",
         "2 snapshots were lost",
@@ -79,7 +79,7 @@ fn snapshots_keep_their_budget_over_restarts_and_leave_others_alone() {
 
 #[test]
 fn snapshots_are_whole_whenever_the_program_is_killed() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let words = [&DEMO[..], &["--frames", "1000000", "--model", "tiny.onnx"]].concat();
     let mut dice = fastrand::Rng::with_seed(1);
     let (mut unfinished, mut whole) = (0, 0);
@@ -110,7 +110,7 @@ fn snapshots_are_whole_whenever_the_program_is_killed() {
     assert!(whole > 0, "there were some");
     place
         .run_tiny(&[&DEMO[..], &["--frames", "1"]].concat())
-        .assert_code(0);
+        .assert_exit_code(0);
     let left = files(&place.path("shots"));
     assert!(
         left.iter().all(|(name, _)| name.ends_with(".png")),
@@ -121,9 +121,9 @@ fn snapshots_are_whole_whenever_the_program_is_killed() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_costs_snapshots_and_nothing_else() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     fs::create_dir(place.path("shots")).expect("made");
-    if common::lacking("mount") {
+    if test_support::tool_is_missing("mount") {
         return;
     }
     let shots = place.path("shots");
@@ -131,9 +131,8 @@ fn a_full_disk_costs_snapshots_and_nothing_else() {
     let mounted = Command::new("mount").args(words).arg(&shots).output();
     let mounted = mounted.expect("mount starts");
     if !mounted.status.success() {
-        let words = String::from_utf8_lossy(&mounted.stderr).into_owned();
-        assert!(std::env::var_os("BOXCAM_REQUIRE_ALL").is_none(), "{words}");
-        eprintln!("SKIPPED: no file system can be mounted here: {words}");
+        let error = String::from_utf8_lossy(&mounted.stderr);
+        test_support::skip!("no file system can be mounted here: {error}");
         return;
     }
     let said = place.run_tiny(&[&DEMO[..], &["--frames", "40"]].concat());
@@ -144,8 +143,8 @@ fn a_full_disk_costs_snapshots_and_nothing_else() {
     let broken = broken.cloned();
     let unmounted = Command::new("umount").arg("-l").arg(&shots).status();
     assert!(unmounted.expect("umount starts").success());
-    said.assert_code(5);
-    said.assert_talk(&[
+    said.assert_exit_code(5);
+    said.assert_stderr_contains(&[
         "shots: can't be written (No space left",
         "snapshots were lost",
     ]);

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::rpicam::{self, ENDLESS};
-use common::{Said, Workplace};
+use common::{CommandOutput, TestDir};
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,10 +25,10 @@ const STDIN: [&str; 7] = [
     "frames",
 ];
 
-fn said(command: &mut Command) -> Said {
+fn said(command: &mut Command) -> CommandOutput {
     let output = command.output().expect("the program starts");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Said {
+    CommandOutput {
         code: output.status.code().expect("no signal ended it"),
         stdout: text(output.stdout),
         stderr: text(output.stderr),
@@ -36,7 +36,7 @@ fn said(command: &mut Command) -> Said {
 }
 
 /// A stream by ffmpeg in a file: a colour, and what is to be made of it.
-fn ffmpeg(place: &Workplace, colour: &str, words: &str) {
+fn ffmpeg(place: &TestDir, colour: &str, words: &str) {
     let graph = format!("color={colour}:size=640x480:rate=30");
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-f", "lavfi", "-i", &graph, "-frames:v", "5"]);
@@ -48,7 +48,7 @@ fn ffmpeg(place: &Workplace, colour: &str, words: &str) {
 }
 
 /// What was seen in each frame; lines of states are passed over.
-fn classes(said: &Said) -> Vec<String> {
+fn classes(said: &CommandOutput) -> Vec<String> {
     let lines = said.lines();
     let frames = lines.iter().filter(|line| line["frame"].is_u64());
     frames
@@ -58,10 +58,10 @@ fn classes(said: &Said) -> Vec<String> {
 
 #[test]
 fn what_ffmpeg_sends_is_seen_as_it_is() {
-    if common::lacking("ffmpeg") {
+    if test_support::tool_is_missing("ffmpeg") {
         return;
     }
-    let place = Workplace::new();
+    let place = TestDir::new();
     let formats = [
         "-f mjpeg",
         "-f mpjpeg",
@@ -76,7 +76,7 @@ fn what_ffmpeg_sends_is_seen_as_it_is() {
         let class = if *colour == "lime" { "green" } else { colour };
         let stream = File::open(place.path("stream")).expect("made");
         let recorded = said(place.command(&STDIN).stdin(stream));
-        recorded.assert_code(0);
+        recorded.assert_exit_code(0);
         assert_eq!(
             classes(&recorded),
             vec![format!("\"{class}\""); 5],
@@ -94,7 +94,7 @@ fn what_ffmpeg_sends_is_seen_as_it_is() {
                 .stdin(sender.stdout.take().expect("piped")),
         );
         assert!(sender.wait().expect("waited").success());
-        live.assert_code(0);
+        live.assert_exit_code(0);
         let seen = classes(&live);
         assert!((1..=5).contains(&seen.len()), "{format}: {seen:?}");
         assert!(
@@ -106,10 +106,10 @@ fn what_ffmpeg_sends_is_seen_as_it_is() {
 
 #[test]
 fn what_is_no_stream_is_refused_with_an_example() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let empty = said(&mut place.command(&STDIN));
-    empty.assert_code(4);
-    empty.assert_talk(&[
+    empty.assert_exit_code(4);
+    empty.assert_stderr_contains(&[
         "standard input: has no picture",
         "ffmpeg -i FILE",
         "rpicam-vid -n",
@@ -117,13 +117,13 @@ fn what_is_no_stream_is_refused_with_an_example() {
     place.write("notes.txt", "not at all a picture");
     let text = File::open(place.path("notes.txt")).expect("written");
     let text = said(place.command(&STDIN).stdin(text));
-    text.assert_code(4);
-    text.assert_talk(&["standard input: is neither motion JPEG nor YUV4MPEG2"]);
+    text.assert_exit_code(4);
+    text.assert_stderr_contains(&["standard input: is neither motion JPEG nor YUV4MPEG2"]);
 }
 
 #[test]
 fn a_stalled_pipe_goes_on_when_more_comes() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let frame = rpicam::mjpeg("blue", (64, 48), 1);
     let mut command = place.command(&STDIN);
     command
@@ -148,7 +148,7 @@ fn a_stalled_pipe_goes_on_when_more_comes() {
 }
 
 /// `boxcam run --source rpicam:1` with a script that plays `rpicam-vid`.
-fn with_rpicam(place: &Workplace, script: &str) -> Command {
+fn with_rpicam(place: &TestDir, script: &str) -> Command {
     let path = rpicam::install(place, script);
     let words = [
         "run", "--source", "rpicam:1", "--size", "64x48", "--rate", "15",
@@ -168,7 +168,7 @@ fn with_rpicam(place: &Workplace, script: &str) -> Command {
 
 /// Waits until the process that played `rpicam-vid` is gone.
 #[track_caller]
-fn assert_gone(place: &Workplace) {
+fn assert_gone(place: &TestDir) {
     let number = fs::read_to_string(place.path("number")).expect("it ran");
     let process = Path::new("/proc").join(number.trim());
     let start = Instant::now();
@@ -180,10 +180,10 @@ fn assert_gone(place: &Workplace) {
 
 #[test]
 fn rpicam_is_asked_for_what_is_wanted_and_ends_with_the_run() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     place.write("frames.mjpg", rpicam::mjpeg("green", (64, 48), 30));
     let said = said(&mut with_rpicam(&place, ENDLESS));
-    said.assert_code(0);
+    said.assert_exit_code(0);
     assert_eq!(classes(&said), ["\"green\""; 20]);
     let words = fs::read_to_string(place.path("words")).expect("it ran");
     let wanted =
@@ -194,7 +194,7 @@ fn rpicam_is_asked_for_what_is_wanted_and_ends_with_the_run() {
 
 #[test]
 fn garbage_and_other_sizes_are_survived() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     place.write("small.mjpg", rpicam::mjpeg("red", (32, 24), 10));
     place.write("large.mjpg", rpicam::mjpeg("red", (320, 240), 10));
     let script = "while cat small.mjpg && head -c 5000 /dev/urandom && cat large.mjpg && head -c 300 small.mjpg; do :; done";
@@ -208,13 +208,13 @@ fn garbage_and_other_sizes_are_survived() {
 
 #[test]
 fn a_camera_that_is_not_there_is_told_in_the_programs_words() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let dies = said(&mut with_rpicam(
         &place,
         "echo 'ERROR: *** no cameras available ***' >&2; exit 255",
     ));
-    dies.assert_code(4);
-    dies.assert_talk(&[
+    dies.assert_exit_code(4);
+    dies.assert_stderr_contains(&[
         "rpicam:1: rpicam-vid ended",
         "no cameras available",
         "rpicam-hello --list-cameras",
@@ -222,8 +222,8 @@ fn a_camera_that_is_not_there_is_told_in_the_programs_words() {
     assert_gone(&place);
     let mut command = with_rpicam(&place, "");
     let missing = said(command.env("PATH", place.path("nowhere")));
-    missing.assert_code(4);
-    missing.assert_talk(&[
+    missing.assert_exit_code(4);
+    missing.assert_stderr_contains(&[
         "rpicam:1: rpicam-vid is not installed",
         "sudo apt install rpicam-apps",
     ]);
@@ -232,7 +232,7 @@ fn a_camera_that_is_not_there_is_told_in_the_programs_words() {
 #[test]
 fn one_that_hangs_is_killed_with_the_run_however_that_ends() {
     for signal in ["-TERM", "-KILL"] {
-        let place = Workplace::new();
+        let place = TestDir::new();
         let mut child = with_rpicam(&place, "exec sleep 600")
             .spawn()
             .expect("started");

@@ -14,9 +14,9 @@ use boxcam::health::{CaptureState, Health, StateChange};
 use boxcam::sink::Sink;
 use boxcam::sink::web::{WebSettings, WebSink};
 use boxcam::track::EventKind;
-use common::Workplace;
+use common::TestDir;
+use common::reports::{frame, report, wait_until, with_event};
 use common::running::Running;
-use common::seen::{frame, report, wait_until, with_event};
 use http::{Live, ask, get};
 use serde_json::Value;
 
@@ -373,18 +373,18 @@ fn an_end_frees_the_address() {
 fn an_address_that_is_taken_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = taken.local_addr().expect("an address").to_string();
-    let place = Workplace::new();
-    place.paint("red.png", "red");
+    let place = TestDir::new();
+    place.write_solid_image("red.png", "red");
     let words = ["run", "--source", "red.png", "--display", "none", "--web"];
     let said = place.run_tiny(&[&words[..], &[&address]].concat());
-    said.assert_code(5);
-    said.assert_talk(&[&address, "--web"]);
+    said.assert_exit_code(5);
+    said.assert_stderr_contains(&[&address, "--web"]);
 }
 
 #[cfg(all(unix, feature = "demo"))]
 #[test]
 fn the_program_serves_what_it_sees() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let words = [
         "run",
         "--source",
@@ -400,7 +400,7 @@ fn the_program_serves_what_it_sees() {
         "--threshold",
         "0",
     ];
-    let mut program = Running::talking(&mut place.command(&words));
+    let mut program = Running::with_stderr(&mut place.command(&words));
     let line = program.wait_for("address", |line| line.contains("web page at http://"));
     let address = line
         .rsplit("http://")
@@ -431,5 +431,5 @@ fn the_program_serves_what_it_sees() {
             .any(|event| event["event"] == "appeared" && event["detection"]["class"].is_string())
     });
     program.signal("-TERM");
-    assert_eq!(program.end().code(), Some(0), "{:?}", program.said);
+    assert_eq!(program.wait().code(), Some(0), "{:?}", program.lines);
 }

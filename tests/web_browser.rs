@@ -15,8 +15,8 @@ use boxcam::sink::Sink;
 use boxcam::sink::web::{WebSettings, WebSink};
 use boxcam::track::EventKind;
 use browser::Browser;
-use common::lacking;
-use common::seen::{frame, report, wait_until, with_event};
+use common::reports::{frame, report, wait_until, with_event};
+use test_support::tool_is_missing;
 
 /// A hash of the pixels of the live picture.
 const PIXELS: &str = "(() => { const live = document.getElementById('live'); \
@@ -81,7 +81,7 @@ fn keep(browser: &mut Browser, name: &str) {
 
 #[test]
 fn a_browser_sees_the_picture_move_and_the_camera_go() {
-    if lacking("chromium") {
+    if tool_is_missing("chromium") {
         return;
     }
     let health = Arc::new(Health::default());

@@ -157,16 +157,11 @@ impl EncodedPicture {
 fn demo_picture() -> Result<EncodedPicture, Failure> {
     use boxcam::scene::random_scene;
     use boxcam::source::demo::{HEIGHT, WIDTH};
-    let mut bytes = Vec::new();
-    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 85);
     let scene = random_scene(1, WIDTH, HEIGHT);
-    scene
-        .image
-        .write_with_encoder(encoder)
-        .map_err(|source| SinkError::Encode {
-            path: "(demo)".into(),
-            source,
-        })?;
+    let bytes = picture::encode_jpeg(&scene.image, 85).map_err(|source| SinkError::Encode {
+        path: "(demo)".into(),
+        source,
+    })?;
     let name = "(demo)".to_owned();
     Ok(EncodedPicture { name, bytes })
 }
@@ -341,10 +336,6 @@ impl FrameSource for RepeatedPicture {
             captured_at,
             ..Frame::new(sequence, Origin::Live, image)
         }))
-    }
-
-    fn is_live(&self) -> bool {
-        true
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use boxcam::camera_choice::CameraChoice;
 use boxcam::health::Health;
 use boxcam::options::{
     DisplayChoice, LogChoice, LogLines, RunOptions, SourceChoice, Threshold,
@@ -16,7 +17,6 @@ use boxcam::sink::snapshots::SnapshotSink;
 use boxcam::sink::{Sink, SinkError};
 use boxcam::source::pictures::PicturesSource;
 use boxcam::source::{FrameSource, Opener};
-use boxcam::values::CameraChoice;
 use boxcam::warn;
 
 use super::tally::Tally;
@@ -134,11 +134,11 @@ fn open_rpicam(camera: u32, options: &RunOptions) -> Result<SourceConfig, Failur
 #[cfg(target_os = "linux")]
 fn open_stdin(options: &RunOptions) -> Result<SourceConfig, Failure> {
     use boxcam::source::SourceError;
-    use boxcam::source::stream::stdin::StdinSource;
-    let source = StdinSource::open((options.size.width, options.size.height))?;
-    if !source.is_live() {
-        return Ok(SourceConfig::Offline(Box::new(source)));
-    }
+    use boxcam::source::stream::stdin::{StdinInput, StdinSource};
+    let source = match StdinSource::open((options.size.width, options.size.height))? {
+        StdinInput::File(source) => return Ok(SourceConfig::Offline(Box::new(source))),
+        StdinInput::Live(source) => source,
+    };
     let mut source = Some(Box::new(source) as Box<dyn FrameSource>);
     let open: Opener = Box::new(move || {
         source.take().ok_or_else(|| SourceError::Stream {

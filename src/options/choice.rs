@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use thiserror::Error;
 
-use crate::values::{CameraChoice, InvalidValue};
+use crate::camera_choice::{CameraChoice, CameraChoiceError};
+use crate::values::InvalidValue;
 
 /// Where frames come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,28 +68,39 @@ pub enum CurveFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportFile(PathBuf);
 
-impl FromStr for SourceChoice {
-    type Err = InvalidValue;
+/// A text that names no source.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SourceChoiceError {
+    #[error(transparent)]
+    Camera(#[from] CameraChoiceError),
+    #[error(transparent)]
+    Other(#[from] InvalidValue),
+}
 
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+impl FromStr for SourceChoice {
+    type Err = SourceChoiceError;
+
+    fn from_str(text: &str) -> Result<Self, SourceChoiceError> {
         if let Some(camera) = text.strip_prefix("camera:") {
-            return camera.parse().map(Self::Camera);
+            return Ok(Self::Camera(camera.parse()?));
         }
         if let Some(number) = text.strip_prefix("rpicam:") {
-            return number.parse().map(Self::Rpicam).map_err(|_| InvalidValue {
+            let number = number.parse().map_err(|_| InvalidValue {
                 expected: "rpicam or rpicam:1",
-            });
+            })?;
+            return Ok(Self::Rpicam(number));
         }
-        match text {
-            "" => Err(InvalidValue {
-                expected: "camera, demo, a picture or a folder",
-            }),
-            "camera" | "auto" => Ok(Self::Camera(CameraChoice::First)),
-            "demo" => Ok(Self::Demo),
-            "-" => Ok(Self::Stdin),
-            "rpicam" => Ok(Self::Rpicam(0)),
-            path => Ok(Self::Pictures(path.into())),
-        }
+        Ok(match text {
+            "" => {
+                let expected = "camera, demo, a picture or a folder";
+                return Err(InvalidValue { expected }.into());
+            }
+            "camera" | "auto" => Self::Camera(CameraChoice::First),
+            "demo" => Self::Demo,
+            "-" => Self::Stdin,
+            "rpicam" => Self::Rpicam(0),
+            path => Self::Pictures(path.into()),
+        })
     }
 }
 

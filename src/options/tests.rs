@@ -1,7 +1,7 @@
 //! Command lines and configuration files.
 
 use super::*;
-use crate::values::CameraChoice;
+use crate::camera_choice::CameraChoice;
 
 fn parse_line(line: &str) -> Result<Command, OptionsError> {
     parse(line.split(' '))

@@ -27,10 +27,7 @@ fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
 }
 
 fn jpeg(picture: &RgbImage) -> Vec<u8> {
-    let mut file = Vec::new();
-    let encoder = JpegEncoder::new_with_quality(&mut file, 90);
-    picture.write_with_encoder(encoder).expect("encoded");
-    file
+    encode_jpeg(picture, 90).expect("encoded")
 }
 
 /// A picture with enough in it that no half of it looks like the whole.
@@ -352,4 +349,16 @@ fn a_header_that_is_none_is_refused() {
     ));
     let folder = Header::read(folder.path()).expect_err("refused");
     assert!(matches!(folder, PictureError::Folder { .. }));
+}
+
+#[test]
+fn a_jpeg_is_encoded_at_its_quality_and_refused_without_pixels() {
+    let picture = busy(64, 48);
+    let (small, large) = (encode_jpeg(&picture, 20), encode_jpeg(&picture, 95));
+    let (small, large) = (small.expect("encoded"), large.expect("encoded"));
+    assert!(small.len() < large.len());
+    assert_eq!(decoded(&small).dimensions(), (64, 48));
+    for (width, height) in [(0, 0), (70_000, 1)] {
+        assert!(encode_jpeg(&RgbImage::new(width, height), 80).is_err());
+    }
 }

@@ -38,9 +38,15 @@ impl MovingScene {
         }
     }
 
+    /// The act that frame `number` is of: a new act has another backdrop and another snack.
+    #[must_use]
+    pub const fn act_of(number: u64) -> u64 {
+        number / Self::ACT
+    }
+
     /// The scene at frame `number`, from 0: the same for the same number, whatever was asked before.
     pub fn frame(&mut self, number: u64) -> Scene {
-        let (act, moment) = (number / Self::ACT, number % Self::ACT);
+        let (act, moment) = (Self::act_of(number), number % Self::ACT);
         let mut image = self.backdrop(act).clone();
         let shown = Self::ACT - Self::PAUSE;
         if moment >= shown {

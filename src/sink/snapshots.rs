@@ -20,8 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytesize::ByteSize;
-use image::codecs::jpeg::JpegEncoder;
-use image::{ImageError, RgbImage};
+use image::ImageError;
 
 use super::json::Lines;
 use super::loss::Loss;
@@ -29,6 +28,7 @@ use super::picture::{Care, Names, annotate, png, write_whole};
 use super::{Sink, SinkError};
 use crate::frame::Frame;
 use crate::health::Health;
+use crate::picture::encode_jpeg;
 use crate::report::Report;
 
 mod name;
@@ -96,7 +96,7 @@ impl SnapshotSink {
             }
             let encoded = match picture.take() {
                 Some(bytes) => Ok(bytes),
-                None => jpeg(&annotate(frame, report)).map_err(io_error),
+                None => encode_jpeg(&annotate(frame, report), QUALITY).map_err(io_error),
             };
             let kept = encoded.and_then(|bytes| {
                 let kept = self.keep(event_name(event, &report.labels), &bytes, Care::Synced);
@@ -162,12 +162,6 @@ impl Drop for SnapshotSink {
     fn drop(&mut self) {
         self.loss.end();
     }
-}
-
-fn jpeg(image: &RgbImage) -> Result<Vec<u8>, ImageError> {
-    let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, QUALITY).encode_image(image)?;
-    Ok(bytes)
 }
 
 /// An encoder that fails is told of like a disk that does.

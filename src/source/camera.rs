@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use image::RgbImage;
 
 use super::{FrameSource, SourceError};
-use crate::values::CameraChoice;
+use crate::camera_choice::CameraChoice;
 use crate::frame::{Frame, Origin};
 
 mod choice;
@@ -277,10 +277,6 @@ impl FrameSource for CameraSource {
         })?;
         self.judge(captured).map(Some)
     }
-
-    fn is_live(&self) -> bool {
-        true
-    }
 }
 
 fn frame(sequence: u64, captured_at: Instant, time: SystemTime, image: RgbImage) -> Frame {
@@ -289,6 +285,7 @@ fn frame(sequence: u64, captured_at: Instant, time: SystemTime, image: RgbImage)
         captured_at,
         time,
         position: None,
+        scene_start: false,
         origin: Origin::Live,
         image,
     }

@@ -37,6 +37,8 @@ pub enum Pace {
 pub struct DemoSource {
     scene: MovingScene,
     next: u64,
+    /// The act that the last frame was of.
+    last_act: Option<u64>,
     /// The first frame that is not given, if there is an end.
     end: Option<u64>,
     clock: Clock,
@@ -56,6 +58,7 @@ impl DemoSource {
         Self {
             scene: MovingScene::new(SEED, WIDTH, HEIGHT),
             next: 0,
+            last_act: None,
             end: None,
             clock: match pace {
                 Pace::AsAsked => Clock::AsAsked,
@@ -102,15 +105,14 @@ impl FrameSource for DemoSource {
             return Ok(None);
         }
         self.next = number + 1;
+        let act = MovingScene::act_of(number);
+        let scene_start = self.last_act.replace(act) != Some(act);
         let scene = self.scene.frame(number);
         Ok(Some(Frame {
             position: Some(moment_of(number)),
+            scene_start,
             ..Frame::new(number, Origin::Scene(scene.truth), scene.image)
         }))
-    }
-
-    fn is_live(&self) -> bool {
-        matches!(self.clock, Clock::RealTime(_))
     }
 }
 
@@ -124,23 +126,22 @@ mod tests {
 
     #[test]
     fn as_asked_every_frame_comes_and_then_the_end() {
-        let mut source = DemoSource::new(Pace::AsAsked).ending_at(count(3));
+        let mut source = DemoSource::new(Pace::AsAsked).ending_at(count(62));
         let mut scene = MovingScene::new(SEED, WIDTH, HEIGHT);
-        for number in 0..3 {
+        for number in 0..62 {
             let frame = source.next_frame().expect("sound").expect("not the end");
             let expected = scene.frame(number);
             assert_eq!(frame.sequence, number);
             assert_eq!(frame.image, expected.image);
             assert_eq!(frame.origin, Origin::Scene(expected.truth));
+            assert_eq!(frame.scene_start, number % MovingScene::ACT == 0);
         }
         assert!(source.next_frame().expect("sound").is_none());
-        assert!(!source.is_live());
     }
 
     #[test]
     fn in_real_time_frames_wait_for_their_moment() {
         let mut source = DemoSource::new(Pace::RealTime).ending_at(count(7));
-        assert!(source.is_live());
         let start = Instant::now();
         let (mut given, mut last) = (0, None);
         while let Some(frame) = source.next_frame().expect("sound") {
@@ -165,6 +166,12 @@ mod tests {
         let second = source.next_frame().expect("sound").expect("no end");
         assert_eq!(first.sequence, 0);
         assert!(second.sequence >= 7, "{}", second.sequence);
+        source.next = MovingScene::ACT + 3;
+        let third = source.next_frame().expect("sound").expect("no end");
+        assert!(
+            third.scene_start,
+            "the first frame of the scene was left out"
+        );
     }
 
     #[test]

@@ -58,10 +58,6 @@ impl FrameSource for PicturesSource {
         self.sequence += 1;
         Ok(Some(frame))
     }
-
-    fn is_live(&self) -> bool {
-        false
-    }
 }
 
 /// The pictures in a folder and below it, sorted by name, and the folders there that can't be listed.
@@ -115,6 +111,7 @@ mod tests {
                     let Origin::Picture(path) = &frame.origin else {
                         panic!("{frame:?}");
                     };
+                    assert!(frame.scene_start, "each picture is a scene of its own");
                     names.push(format!("{} {}", frame.sequence, below(path)));
                 }
                 Err(error) => {
@@ -153,7 +150,6 @@ mod tests {
         ]);
         std::fs::create_dir(root.path().join("b/folder.jpg")).expect("made");
         let source = PicturesSource::new([root.path().join("b")]);
-        assert!(!source.is_live());
         assert_eq!(
             names(source, root.path()),
             ["0 b/10.png", "1 b/2.jpg", "2 b/a/x.WEBP"]

@@ -94,10 +94,6 @@ impl FrameSource for RpicamSource {
         }
     }
 
-    fn is_live(&self) -> bool {
-        true
-    }
-
     /// Kills the program and ends the stream.
     fn interrupter(&self) -> Option<Interrupter> {
         let (child, break_off) = (Arc::clone(&self.child), self.break_off.clone());

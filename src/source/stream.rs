@@ -178,15 +178,12 @@ impl<R: Read + Send> FrameSource for StreamSource<R> {
                     captured_at,
                     time,
                     position: self.position(sequence),
+                    scene_start: false,
                     origin: Origin::Live,
                     image: image.map_err(|message| self.broken(message))?,
                 }))
             }
         }
-    }
-
-    fn is_live(&self) -> bool {
-        self.pace == Pace::Live
     }
 }
 

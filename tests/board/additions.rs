@@ -53,13 +53,13 @@ pub(crate) fn write(folder: &Path) -> Scene {
 
 /// Of some made-up scenes the one that the model is surest of, and what it says of it.
 fn surest_scene() -> Scene {
-    let place = common::Workplace::new();
+    let place = common::TestDir::new();
     for seed in 0..SCENES {
         let scene = random_scene(seed, SIZE.0, SIZE.1);
         place.write(&format!("scenes/{seed}.jpg"), jpeg(&scene.image));
     }
     let said = place.run(&["detect", "scenes"]);
-    said.assert_code(0);
+    said.assert_exit_code(0);
     let lines = said.lines().into_iter();
     let shipped = lines.max_by(|one, other| sure(one).total_cmp(&sure(other)));
     let shipped = shipped.expect("there are scenes");
@@ -67,7 +67,7 @@ fn surest_scene() -> Scene {
     let model = root().join(SMALL_MODEL);
     let model = model.to_str().expect("UTF-8");
     let said = place.run(&["detect", &name, "--model", model]);
-    said.assert_code(0);
+    said.assert_exit_code(0);
     let small = said.lines().remove(0);
     for found in [&shipped, &small] {
         assert!(sure(found) > 0.5, "nothing was found: {found}");

@@ -6,9 +6,9 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::common::lacking;
+use crate::common::reports::wait_until;
 use crate::common::running::Running;
-use crate::common::seen::wait_until;
+use test_support::tool_is_missing;
 
 /// A broker; killed when it is dropped.
 pub(crate) struct Broker {
@@ -41,9 +41,7 @@ impl Broker {
     }
 
     fn new(login: Option<(String, String)>) -> Option<Self> {
-        if lacking("mosquitto_sub")
-            || (!Path::new("/usr/sbin/mosquitto").is_file() && lacking("mosquitto"))
-        {
+        if tool_is_missing("mosquitto_sub") || tool_is_missing("mosquitto") {
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");
@@ -68,7 +66,7 @@ impl Broker {
 
     /// Hears all messages of a topic, those that are retained first.
     pub(crate) fn listen(&self, topic: &str) -> Ear {
-        Ear(Running::printing(&mut self.client(
+        Ear(Running::with_stdout(&mut self.client(
             "mosquitto_sub",
             &["-q", "1", "-F", "%r %t %p", "-t", topic],
         )))
@@ -83,7 +81,9 @@ impl Broker {
             .status();
         assert!(done.expect("it runs").success());
         let words = [&session[..], &["-F", "%r %t %p"]].concat();
-        Ear(Running::printing(&mut self.client("mosquitto_sub", &words)))
+        Ear(Running::with_stdout(
+            &mut self.client("mosquitto_sub", &words),
+        ))
     }
 
     /// Says something to all.

@@ -1,10 +1,10 @@
-//! What the whole-program tests share: the program, pictures, and a model of a few bytes.
-#![allow(dead_code, reason = "no test needs all of it")]
+//! Shared by the tests of the whole program: running it, test images, and a model of a few bytes.
+#![allow(dead_code, reason = "no test uses all of it")]
 
-pub(crate) mod cross;
+pub(crate) mod arm_build;
+pub(crate) mod reports;
 pub(crate) mod rpicam;
 pub(crate) mod running;
-pub(crate) mod seen;
 pub(crate) mod tiny_model;
 
 use std::fs;
@@ -14,20 +14,20 @@ use std::process::{Command, Stdio};
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
-/// A temporary folder with the tiny model in it, in which the program is run.
-pub(crate) struct Workplace {
+/// A temporary working directory for the program, with the tiny model in it.
+pub(crate) struct TestDir {
     folder: tempfile::TempDir,
 }
 
-/// What the program said.
+/// Exit code and output of the program.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct CommandOutput {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Workplace {
+impl TestDir {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("tiny.onnx"), tiny_model::bytes()).expect("written");
@@ -38,94 +38,87 @@ impl Workplace {
         self.folder.path().join(name)
     }
 
+    /// Writes a file, and creates its parent folders.
     pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("has one")).expect("made");
+        fs::create_dir_all(path.parent().expect("has one")).expect("created");
         fs::write(path, bytes).expect("written");
     }
 
-    /// A picture of one colour, 32 x 24, which the tiny model knows by name: red, green or blue.
-    pub(crate) fn paint(&self, name: &str, colour: &str) {
+    /// Writes a [`solid_image`], which the tiny model classifies by its color.
+    pub(crate) fn write_solid_image(&self, name: &str, color: &str) {
         let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("has one")).expect("made");
-        painted(colour).save(path).expect("written");
+        fs::create_dir_all(path.parent().expect("has one")).expect("created");
+        solid_image(color).save(path).expect("written");
     }
 
-    /// The program in this folder, with no desktop in sight.
-    pub(crate) fn command(&self, words: &[&str]) -> Command {
+    /// The program with these arguments, in this folder and without a desktop.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_boxcam"));
-        command.args(words).current_dir(self.folder.path());
+        command.args(arguments).current_dir(self.folder.path());
         command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
         command.stdin(Stdio::null());
         command
     }
 
-    /// Runs the program with these words.
-    pub(crate) fn run(&self, words: &[&str]) -> Said {
-        let output = self.command(words).output().expect("the program starts");
+    /// Runs the program with these arguments.
+    pub(crate) fn run(&self, arguments: &[&str]) -> CommandOutput {
+        let output = self
+            .command(arguments)
+            .output()
+            .expect("the program starts");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        Said {
-            code: output.status.code().expect("no signal ended it"),
+        CommandOutput {
+            code: output.status.code().expect("not ended by a signal"),
             stdout: text(output.stdout),
             stderr: text(output.stderr),
         }
     }
 
-    /// Runs it with the tiny model.
-    pub(crate) fn run_tiny(&self, words: &[&str]) -> Said {
-        self.run(&[words, &["--model", "tiny.onnx"]].concat())
+    /// Runs the program with these arguments and the tiny model.
+    pub(crate) fn run_tiny(&self, arguments: &[&str]) -> CommandOutput {
+        self.run(&[arguments, &["--model", "tiny.onnx"]].concat())
     }
 }
 
-impl Said {
-    /// Standard output as JSON, line by line.
+impl CommandOutput {
+    /// The JSON objects on standard output, one per line.
     pub(crate) fn lines(&self) -> Vec<Value> {
-        let parsed = |line| serde_json::from_str(line).expect("a JSON object a line");
+        let parsed = |line| serde_json::from_str(line).expect("a JSON object per line");
         self.stdout.lines().map(parsed).collect()
     }
 
-    /// Ended with this code, and nothing panicked on the way.
+    /// The program exited with this code and did not panic.
     #[track_caller]
-    pub(crate) fn assert_code(&self, code: i32) {
+    pub(crate) fn assert_exit_code(&self, code: i32) {
         assert_eq!(self.code, code, "{self:?}");
         assert!(!self.stderr.contains("panicked"), "{self:?}");
     }
 
-    /// Said all of these on standard error.
+    /// Standard error contains all of these.
     #[track_caller]
-    pub(crate) fn assert_talk(&self, words: &[&str]) {
-        for word in words {
-            assert!(self.stderr.contains(word), "no {word:?} in {self:?}");
+    pub(crate) fn assert_stderr_contains(&self, expected: &[&str]) {
+        for text in expected {
+            assert!(self.stderr.contains(text), "no {text:?} in {self:?}");
         }
     }
 }
 
-pub(crate) fn painted(colour: &str) -> RgbImage {
-    let rgb = match colour {
+/// An image of one color, 32 x 24: red, green or blue, the tiny model's classes.
+pub(crate) fn solid_image(color: &str) -> RgbImage {
+    let rgb = match color {
         "red" => [230, 20, 20],
         "green" => [20, 230, 20],
         "blue" => [20, 20, 230],
-        other => panic!("no colour {other}"),
+        other => panic!("no color {other}"),
     };
     RgbImage::from_pixel(32, 24, Rgb(rgb))
 }
 
-/// One of the small files that were made beforehand.
-pub(crate) fn data(name: &str) -> Vec<u8> {
+/// A committed file of `tests/data`.
+pub(crate) fn data_file(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data")
         .join(name);
     fs::read(path).expect("a file in tests/data")
-}
-
-/// Whether a program that a test needs is missing here; says so, or fails where everything must be there.
-pub(crate) fn lacking(what: &str) -> bool {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = std::env::split_paths(&folders).any(|folder| folder.join(what).is_file());
-    if !is_there {
-        let words = format!("{what} is not installed");
-        assert!(std::env::var_os("BOXCAM_REQUIRE_ALL").is_none(), "{words}");
-        eprintln!("SKIPPED: {words}");
-    }
-    !is_there
 }

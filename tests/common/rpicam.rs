@@ -1,4 +1,4 @@
-//! Streams without an outside program, and scripts that play `rpicam-vid`.
+//! MJPEG streams, and scripts that stand in for `rpicam-vid`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,23 +8,23 @@ use std::path::PathBuf;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 
-use super::{Workplace, painted};
+use super::{TestDir, solid_image};
 
 /// Sends `frames.mjpg` again and again, as fast as it is read.
 pub(crate) const ENDLESS: &str = "while cat frames.mjpg; do :; done";
 
-/// Motion JPEG of one colour.
-pub(crate) fn mjpeg(colour: &str, (width, height): (u32, u32), frames: usize) -> Vec<u8> {
-    let picture = imageops::resize(&painted(colour), width, height, FilterType::Nearest);
+/// Motion JPEG of one color.
+pub(crate) fn mjpeg(color: &str, (width, height): (u32, u32), frames: usize) -> Vec<u8> {
+    let picture = imageops::resize(&solid_image(color), width, height, FilterType::Nearest);
     let mut file = Vec::new();
     let encoder = JpegEncoder::new(&mut file);
     picture.write_with_encoder(encoder).expect("encoded");
     file.repeat(frames)
 }
 
-/// Puts a script in the place of `rpicam-vid`; gives the PATH on which it is found first. It runs in the
-/// workplace, where it leaves its words in `words` and its number in `number`.
-pub(crate) fn install(place: &Workplace, script: &str) -> OsString {
+/// Installs a script as `rpicam-vid` and returns the PATH on which it comes first. It writes its arguments to `words` and
+/// its process id to `number` in the test folder.
+pub(crate) fn install(place: &TestDir, script: &str) -> OsString {
     let head = "#!/bin/sh\necho \"$@\" > words\necho $$ > number";
     place.write("bin/rpicam-vid", format!("{head}\n{script}\n"));
     let mode = fs::Permissions::from_mode(0o755);

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::common::lacking;
-use crate::{Said, run, script};
+use crate::{ScriptOutput, run, script};
+use test_support::tool_is_missing;
 
 /// Longest time that the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,7 +25,7 @@ pub(crate) struct Board {
 impl Board {
     /// `None`, and why, where there is no ssh server.
     pub(crate) fn start() -> Option<Self> {
-        if lacking("sshd") || lacking("ssh") {
+        if tool_is_missing("sshd") || tool_is_missing("ssh") {
             return None;
         }
         // As root it insists on a folder that Debian's service makes for it.
@@ -69,8 +69,8 @@ impl Board {
         board.write("etc/group", "root:x:0:\ntty:x:5:\nvideo:x:44:\n");
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            let said = || fs::read_to_string(&log).unwrap_or_default();
-            assert!(start.elapsed() < PATIENCE, "no ssh server: {}", said());
+            let log_text = || fs::read_to_string(&log).unwrap_or_default();
+            assert!(start.elapsed() < PATIENCE, "no ssh server: {}", log_text());
             sleep(Duration::from_millis(50));
         }
         Some(board)
@@ -100,7 +100,7 @@ impl Board {
     }
 
     /// `cross/install.sh` with this board.
-    pub(crate) fn install(&self, words: &[&str]) -> Said {
+    pub(crate) fn install(&self, words: &[&str]) -> ScriptOutput {
         let (settings, root) = (self.place.path().join("ssh.conf"), self.path(""));
         let path = |path: &Path| path.to_str().expect("plain").to_owned();
         let (settings, root) = (path(&settings), path(&root));

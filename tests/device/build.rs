@@ -51,12 +51,12 @@ fn a_program_of_another_machine_is_found_out() {
     } else {
         script("check.sh", &[here]).expect(1, "WRONG: no ARM processor");
     }
-    let said =
+    let output =
         script("check.sh", &["--glibc", "2.4", "--size", "1", here]).expect(1, "at most 2.4");
     assert!(
-        said.words.contains("WRONG: at most 1 MiB"),
+        output.text.contains("WRONG: at most 1 MiB"),
         "{}",
-        said.words
+        output.text
     );
     assert!(Path::new(here).exists());
     let text = repository("README.md");

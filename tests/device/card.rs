@@ -5,8 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::common::lacking;
-use crate::{Said, run, script};
+use crate::{ScriptOutput, run, script};
+use test_support::{skip, tool_is_missing};
 
 const MIB: usize = 1 << 20;
 
@@ -54,7 +54,7 @@ impl Machine {
     }
 
     /// Flashes the card, without being asked.
-    fn flash(&self, device: &str, words: &[&str]) -> Said {
+    fn flash(&self, device: &str, words: &[&str]) -> ScriptOutput {
         let (root, image, device) = (self.word(""), self.word("card.img"), self.word(device));
         let sure = ["--root", &root, &image, &device, "--yes-really", &device];
         script("flash.sh", &[&sure, words].concat())
@@ -80,14 +80,14 @@ fn a_card_is_written_and_nothing_beyond_the_image() {
         fs::read(machine.path("dev/sdx")).expect("there"),
         vec![7; 4 * MIB]
     );
-    let said = machine
+    let output = machine
         .flash("dev/sdx", &[])
         .expect(0, "written and read back: 3145728 bytes");
-    assert!(said.words.contains("Card Reader"), "{}", said.words);
+    assert!(output.text.contains("Card Reader"), "{}", output.text);
     assert!(
-        said.words.contains("sdx1, 1 MB, will be lost"),
+        output.text.contains("sdx1, 1 MB, will be lost"),
         "{}",
-        said.words
+        output.text
     );
     let card = fs::read(machine.path("dev/sdx")).expect("there");
     assert_eq!(
@@ -176,7 +176,7 @@ fn the_disk_of_this_machine_is_refused() {
         .next_back();
     let block = fs::canonicalize(format!("/sys/dev/block/{}", number.expect("a root")));
     let Ok(block) = block else {
-        eprintln!("SKIPPED: the root is on no disk here");
+        skip!("the root file system is on no disk");
         return;
     };
     let name = block.file_name().expect("has one").to_str().expect("plain");
@@ -185,7 +185,7 @@ fn the_disk_of_this_machine_is_refused() {
     if PathBuf::from(&device).exists() {
         script("flash.sh", &["--dry-run", "--internal", &image, &device]).expect(1, "flash.sh: ");
     } else {
-        eprintln!("SKIPPED: {device} is not there");
+        skip!("{device} does not exist");
     }
 }
 
@@ -194,12 +194,12 @@ struct Loop(String);
 
 impl Loop {
     fn new(file: &str) -> Option<Self> {
-        let said = run(Command::new("losetup").args(["--find", "--show", file]));
-        if said.code != Some(0) {
-            eprintln!("SKIPPED: no file can be made a disk here: {}", said.words);
+        let output = run(Command::new("losetup").args(["--find", "--show", file]));
+        if output.code != Some(0) {
+            skip!("no loop device can be set up: {}", output.text);
             return None;
         }
-        Some(Self(said.words.trim().to_owned()))
+        Some(Self(output.text.trim().to_owned()))
     }
 }
 
@@ -213,7 +213,7 @@ impl Drop for Loop {
 fn a_disk_of_the_kernel_is_written_and_refused_while_it_is_mounted() {
     let machine = Machine::new();
     let image = machine.word("card.img");
-    if lacking("losetup") {
+    if tool_is_missing("losetup") {
         return;
     }
     let Some(disk) = Loop::new(&machine.word("dev/sdx")) else {
@@ -232,9 +232,9 @@ fn a_disk_of_the_kernel_is_written_and_refused_while_it_is_mounted() {
     run(Command::new("mke2fs").args(["-q", "-F", &disk.0])).expect(0, "");
     let place = machine.word("mounted");
     fs::create_dir(&place).expect("made");
-    let said = run(Command::new("mount").args([&disk.0, &place]));
-    if said.code != Some(0) {
-        eprintln!("SKIPPED: nothing can be mounted here: {}", said.words);
+    let output = run(Command::new("mount").args([&disk.0, &place]));
+    if output.code != Some(0) {
+        skip!("no file system can be mounted: {}", output.text);
         return;
     }
     let refused = flash(&["--internal"]);

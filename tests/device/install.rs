@@ -6,16 +6,16 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::board::Board;
-use crate::common::lacking;
 use crate::{repository, run};
+use test_support::tool_is_missing;
 
 const PROGRAM: &str = "usr/local/bin/boxcam";
 const OPTIONS: &str = "etc/boxcam.toml";
 
 /// What the installed program says is its version.
 fn version(board: &Board) -> String {
-    let said = run(Command::new(board.path(PROGRAM)).arg("--version"));
-    said.expect(0, "").words.trim().to_owned()
+    let output = run(Command::new(board.path(PROGRAM)).arg("--version"));
+    output.expect(0, "").text.trim().to_owned()
 }
 
 fn word(path: &Path) -> &str {
@@ -48,7 +48,7 @@ fn boxcam_is_installed_as_a_service_and_again_without_a_change() {
     assert_eq!(mode & 0o777, 0o640, "a password may be in it");
     assert!(board.read("etc/passwd").contains("\nboxcam:"));
     assert!(board.read("etc/group").contains("video:x:44:boxcam"));
-    if !lacking("systemctl") {
+    if !tool_is_missing("systemctl") {
         let wanted = board.path("etc/systemd/system/multi-user.target.wants/boxcam.service");
         assert!(wanted.is_symlink(), "not enabled");
     }

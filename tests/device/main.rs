@@ -1,4 +1,4 @@
-//! The way from a build to a board: the scripts in `cross`, run as a person would run them.
+//! The scripts in `cross` that build, check, install and flash, run as a user would run them.
 #![cfg(all(target_os = "linux", feature = "demo"))]
 
 #[path = "../common/mod.rs"]
@@ -19,42 +19,39 @@ fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// What a script said: its exit code and all of its words.
+/// Exit code of a script, and its standard output followed by its standard error.
 #[derive(Debug)]
-struct Said {
+struct ScriptOutput {
     code: Option<i32>,
-    words: String,
+    text: String,
 }
 
-impl Said {
+impl ScriptOutput {
     #[track_caller]
-    fn expect(self, code: i32, words: &str) -> Self {
-        assert_eq!(self.code, Some(code), "{}", self.words);
-        assert!(
-            self.words.contains(words),
-            "no {words:?} in {:?}",
-            self.words
-        );
+    fn expect(self, code: i32, text: &str) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.text);
+        assert!(self.text.contains(text), "no {text:?} in {:?}", self.text);
         self
     }
 }
 
-/// Runs a program to its end, with nothing to read.
-fn run(command: &mut Command) -> Said {
+/// Runs a program to its end, with an empty standard input.
+fn run(command: &mut Command) -> ScriptOutput {
     let output = command.stdin(Stdio::null()).output().expect("it starts");
-    let words = [output.stdout, output.stderr].concat();
-    Said {
+    let bytes = [output.stdout, output.stderr].concat();
+    ScriptOutput {
         code: output.status.code(),
-        words: String::from_utf8_lossy(&words).into_owned(),
+        text: String::from_utf8_lossy(&bytes).into_owned(),
     }
 }
 
-fn script(name: &str, words: &[&str]) -> Said {
-    run(Command::new(repository("cross").join(name)).args(words))
+/// Runs a script of `cross`.
+fn script(name: &str, arguments: &[&str]) -> ScriptOutput {
+    run(Command::new(repository("cross").join(name)).args(arguments))
 }
 
 #[test]
-fn every_script_says_what_it_does_and_refuses_what_it_does_not_know() {
+fn every_script_has_help_and_refuses_unknown_options() {
     for name in [
         "build.sh",
         "check.sh",

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::{Said, repository, run};
+use crate::{ScriptOutput, repository, run};
 
 /// More moments than there are in taking an update in.
 const MOMENTS: usize = 20;
@@ -36,7 +36,7 @@ impl Card {
     }
 
     /// Runs words of that script, up to a moment at which the power goes.
-    fn shell(&self, words: &str, cut: Option<usize>) -> Said {
+    fn shell(&self, words: &str, cut: Option<usize>) -> ScriptOutput {
         let (path, place) = (std::env::var("PATH").unwrap_or_default(), self.0.path());
         let moment = place.join("cut");
         match cut {
@@ -56,7 +56,7 @@ impl Card {
 
     fn start(&self) -> String {
         self.shell("take_update; next_slot", None)
-            .words
+            .text
             .trim()
             .to_owned()
     }
@@ -66,7 +66,7 @@ impl Card {
         self.write("boot/update/boxcam", version);
         let mut command = Command::new("sha256sum");
         let sum = run(command.arg(self.0.path().join("boot/update/boxcam"))).expect(0, "");
-        self.write("boot/update/boxcam.sha256", &sum.words);
+        self.write("boot/update/boxcam.sha256", &sum.text);
     }
 }
 
@@ -120,9 +120,9 @@ fn a_power_cut_at_any_moment_leaves_a_version_that_is_whole() {
         card.start();
         card.shell("accept a", None).expect(0, "");
         card.offer("new");
-        let said = card.shell("take_update; next_slot >/dev/null; accept b", Some(moment));
-        cuts += usize::from(said.code.is_none());
-        let slot = card.shell("next_slot", None).words.trim().to_owned();
+        let output = card.shell("take_update; next_slot >/dev/null; accept b", Some(moment));
+        cuts += usize::from(output.code.is_none());
+        let slot = card.shell("next_slot", None).text.trim().to_owned();
         let version = card.read(&format!("data/{slot}/boxcam"));
         let whole = [("a", "old"), ("b", "new")];
         assert!(

@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use crate::common::{Workplace, lacking};
+use test_support::tool_is_missing;
+
+use crate::common::TestDir;
 use crate::{repository, run};
 
 /// Tenths of what `systemd-analyze security` calls exposure; cross/README.md says why it is not less.
@@ -13,7 +15,7 @@ const LOG_BUDGET: u64 = 10_000_000;
 
 #[test]
 fn the_service_is_as_confined_as_promised() {
-    if lacking("systemd-analyze") {
+    if tool_is_missing("systemd-analyze") {
         return;
     }
     let unit = repository("cross/boxcam.service");
@@ -42,7 +44,7 @@ fn boxcam_takes_the_options_and_keeps_its_log_small() {
     );
 
     // As the unit starts it, but for what this machine has not.
-    let place = Workplace::new();
+    let place = TestDir::new();
     let words = "run --source demo --frames 2 --display none --web 127.0.0.1:0 --log out.jsonl --model tiny.onnx";
     let mut command = place.command(&words.split(' ').collect::<Vec<_>>());
     run(command.arg("--config").arg(options)).expect(0, "");

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::common::{Workplace, rpicam};
+use crate::common::{TestDir, rpicam};
 
 /// Frames as a camera gives them, until the file `gone` is there; then it dies as a real one does.
 pub(crate) const VANISHING: &str = "\
@@ -42,7 +42,7 @@ pub(crate) const KINDS: usize = 10;
 
 /// Puts the pictures and the script in place, and gives a run of it with the tiny model that logs to
 /// `log.jsonl`.
-pub(crate) fn watch(place: &Workplace, script: &str, words: &[&str]) -> Command {
+pub(crate) fn watch(place: &TestDir, script: &str, words: &[&str]) -> Command {
     place.write("red.mjpg", rpicam::mjpeg("red", (64, 48), 1));
     place.write("many.mjpg", rpicam::mjpeg("red", (64, 48), 50));
     place.write("large.mjpg", rpicam::mjpeg("red", (320, 240), 1));
@@ -56,7 +56,7 @@ pub(crate) fn watch(place: &Workplace, script: &str, words: &[&str]) -> Command 
 
 /// All lines of the log so far; each one that is complete must parse.
 #[track_caller]
-pub(crate) fn logged(place: &Workplace) -> Vec<Value> {
+pub(crate) fn logged(place: &TestDir) -> Vec<Value> {
     // At the very start there is none.
     let text = fs::read_to_string(place.path("log.jsonl")).unwrap_or_default();
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
@@ -71,7 +71,7 @@ pub(crate) fn states(lines: &[Value]) -> Vec<String> {
 }
 
 /// Whether that state was logged.
-pub(crate) fn has_been(place: &Workplace, state: &str) -> bool {
+pub(crate) fn has_been(place: &TestDir, state: &str) -> bool {
     states(&logged(place)).iter().any(|logged| logged == state)
 }
 

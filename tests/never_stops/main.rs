@@ -19,9 +19,9 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::Workplace;
+use common::TestDir;
+use common::reports::wait_until;
 use common::running::Running;
-use common::seen::wait_until;
 use http::get;
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ use processes::{Held, alive_in, held, zombies_of};
 const FAULTS: usize = 3 * camera::KINDS;
 
 /// Times that the faulty camera was started, as process numbers.
-fn starts(place: &Workplace) -> Vec<u32> {
+fn starts(place: &TestDir) -> Vec<u32> {
     let numbers = fs::read_to_string(place.path("numbers")).unwrap_or_default();
     let whole = &numbers[..numbers.rfind('\n').unwrap_or(0)];
     let numbers = whole.lines().map(str::parse);
@@ -40,7 +40,7 @@ fn starts(place: &Workplace) -> Vec<u32> {
 }
 
 /// What the program holds while frames come from the camera that was started so many times.
-fn held_at(place: &Workplace, program: &Running, count: usize) -> Held {
+fn held_at(place: &TestDir, program: &Running, count: usize) -> Held {
     let mut lines = 0;
     wait_until("the next fault", || {
         lines = logged(place).len();
@@ -73,9 +73,9 @@ fn longest_outage(lines: &[Value]) -> Duration {
 
 #[test]
 fn a_camera_that_fails_again_and_again_leaves_nothing_behind() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let words = ["--lines", "frames", "--web", "0"];
-    let mut program = Running::talking(&mut camera::watch(&place, camera::FAULTY, &words));
+    let mut program = Running::with_stderr(&mut camera::watch(&place, camera::FAULTY, &words));
     let early = held_at(&place, &program, camera::KINDS);
     let late = held_at(&place, &program, camera::KINDS + FAULTS);
     assert!(late.threads <= early.threads + 2, "{early:?} -> {late:?}");
@@ -83,9 +83,9 @@ fn a_camera_that_fails_again_and_again_leaves_nothing_behind() {
     assert!(late.memory_kib <= early.memory_kib + 16 * 1024);
     wait_until("no zombies", || zombies_of(program.id()).is_empty());
     program.signal("-TERM");
-    assert_eq!(program.end().code(), Some(0), "{:#?}", program.said);
+    assert_eq!(program.wait().code(), Some(0), "{:#?}", program.lines);
     wait_until("no orphans", || alive_in(&starts(&place)).is_empty());
-    let said = program.said.join("\n");
+    let said = program.lines.join("\n");
     assert!(!said.contains("panicked"), "{said}");
 
     let lines = logged(&place);
@@ -122,10 +122,10 @@ fn page(program: &mut Running) -> SocketAddr {
 
 #[test]
 fn a_camera_that_comes_and_goes_is_waited_for_and_its_health_is_told() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     place.write("gone", "");
     let words = ["--wait", "--lines", "events", "--web", "0"];
-    let mut program = Running::talking(&mut camera::watch(&place, camera::VANISHING, &words));
+    let mut program = Running::with_stderr(&mut camera::watch(&place, camera::VANISHING, &words));
     let page = page(&mut program);
     let is_well = || get(page, "/healthz").status == 200;
     wait_until("it waits", || has_been(&place, "starting"));
@@ -159,7 +159,7 @@ fn a_camera_that_comes_and_goes_is_waited_for_and_its_health_is_told() {
         events(&logged(&place)) == ["appeared", "left", "appeared"]
     });
     program.signal("-TERM");
-    assert_eq!(program.end().code(), Some(0), "{:#?}", program.said);
+    assert_eq!(program.wait().code(), Some(0), "{:#?}", program.lines);
     let lines = logged(&place);
     assert_eq!(states(&lines), ["starting", "live", "reopening", "live"]);
     assert_eq!(events(&lines), ["appeared", "left", "appeared", "left"]);
@@ -167,8 +167,8 @@ fn a_camera_that_comes_and_goes_is_waited_for_and_its_health_is_told() {
 
 #[test]
 fn a_camera_that_hangs_whenever_it_is_started_is_there_soon_after_its_return() {
-    let place = Workplace::new();
-    let mut program = Running::talking(&mut camera::watch(&place, camera::HANGING, &[]));
+    let place = TestDir::new();
+    let mut program = Running::with_stderr(&mut camera::watch(&place, camera::HANGING, &[]));
     wait_until("it is live", || has_been(&place, "live"));
     place.write("gone", "");
     wait_until("it is missed", || has_been(&place, "reopening"));
@@ -182,13 +182,13 @@ fn a_camera_that_hangs_whenever_it_is_started_is_there_soon_after_its_return() {
     });
     eprintln!("live {:?} after the camera hung no more", back.elapsed());
     program.signal("-TERM");
-    assert_eq!(program.end().code(), Some(0), "{:#?}", program.said);
+    assert_eq!(program.wait().code(), Some(0), "{:#?}", program.lines);
     wait_until("no orphans", || alive_in(&starts(&place)).is_empty());
 }
 
 #[test]
 fn a_standard_error_that_takes_nothing_ends_no_run() {
-    let place = Workplace::new();
+    let place = TestDir::new();
     let words = ["--lines", "frames"];
     let mut command = camera::watch(&place, camera::FAULTY, &words);
     let full = fs::File::create("/dev/full").expect("Linux has it");

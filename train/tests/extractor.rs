@@ -68,11 +68,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 
 /// Greatest difference to numpy in floats, and cosine to LiteRT in 8 bits; none where the weights are missing.
 fn compared(weights: &str, layers: usize, references: &str) -> Option<(f32, f32)> {
-    let file = near("../../shared/data/weights").join(weights);
-    if !file.exists() {
-        eprintln!("SKIPPED: no ImageNet weights beside the checkout; nothing was compared");
-        return None;
-    }
+    let file = test_support::data("weights")?.join(weights);
     let trunk = weights::read(&file).expect("sound");
     assert_eq!((trunk.side, trunk.layers.len()), (224, layers));
     let ours = pooled(&trunk);
@@ -126,11 +122,9 @@ const COSINE_V2: f32 = 0.985;
 
 #[test]
 fn every_width_of_mobilenet_v1_is_read() {
-    let folder = near("../../shared/data/weights");
-    if !folder.exists() {
-        eprintln!("SKIPPED: no ImageNet weights beside the checkout; nothing was read");
+    let Some(folder) = test_support::data("weights") else {
         return;
-    }
+    };
     for (width, side, channels) in [("0.25", 128, 256), ("0.5", 160, 512), ("0.75", 192, 768)] {
         let file = folder.join(format!("mobilenet_v1_{width}_{side}_quant.tflite"));
         let trunk = weights::read(&file).expect("sound");

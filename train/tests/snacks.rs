@@ -2,7 +2,7 @@
 //! copies are told from strangers on real photographs.
 
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use boxcam::picture;
 use boxcam_train::dataset::fingerprint::{self, Fingerprint, Likeness, NEAR, NEAR_SHARE};
@@ -14,12 +14,7 @@ use image::imageops::{FilterType, resize};
 
 /// The snacks; none where they are missing.
 fn snacks() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/snacks");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("SKIPPED: no snacks beside the checkout; nothing was looked at");
-    None
+    test_support::data("snacks")
 }
 
 fn recompressed(image: &RgbImage, quality: u8) -> RgbImage {

@@ -10,10 +10,10 @@ use boxcam::evaluate::Record;
 use boxcam::frame::TrueBox;
 use boxcam::label::Labels;
 use boxcam::overlay::{self, Canvas};
+use boxcam::picture::encode_jpeg;
 use boxcam::split::AnnotatedPicture;
 use embedded_graphics::pixelcolor::Rgb888;
 use image::RgbImage;
-use image::codecs::jpeg::JpegEncoder;
 use image::imageops::thumbnail;
 
 use super::markup::escaped;
@@ -72,9 +72,7 @@ fn figure((picture, prediction, record): &Judged<'_>, labels: &Labels) -> Option
         confidence * 100.0
     );
     let image = drawn(&picture.frame().ok()?.image, picture, prediction, &said);
-    let mut jpeg = Vec::new();
-    let encoder = JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY);
-    image.write_with_encoder(encoder).ok()?;
+    let jpeg = encode_jpeg(&image, JPEG_QUALITY).ok()?;
     let truth = picture.largest().map_or("", |row| row.class_name.as_str());
     let overlap = record.largest_iou().unwrap_or_default();
     let file = picture

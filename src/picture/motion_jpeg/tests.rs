@@ -5,6 +5,7 @@ use image::imageops::{self, FilterType};
 use image::{ExtendedColorType, Rgb};
 
 use super::*;
+use crate::picture::encode_jpeg;
 
 const CMYK: &[u8] = include_bytes!("../../../tests/data/cmyk.jpg");
 const PROGRESSIVE: &[u8] = include_bytes!("../../../tests/data/progressive.jpg");
@@ -21,10 +22,7 @@ fn soft(width: u32, height: u32) -> RgbImage {
 }
 
 fn jpeg(picture: &RgbImage) -> Vec<u8> {
-    let mut file = Vec::new();
-    let encoder = JpegEncoder::new_with_quality(&mut file, 95);
-    picture.write_with_encoder(encoder).expect("encoded");
-    file
+    encode_jpeg(picture, 95).expect("encoded")
 }
 
 /// The same without its Huffman tables, as many USB cameras send it.

@@ -46,6 +46,7 @@ fn frame(origin: Origin) -> Frame {
         captured_at: Instant::now(),
         time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
         position: None,
+        scene_start: false,
         origin,
         image: RgbImage::new(640, 480),
     }

@@ -11,7 +11,7 @@ use crate::label::{ClassId, Labels};
 use crate::track::{Event, EventKind};
 
 fn frame(sequence: u64, origin: Origin) -> Frame {
-    let grey = RgbImage::from_pixel(64, 48, image::Rgb([90; 3]));
+    let grey = image::RgbImage::from_pixel(64, 48, image::Rgb([90; 3]));
     Frame::new(sequence, origin, grey)
 }
 

@@ -8,9 +8,10 @@ use std::convert::Infallible;
 use axum::body::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use image::codecs::jpeg::JpegEncoder;
-use image::{ExtendedColorType, RgbImage};
+use image::RgbImage;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use crate::picture::encode_jpeg;
 
 /// The type of an answer of which each part takes the place of the one before.
 pub(super) const CONTENT_TYPE: &str = "multipart/x-mixed-replace; boundary=frame";
@@ -32,11 +33,7 @@ pub(super) struct Picture {
 impl Picture {
     /// Encodes a picture; `None` for one that no JPEG can hold.
     pub(super) fn encode(image: &RgbImage) -> Option<Self> {
-        let (width, height) = image.dimensions();
-        let mut jpeg = Vec::new();
-        JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
-            .encode(image.as_raw(), width, height, ExtendedColorType::Rgb8)
-            .ok()?;
+        let jpeg = encode_jpeg(image, QUALITY).ok()?;
         let length = jpeg.len();
         let head = format!("Content-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n");
         let end = format!("\r\n{BOUNDARY}");

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::fault;
+use crate::camera_choice::CameraChoice;
 use crate::source::SourceError;
-use crate::values::CameraChoice;
 
 /// Where Linux keeps cameras.
 pub(super) struct Places {

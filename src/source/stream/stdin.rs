@@ -25,28 +25,37 @@ pub struct StdinSource {
     has_begun: bool,
 }
 
+/// Standard input, by what is connected to it.
+#[derive(Debug)]
+pub enum StdinInput {
+    /// A pipe or a device, whose frames are lost if they are not read in time.
+    Live(StdinSource),
+    /// A file, whose frames wait.
+    File(StdinSource),
+}
+
 impl StdinSource {
     /// Takes standard input. A JPEG may be decoded at a part of its size, but not smaller than `at_least`.
     ///
     /// # Errors
     /// [`SourceError::Stream`] when it is a terminal, or nothing can wait for it.
-    pub fn open(at_least: (u32, u32)) -> Result<Self, SourceError> {
+    pub fn open(at_least: (u32, u32)) -> Result<StdinInput, SourceError> {
         let stdin = io::stdin();
         if rustix::termios::isatty(&stdin) {
             return Err(fault(format!("is a keyboard; {EXAMPLE}")));
         }
         let unusable = |error: io::Error| fault(format!("can't be used ({error}); {EXAMPLE}"));
         let stat = fstat(&stdin).map_err(|error| unusable(error.into()))?;
-        let pace = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Pace::Recorded,
-            _ => Pace::Live,
-        };
         let stream = stdin.as_fd().try_clone_to_owned();
         let input = stream.and_then(Input::new).map_err(unusable)?;
-        Ok(Self {
+        let source = |pace| Self {
             break_off: input.break_off(),
             stream: StreamSource::new(NAME, input, pace, at_least),
             has_begun: false,
+        };
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => StdinInput::File(source(Pace::Recorded)),
+            _ => StdinInput::Live(source(Pace::Live)),
         })
     }
 }
@@ -59,10 +68,6 @@ impl FrameSource for StdinSource {
         }
         self.has_begun = true;
         next
-    }
-
-    fn is_live(&self) -> bool {
-        self.stream.is_live()
     }
 
     /// Ends the stream for this source; what it has not read is left.

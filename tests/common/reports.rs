@@ -1,4 +1,4 @@
-//! Frames and reports as a pipeline would make them, for tests of sinks without one.
+//! Frames and reports for tests of sinks without a pipeline.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,7 +12,7 @@ use boxcam::report::Report;
 use boxcam::track::{Event, EventKind, StableDetection};
 use image::{Rgb, RgbImage};
 
-/// A grey frame, 640 x 480, with a light square that moves with the number.
+/// A grey frame, 640 x 480, with a light square whose position depends on the frame number.
 pub(crate) fn frame(number: u64) -> Frame {
     let mut picture = RgbImage::from_pixel(640, 480, Rgb([70, 80, 90]));
     let left = (number as u32 * 7) % 600;
@@ -22,7 +22,7 @@ pub(crate) fn frame(number: u64) -> Frame {
     Frame::new(number, Origin::Live, picture)
 }
 
-/// Apple is class 0, hot dog 1.
+/// Class 0 is apple, class 1 hot dog.
 pub(crate) fn detection(class: usize, confidence: f32) -> Detection {
     Detection {
         class: ClassId::new(class),
@@ -31,7 +31,7 @@ pub(crate) fn detection(class: usize, confidence: f32) -> Detection {
     }
 }
 
-/// A report of something that has been there for a while; of class 0 or 1.
+/// A report with a track of 2.5 s, of class 0 or 1; without a class there is no detection.
 pub(crate) fn report(frame: &Frame, class: Option<usize>) -> Report {
     let labels = Labels::new(vec!["apple".into(), "hot dog".into()]).expect("sound");
     let found = class.map(|class| detection(class, 0.875));
@@ -52,7 +52,7 @@ pub(crate) fn report(frame: &Frame, class: Option<usize>) -> Report {
     }
 }
 
-/// The same report with an event of that thing.
+/// The report with an event of that track.
 pub(crate) fn with_event(report: Report, kind: EventKind, track: u64) -> Report {
     let event = Event {
         kind,
@@ -67,12 +67,12 @@ pub(crate) fn with_event(report: Report, kind: EventKind, track: u64) -> Report 
     }
 }
 
-/// Asks again and again until the answer is yes, or far too long.
+/// Polls the condition; panics after 60 s.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
+    while !condition() {
+        assert!(Instant::now() < deadline, "timeout: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
