@@ -34,6 +34,15 @@ pub struct Frame {
     pub image: RgbImage,
 }
 
+/// A picture file or a frame of a stream that can't be read, so that it is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableFrame {
+    /// The file or folder; `None` for a frame of a stream.
+    pub path: Option<PathBuf>,
+    /// The whole error message.
+    pub reason: String,
+}
+
 /// Where a frame came from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Origin {
@@ -42,12 +51,12 @@ pub enum Origin {
     /// A picture file, with its path as the user gave it.
     Picture(PathBuf),
     /// A made-up scene, whose true boxes are known.
-    Scene(Vec<TrueBox>),
+    Scene(Vec<GroundTruth>),
 }
 
 /// What is truly there, known for made-up scenes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TrueBox {
+pub struct GroundTruth {
     /// Name of the class.
     pub label: String,
     /// Where it is.

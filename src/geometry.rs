@@ -137,7 +137,7 @@ impl NormBox {
 
     /// Area that both boxes cover, `0..=1`.
     #[must_use]
-    pub fn shared_area(&self, other: &Self) -> f32 {
+    pub fn intersection_area(&self, other: &Self) -> f32 {
         let width = (self.x_max.min(other.x_max) - self.x_min.max(other.x_min)).max(0.0);
         let height = (self.y_max.min(other.y_max) - self.y_min.max(other.y_min)).max(0.0);
         width * height
@@ -196,7 +196,7 @@ fn pixel_span(min: f32, max: f32, size: u32) -> (u32, u32) {
 /// ```
 #[must_use]
 pub fn iou(a: &NormBox, b: &NormBox) -> f32 {
-    let intersection = a.shared_area(b);
+    let intersection = a.intersection_area(b);
     let union = a.area() + b.area() - intersection;
     if union > 0.0 {
         (intersection / union).clamp(0.0, 1.0)

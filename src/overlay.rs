@@ -14,7 +14,7 @@ use embedded_graphics::primitives::{
 };
 
 use crate::detect::Detection;
-use crate::frame::{Frame, Origin, TrueBox};
+use crate::frame::{Frame, GroundTruth, Origin};
 use crate::geometry::{NormBox, iou};
 use crate::health::CaptureState;
 use crate::report::Report;
@@ -56,7 +56,7 @@ where
     }
     let mut target = target.cropped(&area);
     let layout = Layout::new(area.size);
-    let truth: &[TrueBox] = match &frame.origin {
+    let truth: &[GroundTruth] = match &frame.origin {
         Origin::Scene(truth) => truth,
         Origin::Live | Origin::Picture(_) => &[],
     };
@@ -234,7 +234,7 @@ impl Layout {
             .unwrap_or_default()
     }
 
-    fn draw_true_box<D>(&self, target: &mut D, there: &TrueBox) -> Result<(), D::Error>
+    fn draw_true_box<D>(&self, target: &mut D, there: &GroundTruth) -> Result<(), D::Error>
     where
         D: DrawTarget<Color: From<Rgb888>>,
     {
@@ -249,7 +249,7 @@ impl Layout {
     fn draw_true_tag<D>(
         &self,
         target: &mut D,
-        there: &TrueBox,
+        there: &GroundTruth,
         report: &Report,
     ) -> Result<(), D::Error>
     where
@@ -319,7 +319,7 @@ fn age_in_words(age: Duration) -> String {
 }
 
 /// What is said of a true box: its IoU with the detection, and its name where the model missed it.
-fn true_caption(there: &TrueBox, report: &Report) -> String {
+fn true_caption(there: &GroundTruth, report: &Report) -> String {
     match report.shown() {
         Some(found) => {
             let named = report.labels.name(found.class) == Some(there.label.as_str());

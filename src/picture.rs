@@ -241,7 +241,7 @@ pub fn encode_jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>, ImageError>
 
 /// Whether the path has the ending of a picture, in whatever case.
 #[must_use]
-pub fn has_picture_ending(path: &Path) -> bool {
+pub fn is_image_path(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
     ending.is_some_and(|ending| {
         ENDINGS

@@ -23,7 +23,7 @@ use crate::detect::{DetectError, Detector};
 use crate::health::Health;
 use crate::preprocess::PreprocessError;
 use crate::sink::{Sink, SinkError};
-use crate::source::{FrameSource, Opener, SourceError};
+use crate::source::{FrameSource, SourceError, SourceFactory};
 
 mod capture;
 mod channels;
@@ -65,7 +65,7 @@ pub enum SourceConfig {
 
 /// A source that delivers frames at its own rate.
 pub struct LiveSource {
-    pub open: Opener,
+    pub open: SourceFactory,
     /// Whether to reopen it when it fails or ends; otherwise the run ends.
     pub reopen: bool,
     /// Whether to wait for a source that can't be opened at the start; otherwise the run ends.

@@ -83,7 +83,7 @@ pub fn preprocess(frame: &Frame, card: &ModelCard) -> Result<InputTensor, Prepro
 
 impl InputTensor {
     /// A picture all of the value that is fed as 0, to try a model with.
-    pub(crate) fn nothing(card: &ModelCard) -> Self {
+    pub(crate) fn zeros(card: &ModelCard) -> Self {
         let spec = card.input.clone();
         let value = spec.zero_point.clamp(0.0, 255.0) as u8;
         let pixels = vec![value; spec.shape().iter().product()];

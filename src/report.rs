@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::detect::Detection;
-use crate::frame::{Frame, Origin, TrueBox};
+use crate::frame::{Frame, GroundTruth, Origin};
 use crate::geometry::iou;
 use crate::health::CaptureState;
 use crate::label::Labels;
@@ -89,15 +89,15 @@ impl Report {
     /// Of several true boxes it is the one that the detection overlaps most, without a detection the
     /// largest. `None` where nothing is there or the truth is not known.
     #[must_use]
-    pub fn truth<'f>(&self, frame: &'f Frame) -> Option<(&'f TrueBox, f32)> {
+    pub fn truth<'f>(&self, frame: &'f Frame) -> Option<(&'f GroundTruth, f32)> {
         let Origin::Scene(boxes) = &frame.origin else {
             return None;
         };
-        let overlap = |truth: &TrueBox| match &self.detection {
+        let overlap = |truth: &GroundTruth| match &self.detection {
             Some(found) => iou(&truth.bounding_box, &found.bounding_box),
             None => 0.0,
         };
-        let rank = |truth: &TrueBox| (overlap(truth), truth.bounding_box.area());
+        let rank = |truth: &GroundTruth| (overlap(truth), truth.bounding_box.area());
         let best = boxes
             .iter()
             .reduce(|a, b| if rank(b) > rank(a) { b } else { a })?;
@@ -131,7 +131,7 @@ mod tests {
 
     fn scene(boxes: &[[f32; 4]]) -> Frame {
         let label = "cake".to_owned();
-        let truths = boxes.iter().map(|corners| TrueBox {
+        let truths = boxes.iter().map(|corners| GroundTruth {
             label: label.clone(),
             bounding_box: boxed(*corners),
         });

@@ -6,7 +6,7 @@
 
 use image::RgbImage;
 
-use crate::frame::TrueBox;
+use crate::frame::GroundTruth;
 use crate::geometry::NormBox;
 
 mod backdrop;
@@ -21,10 +21,10 @@ mod shadow;
 mod sprite;
 
 pub use emoji::SNACKS;
-pub use empty::{Kind, without_snack};
+pub use empty::{NegativeKind, negative_picture};
 pub use motion::MovingScene;
 
-use dice::Dice;
+use dice::Rng;
 use emoji::{Emoji, emoji};
 use sprite::{Extent, Pose, Shadow, Sprite};
 
@@ -38,7 +38,7 @@ pub struct Scene {
     /// The pixels.
     pub image: RgbImage,
     /// The snack in it: one, or none in a scene of only background.
-    pub truth: Vec<TrueBox>,
+    pub truth: Vec<GroundTruth>,
 }
 
 /// What a stream of draws is for; streams of one seed don't touch each other.
@@ -57,8 +57,8 @@ enum Purpose {
 }
 
 impl Purpose {
-    fn dice(self, seed: u64) -> Dice {
-        Dice::new(seed, self as u64)
+    fn rng(self, seed: u64) -> Rng {
+        Rng::new(seed, self as u64)
     }
 }
 
@@ -77,14 +77,14 @@ impl Purpose {
 #[must_use]
 pub fn random_scene(seed: u64, width: u32, height: u32) -> Scene {
     let mut image = backdrop_of(Purpose::Backdrop, seed, width, height);
-    let mut dice = Purpose::Snack.dice(seed);
-    let snack = dice.below(SNACKS.len() as u32) as usize;
-    let sprite = random_sprite(&mut dice, emoji(snack), image.width().min(image.height()));
+    let mut rng = Purpose::Snack.rng(seed);
+    let snack = rng.below(SNACKS.len() as u32) as usize;
+    let sprite = random_sprite(&mut rng, emoji(snack), image.width().min(image.height()));
     let visible = sprite.visible();
-    let x = place(&mut dice, visible.left, visible.right, image.width());
-    let y = place(&mut dice, visible.top, visible.bottom, image.height());
+    let x = place(&mut rng, visible.left, visible.right, image.width());
+    let y = place(&mut rng, visible.top, visible.bottom, image.height());
     sprite.put(&mut image, x, y);
-    backdrop::photograph(&mut Purpose::Camera.dice(seed), &mut image);
+    backdrop::photograph(&mut Purpose::Camera.rng(seed), &mut image);
     let truth = vec![true_box(snack, visible, (x, y), &image)];
     Scene { image, truth }
 }
@@ -93,42 +93,42 @@ pub fn random_scene(seed: u64, width: u32, height: u32) -> Scene {
 #[must_use]
 pub fn background(seed: u64, width: u32, height: u32) -> RgbImage {
     let mut image = backdrop_of(Purpose::Backdrop, seed, width, height);
-    backdrop::photograph(&mut Purpose::Camera.dice(seed), &mut image);
+    backdrop::photograph(&mut Purpose::Camera.rng(seed), &mut image);
     image
 }
 
 fn backdrop_of(purpose: Purpose, seed: u64, width: u32, height: u32) -> RgbImage {
     let (width, height) = (width.max(LEAST_SIDE), height.max(LEAST_SIDE));
-    backdrop::draw(&mut purpose.dice(seed), width, height)
+    backdrop::draw(&mut purpose.rng(seed), width, height)
 }
 
-fn random_sprite(dice: &mut Dice, emoji: &Emoji, shorter_side: u32) -> Sprite {
-    let longer = dice.between(0.25, 0.85) * shorter_side as f32;
+fn random_sprite(rng: &mut Rng, emoji: &Emoji, shorter_side: u32) -> Sprite {
+    let longer = rng.between(0.25, 0.85) * shorter_side as f32;
     let pose = Pose {
         size: longer,
-        turn: dice.between(-25.0, 25.0) / 360.0,
-        mirrored: dice.chance(0.5),
-        offset: (dice.unit(), dice.unit()),
-        shadow: random_shadow(dice),
+        turn: rng.between(-25.0, 25.0) / 360.0,
+        mirrored: rng.chance(0.5),
+        offset: (rng.unit(), rng.unit()),
+        shadow: random_shadow(rng),
     };
     Sprite::new(emoji, &pose.fitted(emoji, longer))
 }
 
-fn random_shadow(dice: &mut Dice) -> Option<Shadow> {
-    dice.chance(0.6).then(|| Shadow {
-        shift: (dice.between(-0.08, 0.08), dice.between(0.02, 0.1)),
-        strength: dice.between(0.15, 0.55),
+fn random_shadow(rng: &mut Rng) -> Option<Shadow> {
+    rng.chance(0.6).then(|| Shadow {
+        shift: (rng.between(-0.08, 0.08), rng.between(0.02, 0.1)),
+        strength: rng.between(0.15, 0.55),
     })
 }
 
 /// Where to put an extent `first..end` so that it lies somewhere in `0..size`.
-fn place(dice: &mut Dice, first: i32, end: i32, size: u32) -> i32 {
+fn place(rng: &mut Rng, first: i32, end: i32, size: u32) -> i32 {
     let room = (size as i32 - (end - first)).max(0);
-    dice.below(room as u32 + 1) as i32 - first
+    rng.below(room as u32 + 1) as i32 - first
 }
 
 /// The true box of a snack whose visible extent was put at a place.
-fn true_box(snack: usize, visible: Extent, (x, y): (i32, i32), image: &RgbImage) -> TrueBox {
+fn true_box(snack: usize, visible: Extent, (x, y): (i32, i32), image: &RgbImage) -> GroundTruth {
     let share = |pixel: i32, size: u32| (pixel as f32 / size as f32).clamp(0.0, 1.0);
     let (width, height) = image.dimensions();
     let bounding_box = NormBox::new(
@@ -138,7 +138,7 @@ fn true_box(snack: usize, visible: Extent, (x, y): (i32, i32), image: &RgbImage)
         share(visible.bottom + y, height),
     )
     .expect("an extent is ordered and its shares are clamped to 0..=1");
-    TrueBox {
+    GroundTruth {
         label: SNACKS[snack].to_owned(),
         bounding_box,
     }

@@ -8,10 +8,9 @@ use std::sync::atomic::AtomicBool;
 
 use thiserror::Error;
 
-use crate::frame::Frame;
+use crate::frame::{Frame, UnreadableFrame};
 use crate::health::StateChange;
 use crate::report::Report;
-use crate::source::SourceError;
 
 #[cfg(all(feature = "framebuffer", target_os = "linux"))]
 pub mod framebuffer;
@@ -63,7 +62,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// [`SinkError`] when the note could not be made.
-    fn skip(&mut self, _error: &SourceError) -> Result<(), SinkError> {
+    fn skip(&mut self, _frame: &UnreadableFrame) -> Result<(), SinkError> {
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::frame::Frame;
+use crate::frame::{Frame, UnreadableFrame};
 use crate::picture::PictureError;
 
 #[cfg(all(feature = "camera", target_os = "linux"))]
@@ -26,22 +26,22 @@ pub trait FrameSource: Send {
     /// The next frame, or `None` at the end. May wait for it as long as the device takes.
     ///
     /// # Errors
-    /// [`SourceError`]; after one of which [`SourceError::source_goes_on`] is true the source can be asked
+    /// [`SourceError`]; after one of which [`SourceError::is_recoverable`] is true the source can be asked
     /// for the next frame.
     fn next_frame(&mut self) -> Result<Option<Frame>, SourceError>;
 
     /// What breaks off a `next_frame` that hangs, called from another thread when the source is given up.
     /// `None` where a read can't hang for long, or nothing can break it off.
-    fn interrupter(&self) -> Option<Interrupter> {
+    fn cancel_handle(&self) -> Option<CancelHandle> {
         None
     }
 }
 
 /// Makes a `next_frame` that hangs in another thread return soon.
-pub type Interrupter = Box<dyn Fn() + Send>;
+pub type CancelHandle = Box<dyn Fn() + Send>;
 
 /// Opens a source, the first time and each time after it was given up.
-pub type Opener = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, SourceError> + Send>;
+pub type SourceFactory = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, SourceError> + Send>;
 
 /// A source that has no frame to give.
 #[derive(Debug, Error)]
@@ -92,8 +92,17 @@ pub enum SourceError {
 impl SourceError {
     /// Whether only one picture or folder is lost and the source has more to give.
     #[must_use]
-    pub fn source_goes_on(&self) -> bool {
+    pub fn is_recoverable(&self) -> bool {
         self.path().is_some() || matches!(self, Self::BrokenFrame { .. })
+    }
+
+    /// The frame that is left out, if the source can go on after this error.
+    #[must_use]
+    pub fn unreadable_frame(&self) -> Option<UnreadableFrame> {
+        self.is_recoverable().then(|| UnreadableFrame {
+            path: self.path().map(Path::to_path_buf),
+            reason: self.to_string(),
+        })
     }
 
     /// The picture or folder that can't be read.

@@ -287,7 +287,7 @@ fn list(folder: &Path) -> Result<BTreeMap<PathBuf, AnnotatedPicture>, SplitError
             path: folder.to_owned(),
             source: error.into(),
         })?;
-        if entry.depth() < 2 || !picture::has_picture_ending(entry.path()) {
+        if entry.depth() < 2 || !picture::is_image_path(entry.path()) {
             continue;
         }
         let parent = entry.path().parent().and_then(Path::file_name);

@@ -19,7 +19,7 @@ use boxcam::pipeline::{LiveSource, Pipeline, SourceConfig, Timeouts};
 use boxcam::preprocess::InputTensor;
 use boxcam::report::Report;
 use boxcam::sink::{Sink, SinkError};
-use boxcam::source::{FrameSource, Interrupter, SourceError};
+use boxcam::source::{CancelHandle, FrameSource, SourceError};
 use boxcam::track::EventKind;
 use common::tiny_model;
 use image::RgbImage;
@@ -232,7 +232,7 @@ impl FrameSource for Faulty {
         }
     }
 
-    fn interrupter(&self) -> Option<Interrupter> {
+    fn cancel_handle(&self) -> Option<CancelHandle> {
         let flag = Arc::clone(&self.is_interrupted);
         (self.kind % 7 == 5).then(|| Box::new(move || flag.store(true, Ordering::Relaxed)) as _)
     }

@@ -14,7 +14,7 @@ use boxcam::detect::Detector;
 use boxcam::detect::Prediction;
 use boxcam::detect::tract::TractDetector;
 use boxcam::evaluate::Evaluation;
-use boxcam::frame::{Frame, Origin, TrueBox};
+use boxcam::frame::{Frame, GroundTruth, Origin};
 use boxcam::preprocess::preprocess;
 use boxcam::scene::random_scene;
 use boxcam::split::Split;
@@ -99,7 +99,7 @@ fn validation_pictures() -> Option<Vec<Case>> {
 fn scenes() -> Vec<Case> {
     let case = |seed| {
         let scene = random_scene(seed, 640, 480);
-        let TrueBox {
+        let GroundTruth {
             label,
             bounding_box,
         } = scene.truth[0].clone();

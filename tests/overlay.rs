@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use boxcam::detect::Detection;
-use boxcam::frame::{Frame, Origin, TrueBox};
+use boxcam::frame::{Frame, GroundTruth, Origin};
 use boxcam::geometry::NormBox;
 use boxcam::health::CaptureState;
 use boxcam::label::{ClassId, Labels};
@@ -42,8 +42,8 @@ fn report(found: Option<(&str, f32, [f32; 4])>) -> Report {
     }
 }
 
-fn truth(label: &str, corners: [f32; 4]) -> Vec<TrueBox> {
-    vec![TrueBox {
+fn truth(label: &str, corners: [f32; 4]) -> Vec<GroundTruth> {
+    vec![GroundTruth {
         label: label.to_owned(),
         bounding_box: boxed(corners),
     }]
@@ -73,7 +73,7 @@ fn plain(width: u32, height: u32, value: u8) -> RgbImage {
 }
 
 /// A frame that was taken so long after the one that the report is about.
-fn frame_after(report: &Report, age: Duration, truth: &[TrueBox]) -> Frame {
+fn frame_after(report: &Report, age: Duration, truth: &[GroundTruth]) -> Frame {
     let origin = if truth.is_empty() {
         Origin::Live
     } else {
@@ -87,13 +87,13 @@ fn frame_after(report: &Report, age: Duration, truth: &[TrueBox]) -> Frame {
     }
 }
 
-fn draw(image: &mut RgbImage, report: &Report, truth: &[TrueBox]) {
+fn draw(image: &mut RgbImage, report: &Report, truth: &[GroundTruth]) {
     let frame = frame_after(report, Duration::ZERO, truth);
     let Ok(()) = overlay::draw(&mut Canvas::new(image), &frame, report);
 }
 
 #[track_caller]
-fn check(name: &str, (width, height): (u32, u32), report: &Report, truth: &[TrueBox]) {
+fn check(name: &str, (width, height): (u32, u32), report: &Report, truth: &[GroundTruth]) {
     let mut image = stripes(width, height);
     draw(&mut image, report, truth);
     compare(name, &image);

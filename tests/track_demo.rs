@@ -7,11 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{Detector, Prediction};
 use boxcam::evaluate::Mean;
-use boxcam::frame::{Frame, Origin, TrueBox};
+use boxcam::frame::{Frame, GroundTruth, Origin};
 use boxcam::geometry::iou;
 use boxcam::preprocess::preprocess;
 use boxcam::source::FrameSource;
-use boxcam::source::demo::{DemoSource, Pace};
+use boxcam::source::demo::{DemoSource, Timing};
 use boxcam::track::{Event, EventKind, StableDetection, TrackSettings, Tracker};
 
 /// Frames of the demo: every one of the 20 snacks once.
@@ -23,7 +23,7 @@ const LOSS: f64 = 0.01;
 /// A frame of the demo and what the model said of it.
 struct Moment {
     position: Duration,
-    truth: Option<TrueBox>,
+    truth: Option<GroundTruth>,
     prediction: Prediction,
 }
 
@@ -42,7 +42,7 @@ struct Outcome {
 }
 
 fn moments(detector: &mut TractDetector) -> Vec<Moment> {
-    let mut source = DemoSource::new(Pace::AsAsked);
+    let mut source = DemoSource::new(Timing::Immediate);
     let look = |_| {
         let frame: Frame = source.next_frame().expect("sound").expect("no end");
         let input = preprocess(&frame, detector.card()).expect("a frame");
@@ -87,7 +87,7 @@ impl Outcome {
     /// Boxes are compared on the frames that have a steady one.
     fn measure(
         &mut self,
-        truth: &TrueBox,
+        truth: &GroundTruth,
         prediction: &Prediction,
         steady: Option<StableDetection>,
         is_right: impl Fn(boxcam::label::ClassId) -> bool,

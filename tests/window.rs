@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use boxcam::detect::Detection;
-use boxcam::frame::{Frame, Origin, TrueBox};
+use boxcam::frame::{Frame, GroundTruth, Origin};
 use boxcam::geometry::NormBox;
 use boxcam::label::{ClassId, Labels};
 use boxcam::report::Report;
@@ -33,7 +33,7 @@ fn frame_and_report() -> (Frame, Report) {
     let image = RgbImage::from_fn(WINDOW.0, WINDOW.1, |x, y| {
         Rgb([(x / 3) as u8, (y / 2) as u8, ((x + y) / 5) as u8])
     });
-    let truth = TrueBox {
+    let truth = GroundTruth {
         label: "apple".to_owned(),
         bounding_box: NormBox::new(0.3, 0.7, 0.3, 0.8).expect("a sound box"),
     };

@@ -16,7 +16,7 @@ use boxcam::sink::log::{LogSettings, LogSink};
 use boxcam::sink::snapshots::SnapshotSink;
 use boxcam::sink::{Sink, SinkError};
 use boxcam::source::pictures::PicturesSource;
-use boxcam::source::{FrameSource, Opener};
+use boxcam::source::{FrameSource, SourceFactory};
 use boxcam::warn;
 
 use super::tally::Tally;
@@ -85,7 +85,7 @@ fn open_source(options: &RunOptions, is_interactive: bool) -> Result<SourceConfi
     not(target_os = "linux"),
     allow(dead_code, reason = "cameras need Linux")
 )]
-fn reopened(open: Opener, options: &RunOptions) -> SourceConfig {
+fn reopened(open: SourceFactory, options: &RunOptions) -> SourceConfig {
     SourceConfig::Live(LiveSource {
         open,
         reopen: true,
@@ -95,15 +95,15 @@ fn reopened(open: Opener, options: &RunOptions) -> SourceConfig {
 
 #[cfg(all(feature = "camera", target_os = "linux"))]
 fn open_camera(choice: &CameraChoice, options: &RunOptions) -> Result<SourceConfig, Failure> {
-    use boxcam::source::camera::{CameraSource, Wanted};
+    use boxcam::source::camera::{CameraSource, CaptureRequest};
     let choice = choice.clone();
-    let request = Wanted {
+    let request = CaptureRequest {
         width: options.size.width,
         height: options.size.height,
         fps: options.rate.get(),
-        patience: options.stall,
+        timeout: options.stall,
     };
-    let open: Opener = Box::new(move || {
+    let open: SourceFactory = Box::new(move || {
         let camera = CameraSource::open(&choice, &request)?;
         warn!("{}", camera.chosen());
         Ok(Box::new(camera) as Box<dyn FrameSource>)
@@ -123,7 +123,7 @@ fn open_camera(_: &CameraChoice, _: &RunOptions) -> Result<SourceConfig, Failure
 fn open_rpicam(camera: u32, options: &RunOptions) -> Result<SourceConfig, Failure> {
     use boxcam::source::rpicam::RpicamSource;
     let (size, rate) = (options.size, options.rate.get());
-    let open: Opener = Box::new(move || {
+    let open: SourceFactory = Box::new(move || {
         let source = RpicamSource::open(camera, size.width, size.height, rate)?;
         Ok(Box::new(source) as Box<dyn FrameSource>)
     });
@@ -140,7 +140,7 @@ fn open_stdin(options: &RunOptions) -> Result<SourceConfig, Failure> {
         StdinInput::Live(source) => source,
     };
     let mut source = Some(Box::new(source) as Box<dyn FrameSource>);
-    let open: Opener = Box::new(move || {
+    let open: SourceFactory = Box::new(move || {
         source.take().ok_or_else(|| SourceError::Stream {
             stream: "standard input".to_owned(),
             message: "it has ended".to_owned(),
@@ -171,13 +171,13 @@ const NO_STREAMS: Failure = Failure::NotBuilt {
 
 #[cfg(feature = "demo")]
 fn open_demo(is_interactive: bool) -> Result<SourceConfig, Failure> {
-    use boxcam::source::demo::{DemoSource, Pace};
+    use boxcam::source::demo::{DemoSource, Timing};
     if !is_interactive {
-        let source = DemoSource::new(Pace::AsAsked);
+        let source = DemoSource::new(Timing::Immediate);
         return Ok(SourceConfig::Offline(Box::new(source)));
     }
     Ok(SourceConfig::Live(LiveSource {
-        open: Box::new(|| Ok(Box::new(DemoSource::new(Pace::RealTime)))),
+        open: Box::new(|| Ok(Box::new(DemoSource::new(Timing::RealTime)))),
         reopen: false,
         wait: false,
     }))

@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use boxcam::evaluate::Mean;
-use boxcam::frame::{Frame, Origin};
+use boxcam::frame::{Frame, Origin, UnreadableFrame};
 use boxcam::health::{CaptureState, StateChange};
 use boxcam::report::Report;
 use boxcam::sink::{Sink, SinkError};
-use boxcam::source::SourceError;
 
 /// Counts what goes by, the same count in each clone; names on standard error what can't be read and what
 /// goes wrong with a camera.
@@ -56,8 +55,8 @@ impl Sink for Tally {
         Ok(())
     }
 
-    fn skip(&mut self, error: &SourceError) -> Result<(), SinkError> {
-        warn!("{error}");
+    fn skip(&mut self, frame: &UnreadableFrame) -> Result<(), SinkError> {
+        warn!("{}", frame.reason);
         Ok(())
     }
 
@@ -123,7 +122,7 @@ mod tests {
     use std::sync::Arc;
 
     use boxcam::detect::Detection;
-    use boxcam::frame::TrueBox;
+    use boxcam::frame::GroundTruth;
     use boxcam::geometry::NormBox;
     use boxcam::label::{ClassId, Labels};
     use image::RgbImage;
@@ -154,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_demo_is_held_against_the_truth() {
-        let cake = TrueBox {
+        let cake = GroundTruth {
             label: "cake".to_owned(),
             bounding_box: NormBox::new(0.0, 0.5, 0.0, 1.0).expect("sound"),
         };

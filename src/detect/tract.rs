@@ -220,7 +220,7 @@ impl TractDetector {
 
     /// Runs the network once on nothing: what it puts out must be what the card says.
     fn check_outputs(&mut self, name: &str) -> Result<(), ModelError> {
-        let nothing = InputTensor::nothing(&self.card);
+        let nothing = InputTensor::zeros(&self.card);
         let ran = self.engine.run(&nothing).map(|answer| answer.shapes());
         let shapes = ran.map_err(|error| ModelError::Engine {
             model: name.to_owned(),

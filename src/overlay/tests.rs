@@ -59,7 +59,7 @@ fn report(label: &str, bounding_box: Option<NormBox>) -> Report {
 }
 
 /// A frame that was taken together with its report, with what is truly in it.
-fn frame(report: &Report, truth: Vec<TrueBox>) -> Frame {
+fn frame(report: &Report, truth: Vec<GroundTruth>) -> Frame {
     let origin = if truth.is_empty() {
         Origin::Live
     } else {
@@ -89,7 +89,7 @@ fn nothing_is_drawn_outside_of_any_target() {
         };
         let mut any_box = || boxed([(); 4].map(|()| random.f32() * 1.4 - 0.2));
         let found = (round % 3 > 0).then(&mut any_box);
-        let truth = [TrueBox {
+        let truth = [GroundTruth {
             label: "carrot".to_owned(),
             bounding_box: any_box(),
         }];
@@ -242,7 +242,7 @@ fn a_band_says_what_is_amiss() {
 #[test]
 fn a_true_box_is_named_unless_the_model_named_it() {
     let half = boxed([0.0, 0.5, 0.0, 1.0]);
-    let there = |label: &str| TrueBox {
+    let there = |label: &str| GroundTruth {
         label: label.to_owned(),
         bounding_box: NormBox::WHOLE,
     };

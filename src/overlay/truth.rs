@@ -8,14 +8,14 @@ use embedded_graphics::primitives::Rectangle;
 use super::palette::{CHALK, INK};
 use super::tag::Tag;
 use super::{Layout, stroke};
-use crate::frame::TrueBox;
+use crate::frame::GroundTruth;
 
 /// Draws true boxes on a target that holds the whole picture: white with a black outline, each with a tag of its
 /// label, larger boxes first so that smaller ones stay in sight. An empty label gets no tag.
 ///
 /// # Errors
 /// Whatever the target fails with.
-pub fn draw_truth<D>(target: &mut D, truth: &[TrueBox]) -> Result<(), D::Error>
+pub fn draw_truth<D>(target: &mut D, truth: &[GroundTruth]) -> Result<(), D::Error>
 where
     D: DrawTarget<Color: From<Rgb888>>,
 {
@@ -25,7 +25,7 @@ where
     }
     let mut target = target.cropped(&area);
     let layout = Layout::new(area.size);
-    let mut largest_first: Vec<&TrueBox> = truth.iter().collect();
+    let mut largest_first: Vec<&GroundTruth> = truth.iter().collect();
     largest_first.sort_by(|a, b| b.bounding_box.area().total_cmp(&a.bounding_box.area()));
     for there in &largest_first {
         let outer = layout.pixels(&there.bounding_box);
@@ -92,7 +92,7 @@ mod tests {
         let mut image = RgbImage::from_pixel(200, 200, Rgb([90, 90, 90]));
         let bounding_box = NormBox::new(0.25, 0.75, 0.25, 0.75).expect("sound");
         let label = "cup".to_owned();
-        let truth = [TrueBox {
+        let truth = [GroundTruth {
             label,
             bounding_box,
         }];
@@ -107,7 +107,7 @@ mod tests {
         for side in [0, 1, 3] {
             let mut image = RgbImage::new(side, side);
             let label = "pineapple".to_owned();
-            let truth = [TrueBox {
+            let truth = [GroundTruth {
                 label,
                 bounding_box: NormBox::WHOLE,
             }];

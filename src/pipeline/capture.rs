@@ -16,7 +16,7 @@ use super::channels::{Shared, wait_for_thread};
 use super::{LiveSource, PipelineError, Timeouts};
 use crate::frame::Frame;
 use crate::health::CaptureState;
-use crate::source::{Interrupter, Opener, SourceError};
+use crate::source::{CancelHandle, SourceError, SourceFactory};
 
 /// Maximum number of detached capture threads that have not finished.
 const MAX_DETACHED: usize = 3;
@@ -42,7 +42,7 @@ struct SourceStatus {
     unreadable: u64,
     last_error: Option<String>,
     end: Option<SourceEnd>,
-    interrupter: Option<Interrupter>,
+    cancel_handle: Option<CancelHandle>,
     /// Added to the frame numbers of the source, so that they continue over generations.
     sequence_offset: u64,
     next_sequence: u64,
@@ -70,7 +70,7 @@ impl Capture {
                 unreadable: 0,
                 last_error: None,
                 end: None,
-                interrupter: None,
+                cancel_handle: None,
                 sequence_offset: 0,
                 next_sequence: 0,
             }),
@@ -78,7 +78,7 @@ impl Capture {
         }
     }
 
-    /// Gives up the current source, interrupts its read and returns the number of the next generation.
+    /// Gives up the current source, cancels its read and returns the number of the next generation.
     fn next_generation(&self) -> u64 {
         let now = self.shared.clock.now();
         let mut status = self.status.lock();
@@ -90,10 +90,10 @@ impl Capture {
         status.end = None;
         status.last_progress = now;
         status.sequence_offset = status.next_sequence;
-        let (generation, interrupter) = (status.generation, status.interrupter.take());
+        let (generation, cancel_handle) = (status.generation, status.cancel_handle.take());
         drop(status);
-        if let Some(interrupt) = interrupter {
-            interrupt();
+        if let Some(cancel) = cancel_handle {
+            cancel();
         }
         generation
     }
@@ -108,29 +108,29 @@ impl Capture {
     }
 
     /// The body of a capture thread: opens a source and reads it until it ends or is given up.
-    fn run(&self, generation: u64, open: &Mutex<Opener>) {
+    fn run(&self, generation: u64, open: &Mutex<SourceFactory>) {
         let result = catch_unwind(AssertUnwindSafe(|| self.read_all(generation, open)));
         if let Some(end) = result.unwrap_or(Some(SourceEnd::Panicked)) {
             self.update(generation, |status| {
                 status.end = Some(end);
-                status.interrupter = None;
+                status.cancel_handle = None;
             });
             self.changed.notify_all();
         }
     }
 
     /// Returns `None` if the source was given up. The source is closed on return.
-    fn read_all(&self, generation: u64, open: &Mutex<Opener>) -> Option<SourceEnd> {
+    fn read_all(&self, generation: u64, open: &Mutex<SourceFactory>) -> Option<SourceEnd> {
         let opened = (open.lock())();
         let mut source = match opened {
             Ok(source) => source,
             Err(error) => return Some(SourceEnd::Failed(error)),
         };
-        let interrupter = source.interrupter();
+        let cancel_handle = source.cancel_handle();
         let mut is_current = self.update(generation, |status| {
             status.is_open = true;
             status.last_progress = self.shared.clock.now();
-            status.interrupter = interrupter;
+            status.cancel_handle = cancel_handle;
             if generation > 1 {
                 self.shared.health.reopened.add(1);
             }
@@ -141,7 +141,7 @@ impl Capture {
             is_current = match source.next_frame() {
                 Ok(Some(frame)) => self.accept(generation, frame),
                 Ok(None) => return Some(SourceEnd::Finished),
-                Err(error) if error.source_goes_on() => {
+                Err(error) if error.is_recoverable() => {
                     self.count_unreadable(generation, &error.to_string())
                 }
                 Err(error) => return Some(SourceEnd::Failed(error)),
@@ -192,7 +192,7 @@ impl Capture {
 pub(super) struct Supervisor {
     shared: Arc<Shared>,
     capture: Arc<Capture>,
-    open: Arc<Mutex<Opener>>,
+    open: Arc<Mutex<SourceFactory>>,
     reopen: bool,
     wait_at_start: bool,
     timeouts: Timeouts,

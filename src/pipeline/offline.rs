@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::inference::Inference;
 use super::{Pipeline, PipelineError, RunSummary};
-use crate::frame::Frame;
+use crate::frame::{Frame, UnreadableFrame};
 use crate::health::{CaptureState, Health};
 use crate::report::Report;
 use crate::sink::{Sink, SinkError};
-use crate::source::{FrameSource, SourceError};
+use crate::source::FrameSource;
 
 /// Runs an offline source to its end.
 pub(super) fn run(
@@ -63,8 +63,10 @@ impl OfflineRun<'_> {
                     self.end_track()?;
                     return Ok(self.sinks.for_each(|sink| sink.linger(stop))?);
                 }
-                Err(error) if error.source_goes_on() => self.skip(&error)?,
-                Err(error) => return Err(error.into()),
+                Err(error) => match error.unreadable_frame() {
+                    Some(frame) => self.skip(&frame)?,
+                    None => return Err(error.into()),
+                },
             }
         }
         self.end_track()
@@ -84,10 +86,10 @@ impl OfflineRun<'_> {
         Ok(())
     }
 
-    fn skip(&mut self, error: &SourceError) -> Result<(), PipelineError> {
+    fn skip(&mut self, frame: &UnreadableFrame) -> Result<(), PipelineError> {
         self.summary.skipped += 1;
         self.health.broken.add(1);
-        Ok(self.sinks.for_each(|sink| sink.skip(error))?)
+        Ok(self.sinks.for_each(|sink| sink.skip(frame))?)
     }
 
     fn end_track(&mut self) -> Result<(), PipelineError> {

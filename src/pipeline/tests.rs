@@ -11,12 +11,12 @@ use parking_lot::Mutex;
 use super::*;
 use crate::card::{ModelCard, test_card};
 use crate::detect::Prediction;
-use crate::frame::{Frame, Origin};
+use crate::frame::{Frame, Origin, UnreadableFrame};
 use crate::health::{CaptureState, StateChange};
 use crate::picture::PictureError;
 use crate::preprocess::InputTensor;
 use crate::report::Report;
-use crate::source::Interrupter;
+use crate::source::CancelHandle;
 
 mod flow;
 mod sinks;
@@ -77,7 +77,7 @@ type NextFrame = Box<dyn FnMut() -> Result<Option<Frame>, SourceError> + Send>;
 
 struct FakeSource {
     next_frame: NextFrame,
-    interrupter: Option<Arc<dyn Fn() + Send + Sync>>,
+    cancel: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl FrameSource for FakeSource {
@@ -85,9 +85,9 @@ impl FrameSource for FakeSource {
         (self.next_frame)()
     }
 
-    fn interrupter(&self) -> Option<Interrupter> {
-        let interrupt = self.interrupter.clone()?;
-        Some(Box::new(move || interrupt()))
+    fn cancel_handle(&self) -> Option<CancelHandle> {
+        let cancel = self.cancel.clone()?;
+        Some(Box::new(move || cancel()))
     }
 }
 
@@ -96,7 +96,7 @@ fn fake(
 ) -> Box<FakeSource> {
     Box::new(FakeSource {
         next_frame: Box::new(next_frame),
-        interrupter: None,
+        cancel: None,
     })
 }
 
@@ -244,8 +244,8 @@ impl Sink for FakeSink {
         Ok(())
     }
 
-    fn skip(&mut self, error: &SourceError) -> Result<(), SinkError> {
-        self.calls.lock().skipped.push(error.to_string());
+    fn skip(&mut self, frame: &UnreadableFrame) -> Result<(), SinkError> {
+        self.calls.lock().skipped.push(frame.reason.clone());
         Ok(())
     }
 

@@ -1,32 +1,32 @@
 //! A picture without a snack: a pattern, a few plain shapes on it, and what light and camera add.
 //!
-//! In goes a roll of the dice, out comes a picture. Shapes are plain so that a model learns that colour
+//! In goes a roll of the rng, out comes a picture. Shapes are plain so that a model learns that colour
 //! and roundness alone make no snack.
 
 use image::RgbImage;
 
 use super::colour::{Colour, Palette};
-use super::dice::{Dice, cosine, sine};
+use super::dice::{Rng, cosine, sine};
 use super::noise::noise_at;
 use super::pattern;
 
 /// Draws a pattern with shapes.
-pub(super) fn draw(dice: &mut Dice, width: u32, height: u32) -> RgbImage {
-    let pattern = pattern::any(dice);
-    let light = Light::new(dice);
+pub(super) fn draw(rng: &mut Rng, width: u32, height: u32) -> RgbImage {
+    let pattern = pattern::any(rng);
+    let light = Light::new(rng);
     let unit = 1.0 / width.min(height) as f32;
     let mut image = RgbImage::from_fn(width, height, |x, y| {
         let (u, v) = ((x as f32 + 0.5) * unit, (y as f32 + 0.5) * unit);
         pattern(u, v).times(light.at(u, v)).to_pixel()
     });
-    let palette = Palette::new(dice);
-    let shapes = if dice.chance(0.45) {
+    let palette = Palette::new(rng);
+    let shapes = if rng.chance(0.45) {
         0
     } else {
-        1 + dice.below(6)
+        1 + rng.below(6)
     };
     for _ in 0..shapes {
-        Shape::new(dice, &palette, width as f32 * unit, height as f32 * unit).draw(&mut image);
+        Shape::new(rng, &palette, width as f32 * unit, height as f32 * unit).draw(&mut image);
     }
     image
 }
@@ -38,8 +38,8 @@ struct Light {
 }
 
 impl Light {
-    fn new(dice: &mut Dice) -> Self {
-        let (turn, strength) = (dice.unit(), dice.between(0.0, 0.35));
+    fn new(rng: &mut Rng) -> Self {
+        let (turn, strength) = (rng.unit(), rng.between(0.0, 0.35));
         Self {
             across: cosine(turn) * strength,
             down: sine(turn) * strength,
@@ -77,25 +77,25 @@ enum Kind {
 }
 
 impl Shape {
-    fn new(dice: &mut Dice, palette: &Palette, width: f32, height: f32) -> Self {
+    fn new(rng: &mut Rng, palette: &Palette, width: f32, height: f32) -> Self {
         let kinds = [Kind::Ellipse, Kind::Ring, Kind::Rectangle, Kind::Triangle];
-        let turn = dice.unit();
-        let slim = dice.chance(0.25);
+        let turn = rng.unit();
+        let slim = rng.chance(0.25);
         Self {
-            kind: kinds[dice.below(4) as usize],
-            x: dice.between(0.0, width),
-            y: dice.between(0.0, height),
-            reach: dice.between(0.04, 0.28),
+            kind: kinds[rng.below(4) as usize],
+            x: rng.between(0.0, width),
+            y: rng.between(0.0, height),
+            reach: rng.between(0.04, 0.28),
             slimness: if slim {
-                dice.between(0.05, 0.2)
+                rng.between(0.05, 0.2)
             } else {
-                dice.between(0.5, 1.0)
+                rng.between(0.5, 1.0)
             },
             cosine: cosine(turn),
             sine: sine(turn),
-            colour: palette.any(dice),
-            opacity: dice.between(0.4, 1.0),
-            softness: if dice.chance(0.3) { 0.3 } else { 0.0 },
+            colour: palette.any(rng),
+            opacity: rng.between(0.4, 1.0),
+            softness: if rng.chance(0.3) { 0.3 } else { 0.0 },
         }
     }
 
@@ -137,20 +137,20 @@ impl Shape {
 }
 
 /// What a camera adds: a tint, more or less light, grain.
-pub(super) fn photograph(dice: &mut Dice, image: &mut RgbImage) {
-    let exposure = dice.between(0.8, 1.15);
-    let warmth = dice.between(-0.06, 0.06);
+pub(super) fn photograph(rng: &mut Rng, image: &mut RgbImage) {
+    let exposure = rng.between(0.8, 1.15);
+    let warmth = rng.between(-0.06, 0.06);
     let gains = [
         exposure * (1.0 + warmth),
         exposure,
         exposure * (1.0 - warmth),
     ];
-    let grain = if dice.chance(0.5) {
-        dice.between(2.0, 16.0)
+    let grain = if rng.chance(0.5) {
+        rng.between(2.0, 16.0)
     } else {
         0.0
     };
-    let seed = dice.word();
+    let seed = rng.word();
     for (x, y, pixel) in image.enumerate_pixels_mut() {
         let speck = (noise_at(x as i32, y as i32, seed) - 0.5) * grain;
         for (channel, gain) in pixel.0.iter_mut().zip(gains) {
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn backdrops_are_bright_dark_plain_and_busy() {
         let images: Vec<RgbImage> = (0..200)
-            .map(|seed| draw(&mut Dice::new(seed, 0), 48, 32))
+            .map(|seed| draw(&mut Rng::new(seed, 0), 48, 32))
             .collect();
         let mean = |image: &RgbImage| {
             let sum: u64 = image.as_raw().iter().map(|&v| u64::from(v)).sum();
@@ -187,18 +187,18 @@ mod tests {
     #[test]
     fn a_picture_of_one_pixel_has_a_backdrop() {
         for seed in 0..50 {
-            let mut dice = Dice::new(seed, 0);
-            let mut image = draw(&mut dice, 1, 1);
-            photograph(&mut dice, &mut image);
+            let mut rng = Rng::new(seed, 0);
+            let mut image = draw(&mut rng, 1, 1);
+            photograph(&mut rng, &mut image);
             assert_eq!(image.dimensions(), (1, 1));
         }
     }
 
     #[test]
     fn a_shape_covers_its_middle_or_is_a_ring_around_it() {
-        let palette = Palette::new(&mut Dice::new(1, 0));
+        let palette = Palette::new(&mut Rng::new(1, 0));
         for seed in 0..100 {
-            let shape = Shape::new(&mut Dice::new(seed, 0), &palette, 1.0, 1.0);
+            let shape = Shape::new(&mut Rng::new(seed, 0), &palette, 1.0, 1.0);
             let inside = shape.distance(0.0, 0.0) < 0.0;
             assert_ne!(inside, matches!(shape.kind, Kind::Ring));
             assert!(shape.distance(1.0, 1.0) > 0.0);

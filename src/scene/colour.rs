@@ -1,6 +1,6 @@
 //! Colours of backgrounds, and how they go together.
 
-use super::dice::Dice;
+use super::dice::Rng;
 
 /// Red, green and blue in `0..=1`; arithmetic may leave that range, writing a pixel clamps.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,28 +50,28 @@ pub(super) struct Palette {
 }
 
 impl Palette {
-    /// A palette from a roll of the dice: calm or strong, light or dark.
-    pub(super) fn new(dice: &mut Dice) -> Self {
-        let hue = dice.unit();
-        let calm = dice.between(0.05, 0.75);
-        let value = dice.between(0.25, 0.97);
-        let neighbour = hue + dice.between(-0.12, 0.12);
+    /// A palette from a roll of the rng: calm or strong, light or dark.
+    pub(super) fn new(rng: &mut Rng) -> Self {
+        let hue = rng.unit();
+        let calm = rng.between(0.05, 0.75);
+        let value = rng.between(0.25, 0.97);
+        let neighbour = hue + rng.between(-0.12, 0.12);
         let second_value = if value > 0.6 {
-            value - dice.between(0.08, 0.35)
+            value - rng.between(0.08, 0.35)
         } else {
-            value + dice.between(0.08, 0.35)
+            value + rng.between(0.08, 0.35)
         };
-        let across = hue + dice.between(0.35, 0.65);
+        let across = hue + rng.between(0.35, 0.65);
         Self {
             base: Colour::hsv(hue, calm, value),
-            second: Colour::hsv(neighbour, calm * dice.between(0.6, 1.2), second_value),
-            accent: Colour::hsv(across, dice.between(0.2, 0.8), dice.between(0.4, 1.0)),
+            second: Colour::hsv(neighbour, calm * rng.between(0.6, 1.2), second_value),
+            accent: Colour::hsv(across, rng.between(0.2, 0.8), rng.between(0.4, 1.0)),
         }
     }
 
     /// One of the three.
-    pub(super) fn any(&self, dice: &mut Dice) -> Colour {
-        [self.base, self.second, self.accent][dice.below(3) as usize]
+    pub(super) fn any(&self, rng: &mut Rng) -> Colour {
+        [self.base, self.second, self.accent][rng.below(3) as usize]
     }
 }
 

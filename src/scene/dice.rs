@@ -6,9 +6,9 @@
 //! system's sine is not, so [`sine`] is a polynomial.
 
 /// A seeded stream of random draws.
-pub(super) struct Dice(fastrand::Rng);
+pub(super) struct Rng(fastrand::Rng);
 
-impl Dice {
+impl Rng {
     /// The stream of a seed; `purpose` keeps the streams of one seed apart.
     pub(super) fn new(seed: u64, purpose: u64) -> Self {
         let spread = seed.wrapping_add(purpose.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -79,11 +79,11 @@ mod tests {
 
     #[test]
     fn draws_stay_in_their_range_and_reach_its_ends() {
-        let mut dice = Dice::new(3, 1);
+        let mut rng = Rng::new(3, 1);
         let mut seen = [false; 7];
         for _ in 0..500 {
-            seen[dice.below(7) as usize] = true;
-            let number = dice.between(-2.0, 3.0);
+            seen[rng.below(7) as usize] = true;
+            let number = rng.between(-2.0, 3.0);
             assert!((-2.0..3.0).contains(&number));
         }
         assert_eq!(seen, [true; 7]);

@@ -1,6 +1,6 @@
 //! Made-up pictures without any snack, to count false alarms on.
 //!
-//! In go a [`Kind`] and a seed, out comes a picture in which nothing is to be found. The same seed gives the
+//! In go a [`NegativeKind`] and a seed, out comes a picture in which nothing is to be found. The same seed gives the
 //! same pixels on every machine.
 
 use std::sync::OnceLock;
@@ -10,14 +10,14 @@ use image::{Rgb, RgbImage};
 use twemoji_assets::png::PngTwemojiAsset;
 use twemoji_assets::png::codes;
 
-use super::dice::Dice;
+use super::dice::Rng;
 use super::emoji::Emoji;
 use super::noise::noise_at;
 use super::{LEAST_SIDE, Purpose, backdrop, background, place, random_sprite};
 
 /// What an empty picture shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum NegativeKind {
     /// A drawn background with plain shapes, as behind a snack.
     Backdrop,
     /// One to three things on such a background, none of them food.
@@ -30,7 +30,7 @@ pub enum Kind {
     Flat,
 }
 
-impl Kind {
+impl NegativeKind {
     /// All kinds.
     pub const ALL: [Self; 5] = [
         Self::Backdrop,
@@ -106,56 +106,56 @@ fn thing(number: usize) -> &'static Emoji {
 /// A picture of that kind. Width and height are in pixels, at least [`LEAST_SIDE`].
 ///
 /// ```
-/// use boxcam::scene::{Kind, without_snack};
+/// use boxcam::scene::{NegativeKind, negative_picture};
 ///
-/// let picture = without_snack(Kind::Things, 7, 320, 240);
+/// let picture = negative_picture(NegativeKind::Things, 7, 320, 240);
 /// assert_eq!(picture.dimensions(), (320, 240));
-/// assert_eq!(picture, without_snack(Kind::Things, 7, 320, 240));
+/// assert_eq!(picture, negative_picture(NegativeKind::Things, 7, 320, 240));
 /// ```
 #[must_use]
-pub fn without_snack(kind: Kind, seed: u64, width: u32, height: u32) -> RgbImage {
+pub fn negative_picture(kind: NegativeKind, seed: u64, width: u32, height: u32) -> RgbImage {
     let (width, height) = (width.max(LEAST_SIDE), height.max(LEAST_SIDE));
-    let mut dice = Purpose::Empty.dice(seed);
+    let mut rng = Purpose::Empty.rng(seed);
     match kind {
-        Kind::Backdrop => background(seed, width, height),
-        Kind::Things => with_things(&mut dice, seed, width, height),
-        Kind::Defocused => {
-            let sharp = with_things(&mut dice, seed, width, height);
-            defocused(&mut dice, &sharp)
+        NegativeKind::Backdrop => background(seed, width, height),
+        NegativeKind::Things => with_things(&mut rng, seed, width, height),
+        NegativeKind::Defocused => {
+            let sharp = with_things(&mut rng, seed, width, height);
+            defocused(&mut rng, &sharp)
         }
-        Kind::Noise => noise(&mut dice, width, height),
-        Kind::Flat => flat(&mut dice, width, height),
+        NegativeKind::Noise => noise(&mut rng, width, height),
+        NegativeKind::Flat => flat(&mut rng, width, height),
     }
 }
 
-fn with_things(dice: &mut Dice, seed: u64, width: u32, height: u32) -> RgbImage {
-    let mut image = backdrop::draw(&mut Purpose::Backdrop.dice(seed), width, height);
-    for _ in 0..=dice.below(3) {
-        let emoji = thing(dice.below(THINGS.len() as u32) as usize);
-        let sprite = random_sprite(dice, emoji, width.min(height));
+fn with_things(rng: &mut Rng, seed: u64, width: u32, height: u32) -> RgbImage {
+    let mut image = backdrop::draw(&mut Purpose::Backdrop.rng(seed), width, height);
+    for _ in 0..=rng.below(3) {
+        let emoji = thing(rng.below(THINGS.len() as u32) as usize);
+        let sprite = random_sprite(rng, emoji, width.min(height));
         let visible = sprite.visible();
-        let x = place(dice, visible.left, visible.right, width);
-        let y = place(dice, visible.top, visible.bottom, height);
+        let x = place(rng, visible.left, visible.right, width);
+        let y = place(rng, visible.top, visible.bottom, height);
         sprite.put(&mut image, x, y);
     }
-    backdrop::photograph(&mut Purpose::Camera.dice(seed), &mut image);
+    backdrop::photograph(&mut Purpose::Camera.rng(seed), &mut image);
     image
 }
 
 /// Made smaller and large again: what is finer than a tenth to a twentieth of the picture is lost.
-fn defocused(dice: &mut Dice, sharp: &RgbImage) -> RgbImage {
+fn defocused(rng: &mut Rng, sharp: &RgbImage) -> RgbImage {
     let (width, height) = sharp.dimensions();
-    let cells = 10 + dice.below(11);
+    let cells = 10 + rng.below(11);
     let across = (cells * width / width.min(height)).max(1);
     let down = (cells * height / width.min(height)).max(1);
     let small = resize(sharp, across, down, FilterType::Triangle);
     resize(&small, width, height, FilterType::Triangle)
 }
 
-fn noise(dice: &mut Dice, width: u32, height: u32) -> RgbImage {
-    let level = dice.between(0.0, 0.6);
-    let grain = dice.between(0.1, 1.0);
-    let seeds = [dice.word(), dice.word(), dice.word()];
+fn noise(rng: &mut Rng, width: u32, height: u32) -> RgbImage {
+    let level = rng.between(0.0, 0.6);
+    let grain = rng.between(0.1, 1.0);
+    let seeds = [rng.word(), rng.word(), rng.word()];
     RgbImage::from_fn(width, height, |x, y| {
         Rgb(seeds.map(|seed| {
             let speck = noise_at(x as i32, y as i32, seed) - 0.5;
@@ -164,10 +164,10 @@ fn noise(dice: &mut Dice, width: u32, height: u32) -> RgbImage {
     })
 }
 
-fn flat(dice: &mut Dice, width: u32, height: u32) -> RgbImage {
-    let level = if dice.chance(0.3) { 0.0 } else { dice.unit() };
-    let grain = if dice.chance(0.5) { 0.03 } else { 0.0 };
-    let seed = dice.word();
+fn flat(rng: &mut Rng, width: u32, height: u32) -> RgbImage {
+    let level = if rng.chance(0.3) { 0.0 } else { rng.unit() };
+    let grain = if rng.chance(0.5) { 0.03 } else { 0.0 };
+    let seed = rng.word();
     RgbImage::from_fn(width, height, |x, y| {
         let speck = noise_at(x as i32, y as i32, seed) - 0.5;
         let value = (level + speck * grain).clamp(0.0, 1.0) * 255.0;
@@ -191,9 +191,9 @@ mod tests {
 
     #[test]
     fn every_kind_differs_from_seed_to_seed_and_from_a_scene() {
-        for kind in Kind::ALL {
+        for kind in NegativeKind::ALL {
             let pictures: Vec<_> = (0..12)
-                .map(|seed| without_snack(kind, seed, 96, 64))
+                .map(|seed| negative_picture(kind, seed, 96, 64))
                 .collect();
             assert!(
                 pictures.windows(2).any(|pair| pair[0] != pair[1]),
@@ -204,7 +204,7 @@ mod tests {
                 assert_ne!(picture, &random_scene(seed, 96, 64).image);
             }
         }
-        let least = without_snack(Kind::Defocused, 1, 0, 300);
+        let least = negative_picture(NegativeKind::Defocused, 1, 0, 300);
         assert_eq!(least.dimensions(), (LEAST_SIDE, 300));
     }
 
@@ -220,8 +220,8 @@ mod tests {
         };
         for seed in 0..10 {
             let (sharp, soft) = (
-                steepest(&without_snack(Kind::Things, seed, 320, 240)),
-                steepest(&without_snack(Kind::Defocused, seed, 320, 240)),
+                steepest(&negative_picture(NegativeKind::Things, seed, 320, 240)),
+                steepest(&negative_picture(NegativeKind::Defocused, seed, 320, 240)),
             );
             assert!(soft < sharp / 2, "seed {seed}: {soft} of {sharp}");
         }

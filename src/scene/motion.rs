@@ -6,7 +6,7 @@
 
 use image::RgbImage;
 
-use super::dice::{Dice, sine};
+use super::dice::{Rng, sine};
 use super::emoji::{SNACKS, emoji};
 use super::sprite::{Pose, Shadow, Sprite};
 use super::{Purpose, Scene, backdrop_of, true_box};
@@ -23,9 +23,9 @@ pub struct MovingScene {
 
 impl MovingScene {
     /// Frames from one snack's entrance to the next one's.
-    pub const ACT: u64 = 30;
+    pub const SCENE_FRAMES: u64 = 30;
     /// Frames at the end of an act in which there is only background.
-    pub const PAUSE: u64 = 5;
+    pub const EMPTY_FRAMES: u64 = 5;
 
     /// A moving scene of `width` x `height` pixels, at least [`LEAST_SIDE`](super::LEAST_SIDE) each way.
     #[must_use]
@@ -40,21 +40,21 @@ impl MovingScene {
 
     /// The act that frame `number` is of: a new act has another backdrop and another snack.
     #[must_use]
-    pub const fn act_of(number: u64) -> u64 {
-        number / Self::ACT
+    pub const fn scene_of(number: u64) -> u64 {
+        number / Self::SCENE_FRAMES
     }
 
     /// The scene at frame `number`, from 0: the same for the same number, whatever was asked before.
     pub fn frame(&mut self, number: u64) -> Scene {
-        let (act, moment) = (Self::act_of(number), number % Self::ACT);
+        let (act, moment) = (Self::scene_of(number), number % Self::SCENE_FRAMES);
         let mut image = self.backdrop(act).clone();
-        let shown = Self::ACT - Self::PAUSE;
+        let shown = Self::SCENE_FRAMES - Self::EMPTY_FRAMES;
         if moment >= shown {
             let truth = Vec::new();
             return Scene { image, truth };
         }
         let snack = snack_of_act(self.seed, act);
-        let path = Path::new(&mut Purpose::Path.dice(act_seed(self.seed, act)));
+        let path = Path::new(&mut Purpose::Path.rng(act_seed(self.seed, act)));
         let moment = moment as f32 / (shown - 1) as f32;
         let (sprite, place) = path.sprite_at(moment, snack, &image);
         sprite.put(&mut image, place.0, place.1);
@@ -95,10 +95,10 @@ fn snack_of_act(seed: u64, act: u64) -> usize {
 }
 
 fn shuffled(seed: u64, round: u64) -> [usize; SNACKS.len()] {
-    let mut dice = Purpose::Order.dice(act_seed(seed, round));
+    let mut rng = Purpose::Order.rng(act_seed(seed, round));
     let mut order = std::array::from_fn(|index| index);
     for last in (1..order.len()).rev() {
-        order.swap(last, dice.below(last as u32 + 1) as usize);
+        order.swap(last, rng.below(last as u32 + 1) as usize);
     }
     order
 }
@@ -122,22 +122,22 @@ struct Path {
 }
 
 impl Path {
-    fn new(dice: &mut Dice) -> Self {
-        let leftwards = dice.chance(0.5);
-        let (near, far) = (dice.between(0.0, 0.25), dice.between(0.75, 1.0));
+    fn new(rng: &mut Rng) -> Self {
+        let leftwards = rng.chance(0.5);
+        let (near, far) = (rng.between(0.0, 0.25), rng.between(0.75, 1.0));
         let (start, end) = if leftwards { (far, near) } else { (near, far) };
         Self {
-            from: (start, dice.unit()),
-            to: (end, dice.unit()),
-            bend: dice.between(-0.3, 0.3),
-            size: dice.between(0.42, 0.72),
-            growth: dice.between(-0.2, 0.2),
-            turn: dice.between(-0.03, 0.03),
-            sway: dice.between(0.005, 0.03),
-            mirrored: dice.chance(0.5),
+            from: (start, rng.unit()),
+            to: (end, rng.unit()),
+            bend: rng.between(-0.3, 0.3),
+            size: rng.between(0.42, 0.72),
+            growth: rng.between(-0.2, 0.2),
+            turn: rng.between(-0.03, 0.03),
+            sway: rng.between(0.005, 0.03),
+            mirrored: rng.chance(0.5),
             shadow: Shadow {
-                shift: (dice.between(-0.05, 0.05), dice.between(0.04, 0.09)),
-                strength: dice.between(0.25, 0.45),
+                shift: (rng.between(-0.05, 0.05), rng.between(0.04, 0.09)),
+                strength: rng.between(0.25, 0.45),
             },
         }
     }
@@ -196,8 +196,9 @@ mod tests {
     #[test]
     fn an_act_ends_with_empty_frames() {
         let mut scene = MovingScene::new(4, 96, 72);
-        for number in 0..2 * MovingScene::ACT {
-            let pause = number % MovingScene::ACT >= MovingScene::ACT - MovingScene::PAUSE;
+        for number in 0..2 * MovingScene::SCENE_FRAMES {
+            let pause = number % MovingScene::SCENE_FRAMES
+                >= MovingScene::SCENE_FRAMES - MovingScene::EMPTY_FRAMES;
             assert_eq!(scene.frame(number).truth.is_empty(), pause, "{number}");
         }
     }
@@ -206,8 +207,8 @@ mod tests {
     fn a_snack_glides_and_stays_inside() {
         let mut scene = MovingScene::new(9, 160, 120);
         for act in 0..20 {
-            let boxes: Vec<_> = (0..MovingScene::ACT - MovingScene::PAUSE)
-                .map(|moment| scene.frame(act * MovingScene::ACT + moment).truth)
+            let boxes: Vec<_> = (0..MovingScene::SCENE_FRAMES - MovingScene::EMPTY_FRAMES)
+                .map(|moment| scene.frame(act * MovingScene::SCENE_FRAMES + moment).truth)
                 .map(|truth| truth[0].bounding_box)
                 .collect();
             for pair in boxes.windows(2) {

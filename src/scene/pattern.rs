@@ -1,33 +1,33 @@
 //! What backgrounds are made of: walls, cloths, boards, lights.
 //!
-//! In goes a roll of the dice, out comes a [`Pattern`]: a colour for every place. A place is measured in
+//! In goes a roll of the rng, out comes a [`Pattern`]: a colour for every place. A place is measured in
 //! shorter sides of the picture from its top left corner, so that a pattern looks the same at any size.
 
 use super::colour::{Colour, Palette};
-use super::dice::{Dice, cosine, sine};
+use super::dice::{Rng, cosine, sine};
 use super::noise::{fraction, hills, noise_at, rough, step};
 
 /// A colour for every place.
 pub(super) type Pattern = Box<dyn Fn(f32, f32) -> Colour>;
 
-/// A kind of pattern: rolls the dice for one of it.
-type Kind = fn(&mut Dice) -> Pattern;
+/// A kind of pattern: rolls the rng for one of it.
+type Kind = fn(&mut Rng) -> Pattern;
 
 /// A pattern of any kind, a table with a wall behind it among them.
-pub(super) fn any(dice: &mut Dice) -> Pattern {
-    if dice.chance(0.2) {
-        table_and_wall(dice)
+pub(super) fn any(rng: &mut Rng) -> Pattern {
+    if rng.chance(0.2) {
+        table_and_wall(rng)
     } else {
-        surface(dice)
+        surface(rng)
     }
 }
 
 /// A pattern that fills all it is given.
-fn surface(dice: &mut Dice) -> Pattern {
+fn surface(rng: &mut Rng) -> Pattern {
     let kinds: [Kind; 11] = [
         gradient, gradient, glow, stripes, checks, dots, bokeh, wood, tiles, plaster, clouds,
     ];
-    kinds[dice.below(kinds.len() as u32) as usize](dice)
+    kinds[rng.below(kinds.len() as u32) as usize](rng)
 }
 
 /// How far along a direction a place is.
@@ -53,10 +53,10 @@ impl Axis {
     }
 }
 
-fn gradient(dice: &mut Dice) -> Pattern {
-    let palette = Palette::new(dice);
-    let axis = Axis::new(dice.unit());
-    let (start, length) = (dice.between(-0.6, 0.2), dice.between(0.8, 1.8));
+fn gradient(rng: &mut Rng) -> Pattern {
+    let palette = Palette::new(rng);
+    let axis = Axis::new(rng.unit());
+    let (start, length) = (rng.between(-0.6, 0.2), rng.between(0.8, 1.8));
     Box::new(move |u, v| {
         let along = axis.turned(u - 0.5, v - 0.5).0;
         let share = ((along - start) / length).clamp(0.0, 1.0);
@@ -64,10 +64,10 @@ fn gradient(dice: &mut Dice) -> Pattern {
     })
 }
 
-fn glow(dice: &mut Dice) -> Pattern {
-    let palette = Palette::new(dice);
-    let (x, y) = (dice.between(0.1, 1.2), dice.between(0.1, 0.9));
-    let reach = dice.between(0.5, 1.3);
+fn glow(rng: &mut Rng) -> Pattern {
+    let palette = Palette::new(rng);
+    let (x, y) = (rng.between(0.1, 1.2), rng.between(0.1, 0.9));
+    let reach = rng.between(0.5, 1.3);
     Box::new(move |u, v| {
         let (across, down) = (u - x, v - y);
         let distance = (across * across + down * down).sqrt() / reach;
@@ -76,13 +76,13 @@ fn glow(dice: &mut Dice) -> Pattern {
     })
 }
 
-fn stripes(dice: &mut Dice) -> Pattern {
-    let palette = Palette::new(dice);
-    let axis = Axis::new(dice.unit());
-    let period = dice.between(0.06, 0.4);
-    let share = dice.between(0.25, 0.75);
-    let softness = if dice.chance(0.3) { 0.2 } else { 0.015 };
-    let thin = dice.chance(0.4);
+fn stripes(rng: &mut Rng) -> Pattern {
+    let palette = Palette::new(rng);
+    let axis = Axis::new(rng.unit());
+    let period = rng.between(0.06, 0.4);
+    let share = rng.between(0.25, 0.75);
+    let softness = if rng.chance(0.3) { 0.2 } else { 0.015 };
+    let thin = rng.chance(0.4);
     Box::new(move |u, v| {
         let phase = fraction(axis.turned(u, v).0 / period);
         let band = step(phase, 0.02, softness) - step(phase, share, softness);
@@ -97,16 +97,16 @@ fn stripes(dice: &mut Dice) -> Pattern {
 }
 
 /// A chessboard, or the cloth whose threads cross in half tones.
-fn checks(dice: &mut Dice) -> Pattern {
-    let palette = Palette::new(dice);
-    let turn = if dice.chance(0.5) {
+fn checks(rng: &mut Rng) -> Pattern {
+    let palette = Palette::new(rng);
+    let turn = if rng.chance(0.5) {
         0.0
     } else {
-        dice.between(-0.12, 0.12)
+        rng.between(-0.12, 0.12)
     };
     let axis = Axis::new(turn);
-    let period = dice.between(0.1, 0.35);
-    let cloth = dice.chance(0.5);
+    let period = rng.between(0.1, 0.35);
+    let cloth = rng.chance(0.5);
     Box::new(move |u, v| {
         let (x, y) = axis.turned(u, v);
         let band = |w: f32| {
@@ -123,12 +123,12 @@ fn checks(dice: &mut Dice) -> Pattern {
     })
 }
 
-fn dots(dice: &mut Dice) -> Pattern {
-    let palette = Palette::new(dice);
-    let axis = Axis::new(dice.between(-0.1, 0.1));
-    let period = dice.between(0.08, 0.3);
-    let radius = dice.between(0.15, 0.38);
-    let ink = if dice.chance(0.5) {
+fn dots(rng: &mut Rng) -> Pattern {
+    let palette = Palette::new(rng);
+    let axis = Axis::new(rng.between(-0.1, 0.1));
+    let period = rng.between(0.08, 0.3);
+    let radius = rng.between(0.15, 0.38);
+    let ink = if rng.chance(0.5) {
         palette.accent
     } else {
         palette.second
@@ -144,17 +144,17 @@ fn dots(dice: &mut Dice) -> Pattern {
 }
 
 /// Lights out of focus.
-fn bokeh(dice: &mut Dice) -> Pattern {
-    let palette = Palette::new(dice);
+fn bokeh(rng: &mut Rng) -> Pattern {
+    let palette = Palette::new(rng);
     let ground = palette.base.times(0.6);
-    let count = 8 + dice.below(14);
+    let count = 8 + rng.below(14);
     let lights: Vec<_> = (0..count)
         .map(|_| Light {
-            x: dice.between(-0.1, 1.9),
-            y: dice.between(-0.1, 1.1),
-            radius: dice.between(0.04, 0.22),
-            strength: dice.between(0.15, 0.6),
-            colour: palette.any(dice),
+            x: rng.between(-0.1, 1.9),
+            y: rng.between(-0.1, 1.1),
+            radius: rng.between(0.04, 0.22),
+            strength: rng.between(0.15, 0.6),
+            colour: palette.any(rng),
         })
         .collect();
     Box::new(move |u, v| {
@@ -181,16 +181,16 @@ struct Light {
 }
 
 /// Boards side by side, each with its own shade and grain.
-fn wood(dice: &mut Dice) -> Pattern {
+fn wood(rng: &mut Rng) -> Pattern {
     let tone = Colour::hsv(
-        dice.between(0.055, 0.11),
-        dice.between(0.25, 0.65),
-        dice.between(0.4, 0.92),
+        rng.between(0.055, 0.11),
+        rng.between(0.25, 0.65),
+        rng.between(0.4, 0.92),
     );
-    let seed = dice.word();
-    let axis = Axis::new([0.0, 0.25, 0.02, 0.23][dice.below(4) as usize]);
-    let board = dice.between(0.12, 0.4);
-    let stretch = dice.between(5.0, 10.0);
+    let seed = rng.word();
+    let axis = Axis::new([0.0, 0.25, 0.02, 0.23][rng.below(4) as usize]);
+    let board = rng.between(0.12, 0.4);
+    let stretch = rng.between(5.0, 10.0);
     Box::new(move |u, v| {
         let (along, across) = axis.turned(u, v);
         let number = (across / board).floor();
@@ -206,14 +206,14 @@ fn wood(dice: &mut Dice) -> Pattern {
     })
 }
 
-fn tiles(dice: &mut Dice) -> Pattern {
-    let palette = Palette::new(dice);
-    let seed = dice.word();
-    let (width, height) = (dice.between(0.15, 0.5), dice.between(0.12, 0.3));
-    let bond = if dice.chance(0.6) { 0.5 } else { 0.0 };
-    let joint = dice.between(0.006, 0.014);
+fn tiles(rng: &mut Rng) -> Pattern {
+    let palette = Palette::new(rng);
+    let seed = rng.word();
+    let (width, height) = (rng.between(0.15, 0.5), rng.between(0.12, 0.3));
+    let bond = if rng.chance(0.6) { 0.5 } else { 0.0 };
+    let joint = rng.between(0.006, 0.014);
     let grout = palette.base.mix(Colour([0.8; 3]), 0.7);
-    let unevenness = dice.between(0.02, 0.2);
+    let unevenness = rng.between(0.02, 0.2);
     Box::new(move |u, v| {
         let row = (v / height).floor();
         let x = u / width + bond * row;
@@ -226,10 +226,10 @@ fn tiles(dice: &mut Dice) -> Pattern {
 }
 
 /// A wall with a rough skin.
-fn plaster(dice: &mut Dice) -> Pattern {
-    let palette = Palette::new(dice);
-    let seed = dice.word();
-    let (scale, depth) = (dice.between(6.0, 40.0), dice.between(0.06, 0.25));
+fn plaster(rng: &mut Rng) -> Pattern {
+    let palette = Palette::new(rng);
+    let seed = rng.word();
+    let (scale, depth) = (rng.between(6.0, 40.0), rng.between(0.06, 0.25));
     Box::new(move |u, v| {
         let skin = rough(u * scale, v * scale, seed, 3) - 0.5;
         let stain = hills(u * 2.0, v * 2.0, seed ^ 9);
@@ -240,11 +240,11 @@ fn plaster(dice: &mut Dice) -> Pattern {
     })
 }
 
-fn clouds(dice: &mut Dice) -> Pattern {
-    let palette = Palette::new(dice);
-    let seed = dice.word();
-    let scale = dice.between(1.5, 5.0);
-    let veined = dice.chance(0.4);
+fn clouds(rng: &mut Rng) -> Pattern {
+    let palette = Palette::new(rng);
+    let seed = rng.word();
+    let scale = rng.between(1.5, 5.0);
+    let veined = rng.chance(0.4);
     Box::new(move |u, v| {
         let height = rough(u * scale, v * scale, seed, 4);
         if veined {
@@ -258,15 +258,15 @@ fn clouds(dice: &mut Dice) -> Pattern {
 }
 
 /// Something to stand on in front of something.
-fn table_and_wall(dice: &mut Dice) -> Pattern {
-    let wall = surface(dice);
-    let table = if dice.chance(0.5) {
-        wood(dice)
+fn table_and_wall(rng: &mut Rng) -> Pattern {
+    let wall = surface(rng);
+    let table = if rng.chance(0.5) {
+        wood(rng)
     } else {
-        surface(dice)
+        surface(rng)
     };
-    let horizon = dice.between(0.3, 0.75);
-    let slope = dice.between(-0.05, 0.05);
+    let horizon = rng.between(0.3, 0.75);
+    let slope = rng.between(-0.05, 0.05);
     Box::new(move |u, v| {
         let edge = horizon + slope * u;
         if v < edge {
@@ -300,7 +300,7 @@ mod tests {
             ("table", table_and_wall),
         ];
         for (name, kind) in kinds {
-            let pattern = kind(&mut Dice::new(11, 0));
+            let pattern = kind(&mut Rng::new(11, 0));
             let mut colours = Vec::new();
             for step in 0..4000 {
                 let place = step as f32 / 4000.0;

@@ -23,10 +23,9 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Sink, SinkError};
-use crate::frame::Frame;
+use crate::frame::{Frame, UnreadableFrame};
 use crate::health::StateChange;
 use crate::report::Report;
-use crate::source::SourceError;
 use crate::track::Event;
 
 mod line;
@@ -68,8 +67,8 @@ pub(crate) fn event_line(
 }
 
 /// The line of a picture or frame that can't be read, without its end.
-pub(crate) fn error_line(error: &SourceError) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&ErrorLine::of(error))
+pub(crate) fn error_line(frame: &UnreadableFrame) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&ErrorLine::of(frame))
 }
 
 /// The line of a change of state, without its end.
@@ -123,8 +122,8 @@ impl<W: Write> Sink for JsonSink<W> {
         self.write_line(frame_line(frame, report))
     }
 
-    fn skip(&mut self, error: &SourceError) -> Result<(), SinkError> {
-        self.write_line(error_line(error))
+    fn skip(&mut self, frame: &UnreadableFrame) -> Result<(), SinkError> {
+        self.write_line(error_line(frame))
     }
 }
 

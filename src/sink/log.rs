@@ -27,10 +27,9 @@ use std::time::{Duration, Instant};
 use super::json::{self, Lines};
 use super::loss::Loss;
 use super::{Sink, SinkError};
-use crate::frame::Frame;
+use crate::frame::{Frame, UnreadableFrame};
 use crate::health::{Health, StateChange};
 use crate::report::Report;
-use crate::source::SourceError;
 
 mod file;
 mod line_writer;
@@ -208,12 +207,12 @@ impl Sink for LogSink {
         self.lines == Lines::Events
     }
 
-    fn skip(&mut self, error: &SourceError) -> Result<(), SinkError> {
+    fn skip(&mut self, frame: &UnreadableFrame) -> Result<(), SinkError> {
         // Broken frames of a stream are counted; thousands of them are no events.
-        if self.lines == Lines::Events && error.path().is_none() {
+        if self.lines == Lines::Events && frame.path.is_none() {
             return Ok(());
         }
-        self.put(json::error_line(error))
+        self.put(json::error_line(frame))
     }
 
     fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {

@@ -177,7 +177,7 @@ mod tests {
 
     use super::*;
     use crate::detect::Detection;
-    use crate::frame::TrueBox;
+    use crate::frame::GroundTruth;
     use crate::geometry::NormBox;
     use crate::label::{ClassId, Labels};
 
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn an_annotated_picture_shows_the_truth_of_a_scene() {
-        let truth = vec![TrueBox {
+        let truth = vec![GroundTruth {
             label: "apple".to_owned(),
             bounding_box: NormBox::new(0.1, 0.6, 0.1, 0.6).expect("sound"),
         }];

@@ -26,15 +26,15 @@ mod request;
 mod sequence;
 mod stream;
 
-use choice::Places;
-use convert::{Colours, Layout};
+use choice::DevicePaths;
+use convert::{Layout, YuvMatrix};
 use mode::{Mode, PixelFormat};
-use probe::{Probe, Refusal};
+use probe::{OpenError, Probe};
 use request::DriverFormat;
-use sequence::Numbers;
-use stream::{Stream, Taken};
+use sequence::SequenceCounter;
+use stream::{BufferMeta, Stream};
 
-pub use offer::{CameraInfo, FormatOffer, Rate, Rates, SizeOffer, Sizes};
+pub use offer::{CameraInfo, FormatCapabilities, FrameRate, FrameSizes, RateRange, SizeRange};
 
 /// Broken frames in a row after which a camera counts as broken: one second.
 const MOST_BROKEN: u32 = 30;
@@ -51,7 +51,7 @@ const LONGEST_SIDE: u32 = 1 << 15;
 
 /// What is wanted of a camera; it gives what it has that is nearest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
+pub struct CaptureRequest {
     /// Pixels across.
     pub width: u32,
     /// Pixels down.
@@ -59,24 +59,24 @@ pub struct Wanted {
     /// Frames a second.
     pub fps: u32,
     /// Time without a frame after which a read is an error.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 /// Enough for the model and for the eye, and every USB camera has it.
-impl Default for Wanted {
+impl Default for CaptureRequest {
     fn default() -> Self {
         Self {
             width: 640,
             height: 480,
             fps: 30,
-            patience: Duration::from_secs(2),
+            timeout: Duration::from_secs(2),
         }
     }
 }
 
-impl Wanted {
-    fn first_patience(&self) -> Duration {
-        self.patience.max(FIRST_FRAME)
+impl CaptureRequest {
+    fn first_timeout(&self) -> Duration {
+        self.timeout.max(FIRST_FRAME)
     }
 }
 
@@ -84,10 +84,10 @@ impl Wanted {
 pub struct CameraSource {
     stream: Stream,
     layout: Layout,
-    wanted: Wanted,
+    wanted: CaptureRequest,
     device: String,
     chosen: String,
-    numbers: Numbers,
+    numbers: SequenceCounter,
     /// Broken frames since the last whole one.
     broken: u32,
     /// The frame that showed that the camera works.
@@ -100,20 +100,20 @@ pub struct CameraSource {
 /// works while another program uses it.
 #[must_use]
 pub fn list() -> Vec<CameraInfo> {
-    let info = |path: PathBuf| match probe::open(&path, &Wanted::default()) {
+    let info = |path: PathBuf| match probe::open(&path, &CaptureRequest::default()) {
         Ok(probe) => Some(CameraInfo {
             fault: probe::unreadable(&probe.info),
             ..probe.info
         }),
-        Err(Refusal::NoCamera(_)) => None,
-        Err(Refusal::Fault(message)) => Some(CameraInfo {
-            links: Places::default().links(&path),
+        Err(OpenError::NoCamera(_)) => None,
+        Err(OpenError::Fault(message)) => Some(CameraInfo {
+            links: DevicePaths::default().links(&path),
             device: path,
             fault: Some(message),
             ..CameraInfo::default()
         }),
     };
-    Places::default()
+    DevicePaths::default()
         .all()
         .into_iter()
         .filter_map(info)
@@ -126,8 +126,8 @@ impl CameraSource {
     /// # Errors
     /// [`SourceError::Camera`] when there is none, it may not be opened, is in use, offers no format that can
     /// be read, or sends nothing.
-    pub fn open(choice: &CameraChoice, wanted: &Wanted) -> Result<Self, SourceError> {
-        let candidates = Places::default().candidates(choice, probe::name_of)?;
+    pub fn open(choice: &CameraChoice, wanted: &CaptureRequest) -> Result<Self, SourceError> {
+        let candidates = DevicePaths::default().candidates(choice, probe::name_of)?;
         match (choice, candidates.as_slice()) {
             (CameraChoice::First, _) | (_, [_, _, ..]) => Self::open_first(&candidates, wanted),
             (_, only) => only.first().map_or_else(
@@ -147,14 +147,14 @@ impl CameraSource {
     }
 
     /// The first of several that gives frames.
-    fn open_first(paths: &[PathBuf], wanted: &Wanted) -> Result<Self, SourceError> {
+    fn open_first(paths: &[PathBuf], wanted: &CaptureRequest) -> Result<Self, SourceError> {
         let mut faults = Vec::new();
         for path in paths {
             match Self::open_device(path, wanted) {
                 Ok(source) => return Ok(source),
                 // Many cameras have a second device that gives no pictures.
-                Err(Refusal::NoCamera(_)) => {}
-                Err(Refusal::Fault(message)) => {
+                Err(OpenError::NoCamera(_)) => {}
+                Err(OpenError::Fault(message)) => {
                     faults.push(fault(&path.display().to_string(), message).to_string());
                 }
             }
@@ -172,10 +172,10 @@ impl CameraSource {
         ))
     }
 
-    fn open_device(path: &Path, wanted: &Wanted) -> Result<Self, Refusal> {
+    fn open_device(path: &Path, wanted: &CaptureRequest) -> Result<Self, OpenError> {
         let probe = probe::open(path, wanted)?;
         if let Some(message) = probe::unreadable(&probe.info) {
-            return Err(Refusal::Fault(message));
+            return Err(OpenError::Fault(message));
         }
         let mut last = io::Error::other("it offers no size");
         for mode in mode::ranked(&probe.info.formats, wanted)
@@ -186,19 +186,19 @@ impl CameraSource {
                 Ok(source) => return Ok(source),
                 // Another mode would be as silent.
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    return Err(Refusal::Fault(silent(wanted.first_patience())));
+                    return Err(OpenError::Fault(silent(wanted.first_timeout())));
                 }
                 Err(error) => last = error,
             }
         }
         let advice = "close other programs that use it, plug it in again, or name another with \
                       `--source camera:N`";
-        Err(Refusal::Fault(format!(
+        Err(OpenError::Fault(format!(
             "can't be started ({last}); {advice}"
         )))
     }
 
-    fn start(probe: &Probe, mode: &Mode, wanted: &Wanted) -> io::Result<Self> {
+    fn start(probe: &Probe, mode: &Mode, wanted: &CaptureRequest) -> io::Result<Self> {
         let format = negotiate::set(probe, mode)?;
         let layout = layout(&format, mode.format)?;
         let rate = negotiate::rate(probe).map_or(String::new(), |rate| format!(" at {rate}/s"));
@@ -213,20 +213,20 @@ impl CameraSource {
                 probe.info,
                 mode.format.name()
             ),
-            numbers: Numbers::default(),
+            numbers: SequenceCounter::default(),
             broken: 0,
             first: None,
         };
-        let first = source.capture(wanted.first_patience())?;
+        let first = source.capture(wanted.first_timeout())?;
         source.first = Some(source.judge(first));
         Ok(source)
     }
 
     /// Waits for the newest frame and decodes it.
-    fn capture(&mut self, patience: Duration) -> io::Result<(Taken, Result<RgbImage, String>)> {
+    fn capture(&mut self, timeout: Duration) -> io::Result<(BufferMeta, Result<RgbImage, String>)> {
         let layout = &self.layout;
         let at_least = (self.wanted.width, self.wanted.height);
-        self.stream.next(patience, |bytes, taken| {
+        self.stream.next(timeout, |bytes, taken| {
             let image = match bytes {
                 _ if taken.is_broken => Err("the driver has marked it as broken".to_owned()),
                 [] => Err("it is empty".to_owned()),
@@ -238,7 +238,7 @@ impl CameraSource {
 
     fn judge(
         &mut self,
-        (taken, image): (Taken, Result<RgbImage, String>),
+        (taken, image): (BufferMeta, Result<RgbImage, String>),
     ) -> Result<Frame, SourceError> {
         let sequence = self.numbers.after(taken.number);
         match image {
@@ -267,10 +267,10 @@ impl FrameSource for CameraSource {
         if let Some(first) = self.first.take() {
             return first.map(Some);
         }
-        let patience = self.wanted.patience;
-        let captured = self.capture(patience).map_err(|error| {
+        let timeout = self.wanted.timeout;
+        let captured = self.capture(timeout).map_err(|error| {
             let message = match error.kind() {
-                io::ErrorKind::TimedOut => silent(patience),
+                io::ErrorKind::TimedOut => silent(timeout),
                 _ => format!("stopped giving frames ({error}); plug it in again"),
             };
             fault(&self.device, message)
@@ -304,15 +304,15 @@ fn layout(format: &DriverFormat, pixels: PixelFormat) -> io::Result<Layout> {
         width,
         height,
         stride: format.stride,
-        colours: Colours::of_driver(format.colorspace, format.encoding, format.quantization),
+        colours: YuvMatrix::of_driver(format.colorspace, format.encoding, format.quantization),
     })
 }
 
-fn silent(patience: Duration) -> String {
+fn silent(timeout: Duration) -> String {
     let advice =
         "see that no other program uses it, plug it in again, or try another cable or port";
-    let patience = humantime::format_duration(patience);
-    format!("no frame came for {patience}; {advice}")
+    let timeout = humantime::format_duration(timeout);
+    format!("no frame came for {timeout}; {advice}")
 }
 
 fn fault(device: &str, message: String) -> SourceError {

@@ -25,9 +25,9 @@ const SEED: u64 = 20;
 
 /// When the demo gives its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub enum Timing {
     /// Whenever it is asked: same input, same output. Not a live source.
-    AsAsked,
+    Immediate,
     /// At their moment, to be looked at. A live source.
     RealTime,
 }
@@ -46,7 +46,7 @@ pub struct DemoSource {
 
 #[derive(Debug)]
 enum Clock {
-    AsAsked,
+    Immediate,
     /// Started with the first frame, so that the time to load a model is not a gap.
     RealTime(Option<Instant>),
 }
@@ -54,15 +54,15 @@ enum Clock {
 impl DemoSource {
     /// The demo without an end.
     #[must_use]
-    pub fn new(pace: Pace) -> Self {
+    pub fn new(pace: Timing) -> Self {
         Self {
             scene: MovingScene::new(SEED, WIDTH, HEIGHT),
             next: 0,
             last_act: None,
             end: None,
             clock: match pace {
-                Pace::AsAsked => Clock::AsAsked,
-                Pace::RealTime => Clock::RealTime(None),
+                Timing::Immediate => Clock::Immediate,
+                Timing::RealTime => Clock::RealTime(None),
             },
         }
     }
@@ -105,7 +105,7 @@ impl FrameSource for DemoSource {
             return Ok(None);
         }
         self.next = number + 1;
-        let act = MovingScene::act_of(number);
+        let act = MovingScene::scene_of(number);
         let scene_start = self.last_act.replace(act) != Some(act);
         let scene = self.scene.frame(number);
         Ok(Some(Frame {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn as_asked_every_frame_comes_and_then_the_end() {
-        let mut source = DemoSource::new(Pace::AsAsked).ending_at(count(62));
+        let mut source = DemoSource::new(Timing::Immediate).ending_at(count(62));
         let mut scene = MovingScene::new(SEED, WIDTH, HEIGHT);
         for number in 0..62 {
             let frame = source.next_frame().expect("sound").expect("not the end");
@@ -134,14 +134,14 @@ mod tests {
             assert_eq!(frame.sequence, number);
             assert_eq!(frame.image, expected.image);
             assert_eq!(frame.origin, Origin::Scene(expected.truth));
-            assert_eq!(frame.scene_start, number % MovingScene::ACT == 0);
+            assert_eq!(frame.scene_start, number % MovingScene::SCENE_FRAMES == 0);
         }
         assert!(source.next_frame().expect("sound").is_none());
     }
 
     #[test]
     fn in_real_time_frames_wait_for_their_moment() {
-        let mut source = DemoSource::new(Pace::RealTime).ending_at(count(7));
+        let mut source = DemoSource::new(Timing::RealTime).ending_at(count(7));
         let start = Instant::now();
         let (mut given, mut last) = (0, None);
         while let Some(frame) = source.next_frame().expect("sound") {
@@ -160,13 +160,13 @@ mod tests {
 
     #[test]
     fn in_real_time_frames_whose_moment_has_passed_are_left_out() {
-        let mut source = DemoSource::new(Pace::RealTime);
+        let mut source = DemoSource::new(Timing::RealTime);
         let first = source.next_frame().expect("sound").expect("no end");
         thread::sleep(Duration::from_millis(250));
         let second = source.next_frame().expect("sound").expect("no end");
         assert_eq!(first.sequence, 0);
         assert!(second.sequence >= 7, "{}", second.sequence);
-        source.next = MovingScene::ACT + 3;
+        source.next = MovingScene::SCENE_FRAMES + 3;
         let third = source.next_frame().expect("sound").expect("no end");
         assert!(
             third.scene_start,

@@ -12,7 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::{FrameSource, SourceError};
 use crate::frame::{Frame, Origin};
-use crate::picture::{self, has_picture_ending};
+use crate::picture::{self, is_image_path};
 
 /// Frames from picture files.
 #[derive(Debug)]
@@ -74,13 +74,13 @@ fn picked(
 ) -> Option<Result<PathBuf, SourceError>> {
     let error = match entry {
         Ok(entry) => {
-            let is_picture = entry.file_type().is_file() && has_picture_ending(entry.path());
+            let is_picture = entry.file_type().is_file() && is_image_path(entry.path());
             return is_picture.then(|| Ok(entry.into_path()));
         }
         Err(error) => error,
     };
     let path = error.path().unwrap_or(folder).to_path_buf();
-    if has_picture_ending(&path) {
+    if is_image_path(&path) {
         // A link to nowhere: opening it says so, with the path.
         return Some(Ok(path));
     }
@@ -115,7 +115,7 @@ mod tests {
                     names.push(format!("{} {}", frame.sequence, below(path)));
                 }
                 Err(error) => {
-                    assert!(error.source_goes_on(), "{error}");
+                    assert!(error.is_recoverable(), "{error}");
                     names.push(format!("! {}", below(error.path().expect("has one"))));
                 }
             }
@@ -127,7 +127,7 @@ mod tests {
         for file in files {
             let path = root.path().join(file);
             std::fs::create_dir_all(path.parent().expect("has one")).expect("made");
-            if has_picture_ending(&path) {
+            if is_image_path(&path) {
                 let format = image::ImageFormat::Png;
                 RgbImage::new(3, 2)
                     .save_with_format(path, format)

@@ -11,9 +11,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::stream::input::{BreakOff, Input, Ready};
-use super::stream::{Pace, StreamSource};
-use super::{FrameSource, Interrupter, SourceError};
+use super::stream::input::{CancelToken, CancellableReader, PollResult};
+use super::stream::{StreamKind, StreamSource};
+use super::{CancelHandle, FrameSource, SourceError};
 use crate::frame::Frame;
 
 mod child;
@@ -29,9 +29,9 @@ const START: Duration = Duration::from_millis(500);
 
 /// Frames from a camera through `rpicam-vid`.
 pub struct RpicamSource {
-    stream: StreamSource<Input>,
+    stream: StreamSource<CancellableReader>,
     child: Arc<Child>,
-    break_off: BreakOff,
+    break_off: CancelToken,
     name: String,
 }
 
@@ -57,10 +57,10 @@ impl RpicamSource {
             )
         };
         let (child, stdout) = Child::start(command).map_err(unstartable)?;
-        let input = Input::new(stdout.into()).map_err(unstartable)?;
+        let input = CancellableReader::new(stdout.into()).map_err(unstartable)?;
         let mut source = Self {
             break_off: input.break_off(),
-            stream: StreamSource::new(&*name, input, Pace::Live, (width, height)),
+            stream: StreamSource::new(&*name, input, StreamKind::Live, (width, height)),
             child,
             name,
         };
@@ -70,7 +70,7 @@ impl RpicamSource {
 
     fn wait_for_start(&mut self) -> Result<(), SourceError> {
         let waited = self.stream.reader().wait(Some(START));
-        if !matches!(waited, Ok(Ready::Nothing)) && !self.stream.has_begun()? {
+        if !matches!(waited, Ok(PollResult::Nothing)) && !self.stream.has_begun()? {
             return Err(self.ended());
         }
         Ok(())
@@ -95,7 +95,7 @@ impl FrameSource for RpicamSource {
     }
 
     /// Kills the program and ends the stream.
-    fn interrupter(&self) -> Option<Interrupter> {
+    fn cancel_handle(&self) -> Option<CancelHandle> {
         let (child, break_off) = (Arc::clone(&self.child), self.break_off.clone());
         Some(Box::new(move || {
             break_off.now();

@@ -25,18 +25,18 @@ mod yuv;
 mod yuv4mpeg;
 
 use buffer::Buffer;
-use piece::Piece;
+use piece::Chunk;
 
 /// Frames a second of a motion JPEG recording, which doesn't say; ffmpeg thinks the same.
 const MJPEG_RATE: u64 = 25;
 
 /// Whether frames go by when nobody asks for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub enum StreamKind {
     /// They do.
     Live,
     /// They wait in a file.
-    Recorded,
+    Recording,
 }
 
 /// Frames from a stream.
@@ -45,7 +45,7 @@ pub struct StreamSource<R> {
     name: String,
     buffer: Buffer<R>,
     format: Option<Format>,
-    pace: Pace,
+    pace: StreamKind,
     at_least: (u32, u32),
     sequence: u64,
 }
@@ -60,7 +60,7 @@ enum Format {
 impl<R: Read> StreamSource<R> {
     /// A source over a stream; `name` is what errors call it. A JPEG that is larger than `at_least` (width and
     /// height in pixels) may be decoded at a half, a quarter or an eighth, but never smaller than that.
-    pub fn new(name: impl Into<String>, reader: R, pace: Pace, at_least: (u32, u32)) -> Self {
+    pub fn new(name: impl Into<String>, reader: R, pace: StreamKind, at_least: (u32, u32)) -> Self {
         Self {
             name: name.into(),
             buffer: Buffer::new(reader),
@@ -84,12 +84,12 @@ impl<R: Read> StreamSource<R> {
         begun.map_err(|error| unreadable(&self.name, &error))
     }
 
-    fn piece(&mut self) -> Result<Piece, SourceError> {
+    fn piece(&mut self) -> Result<Chunk, SourceError> {
         if self.format.is_none() {
             self.format = self.recognise()?;
         }
         let next = match &mut self.format {
-            None => Ok(Piece::End),
+            None => Ok(Chunk::End),
             Some(Format::MotionJpeg) => mjpeg::next(&mut self.buffer),
             Some(Format::Yuv4Mpeg(header)) => yuv4mpeg::next(&mut self.buffer, header),
         };
@@ -134,7 +134,7 @@ impl<R: Read> StreamSource<R> {
 
     fn position(&self, number: u64) -> Option<Duration> {
         match (&self.format, self.pace) {
-            (_, Pace::Live) => None,
+            (_, StreamKind::Live) => None,
             (Some(Format::Yuv4Mpeg(header)), _) => header.as_ref()?.moment(number),
             _ => Some(Duration::from_millis(
                 number.saturating_mul(1000 / MJPEG_RATE),
@@ -163,13 +163,13 @@ impl<R: Read + Send> FrameSource for StreamSource<R> {
         let (captured_at, time) = (Instant::now(), SystemTime::now());
         let sequence = self.sequence;
         match piece {
-            Piece::End => Ok(None),
-            Piece::Refused(message) => Err(self.fault(message)),
-            Piece::Broken(message) => {
+            Chunk::End => Ok(None),
+            Chunk::Refused(message) => Err(self.fault(message)),
+            Chunk::Broken(message) => {
                 self.sequence += 1;
                 Err(self.broken(message))
             }
-            Piece::Picture { begin, end } => {
+            Chunk::Picture { begin, end } => {
                 self.sequence += 1;
                 let image = self.decode(begin, end);
                 self.buffer.consume(end);

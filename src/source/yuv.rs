@@ -7,7 +7,7 @@ const HALF: i32 = 1 << (BITS - 1);
 
 /// Factors from Y, U and V to R, G and B, in fixed point.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Colours {
+pub(crate) struct YuvMatrix {
     black: i32,
     luma: i32,
     red_v: i32,
@@ -16,7 +16,7 @@ pub(crate) struct Colours {
     blue_u: i32,
 }
 
-impl Colours {
+impl YuvMatrix {
     /// BT.601, as nearly all USB cameras and motion JPEG have it; full range, or 16 to 235.
     pub(crate) fn bt601(is_full: bool) -> Self {
         Self::new(0.299, 0.114, is_full)

@@ -148,7 +148,7 @@ fn v4l2_cameras(is_needed: bool) -> Vec<Finding> {
 /// Formats with their frame sizes, and the links to the device that do not change.
 #[cfg(all(feature = "camera", target_os = "linux"))]
 fn capabilities(camera: &boxcam::source::camera::CameraInfo) -> String {
-    let format = |format: &boxcam::source::camera::FormatOffer| {
+    let format = |format: &boxcam::source::camera::FormatCapabilities| {
         let sizes: Vec<String> = format.sizes.iter().map(ToString::to_string).collect();
         let code = String::from_utf8_lossy(&format.code);
         format!("{} {}", code.trim_end(), sizes.join(", "))

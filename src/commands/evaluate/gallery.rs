@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use boxcam::detect::Prediction;
 use boxcam::evaluate::Record;
-use boxcam::frame::TrueBox;
+use boxcam::frame::GroundTruth;
 use boxcam::label::Labels;
 use boxcam::overlay::{self, Canvas};
 use boxcam::picture::encode_jpeg;
@@ -104,10 +104,10 @@ fn drawn(
     let scale = f64::from(SIDE) / f64::from(width.max(height).max(1));
     let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
     let mut small = thumbnail(image, side(width), side(height));
-    let truth: Vec<TrueBox> = picture
+    let truth: Vec<GroundTruth> = picture
         .rows
         .iter()
-        .map(|row| TrueBox {
+        .map(|row| GroundTruth {
             label: row.class_name.clone(),
             bounding_box: row.bounding_box,
         })

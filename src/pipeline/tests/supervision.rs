@@ -44,7 +44,7 @@ fn hanging(clock: &Arc<TestClock>, time: Duration) -> (Box<FakeSource>, Arc<Atom
         Ok(Some(frame(1_000_000)))
     });
     let flag = Arc::clone(&is_interrupted);
-    source.interrupter = Some(Arc::new(move || flag.store(true, Ordering::Relaxed)));
+    source.cancel = Some(Arc::new(move || flag.store(true, Ordering::Relaxed)));
     (source, is_interrupted)
 }
 

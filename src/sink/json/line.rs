@@ -8,12 +8,11 @@ use serde::Serialize;
 
 use super::LINE_SCHEMA;
 use crate::detect::Detection;
-use crate::frame::{Frame, Origin};
+use crate::frame::{Frame, Origin, UnreadableFrame};
 use crate::geometry::NormBox;
 use crate::health::StateChange;
 use crate::label::Labels;
 use crate::report::Report;
-use crate::source::SourceError;
 use crate::track::{Event, EventKind};
 
 /// A frame and what was found in it.
@@ -209,13 +208,13 @@ impl<'a> ModelFields<'a> {
 }
 
 impl ErrorLine {
-    pub(super) fn of(error: &SourceError) -> Self {
-        let picture = error.path();
+    pub(super) fn of(frame: &UnreadableFrame) -> Self {
+        let picture = frame.path.as_deref();
         Self {
             schema: LINE_SCHEMA,
             time: picture.is_none().then(|| rfc3339(SystemTime::now())),
             picture: picture.map(|path: &Path| path.to_string_lossy().into_owned()),
-            error: error.to_string(),
+            error: frame.reason.clone(),
         }
     }
 }

@@ -7,11 +7,10 @@ use image::RgbImage;
 
 use super::*;
 use crate::detect::Detection;
-use crate::frame::{Origin, TrueBox};
+use crate::frame::{GroundTruth, Origin};
 use crate::geometry::NormBox;
 use crate::health::CaptureState;
 use crate::label::{ClassId, Labels};
-use crate::picture::PictureError;
 use crate::track::{EventKind, StableDetection};
 
 fn boxed([x_min, x_max, y_min, y_max]: [f32; 4]) -> NormBox {
@@ -87,7 +86,7 @@ fn a_live_frame_has_time_and_number_and_may_be_empty() {
 
 #[test]
 fn a_scene_tells_the_truth_beside_the_detection() {
-    let truth = TrueBox {
+    let truth = GroundTruth {
         label: "hot dog".to_owned(),
         bounding_box: boxed([0.25, 0.75, 0.0, 1.0]),
     };
@@ -105,8 +104,11 @@ fn a_picture_that_cannot_be_read_is_a_line_too() {
     let mut text = Vec::new();
     let mut sink = JsonSink::new(&mut text, Path::new("memory"));
     let path = "dir/empty.jpg".into();
-    sink.skip(&PictureError::Empty { path }.into())
-        .expect("written");
+    sink.skip(&UnreadableFrame {
+        path: Some(path),
+        reason: "picture dir/empty.jpg: is empty (0 bytes); copy it again".to_owned(),
+    })
+    .expect("written");
     let expected = concat!(
         r#"{"schema":1,"picture":"dir/empty.jpg","#,
         r#""error":"picture dir/empty.jpg: is empty (0 bytes); copy it again"}"#,
@@ -117,11 +119,11 @@ fn a_picture_that_cannot_be_read_is_a_line_too() {
 
 #[test]
 fn a_frame_of_a_stream_that_cannot_be_read_has_a_time() {
-    let error = SourceError::BrokenFrame {
-        stream: "standard input".to_owned(),
-        message: "it is cut off".to_owned(),
+    let frame = UnreadableFrame {
+        path: None,
+        reason: "standard input: it is cut off".to_owned(),
     };
-    let line = text(error_line(&error));
+    let line = text(error_line(&frame));
     let fields: serde_json::Value = serde_json::from_str(&line).expect("JSON");
     assert!(fields["time"].is_string() && fields.get("picture").is_none());
     assert!(line.contains("it is cut off"), "{line}");

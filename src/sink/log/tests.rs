@@ -65,9 +65,9 @@ fn by_events_only_events_and_states_get_lines() {
     log.show(&frame(0), &report(&[])).expect("nothing to write");
     let events = [EventKind::Left, EventKind::Appeared];
     log.show(&frame(1), &report(&events)).expect("written");
-    let broken = SourceError::BrokenFrame {
-        stream: "-".to_owned(),
-        message: "cut off".to_owned(),
+    let broken = UnreadableFrame {
+        path: None,
+        reason: "cut off".to_owned(),
     };
     log.skip(&broken).expect("nothing to write");
     log.left(&frame(1), &report(&[EventKind::Left]))

@@ -10,14 +10,14 @@ use crate::camera_choice::CameraChoice;
 use crate::source::SourceError;
 
 /// Where Linux keeps cameras.
-pub(super) struct Places {
+pub(super) struct DevicePaths {
     /// The folder of `videoN`.
     pub(super) devices: PathBuf,
     /// The folder of links that are named after what is plugged in.
     pub(super) by_id: PathBuf,
 }
 
-impl Default for Places {
+impl Default for DevicePaths {
     fn default() -> Self {
         Self {
             devices: "/dev".into(),
@@ -26,7 +26,7 @@ impl Default for Places {
     }
 }
 
-impl Places {
+impl DevicePaths {
     /// The devices that are meant, the first to try first. `name_of` asks a device what it calls itself.
     pub(super) fn candidates(
         &self,
@@ -123,9 +123,9 @@ mod tests {
     use super::*;
 
     /// A folder with devices of these numbers.
-    fn places(numbers: &[u32]) -> (tempfile::TempDir, Places) {
+    fn places(numbers: &[u32]) -> (tempfile::TempDir, DevicePaths) {
         let folder = tempfile::tempdir().expect("a folder");
-        let places = Places {
+        let places = DevicePaths {
             devices: folder.path().to_owned(),
             by_id: folder.path().join("v4l/by-id"),
         };
@@ -146,7 +146,7 @@ mod tests {
         Some(name.to_owned())
     }
 
-    fn found(places: &Places, choice: &str) -> Vec<String> {
+    fn found(places: &DevicePaths, choice: &str) -> Vec<String> {
         let choice: CameraChoice = choice.parse().expect(choice);
         let paths = places.candidates(&choice, name_of).expect("some");
         let name = |path: PathBuf| Some(path.file_name()?.to_string_lossy().into_owned());
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_place_without_devices_has_none() {
-        let places = Places {
+        let places = DevicePaths {
             devices: "/no/such/folder".into(),
             by_id: "/no/such/folder".into(),
         };

@@ -11,7 +11,7 @@ use crate::picture::motion_jpeg;
 
 mod yuv;
 
-pub(super) use yuv::Colours;
+pub(super) use yuv::YuvMatrix;
 
 /// How the bytes of a frame lie.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,7 +25,7 @@ pub(super) struct Layout {
     /// row where it is less.
     pub(super) stride: u32,
     /// What luma and chroma mean.
-    pub(super) colours: Colours,
+    pub(super) colours: YuvMatrix,
 }
 
 /// The picture; a JPEG may come out smaller, but not below `at_least` pixels across and down.

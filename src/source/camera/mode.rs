@@ -1,7 +1,7 @@
 //! Which of the modes that a camera offers to take.
 
-use super::Wanted;
-use super::offer::{FormatOffer, Rate, SizeOffer};
+use super::CaptureRequest;
+use super::offer::{FormatCapabilities, FrameRate, FrameSizes};
 
 /// How a camera sends its pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,11 +70,11 @@ pub(super) struct Mode {
     /// Pixels down.
     pub(super) height: u32,
     /// `None` where the driver lists none.
-    pub(super) rate: Option<Rate>,
+    pub(super) rate: Option<FrameRate>,
 }
 
 /// The usable modes, the best one first, equals in the order offered.
-pub(super) fn ranked(offered: &[FormatOffer], wanted: &Wanted) -> Vec<Mode> {
+pub(super) fn ranked(offered: &[FormatCapabilities], wanted: &CaptureRequest) -> Vec<Mode> {
     let mut modes: Vec<Mode> = offered
         .iter()
         .flat_map(|offer| modes_of(offer, wanted))
@@ -84,7 +84,7 @@ pub(super) fn ranked(offered: &[FormatOffer], wanted: &Wanted) -> Vec<Mode> {
     modes
 }
 
-fn modes_of(offer: &FormatOffer, wanted: &Wanted) -> Vec<Mode> {
+fn modes_of(offer: &FormatCapabilities, wanted: &CaptureRequest) -> Vec<Mode> {
     let Some(format) = PixelFormat::of(offer.code) else {
         return Vec::new();
     };
@@ -99,13 +99,13 @@ fn modes_of(offer: &FormatOffer, wanted: &Wanted) -> Vec<Mode> {
     if offer.sizes.is_empty() {
         return vec![mode((wanted.width, wanted.height), None)];
     }
-    let modes_of = |offer: &SizeOffer| {
+    let modes_of = |offer: &FrameSizes| {
         let size = offer.sizes.nearest(wanted.width, wanted.height);
         let rates = offer
             .rates
             .iter()
             .map(|rates| Some(rates.nearest(wanted.fps)));
-        let rates: Vec<Option<Rate>> = match offer.rates.as_slice() {
+        let rates: Vec<Option<FrameRate>> = match offer.rates.as_slice() {
             [] => vec![None],
             _ => rates.collect(),
         };
@@ -117,7 +117,7 @@ fn modes_of(offer: &FormatOffer, wanted: &Wanted) -> Vec<Mode> {
 /// How far a mode is from what is wanted, in powers of two, plus what its format costs.
 ///
 /// Too few pixels or frames can't be made up for; too many only take time.
-fn cost(mode: &Mode, wanted: &Wanted) -> f32 {
+fn cost(mode: &Mode, wanted: &CaptureRequest) -> f32 {
     let octaves = |is: f32, wanted: f32| (is / wanted.max(1.0)).log2();
     let pixels = |width: u32, height: u32| width as f32 * height as f32;
     let size = octaves(

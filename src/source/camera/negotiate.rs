@@ -21,7 +21,7 @@ use v4l::video::capture::Parameters;
 
 use super::choice::number_of;
 use super::mode::Mode;
-use super::offer::{CameraInfo, Rate, Rates, Sizes};
+use super::offer::{CameraInfo, FrameRate, RateRange, SizeRange};
 use super::probe::Probe;
 use super::request::{self, DriverFormat};
 
@@ -45,7 +45,7 @@ pub(super) fn set(camera: &Probe, mode: &Mode) -> io::Result<DriverFormat> {
         let message = format!("asked for {}, its driver gives {other}", mode.format.name());
         return Err(io::Error::other(message));
     }
-    if let Some((numerator, denominator)) = mode.rate.map(Rate::interval) {
+    if let Some((numerator, denominator)) = mode.rate.map(FrameRate::interval) {
         let interval = Fraction::new(numerator, denominator);
         // A driver that can't be told gives the rate that it has.
         let _ = camera.device.set_params(&Parameters::new(interval));
@@ -54,9 +54,9 @@ pub(super) fn set(camera: &Probe, mode: &Mode) -> io::Result<DriverFormat> {
 }
 
 /// The rate that the driver says it gives.
-pub(super) fn rate(camera: &Probe) -> Option<Rate> {
+pub(super) fn rate(camera: &Probe) -> Option<FrameRate> {
     let interval = camera.device.params().ok()?.interval;
-    Rate::of_interval(interval.numerator, interval.denominator)
+    FrameRate::of_interval(interval.numerator, interval.denominator)
 }
 
 /// `None` where nokhwa can't, or the driver has made something else of it.
@@ -94,15 +94,16 @@ fn nokhwas(mode: &Mode) -> Option<CameraFormat> {
 
 /// Whether all sizes and rates stand one by one: from one step to the next nokhwa divides by what may be 0.
 fn is_listed_singly(info: &CameraInfo) -> bool {
-    let is_single = |rates: &Rates| matches!(rates, Rates::One(_));
+    let is_single = |rates: &RateRange| matches!(rates, RateRange::One(_));
     let mut sizes = info.formats.iter().flat_map(|format| &format.sizes);
-    sizes.all(|offer| matches!(offer.sizes, Sizes::One(..)) && offer.rates.iter().all(is_single))
+    sizes
+        .all(|offer| matches!(offer.sizes, SizeRange::One(..)) && offer.rates.iter().all(is_single))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::mode::PixelFormat;
-    use super::super::offer::{FormatOffer, SizeOffer};
+    use super::super::offer::{FormatCapabilities, FrameSizes};
     use super::*;
 
     fn mode(code: &[u8; 4], interval: Option<(u32, u32)>) -> Mode {
@@ -111,8 +112,9 @@ mod tests {
             format: PixelFormat::of(*code).expect("readable"),
             width: 640,
             height: 480,
-            rate: interval
-                .and_then(|(numerator, denominator)| Rate::of_interval(numerator, denominator)),
+            rate: interval.and_then(|(numerator, denominator)| {
+                FrameRate::of_interval(numerator, denominator)
+            }),
         }
     }
 
@@ -138,26 +140,29 @@ mod tests {
 
     #[test]
     fn nokhwa_is_kept_from_lists_in_steps() {
-        let rate = |denominator| Rate::of_interval(1, denominator).expect("a rate");
+        let rate = |denominator| FrameRate::of_interval(1, denominator).expect("a rate");
         let info = |sizes, rates| CameraInfo {
-            formats: vec![FormatOffer {
+            formats: vec![FormatCapabilities {
                 code: *b"YUYV",
                 description: String::new(),
-                sizes: vec![SizeOffer { sizes, rates }],
+                sizes: vec![FrameSizes { sizes, rates }],
             }],
             ..CameraInfo::default()
         };
-        let one = Sizes::One(640, 480);
-        let steps = Sizes::Between {
+        let one = SizeRange::One(640, 480);
+        let steps = SizeRange::Between {
             min: (16, 16),
             max: (640, 480),
             step: (0, 0),
         };
-        assert!(is_listed_singly(&info(one, vec![Rates::One(rate(30))])));
-        assert!(!is_listed_singly(&info(steps, vec![Rates::One(rate(30))])));
+        assert!(is_listed_singly(&info(one, vec![RateRange::One(rate(30))])));
+        assert!(!is_listed_singly(&info(
+            steps,
+            vec![RateRange::One(rate(30))]
+        )));
         assert!(!is_listed_singly(&info(
             one,
-            vec![Rates::Between(rate(1), rate(30))]
+            vec![RateRange::Between(rate(1), rate(30))]
         )));
     }
 }

@@ -21,35 +21,35 @@ pub struct CameraInfo {
     /// Names of it in `/dev/v4l/by-id`, which stay the same whatever number it gets.
     pub links: Vec<String>,
     /// Formats in the driver's order.
-    pub formats: Vec<FormatOffer>,
+    pub formats: Vec<FormatCapabilities>,
     /// Why boxcam can't use it, and what to do; `None` where it can.
     pub fault: Option<String>,
 }
 
 /// A pixel format that a camera offers.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FormatOffer {
+pub struct FormatCapabilities {
     /// The four letters that name it.
     pub code: [u8; 4],
     /// The kernel's words for it.
     pub description: String,
     /// Its sizes; empty where the driver can't list them.
-    pub sizes: Vec<SizeOffer>,
+    pub sizes: Vec<FrameSizes>,
 }
 
-/// Sizes of a format with their rates.
+/// SizeRange of a format with their rates.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SizeOffer {
+pub struct FrameSizes {
     /// The size, or the sizes.
-    pub sizes: Sizes,
+    pub sizes: SizeRange,
     /// The rates; empty where the driver can't list them. For several sizes those of the size nearest to
     /// the wanted one.
-    pub rates: Vec<Rates>,
+    pub rates: Vec<RateRange>,
 }
 
 /// One size of picture, or all in steps between two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sizes {
+pub enum SizeRange {
     /// This width and height in pixels.
     One(u32, u32),
     /// From the least width and height to the greatest, in steps of so many pixels.
@@ -65,21 +65,21 @@ pub enum Sizes {
 
 /// One rate, or all between two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rates {
+pub enum RateRange {
     /// This rate.
-    One(Rate),
+    One(FrameRate),
     /// From the slowest to the fastest.
-    Between(Rate, Rate),
+    Between(FrameRate, FrameRate),
 }
 
 /// Frames a second as a fraction, neither part of it 0: 30000 in 1001 s is 29.97 a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
+pub struct FrameRate {
     frames: u32,
     seconds: u32,
 }
 
-impl FormatOffer {
+impl FormatCapabilities {
     /// Whether boxcam can read it.
     #[must_use]
     pub fn is_readable(&self) -> bool {
@@ -98,7 +98,7 @@ impl FormatOffer {
     }
 }
 
-impl Sizes {
+impl SizeRange {
     /// The size nearest to a wanted one, rather greater than less.
     pub(super) fn nearest(self, width: u32, height: u32) -> (u32, u32) {
         match self {
@@ -122,12 +122,12 @@ fn step_near(wanted: u32, min: u32, max: u32, step: u32) -> u32 {
     }
 }
 
-impl Rates {
+impl RateRange {
     /// The rate nearest to a wanted one in frames a second.
-    pub(super) fn nearest(self, wanted: u32) -> Rate {
+    pub(super) fn nearest(self, wanted: u32) -> FrameRate {
         match self {
             Self::One(rate) => rate,
-            Self::Between(slowest, fastest) => match Rate::whole(wanted) {
+            Self::Between(slowest, fastest) => match FrameRate::whole(wanted) {
                 Some(rate) if rate.per_second() > fastest.per_second() => fastest,
                 Some(rate) if rate.per_second() >= slowest.per_second() => rate,
                 _ => slowest,
@@ -136,7 +136,7 @@ impl Rates {
     }
 }
 
-impl Rate {
+impl FrameRate {
     /// The rate at which a frame takes `numerator / denominator` seconds; `None` where one of them is 0.
     pub(super) fn of_interval(numerator: u32, denominator: u32) -> Option<Self> {
         let is_rate = numerator > 0 && denominator > 0;
@@ -163,7 +163,7 @@ impl Rate {
 }
 
 /// As `30`, `29.97` or `7.5`.
-impl fmt::Display for Rate {
+impl fmt::Display for FrameRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{:.2}", self.per_second());
         f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
@@ -171,7 +171,7 @@ impl fmt::Display for Rate {
 }
 
 /// As `640x480`, or `16x16 to 2592x1944`.
-impl fmt::Display for Sizes {
+impl fmt::Display for SizeRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::One(width, height) => write!(f, "{width}x{height}"),
@@ -183,11 +183,11 @@ impl fmt::Display for Sizes {
 }
 
 /// As `640x480 at 30, 15/s`.
-impl fmt::Display for SizeOffer {
+impl fmt::Display for FrameSizes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rate = |rates: &Rates| match rates {
-            Rates::One(rate) => rate.to_string(),
-            Rates::Between(slowest, fastest) => format!("{slowest} to {fastest}"),
+        let rate = |rates: &RateRange| match rates {
+            RateRange::One(rate) => rate.to_string(),
+            RateRange::Between(slowest, fastest) => format!("{slowest} to {fastest}"),
         };
         let rates: Vec<String> = self.rates.iter().map(rate).collect();
         match rates.as_slice() {
@@ -211,13 +211,13 @@ impl fmt::Display for CameraInfo {
 mod tests {
     use super::*;
 
-    fn rate(numerator: u32, denominator: u32) -> Rate {
-        Rate::of_interval(numerator, denominator).expect("a rate")
+    fn rate(numerator: u32, denominator: u32) -> FrameRate {
+        FrameRate::of_interval(numerator, denominator).expect("a rate")
     }
 
     #[test]
     fn the_nearest_step_is_never_outside() {
-        let sizes = Sizes::Between {
+        let sizes = SizeRange::Between {
             min: (64, 48),
             max: (2592, 1944),
             step: (16, 10),
@@ -225,28 +225,28 @@ mod tests {
         assert_eq!(sizes.nearest(640, 480), (640, 488));
         assert_eq!(sizes.nearest(1, 1), (64, 48));
         assert_eq!(sizes.nearest(9000, 9000), (2592, 1938));
-        let free = Sizes::Between {
+        let free = SizeRange::Between {
             min: (1, 1),
             max: (u32::MAX, u32::MAX),
             step: (0, 0),
         };
         assert_eq!(free.nearest(641, 479), (641, 479));
-        let wrong = Sizes::Between {
+        let wrong = SizeRange::Between {
             min: (640, 480),
             max: (320, 240),
             step: (u32::MAX, 7),
         };
         assert_eq!(wrong.nearest(800, 600), (640, 480), "a driver's nonsense");
-        assert_eq!(Sizes::One(720, 576).nearest(640, 480), (720, 576));
+        assert_eq!(SizeRange::One(720, 576).nearest(640, 480), (720, 576));
     }
 
     #[test]
     fn the_nearest_rate_is_never_outside() {
-        let range = Rates::Between(rate(1, 5), rate(1001, 30000));
+        let range = RateRange::Between(rate(1, 5), rate(1001, 30000));
         assert_eq!(range.nearest(15), rate(1, 15));
         assert_eq!(range.nearest(30), rate(1001, 30000));
         assert_eq!(range.nearest(1), rate(1, 5));
-        assert_eq!(Rates::One(rate(1, 25)).nearest(30), rate(1, 25));
+        assert_eq!(RateRange::One(rate(1, 25)).nearest(30), rate(1, 25));
     }
 
     #[test]
@@ -255,18 +255,18 @@ mod tests {
         let shown = shown.map(|(numerator, denominator)| rate(numerator, denominator).to_string());
         assert_eq!(shown, ["30", "29.97", "7.5", "120", "0.1"]);
         assert_eq!(
-            (Rate::of_interval(0, 1), Rate::of_interval(1, 0)),
+            (FrameRate::of_interval(0, 1), FrameRate::of_interval(1, 0)),
             (None, None)
         );
-        let offer = SizeOffer {
-            sizes: Sizes::One(640, 480),
+        let offer = FrameSizes {
+            sizes: SizeRange::One(640, 480),
             rates: vec![
-                Rates::One(rate(1, 30)),
-                Rates::Between(rate(1, 2), rate(1, 9)),
+                RateRange::One(rate(1, 30)),
+                RateRange::Between(rate(1, 2), rate(1, 9)),
             ],
         };
         assert_eq!(offer.to_string(), "640x480 at 30, 2 to 9/s");
-        let code = |code| FormatOffer {
+        let code = |code| FormatCapabilities {
             code,
             description: String::new(),
             sizes: Vec::new(),

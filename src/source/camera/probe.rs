@@ -13,9 +13,9 @@ use v4l::framesize::FrameSizeEnum;
 use v4l::video::Capture;
 use v4l::{Device, FourCC};
 
-use super::Wanted;
-use super::choice::Places;
-use super::offer::{CameraInfo, FormatOffer, Rate, Rates, SizeOffer, Sizes};
+use super::CaptureRequest;
+use super::choice::DevicePaths;
+use super::offer::{CameraInfo, FormatCapabilities, FrameRate, FrameSizes, RateRange, SizeRange};
 use super::request::{self, Identity};
 
 /// Bits of a node's capabilities, `V4L2_CAP_*`.
@@ -40,14 +40,14 @@ pub(super) struct Probe {
 
 /// A device that can't be used.
 #[derive(Debug, PartialEq)]
-pub(super) enum Refusal {
+pub(super) enum OpenError {
     /// It is no camera.
     NoCamera(String),
     /// It may be one.
     Fault(String),
 }
 
-impl Refusal {
+impl OpenError {
     /// Why.
     pub(super) fn message(self) -> String {
         match self {
@@ -57,15 +57,15 @@ impl Refusal {
 }
 
 /// Opens a device and lists what it offers near the wanted size.
-pub(super) fn open(path: &Path, wanted: &Wanted) -> Result<Probe, Refusal> {
+pub(super) fn open(path: &Path, wanted: &CaptureRequest) -> Result<Probe, OpenError> {
     let path = real(path)?;
     let device = Device::with_path(&path).map_err(|error| cannot_open(&error))?;
     let no_video =
-        |error: io::Error| Refusal::NoCamera(format!("is no video device ({error}); {EXPECTED}"));
+        |error: io::Error| OpenError::NoCamera(format!("is no video device ({error}); {EXPECTED}"));
     let identity = request::identity(&device).map_err(no_video)?;
     check_capabilities(&identity)?;
     let info = CameraInfo {
-        links: Places::default().links(&path),
+        links: DevicePaths::default().links(&path),
         device: path,
         formats: formats(&device, wanted),
         name: identity.name,
@@ -88,10 +88,10 @@ pub(super) fn name_of(path: &Path) -> Option<String> {
 
 /// Why none of the formats can be read, if that is so.
 pub(super) fn unreadable(info: &CameraInfo) -> Option<String> {
-    if info.formats.iter().any(FormatOffer::is_readable) {
+    if info.formats.iter().any(FormatCapabilities::is_readable) {
         return None;
     }
-    let names: Vec<String> = info.formats.iter().map(FormatOffer::name).collect();
+    let names: Vec<String> = info.formats.iter().map(FormatCapabilities::name).collect();
     let offered = match names.as_slice() {
         [] => "no format at all".to_owned(),
         names => format!("only {}", names.join(", ")),
@@ -109,17 +109,19 @@ pub(super) fn unreadable(info: &CameraInfo) -> Option<String> {
 const EXPECTED: &str = "expected /dev/videoN or a link to one; for a picture leave out `camera:`";
 
 /// The device file behind links; anything but a device is refused before it is opened.
-fn real(path: &Path) -> Result<PathBuf, Refusal> {
+fn real(path: &Path) -> Result<PathBuf, OpenError> {
     let real = path.canonicalize().map_err(|error| cannot_open(&error))?;
     let kind = fs::metadata(&real).map_err(|error| cannot_open(&error))?;
     if kind.file_type().is_char_device() {
         Ok(real)
     } else {
-        Err(Refusal::NoCamera(format!("is no video device; {EXPECTED}")))
+        Err(OpenError::NoCamera(format!(
+            "is no video device; {EXPECTED}"
+        )))
     }
 }
 
-fn cannot_open(error: &io::Error) -> Refusal {
+fn cannot_open(error: &io::Error) -> OpenError {
     let advice = match error.kind() {
         io::ErrorKind::NotFound => {
             "plug it in and look for it with `ls /dev/video* /dev/v4l/by-id`"
@@ -129,16 +131,16 @@ fn cannot_open(error: &io::Error) -> Refusal {
         }
         _ => "close other programs that use it, or plug it in again",
     };
-    Refusal::Fault(format!("can't be opened ({error}); {advice}"))
+    OpenError::Fault(format!("can't be opened ({error}); {advice}"))
 }
 
-fn check_capabilities(identity: &Identity) -> Result<(), Refusal> {
+fn check_capabilities(identity: &Identity) -> Result<(), OpenError> {
     let has = |bits: u32| identity.capabilities & bits != 0;
     let driver = identity.driver.as_str();
     if has(MEMORY_TO_MEMORY) || NO_CAMERAS.contains(&driver) {
         let message =
             format!("is no camera but works on pictures from memory ({driver}); name another");
-        return Err(Refusal::NoCamera(message));
+        return Err(OpenError::NoCamera(message));
     }
     if has(CAPTURE) && has(STREAMING) {
         return Ok(());
@@ -147,15 +149,15 @@ fn check_capabilities(identity: &Identity) -> Result<(), Refusal> {
         let advice = "have a program such as ffmpeg read it and pass it on to `--source -`";
         let message =
             format!("gives pictures in several buffers each, which boxcam can't read; {advice}");
-        return Err(Refusal::Fault(message));
+        return Err(OpenError::Fault(message));
     }
     let message = "gives no pictures (it is an output, or carries other data); name another device";
-    Err(Refusal::NoCamera(message.to_owned()))
+    Err(OpenError::NoCamera(message.to_owned()))
 }
 
-fn formats(device: &Device, wanted: &Wanted) -> Vec<FormatOffer> {
+fn formats(device: &Device, wanted: &CaptureRequest) -> Vec<FormatCapabilities> {
     let described = device.enum_formats().unwrap_or_default();
-    let offer = |format: v4l::format::Description| FormatOffer {
+    let offer = |format: v4l::format::Description| FormatCapabilities {
         code: format.fourcc.repr,
         description: format.description,
         sizes: sizes(device, format.fourcc, wanted),
@@ -164,12 +166,12 @@ fn formats(device: &Device, wanted: &Wanted) -> Vec<FormatOffer> {
 }
 
 /// The sizes of a format; none where the driver doesn't list them.
-fn sizes(device: &Device, code: FourCC, wanted: &Wanted) -> Vec<SizeOffer> {
+fn sizes(device: &Device, code: FourCC, wanted: &CaptureRequest) -> Vec<FrameSizes> {
     let listed = device.enum_framesizes(code).unwrap_or_default();
     let offer = |size: FrameSizeEnum| {
         let sizes = match size {
-            FrameSizeEnum::Discrete(size) => Sizes::One(size.width, size.height),
-            FrameSizeEnum::Stepwise(steps) => Sizes::Between {
+            FrameSizeEnum::Discrete(size) => SizeRange::One(size.width, size.height),
+            FrameSizeEnum::Stepwise(steps) => SizeRange::Between {
                 min: (steps.min_width, steps.min_height),
                 max: (steps.max_width, steps.max_height),
                 step: (steps.step_width, steps.step_height),
@@ -177,7 +179,7 @@ fn sizes(device: &Device, code: FourCC, wanted: &Wanted) -> Vec<SizeOffer> {
         };
         let (width, height) = sizes.nearest(wanted.width, wanted.height);
         let rates = rates(device, code, width, height);
-        SizeOffer { sizes, rates }
+        FrameSizes { sizes, rates }
     };
     listed
         .into_iter()
@@ -186,14 +188,14 @@ fn sizes(device: &Device, code: FourCC, wanted: &Wanted) -> Vec<SizeOffer> {
 }
 
 /// The rates of a size; none where the driver doesn't list them.
-fn rates(device: &Device, code: FourCC, width: u32, height: u32) -> Vec<Rates> {
+fn rates(device: &Device, code: FourCC, width: u32, height: u32) -> Vec<RateRange> {
     let rate =
-        |interval: v4l::Fraction| Rate::of_interval(interval.numerator, interval.denominator);
+        |interval: v4l::Fraction| FrameRate::of_interval(interval.numerator, interval.denominator);
     let offer = |interval: FrameIntervalEnum| match interval {
-        FrameIntervalEnum::Discrete(interval) => rate(interval).map(Rates::One),
+        FrameIntervalEnum::Discrete(interval) => rate(interval).map(RateRange::One),
         // The longest time is the slowest rate.
         FrameIntervalEnum::Stepwise(steps) => {
-            Some(Rates::Between(rate(steps.max)?, rate(steps.min)?))
+            Some(RateRange::Between(rate(steps.max)?, rate(steps.min)?))
         }
     };
     let listed = device.enum_frameintervals(code, width, height);
@@ -205,7 +207,7 @@ fn rates(device: &Device, code: FourCC, width: u32, height: u32) -> Vec<Rates> {
 mod tests {
     use super::*;
 
-    fn refused(driver: &str, capabilities: u32) -> Result<(), Refusal> {
+    fn refused(driver: &str, capabilities: u32) -> Result<(), OpenError> {
         check_capabilities(&Identity {
             driver: driver.to_owned(),
             name: String::new(),
@@ -227,23 +229,23 @@ mod tests {
         ];
         for (driver, capabilities) in others {
             let refusal = refused(driver, capabilities).expect_err(driver);
-            assert!(matches!(refusal, Refusal::NoCamera(_)), "{refusal:?}");
+            assert!(matches!(refusal, OpenError::NoCamera(_)), "{refusal:?}");
         }
         let planes = refused("rkisp1", 0x0420_1000).expect_err("several planes");
-        assert!(matches!(planes, Refusal::Fault(_)), "{planes:?}");
+        assert!(matches!(planes, OpenError::Fault(_)), "{planes:?}");
     }
 
     #[test]
     fn files_that_are_no_cameras_are_said() {
-        let wanted = Wanted::default();
+        let wanted = CaptureRequest::default();
         let said = |path: &Path| open(path, &wanted).err().expect("no camera");
         let folder = tempfile::tempdir().expect("a folder");
         let picture = folder.path().join("p.jpg");
         fs::write(&picture, "").expect("written");
         for path in [picture.as_path(), folder.path(), Path::new("/dev/null")] {
             match said(path) {
-                Refusal::NoCamera(said) => assert!(said.contains("is no video device"), "{said}"),
-                Refusal::Fault(said) => panic!("{said}"),
+                OpenError::NoCamera(said) => assert!(said.contains("is no video device"), "{said}"),
+                OpenError::Fault(said) => panic!("{said}"),
             }
         }
         let gone = said(&folder.path().join("video7")).message();
@@ -258,7 +260,7 @@ mod tests {
             driver: driver.to_owned(),
             formats: codes
                 .iter()
-                .map(|code| FormatOffer {
+                .map(|code| FormatCapabilities {
                     code: **code,
                     description: String::new(),
                     sizes: Vec::new(),

@@ -35,7 +35,7 @@ pub(super) struct Stream {
 
 /// What the driver says of a frame.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Taken {
+pub(super) struct BufferMeta {
     /// The driver's number, which leaves out those of lost frames.
     pub(super) number: u32,
     /// Whether the driver has marked it as broken.
@@ -64,13 +64,13 @@ impl Stream {
     /// is of no more use.
     pub(super) fn next<T>(
         &mut self,
-        patience: Duration,
-        read: impl FnOnce(&[u8], Taken) -> T,
+        timeout: Duration,
+        read: impl FnOnce(&[u8], BufferMeta) -> T,
     ) -> io::Result<T> {
         let Some(frames) = &mut self.frames else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        frames.set_timeout(patience.min(LONGEST_WAIT));
+        frames.set_timeout(timeout.min(LONGEST_WAIT));
         let mut passed_over = 0;
         loop {
             match frames.next() {
@@ -112,13 +112,13 @@ impl Drop for Stream {
     }
 }
 
-fn taken(metadata: &Metadata) -> Taken {
+fn taken(metadata: &Metadata) -> BufferMeta {
     let kind = metadata.flags & Flags::TIMESTAMP_MASK;
     let stamp = stamp(metadata.timestamp.sec, metadata.timestamp.usec);
     let stamp = stamp.filter(|_| kind == Flags::TIMESTAMP_MONOTONIC);
     let age = age(stamp, request::monotonic_now());
     let (instant, time) = (Instant::now(), SystemTime::now());
-    Taken {
+    BufferMeta {
         number: metadata.sequence,
         is_broken: metadata.flags.contains(Flags::ERROR),
         instant: instant.checked_sub(age).unwrap_or(instant),
@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    fn frame(flags: Flags, stamp: Duration) -> Taken {
+    fn frame(flags: Flags, stamp: Duration) -> BufferMeta {
         taken(&Metadata {
             bytesused: 1,
             flags,

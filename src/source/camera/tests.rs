@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn no_camera_is_said_with_a_way_on() {
     let said = |paths: &[PathBuf]| {
-        let opened = CameraSource::open_first(paths, &Wanted::default());
+        let opened = CameraSource::open_first(paths, &CaptureRequest::default());
         opened.err().expect("there is no camera").to_string()
     };
     let none = said(&[]);
@@ -27,7 +27,7 @@ fn no_camera_is_said_with_a_way_on() {
 fn each_choice_that_fails_says_what_was_asked_for() {
     let said = |choice: &str| {
         let choice: CameraChoice = choice.parse().expect(choice);
-        let opened = CameraSource::open(&choice, &Wanted::default());
+        let opened = CameraSource::open(&choice, &CaptureRequest::default());
         opened.err().expect("there is no such camera").to_string()
     };
     let gone = said("4000000");

@@ -11,37 +11,37 @@ use rustix::io::Errno;
 
 /// A stream that ends at its end, or when it is broken off.
 #[derive(Debug)]
-pub(crate) struct Input {
+pub(crate) struct CancellableReader {
     stream: OwnedFd,
-    break_off: BreakOff,
+    break_off: CancelToken,
 }
 
-/// Breaks an [`Input`] off, for good.
+/// Breaks an [`CancellableReader`] off, for good.
 #[derive(Debug, Clone)]
-pub(crate) struct BreakOff {
+pub(crate) struct CancelToken {
     wake: Arc<OwnedFd>,
     is_done: Arc<AtomicBool>,
 }
 
-impl Input {
+impl CancellableReader {
     pub(crate) fn new(stream: OwnedFd) -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Self {
             stream,
-            break_off: BreakOff {
+            break_off: CancelToken {
                 wake: Arc::new(wake),
                 is_done: Arc::default(),
             },
         })
     }
 
-    pub(crate) fn break_off(&self) -> BreakOff {
+    pub(crate) fn break_off(&self) -> CancelToken {
         self.break_off.clone()
     }
 
     /// Waits until something can be read, the stream has ended, it was broken off, or the time is over.
-    pub(crate) fn wait(&self, patience: Option<Duration>) -> io::Result<Ready> {
-        let limit = patience.and_then(|patience| Timespec::try_from(patience).ok());
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<PollResult> {
+        let limit = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         loop {
             let both = [self.stream.as_fd(), self.break_off.wake.as_fd()];
             let mut fds = both.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
@@ -51,11 +51,11 @@ impl Input {
                 Ok(_) => {}
             }
             return Ok(if !fds[1].revents().is_empty() {
-                Ready::BrokenOff
+                PollResult::BrokenOff
             } else if !fds[0].revents().is_empty() {
-                Ready::Readable
+                PollResult::Readable
             } else {
-                Ready::Nothing
+                PollResult::Nothing
             });
         }
     }
@@ -63,16 +63,16 @@ impl Input {
 
 /// What a wait came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ready {
+pub(crate) enum PollResult {
     Readable,
     BrokenOff,
     Nothing,
 }
 
-impl Read for Input {
+impl Read for CancellableReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.wait(None)? == Ready::BrokenOff {
+            if self.wait(None)? == PollResult::BrokenOff {
                 return Ok(0);
             }
             match rustix::io::read(&self.stream, &mut *into) {
@@ -84,7 +84,7 @@ impl Read for Input {
     }
 }
 
-impl BreakOff {
+impl CancelToken {
     pub(crate) fn now(&self) {
         self.is_done.store(true, Ordering::Relaxed);
         // Can only fail when it was called 2^64 times.
@@ -106,13 +106,13 @@ mod tests {
     #[test]
     fn a_read_that_hangs_is_broken_off() {
         let (reader, mut writer) = io::pipe().expect("a pipe");
-        let mut input = Input::new(reader.into()).expect("an input");
+        let mut input = CancellableReader::new(reader.into()).expect("an input");
         let break_off = input.break_off();
         writer.write_all(b"ab").expect("written");
         let mut bytes = [0; 10];
         assert_eq!(input.read(&mut bytes).expect("read"), 2);
         let nothing = input.wait(Some(Duration::from_millis(1)));
-        assert_eq!(nothing.expect("waited"), Ready::Nothing);
+        assert_eq!(nothing.expect("waited"), PollResult::Nothing);
         let reading = thread::spawn(move || input.read(&mut [0; 10]));
         thread::sleep(Duration::from_millis(50));
         assert!(!reading.is_finished(), "nothing came");

@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 
 use super::buffer::Buffer;
-use super::piece::Piece;
+use super::piece::Chunk;
 
 /// The most bytes that a JPEG of a stream may have: 32 MiB.
 pub(super) const MAX_JPEG: usize = 32 * 1024 * 1024;
@@ -29,25 +29,25 @@ enum Walk {
 }
 
 /// The next JPEG; it stands at the beginning of the buffer.
-pub(super) fn next<R: Read>(buffer: &mut Buffer<R>) -> io::Result<Piece> {
+pub(super) fn next<R: Read>(buffer: &mut Buffer<R>) -> io::Result<Chunk> {
     let mut garbage = 0;
     while !seek_start(buffer, &mut garbage)? {
         if garbage > MOST_GARBAGE {
             let message = format!("{garbage} bytes came without a JPEG among them");
-            return Ok(Piece::Broken(message));
+            return Ok(Chunk::Broken(message));
         }
         if !buffer.ensure(START.len())? {
-            return Ok(Piece::End);
+            return Ok(Chunk::End);
         }
     }
     Ok(match walk(buffer)? {
-        Walk::Whole(length) => Piece::Picture {
+        Walk::Whole(length) => Chunk::Picture {
             begin: 0,
             end: length,
         },
         Walk::Broken(resume, message) => {
             buffer.consume(resume);
-            Piece::Broken(message)
+            Chunk::Broken(message)
         }
     })
 }
@@ -152,13 +152,13 @@ mod tests {
         let mut found = Vec::new();
         loop {
             match next(&mut buffer).expect("readable") {
-                Piece::Picture { begin, end } => {
+                Chunk::Picture { begin, end } => {
                     found.push(Some(buffer.bytes()[begin..end].to_vec()));
                     buffer.consume(end);
                 }
-                Piece::Broken(_) => found.push(None),
-                Piece::Refused(message) => panic!("{message}"),
-                Piece::End => return found,
+                Chunk::Broken(_) => found.push(None),
+                Chunk::Refused(message) => panic!("{message}"),
+                Chunk::End => return found,
             }
         }
     }

@@ -2,7 +2,7 @@
 
 /// The next thing in a stream.
 #[derive(Debug, PartialEq)]
-pub(super) enum Piece {
+pub(super) enum Chunk {
     /// A picture, at this place of the buffer; all up to `end` is to be consumed.
     Picture {
         /// Its first byte.

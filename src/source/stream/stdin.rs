@@ -5,10 +5,10 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{FileType, fstat};
 
-use super::input::{BreakOff, Input};
-use super::{Pace, StreamSource};
+use super::input::{CancelToken, CancellableReader};
+use super::{StreamKind, StreamSource};
 use crate::frame::Frame;
-use crate::source::{FrameSource, Interrupter, SourceError};
+use crate::source::{CancelHandle, FrameSource, SourceError};
 
 /// What errors call it.
 const NAME: &str = "standard input";
@@ -20,8 +20,8 @@ const EXAMPLE: &str = "pipe pictures into boxcam: `ffmpeg -i FILE -f mjpeg - | b
 /// Frames from standard input.
 #[derive(Debug)]
 pub struct StdinSource {
-    stream: StreamSource<Input>,
-    break_off: BreakOff,
+    stream: StreamSource<CancellableReader>,
+    break_off: CancelToken,
     has_begun: bool,
 }
 
@@ -47,15 +47,15 @@ impl StdinSource {
         let unusable = |error: io::Error| fault(format!("can't be used ({error}); {EXAMPLE}"));
         let stat = fstat(&stdin).map_err(|error| unusable(error.into()))?;
         let stream = stdin.as_fd().try_clone_to_owned();
-        let input = stream.and_then(Input::new).map_err(unusable)?;
+        let input = stream.and_then(CancellableReader::new).map_err(unusable)?;
         let source = |pace| Self {
             break_off: input.break_off(),
             stream: StreamSource::new(NAME, input, pace, at_least),
             has_begun: false,
         };
         Ok(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => StdinInput::File(source(Pace::Recorded)),
-            _ => StdinInput::Live(source(Pace::Live)),
+            FileType::RegularFile => StdinInput::File(source(StreamKind::Recording)),
+            _ => StdinInput::Live(source(StreamKind::Live)),
         })
     }
 }
@@ -71,7 +71,7 @@ impl FrameSource for StdinSource {
     }
 
     /// Ends the stream for this source; what it has not read is left.
-    fn interrupter(&self) -> Option<Interrupter> {
+    fn cancel_handle(&self) -> Option<CancelHandle> {
         let break_off = self.break_off.clone();
         Some(Box::new(move || break_off.now()))
     }

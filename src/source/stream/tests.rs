@@ -13,7 +13,7 @@ fn jpeg(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
-fn source(stream: &[u8], pace: Pace) -> StreamSource<&[u8]> {
+fn source(stream: &[u8], pace: StreamKind) -> StreamSource<&[u8]> {
     StreamSource::new("test", stream, pace, (640, 480))
 }
 
@@ -22,8 +22,8 @@ fn a_recording_has_moments_and_a_live_stream_has_none() {
     let mjpeg = jpeg(32, 24).repeat(3);
     let y4m = [&b"YUV4MPEG2 W2 H2 F10:1\n"[..], &b"FRAME\n......".repeat(3)].concat();
     for (stream, step) in [(mjpeg, 40), (y4m, 100)] {
-        let mut recorded = source(&stream, Pace::Recorded);
-        let mut live = source(&stream, Pace::Live);
+        let mut recorded = source(&stream, StreamKind::Recording);
+        let mut live = source(&stream, StreamKind::Live);
         for number in 0..3 {
             let frame = recorded.next_frame().expect("sound").expect("not the end");
             let moment = Duration::from_millis(number * step);
@@ -43,14 +43,14 @@ fn broken_frames_are_errors_that_go_on() {
     let scan = damaged.windows(2).position(|pair| pair == [0xff, 0xda]);
     damaged.drain(scan.expect("a scan") + 15..damaged.len() - 2);
     let stream = [&small[..], &large[..300], &large, &damaged, &small].concat();
-    let mut source = source(&stream, Pace::Live);
+    let mut source = source(&stream, StreamKind::Live);
     let mut told = Vec::new();
     loop {
         match source.next_frame() {
             Ok(None) => break,
             Ok(Some(frame)) => told.push(Some((frame.sequence, frame.image.width()))),
             Err(error) => {
-                assert!(error.source_goes_on(), "{error}");
+                assert!(error.is_recoverable(), "{error}");
                 let said = error.to_string();
                 assert!(said.starts_with("test: a frame can't be read ("), "{said}");
                 told.push(None);
@@ -64,7 +64,7 @@ fn broken_frames_are_errors_that_go_on() {
 #[test]
 fn a_large_jpeg_is_decoded_no_larger_than_needed() {
     let stream = jpeg(1920, 1080);
-    let frame = source(&stream, Pace::Live).next_frame();
+    let frame = source(&stream, StreamKind::Live).next_frame();
     let frame = frame.expect("sound").expect("not the end");
     assert_eq!(frame.image.dimensions(), (960, 540));
 }
@@ -82,15 +82,15 @@ fn what_is_no_stream_of_pictures_is_refused_with_words() {
         (b"YUV4MPEG2 W4 H4 C420p10\n".to_vec(), "-pix_fmt yuv420p"),
     ];
     for (stream, words) in cases {
-        let mut source = source(&stream, Pace::Live);
+        let mut source = source(&stream, StreamKind::Live);
         let Err(error) = source.next_frame() else {
             panic!("{words}");
         };
-        assert!(!error.source_goes_on(), "{error}");
+        assert!(!error.is_recoverable(), "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
     assert!(
-        source(b"", Pace::Live)
+        source(b"", StreamKind::Live)
             .next_frame()
             .expect("well")
             .is_none()
@@ -117,13 +117,13 @@ fn random_damage_never_ends_a_stream_early() {
                     _ => drop(stream.splice(at..at, [0xff, 0xd8, 0xff, 0xda])),
                 }
             }
-            let mut source = source(&stream, Pace::Live);
+            let mut source = source(&stream, StreamKind::Live);
             let mut frames = 0;
             loop {
                 match source.next_frame() {
                     Ok(None) => break,
                     Ok(Some(_)) => frames += 1,
-                    Err(error) => assert!(error.source_goes_on(), "{error}"),
+                    Err(error) => assert!(error.is_recoverable(), "{error}"),
                 }
             }
             assert!(frames >= 3, "{frames}");

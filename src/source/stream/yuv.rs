@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use crate::source::yuv::Colours;
+use crate::source::yuv::YuvMatrix;
 
 /// Pixels that share one sample of colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Subsampling {
 pub(super) fn to_rgb(planes: &Planes<'_>) -> RgbImage {
     let (width, height) = planes.size;
     let mut picture = RgbImage::new(width, height);
-    let colours = Colours::bt601(planes.range == Range::Full);
+    let colours = YuvMatrix::bt601(planes.range == Range::Full);
     let row = width as usize;
     let rows = picture
         .chunks_exact_mut(row * 3)
@@ -75,7 +75,7 @@ pub(super) fn to_rgb(planes: &Planes<'_>) -> RgbImage {
 }
 
 /// One row, in which so many pixels share a sample of colour.
-fn convert<const SHARED: usize>(colours: &Colours, rgb: &mut [u8], y: &[u8], u: &[u8], v: &[u8]) {
+fn convert<const SHARED: usize>(colours: &YuvMatrix, rgb: &mut [u8], y: &[u8], u: &[u8], v: &[u8]) {
     let groups = rgb.chunks_mut(3 * SHARED).zip(y.chunks(SHARED));
     for ((rgb, y), (&u, &v)) in groups.zip(u.iter().zip(v)) {
         let shares = colours.shares(u, v);

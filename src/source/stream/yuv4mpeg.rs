@@ -9,7 +9,7 @@ use std::time::Duration;
 use image::RgbImage;
 
 use super::buffer::Buffer;
-use super::piece::Piece;
+use super::piece::Chunk;
 use super::yuv::{self, Planes, Range, Subsampling};
 use crate::picture::MAX_PIXELS;
 
@@ -38,7 +38,7 @@ pub(super) struct Header {
 pub(super) fn next<R: Read>(
     buffer: &mut Buffer<R>,
     header: &mut Option<Header>,
-) -> io::Result<Piece> {
+) -> io::Result<Chunk> {
     loop {
         let Some(line) = line_length(buffer)? else {
             return resync(buffer);
@@ -47,7 +47,7 @@ pub(super) fn next<R: Read>(
         if bytes.starts_with(MAGIC) {
             match Header::parse(&bytes[MAGIC.len()..line - 1]) {
                 Ok(read) => *header = Some(read),
-                Err(message) => return Ok(Piece::Refused(message)),
+                Err(message) => return Ok(Chunk::Refused(message)),
             }
             buffer.consume(line);
             continue;
@@ -57,11 +57,11 @@ pub(super) fn next<R: Read>(
         };
         let end = line + header.picture_length();
         if buffer.ensure(end)? {
-            return Ok(Piece::Picture { begin: line, end });
+            return Ok(Chunk::Picture { begin: line, end });
         }
         let (length, expected) = (buffer.bytes().len() - line, end - line);
         buffer.consume(end);
-        return Ok(Piece::Broken(format!(
+        return Ok(Chunk::Broken(format!(
             "it is cut off after {length} of {expected} bytes, where the stream ends"
         )));
     }
@@ -87,9 +87,9 @@ fn line_length<R: Read>(buffer: &mut Buffer<R>) -> io::Result<Option<usize>> {
 }
 
 /// Drops all up to the next line that can be one of the stream.
-fn resync<R: Read>(buffer: &mut Buffer<R>) -> io::Result<Piece> {
+fn resync<R: Read>(buffer: &mut Buffer<R>) -> io::Result<Chunk> {
     if !buffer.ensure(1)? {
-        return Ok(Piece::End);
+        return Ok(Chunk::End);
     }
     let mut dropped = 1;
     buffer.consume(1);
@@ -101,14 +101,14 @@ fn resync<R: Read>(buffer: &mut Buffer<R>) -> io::Result<Piece> {
         buffer.consume(step);
         dropped += step;
         if found.is_some() || dropped > super::mjpeg::MOST_GARBAGE {
-            return Ok(Piece::Broken(format!(
+            return Ok(Chunk::Broken(format!(
                 "{dropped} bytes stand where the line FRAME should"
             )));
         }
     }
     dropped += buffer.bytes().len();
     buffer.consume(usize::MAX / 2);
-    Ok(Piece::Broken(format!(
+    Ok(Chunk::Broken(format!(
         "{dropped} bytes at the end belong to no picture"
     )))
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use boxcam::annotations::COLUMNS;
-use boxcam::scene::{self, Kind};
+use boxcam::scene::{self, NegativeKind};
 use boxcam_train::storage;
 use fastrand::Rng;
 
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for (split, count) in [("train", arguments.train), ("val", arguments.val)] {
         write_split(&arguments.output, split, count, random)?;
     }
-    for kind in Kind::ALL {
+    for kind in NegativeKind::ALL {
         write_empty(&arguments.output, kind, arguments)?;
     }
     eprintln!("written: {}", arguments.output.display());
@@ -47,14 +47,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Of other seeds than the scenes with a snack, so that no background stands in both.
-fn write_empty(output: &Path, kind: Kind, arguments: &Arguments) -> Result<()> {
+fn write_empty(output: &Path, kind: NegativeKind, arguments: &Arguments) -> Result<()> {
     let folder = output.join("empty").join(kind.name());
     let random = &mut Rng::with_seed(!arguments.seed);
     for number in 0..arguments.empty {
         let file = folder.join(format!("{}-{number:05}.jpg", kind.name()));
         let failed = || format!("{}: can't be written", file.display());
         std::fs::create_dir_all(&folder).with_context(failed)?;
-        let picture = scene::without_snack(kind, random.u64(..), SIZE.0, SIZE.1);
+        let picture = scene::negative_picture(kind, random.u64(..), SIZE.0, SIZE.1);
         picture.save(&file).with_context(failed)?;
     }
     Ok(())

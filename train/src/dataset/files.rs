@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use boxcam::picture::has_picture_ending;
+use boxcam::picture::is_image_path;
 use walkdir::WalkDir;
 
 use super::DatasetError;
@@ -46,7 +46,7 @@ pub(super) fn below_to(
 
 /// All pictures below a folder, sorted.
 pub(super) fn pictures(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    below(root, has_picture_ending)
+    below(root, is_image_path)
 }
 
 /// Whether a file has that ending, in whatever case.

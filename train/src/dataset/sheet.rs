@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
-use boxcam::frame::TrueBox;
+use boxcam::frame::GroundTruth;
 use boxcam::overlay::{Canvas, draw_caption, draw_truth};
 use boxcam::picture;
 use image::imageops::{FilterType, replace, resize, thumbnail};
@@ -152,12 +152,12 @@ fn cell(picture: &Picture, words: &str) -> RgbImage {
 }
 
 /// The true boxes, the largest first. Where labels would hide the picture, each class is named once.
-fn truth(picture: &Picture) -> Vec<TrueBox> {
+fn truth(picture: &Picture) -> Vec<GroundTruth> {
     let mut rows: Vec<&Row> = picture.rows.iter().collect();
     rows.sort_by(|a, b| b.bounding_box.area().total_cmp(&a.bounding_box.area()));
     let all_named = rows.len() <= NAMED;
     let mut named = BTreeSet::new();
-    let boxes = rows.into_iter().map(|row| TrueBox {
+    let boxes = rows.into_iter().map(|row| GroundTruth {
         label: match named.insert(&row.class) || all_named {
             true => row.class.clone(),
             false => String::new(),

@@ -29,7 +29,7 @@ impl Patch {
 
     /// The share of a box that is under the patch.
     pub(super) fn hides(&self, seen: &NormBox) -> f32 {
-        self.place.shared_area(seen) / seen.area()
+        self.place.intersection_area(seen) / seen.area()
     }
 
     pub(super) fn draw(self, picture: &mut RgbImage) {

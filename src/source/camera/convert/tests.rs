@@ -2,7 +2,7 @@ use image::Rgb;
 
 use super::*;
 
-/// Colours of a test card, as YUV in BT.601 with limited range and as RGB.
+/// YuvMatrix of a test card, as YUV in BT.601 with limited range and as RGB.
 const COLOURS: [([u8; 3], [u8; 3]); 8] = [
     ([16, 128, 128], [0, 0, 0]),
     ([235, 128, 128], [255, 255, 255]),
@@ -30,7 +30,7 @@ fn layout(format: PixelFormat, width: u32, height: u32, stride: u32) -> Layout {
         width,
         height,
         stride,
-        colours: Colours::of_driver(0, 0, 0),
+        colours: YuvMatrix::of_driver(0, 0, 0),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Luma and chroma to red, green and blue, as the driver says that they are meant.
 
-pub(crate) use crate::source::yuv::Colours;
+pub(crate) use crate::source::yuv::YuvMatrix;
 
 /// `V4L2_COLORSPACE_*`, as far as they settle what the driver leaves open.
 mod colorspace {
@@ -11,7 +11,7 @@ mod colorspace {
     pub(super) const DCI_P3: u32 = 12;
 }
 
-impl Colours {
+impl YuvMatrix {
     /// As `V4L2_COLORSPACE_*`, `V4L2_YCBCR_ENC_*` and `V4L2_QUANTIZATION_*` say, 0 standing for what Linux
     /// takes as meant then.
     pub(crate) fn of_driver(colorspace: u32, encoding: u32, quantization: u32) -> Self {
@@ -103,7 +103,7 @@ mod tests {
         ];
         let steps = || (0..=255).step_by(15);
         for ((colorspace, encoding, quantization), primaries, is_full) in cases {
-            let colours = Colours::of_driver(colorspace, encoding, quantization);
+            let colours = YuvMatrix::of_driver(colorspace, encoding, quantization);
             for (y, u, v) in
                 steps().flat_map(|y| steps().flat_map(move |u| steps().map(move |v| (y, u, v))))
             {
@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn greys_stay_grey_in_every_encoding() {
         for (colorspace, encoding) in [(0, 0), (2, 0), (3, 0), (10, 0), (0, 6), (0, 8), (99, 99)] {
-            let limited = Colours::of_driver(colorspace, encoding, 2);
+            let limited = YuvMatrix::of_driver(colorspace, encoding, 2);
             assert_eq!(limited.pixel(16, limited.shares(128, 128)), [0; 3]);
             assert_eq!(limited.pixel(235, limited.shares(128, 128)), [255; 3]);
-            let full = Colours::of_driver(colorspace, encoding, 1);
+            let full = YuvMatrix::of_driver(colorspace, encoding, 1);
             for grey in [0, 1, 77, 254, 255] {
                 assert_eq!(full.pixel(grey, full.shares(128, 128)), [grey; 3]);
             }

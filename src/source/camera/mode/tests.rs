@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use super::*;
-use crate::source::camera::offer::{Rates, Sizes};
+use crate::source::camera::offer::{RateRange, SizeRange};
 
-const VGA: Wanted = Wanted {
+const VGA: CaptureRequest = CaptureRequest {
     width: 640,
     height: 480,
     fps: 30,
-    patience: Duration::from_secs(1),
+    timeout: Duration::from_secs(1),
 };
 
 /// A size, and the times of a frame in seconds as numerator and denominator.
@@ -19,19 +19,22 @@ type Listed = (&'static [u8; 4], &'static [ListedSize]);
 /// Format, width, height and frames a second.
 type Row = (&'static str, u32, u32, &'static str);
 
-fn rate((numerator, denominator): (u32, u32)) -> Rate {
-    Rate::of_interval(numerator, denominator).expect("a rate")
+fn rate((numerator, denominator): (u32, u32)) -> FrameRate {
+    FrameRate::of_interval(numerator, denominator).expect("a rate")
 }
 
-fn offers(listed: &[Listed]) -> Vec<FormatOffer> {
+fn offers(listed: &[Listed]) -> Vec<FormatCapabilities> {
     let sizes = |sizes: &[ListedSize]| {
-        let offer = |((width, height), intervals): &ListedSize| SizeOffer {
-            sizes: Sizes::One(*width, *height),
-            rates: intervals.iter().map(|&it| Rates::One(rate(it))).collect(),
+        let offer = |((width, height), intervals): &ListedSize| FrameSizes {
+            sizes: SizeRange::One(*width, *height),
+            rates: intervals
+                .iter()
+                .map(|&it| RateRange::One(rate(it)))
+                .collect(),
         };
         sizes.iter().map(offer).collect()
     };
-    let format = |(code, listed): &Listed| FormatOffer {
+    let format = |(code, listed): &Listed| FormatCapabilities {
         code: **code,
         description: String::new(),
         sizes: sizes(listed),
@@ -40,7 +43,7 @@ fn offers(listed: &[Listed]) -> Vec<FormatOffer> {
 }
 
 #[track_caller]
-fn assert_best(offered: &[FormatOffer], wanted: &Wanted, expected: Row, name: &str) {
+fn assert_best(offered: &[FormatCapabilities], wanted: &CaptureRequest, expected: Row, name: &str) {
     let best = ranked(offered, wanted).into_iter().next().expect(name);
     let rate = best.rate.map_or(String::new(), |rate| rate.to_string());
     let found = (best.format.name(), best.width, best.height, rate.as_str());
@@ -140,7 +143,7 @@ fn another_wish_takes_another_mode() {
             &[((640, 480), &[(1, 60), (1, 30)]), ((1280, 720), &[(1, 30)])],
         ),
     ]);
-    let wish = |width, height, fps| Wanted {
+    let wish = |width, height, fps| CaptureRequest {
         width,
         height,
         fps,
@@ -157,11 +160,11 @@ fn another_wish_takes_another_mode() {
 #[test]
 fn sizes_in_steps_give_the_wanted_one() {
     let stepwise = |max, step, rates| {
-        vec![FormatOffer {
+        vec![FormatCapabilities {
             code: *b"YU12",
             description: String::new(),
-            sizes: vec![SizeOffer {
-                sizes: Sizes::Between {
+            sizes: vec![FrameSizes {
+                sizes: SizeRange::Between {
                     min: (32, 32),
                     max,
                     step,
@@ -174,14 +177,14 @@ fn sizes_in_steps_give_the_wanted_one() {
     let board = stepwise(
         (2592, 1944),
         (2, 2),
-        vec![Rates::Between(rate((1, 1)), rate((1, 90)))],
+        vec![RateRange::Between(rate((1, 1)), rate((1, 90)))],
     );
     assert_best(&board, &VGA, ("YU12", 640, 480, "30"), "a board's camera");
     let unrated = stepwise((1280, 800), (16, 16), Vec::new());
     assert_best(&unrated, &VGA, ("YU12", 640, 480, ""), "without rates");
-    let small = stepwise((352, 288), (32, 32), vec![Rates::One(rate((1, 15)))]);
+    let small = stepwise((352, 288), (32, 32), vec![RateRange::One(rate((1, 15)))]);
     assert_best(&small, &VGA, ("YU12", 352, 288, "15"), "too small");
-    let silent = vec![FormatOffer {
+    let silent = vec![FormatCapabilities {
         code: *b"UYVY",
         description: String::new(),
         sizes: Vec::new(),

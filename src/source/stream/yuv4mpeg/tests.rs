@@ -4,7 +4,7 @@ use image::Rgb;
 
 use super::*;
 
-/// Colours of a test card, as YUV with limited range, with full range, and as RGB.
+/// YuvMatrix of a test card, as YUV with limited range, with full range, and as RGB.
 const COLOURS: [([u8; 3], [u8; 3], [u8; 3]); 7] = [
     ([16, 128, 128], [0, 128, 128], [0, 0, 0]),
     ([235, 128, 128], [255, 128, 128], [255, 255, 255]),
@@ -21,18 +21,18 @@ fn read(stream: &[u8]) -> Vec<Result<RgbImage, String>> {
     let mut found = Vec::new();
     loop {
         match next(&mut buffer, &mut header).expect("readable") {
-            Piece::Picture { begin, end } => {
+            Chunk::Picture { begin, end } => {
                 let header = header.as_ref().expect("a header");
                 let picture = header.picture(&buffer.bytes()[begin..end]);
                 found.push(Ok(picture.expect("whole")));
                 buffer.consume(end);
             }
-            Piece::Broken(message) => found.push(Err(message)),
-            Piece::Refused(message) => {
+            Chunk::Broken(message) => found.push(Err(message)),
+            Chunk::Refused(message) => {
                 found.push(Err(message));
                 return found;
             }
-            Piece::End => return found,
+            Chunk::End => return found,
         }
     }
 }
