@@ -5,18 +5,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
+use boxcam::dataset::DatasetError;
 use boxcam::detect::DetectError;
 use boxcam::detect::tract::ModelError;
 use boxcam::options::Command;
 use boxcam::pipeline::PipelineError;
 use boxcam::sink::SinkError;
 use boxcam::source::SourceError;
-use boxcam::split::SplitError;
 use serde::Serialize;
 use thiserror::Error;
 
 mod bench;
-mod curve;
 mod detect;
 mod doctor;
 mod evaluate;
@@ -68,7 +67,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
-    Split(#[from] SplitError),
+    Dataset(#[from] DatasetError),
     #[error(transparent)]
     Sink(#[from] SinkError),
     #[error(transparent)]
@@ -143,7 +142,7 @@ impl Failure {
             Self::NotBuilt { .. } => USAGE,
             Self::ChecksFailed { .. } | Self::Signals(_) => CHECKS_FAILED,
             Self::Model(_) | Self::NoModel { .. } | Self::Detect(_) => MODEL,
-            Self::Source(_) | Self::Split(_) => SOURCE,
+            Self::Source(_) | Self::Dataset(_) => SOURCE,
             Self::Sink(_) => SINK,
             #[cfg(all(feature = "framebuffer", target_os = "linux"))]
             Self::Guard { .. } => USAGE,

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use clap::builder::UnknownArgumentValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand};
 use thiserror::Error;
 
 use crate::values::{BrokerAddress, FrameSize, InvalidValue, Rotation, WebAddress};
@@ -157,6 +158,8 @@ pub struct DetectOptions {
 
 /// Options of `boxcam evaluate`.
 #[derive(Debug, Clone, PartialEq, Args)]
+#[command(arg = renamed("nothing", "--negatives"))]
+#[command(arg = renamed("pan", "--sliding-window"))]
 pub struct EvaluateOptions {
     /// Folder with one folder of pictures for each class
     #[arg(long, value_name = "SPLIT_FOLDER")]
@@ -164,16 +167,16 @@ pub struct EvaluateOptions {
     /// Annotations, with the columns image_id, x_min, x_max, y_min, y_max, class_name, folder
     #[arg(long, value_name = "CSV")]
     pub annotations: PathBuf,
-    /// Folder with one folder for each kind of picture without objects, to count false alarms on
+    /// Folder with one folder for each kind of picture that contains no object, to count false alarms on
     #[arg(long, value_name = "FOLDER")]
-    pub nothing: Option<PathBuf>,
-    /// Also pan over these pictures and count appearances per minute; forty times the work
-    #[arg(long, requires = "nothing")]
-    pub pan: bool,
-    /// Write the results for every threshold to this file, .csv or .svg
+    pub negatives: Option<PathBuf>,
+    /// Also slide a window over these pictures and count false appearances per minute; takes 40 times as long
+    #[arg(long, requires = "negatives")]
+    pub sliding_window: bool,
+    /// Write recall and false alarms at every threshold to this file, .csv or .svg
     #[arg(long, value_name = "FILE")]
     pub curve: Option<CurveFile>,
-    /// Write a report with charts and pictures to this file, .html; it can be viewed offline
+    /// Write all metrics with charts and pictures to this file, .html; it can be viewed offline
     #[arg(long, value_name = "FILE")]
     pub report: Option<ReportFile>,
     /// Print one JSON object instead of a table
@@ -185,6 +188,17 @@ pub struct EvaluateOptions {
     /// Number of pictures to process at the same time [default: number of cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+}
+
+/// An option of an earlier version: its use is an error that names the new option.
+fn renamed(old: &'static str, new: &'static str) -> Arg {
+    let parser = UnknownArgumentValueParser::suggest_arg(new);
+    Arg::new(old)
+        .long(old)
+        .hide(true)
+        .num_args(0..=1)
+        .default_missing_value("")
+        .value_parser(parser)
 }
 
 /// Options of `boxcam bench`.
@@ -258,7 +272,7 @@ fn check(setting: &Setting, path: &Path) -> Result<(), ConfigFileError> {
     let mut keys = run.get_arguments().filter(|arg| arg.get_long().is_some_and(is_key));
     let message = match keys.find(|arg| arg.get_long() == Some(&setting.key)) {
         None => {
-            let keys = run.get_arguments().filter_map(clap::Arg::get_long);
+            let keys = run.get_arguments().filter_map(Arg::get_long);
             let keys: Vec<&str> = keys.filter(|key| is_key(key)).collect();
             format!("unknown key, expected one of {}", keys.join(", "))
         }

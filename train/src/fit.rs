@@ -6,8 +6,8 @@
 //! written to disk here: that is for whoever takes the epochs.
 
 use boxcam::card::ModelCard;
+use boxcam::dataset::AnnotatedPicture;
 use boxcam::label::Labels;
-use boxcam::split::AnnotatedPicture;
 use burn::optim::GradientsParams;
 use burn::prelude::*;
 use fastrand::Rng;

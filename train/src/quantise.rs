@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use boxcam::card::{CardError, ModelCard};
-use boxcam::evaluate::Figures;
+use boxcam::evaluate::Metrics;
 use thiserror::Error;
 use tract_onnx::pb;
 
@@ -88,11 +88,11 @@ pub struct Loss {
 impl Loss {
     /// What the step from one to the other cost.
     #[must_use]
-    pub fn between(float: &Figures, quantised: &Figures) -> Self {
+    pub fn between(float: &Metrics, quantised: &Metrics) -> Self {
         Self {
             accuracy: float.class_accuracy - quantised.class_accuracy,
             iou: float.mean_iou - quantised.mean_iou,
-            rows: quantised.rows,
+            rows: quantised.boxes,
         }
     }
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use boxcam::card::ModelCard;
+use boxcam::dataset::Dataset;
 use boxcam::detect::tract::TractDetector;
-use boxcam::evaluate::Figures;
+use boxcam::evaluate::{Evaluator, Metrics};
 use boxcam::preprocess::{InputTensor, preprocess};
-use boxcam::split::Split;
 use boxcam_train::golden::add_golden;
 use boxcam_train::onnx;
 use boxcam_train::quantise::calibrate::Calibration;
@@ -164,7 +164,7 @@ fn report(errors: &[StoredError], file: Option<&Path>) -> Result<()> {
 
 /// Training pictures spread evenly over the split, so that every class is among them; those to measure on are others
 /// than those to calibrate on, where there are enough.
-fn pictures(split: &Split, card: &ModelCard, count: usize) -> Pictures {
+fn pictures(split: &Dataset, card: &ModelCard, count: usize) -> Pictures {
     let step = (split.pictures.len() / count).max(1);
     let calibration = inputs(split, card, 0, step, "calibration");
     // A multiple, so that both never meet.
@@ -179,7 +179,7 @@ fn pictures(split: &Split, card: &ModelCard, count: usize) -> Pictures {
 
 /// Every so many pictures of a split from one on.
 fn inputs(
-    split: &Split,
+    split: &Dataset,
     card: &ModelCard,
     from: usize,
     step: usize,
@@ -199,21 +199,22 @@ fn inputs(
 }
 
 /// The figures of a model as the device runs it.
-fn figures(name: &Path, model: &[u8], split: &Split) -> Result<Figures> {
+fn figures(name: &Path, model: &[u8], split: &Dataset) -> Result<Metrics> {
     let detector = TractDetector::from_bytes(&name.display().to_string(), model)?;
     let threads = threads();
     let bar = progress(split.pictures.len(), "evaluation ");
-    let (evaluation, faults) = split.evaluate(&detector, threads, &|| bar.inc(1))?;
+    let (evaluation, faults) =
+        Evaluator::new(&detector, threads, &|| bar.inc(1)).evaluate(split)?;
     bar.finish_and_clear();
     for fault in faults {
         eprintln!("left out: {fault}");
     }
-    Ok(evaluation.figures())
+    Ok(evaluation.metrics())
 }
 
-fn card_figures(figures: &Figures) -> BTreeMap<String, f64> {
+fn card_figures(figures: &Metrics) -> BTreeMap<String, f64> {
     let named = [
-        ("rows", figures.rows as f64),
+        ("rows", figures.boxes as f64),
         ("pictures", figures.pictures as f64),
         ("class_accuracy", figures.class_accuracy),
         ("picture_accuracy", figures.picture_accuracy),

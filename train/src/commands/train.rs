@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
+use boxcam::dataset::Dataset;
 use boxcam::label::Labels;
-use boxcam::split::Split;
 use boxcam_train::examples::{Examples, Picture};
 use boxcam_train::features::{Features, channels_last};
 use boxcam_train::fit::{Fit, TrainingData, ValidationData};
@@ -258,7 +258,7 @@ pub(super) fn recipe(arguments: &Arguments) -> Result<Recipe> {
 }
 
 /// The classes are the folders of the training pictures, in alphabetical order.
-fn labels(train: &Split) -> Result<Labels> {
+fn labels(train: &Dataset) -> Result<Labels> {
     let folders: BTreeSet<&str> = train.pictures.iter().map(|p| p.folder.as_str()).collect();
     Ok(Labels::new(
         folders.into_iter().map(str::to_owned).collect(),
@@ -268,7 +268,7 @@ fn labels(train: &Split) -> Result<Labels> {
 fn card(
     arguments: &Arguments,
     recipe: &Recipe,
-    train: &Split,
+    train: &Dataset,
     labels: Labels,
     side: u32,
 ) -> ModelCard {

@@ -1,6 +1,6 @@
 //! What is told of an epoch, while it runs and when it is done.
 
-use boxcam::evaluate::{Figures, Mean};
+use boxcam::evaluate::{Mean, Metrics};
 use boxcam::geometry::{NormBox, iou};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -108,7 +108,7 @@ impl Progress {
 
     /// The epoch with these training figures and the given validation ones.
     #[must_use]
-    pub fn epoch(&self, epoch: usize, validation: &Figures, val_class_loss: f64) -> Epoch {
+    pub fn epoch(&self, epoch: usize, validation: &Metrics, val_class_loss: f64) -> Epoch {
         Epoch {
             epoch,
             loss: self.loss(),

@@ -1,10 +1,10 @@
 //! What a model in training says of pictures that it never learns from.
 
-use boxcam::annotations::Annotation;
+use boxcam::dataset::AnnotatedPicture;
+use boxcam::dataset::Annotation;
 use boxcam::detect::{DetectError, Prediction};
-use boxcam::evaluate::{Evaluation, Figures, Mean};
+use boxcam::evaluate::{Evaluation, Mean, Metrics};
 use boxcam::label::Labels;
-use boxcam::split::AnnotatedPicture;
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
 
@@ -26,7 +26,7 @@ impl Fit<'_> {
         &self,
         labels: &Labels,
         data: &ValidationData,
-    ) -> Result<(Figures, f64), DetectError> {
+    ) -> Result<(Metrics, f64), DetectError> {
         let net = self.made();
         let card = channels_last(self.card);
         let feed = Feed {
@@ -53,7 +53,7 @@ impl Fit<'_> {
             result.is_ok()
         });
         result?;
-        Ok((judge.evaluation.figures(), judge.entropy.value()))
+        Ok((judge.evaluation.metrics(), judge.entropy.value()))
     }
 }
 
@@ -77,13 +77,13 @@ impl Judge<'_> {
         let answers = scores.chunks_exact(classes).zip(corners.as_chunks::<4>().0);
         for (picture, (scores, corners)) in pictures.iter().zip(answers) {
             let prediction = Prediction::new(scores.to_vec(), *corners)?;
-            for row in &picture.rows {
+            for row in &picture.annotations {
                 if let Some(surprise) = self.surprise(row, &prediction) {
                     self.entropy.add(surprise);
                 }
             }
             self.evaluation
-                .add(&picture.folder, &picture.rows, &prediction);
+                .add(&picture.folder, &picture.annotations, &prediction);
         }
         Ok(())
     }
