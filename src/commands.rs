@@ -21,7 +21,6 @@ mod doctor;
 mod evaluate;
 mod model;
 mod run;
-mod tally;
 
 /// How a command without an error ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

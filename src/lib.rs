@@ -5,17 +5,18 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | values | [`geometry`], [`label`], [`values`], [`camera_choice`], [`frame`], [`card`] |
+//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`frame`], [`card`] |
 //! | input and output | [`picture`], [`scene`], [`diagnostics`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`] |
 //! | track | [`track`] |
 //! | report | [`report`], [`health`] |
-//! | sink | [`overlay`], [`sink`], `service` |
+//! | sink | [`overlay`], [`sink`] |
 //! | pipeline | [`pipeline`] |
 //! | options | [`options`] |
 //! | evaluation | [`dataset`], [`evaluate`] |
 
+pub mod address;
 pub mod camera_choice;
 pub mod card;
 pub mod options;
@@ -28,16 +29,15 @@ pub mod geometry;
 pub mod golden;
 pub mod health;
 pub mod label;
+pub mod log_lines;
 pub mod overlay;
 pub mod picture;
 pub mod pipeline;
 pub mod preprocess;
 pub mod report;
+pub mod rotation;
 #[cfg(feature = "demo")]
 pub mod scene;
-#[cfg(target_os = "linux")]
-pub mod service;
 pub mod sink;
 pub mod source;
 pub mod track;
-pub mod values;

@@ -16,13 +16,16 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand};
 use thiserror::Error;
 
-use crate::values::{BrokerAddress, FrameSize, InvalidValue, Rotation, WebAddress};
+use crate::address::{BrokerAddress, WebAddress};
+use crate::log_lines::LogLines;
+use crate::rotation::Rotation;
 
 mod choice;
 mod config_file;
 
 pub use choice::{
-    CurveFile, DisplayChoice, LogChoice, LogLines, ReportFile, SourceChoice, Threshold,
+    CurveFile, DisplayChoice, FrameSize, InvalidValue, LogChoice, ReportFile, SourceChoice,
+    SourceChoiceError, Threshold,
 };
 pub use config_file::ConfigFileError;
 

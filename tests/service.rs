@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use boxcam::detect::tract::TractDetector;
 use boxcam::frame::{Frame, Origin};
 use boxcam::pipeline::{LiveSource, Pipeline, SourceConfig, Timeouts};
-use boxcam::service::ServiceSink;
+use boxcam::sink::service::ServiceSink;
 use boxcam::source::{FrameSource, SourceError};
 use common::{TestDir, rpicam, tiny_model};
 use image::RgbImage;

@@ -220,7 +220,12 @@ fn time_frame(
     };
     let mut image = frame.image.clone();
     let drawing = Instant::now();
-    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &report);
+    let Ok(()) = overlay::draw(
+        &mut Canvas::new(&mut image),
+        &frame,
+        &report,
+        report.shown(),
+    );
     let drawn = Instant::now();
     Ok(Stages {
         decode: decoded - started,
@@ -344,7 +349,7 @@ struct MemoryDisplay(DisplayAges);
 impl Sink for MemoryDisplay {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         let mut image = frame.image.clone();
-        let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report);
+        let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report, report.shown());
         // `None` before the first bounding box.
         if let Some(captured_at) = report.captured_at {
             self.0.frame.push(frame.captured_at.elapsed());

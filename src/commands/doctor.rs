@@ -8,10 +8,10 @@ use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use boxcam::address::{BrokerAddress, WebAddress};
 use boxcam::detect::Detector;
 use boxcam::golden;
 use boxcam::options::{DoctorOptions, LogChoice, ModelOptions, RunOptions};
-use boxcam::values::{BrokerAddress, WebAddress};
 use serde::Serialize;
 
 use super::{Completion, Failure, json, model, print};

@@ -7,11 +7,10 @@ use std::sync::atomic::AtomicBool;
 
 use boxcam::camera_choice::CameraChoice;
 use boxcam::health::Health;
-use boxcam::options::{
-    DisplayChoice, LogChoice, LogLines, RunOptions, SourceChoice, Threshold,
-};
+use boxcam::log_lines::RecordPer;
+use boxcam::options::{DisplayChoice, LogChoice, RunOptions, SourceChoice, Threshold};
 use boxcam::pipeline::{LiveSource, Pipeline, PipelineError, SourceConfig, Timeouts};
-use boxcam::sink::json::Lines;
+use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::log::{LogSettings, LogSink};
 use boxcam::sink::snapshots::SnapshotSink;
 use boxcam::sink::{Sink, SinkError};
@@ -19,15 +18,14 @@ use boxcam::source::pictures::PicturesSource;
 use boxcam::source::{FrameSource, SourceFactory};
 use boxcam::warn;
 
-use super::tally::Tally;
 use super::{Completion, Failure, model};
 
 pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion, Failure> {
     let engine = model::engine(options.threads);
     let (detector, file) = model::load_from(options.model.file.as_deref(), engine)?;
     let health = Arc::new(Health::default());
-    let tally = Tally::default();
-    let mut sinks: Vec<BoxedSink> = vec![Box::new(tally.clone())];
+    let stats = ConsoleStats::default();
+    let mut sinks: Vec<BoxedSink> = vec![Box::new(stats.clone())];
     sinks.extend(open_sinks(options, &health)?);
     let mut display = open_display(options)?;
     // Real time for interactive runs; as fast as possible with `--frames`, for the same frames each time.
@@ -58,7 +56,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
     };
     let summary = pipeline.run(source)?;
     if options.source == SourceChoice::Demo && std::io::stderr().is_terminal() {
-        warn!("{tally}");
+        warn!("{stats}");
     }
     // A live run continues without what could not be written; an offline run must write everything.
     if !is_live && health.lines_lost.get() + health.snapshots_lost.get() > 0 {
@@ -195,14 +193,14 @@ type BoxedSink = Box<dyn Sink + Send>;
 
 /// Opens all sinks but the display, the log first.
 fn open_sinks(options: &RunOptions, health: &Arc<Health>) -> Result<Vec<BoxedSink>, Failure> {
-    let lines = log_lines(options);
+    let record_per = options.lines.resolve(auto_lines(&options.source));
     let log = match &options.log {
-        LogChoice::Stdout => LogSink::stdout(lines, Arc::clone(health))?,
+        LogChoice::Stdout => LogSink::stdout(record_per, Arc::clone(health))?,
         LogChoice::File(path) => {
             let settings = LogSettings {
-                size: options.log_size.as_u64(),
+                max_size: options.log_size.as_u64(),
                 keep: options.log_keep,
-                lines,
+                per: record_per,
             };
             LogSink::open(path, settings, Arc::clone(health))?
         }
@@ -210,11 +208,11 @@ fn open_sinks(options: &RunOptions, health: &Arc<Health>) -> Result<Vec<BoxedSin
     let mut sinks: Vec<BoxedSink> = vec![Box::new(log)];
     if let Some(folder) = &options.snapshots {
         let budget = options.snapshots_size.as_u64();
-        let snapshots = SnapshotSink::open(folder, lines, budget, Arc::clone(health))?;
+        let snapshots = SnapshotSink::open(folder, record_per, budget, Arc::clone(health))?;
         sinks.push(Box::new(snapshots));
     }
     #[cfg(target_os = "linux")]
-    if let Some(service) = boxcam::service::ServiceSink::from_environment() {
+    if let Some(service) = boxcam::sink::service::ServiceSink::from_environment() {
         sinks.push(Box::new(service));
     }
     sinks.extend(open_mqtt(options, health)?);
@@ -222,16 +220,11 @@ fn open_sinks(options: &RunOptions, health: &Arc<Health>) -> Result<Vec<BoxedSin
     Ok(sinks)
 }
 
-/// What gets a line in the log, and a snapshot.
-fn log_lines(options: &RunOptions) -> Lines {
-    match (options.lines, &options.source) {
-        (LogLines::Events, _) => Lines::Events,
-        (LogLines::Frames, _) => Lines::Frames,
-        (LogLines::Auto, SourceChoice::Demo | SourceChoice::Pictures(_)) => Lines::Frames,
-        (
-            LogLines::Auto,
-            SourceChoice::Camera(_) | SourceChoice::Rpicam(_) | SourceChoice::Stdin,
-        ) => Lines::Events,
+/// What `--lines auto` means for a source.
+fn auto_lines(source: &SourceChoice) -> RecordPer {
+    match source {
+        SourceChoice::Demo | SourceChoice::Pictures(_) => RecordPer::Frame,
+        SourceChoice::Camera(_) | SourceChoice::Rpicam(_) | SourceChoice::Stdin => RecordPer::Event,
     }
 }
 
@@ -268,9 +261,9 @@ fn open_web(options: &RunOptions, health: &Arc<Health>) -> Result<Option<BoxedSi
     };
     let settings = WebSettings {
         address: address.0,
-        clients: options.web_clients,
+        max_clients: options.web_clients,
         name: camera_name(options),
-        patience: options.stall.saturating_mul(2).max(MIN_TIMEOUT),
+        unhealthy_after: options.stall.saturating_mul(2).max(MIN_TIMEOUT),
     };
     let sink = WebSink::serve(settings, Arc::clone(health))?;
     warn!("web page at http://{}/", sink.address());

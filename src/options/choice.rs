@@ -1,13 +1,26 @@
-//! Types of option values that only commands use. Parsing checks them.
+//! Types of option values. Parsing checks them.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clap::ValueEnum;
 use thiserror::Error;
 
 use crate::camera_choice::{CameraChoice, CameraChoiceError};
-use crate::values::InvalidValue;
+
+/// A text that could not be parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("expected {expected}")]
+pub struct InvalidValue {
+    /// The form of a valid text.
+    pub expected: &'static str,
+}
+
+/// Width and height of frames in pixels, each in `16..=8192`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameSize {
+    pub width: u32,
+    pub height: u32,
+}
 
 /// Where frames come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,17 +45,6 @@ pub enum DisplayChoice {
     /// This framebuffer, or the first.
     Framebuffer(Option<PathBuf>),
     None,
-}
-
-/// What gets a line in the log, and a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogLines {
-    /// Events for cameras and streams, frames for pictures and the demo
-    Auto,
-    /// Each track that appears, changes or ends
-    Events,
-    /// Every frame
-    Frames,
 }
 
 /// Where JSON lines are written.
@@ -101,6 +103,20 @@ impl FromStr for SourceChoice {
             "rpicam" => Self::Rpicam(0),
             path => Self::Pictures(path.into()),
         })
+    }
+}
+
+impl FromStr for FrameSize {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let side = |text: &str| text.parse().ok().filter(|side| (16..=8192).contains(side));
+        let sides = text.split_once('x');
+        let sides = sides.and_then(|(width, height)| Some((side(width)?, side(height)?)));
+        let (width, height) = sides.ok_or(InvalidValue {
+            expected: "width x height in pixels, as 640x480, each from 16 to 8192",
+        })?;
+        Ok(Self { width, height })
     }
 }
 

@@ -58,6 +58,15 @@ fn sources_are_parsed() {
 }
 
 #[test]
+fn frame_sizes_are_parsed() {
+    let size: FrameSize = "640x480".parse().expect("valid");
+    assert_eq!((size.width, size.height), (640, 480));
+    for invalid in ["640", "640x", "15x480", "640x8193", "-640x480"] {
+        assert!(invalid.parse::<FrameSize>().is_err(), "{invalid}");
+    }
+}
+
+#[test]
 fn invalid_values_are_usage_errors() {
     let lines = [
         "boxcam",

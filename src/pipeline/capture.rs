@@ -398,7 +398,7 @@ impl Supervisor {
             CaptureState::Starting => CaptureState::Starting,
             _ => CaptureState::Reopening,
         };
-        let now = self.shared.health.now();
+        let now = self.shared.health.status();
         // A further failed attempt is not a change of state.
         if now.state == state && !now.reason.is_empty() {
             let health = &self.shared.health;

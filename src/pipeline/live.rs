@@ -147,8 +147,8 @@ impl SinkConsumer {
         while let Some(message) = self.0.pop() {
             match message {
                 Message::Report(frame, report) => sink.show(&frame, &report)?,
-                Message::TrackEnded(frame, report) => sink.left(&frame, &report)?,
-                Message::State(change) => sink.state(&change)?,
+                Message::TrackEnded(frame, report) => sink.on_track_ended(&frame, &report)?,
+                Message::State(change) => sink.on_state_change(&change)?,
             }
         }
         Ok(())
@@ -268,7 +268,7 @@ impl<'a> DisplayLoop<'a> {
             }
             let changes = self.shared.take_display_changes();
             for change in &changes {
-                display.state(change)?;
+                display.on_state_change(change)?;
             }
             let elapsed = clock.now().saturating_duration_since(shown_at);
             let remaining = self.redraw_interval.saturating_sub(elapsed);
@@ -284,7 +284,7 @@ impl<'a> DisplayLoop<'a> {
             shown_at = clock.now();
         }
         for change in &self.shared.take_display_changes() {
-            display.state(change)?;
+            display.on_state_change(change)?;
         }
         Ok(())
     }

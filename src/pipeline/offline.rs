@@ -61,7 +61,7 @@ impl OfflineRun<'_> {
                 Ok(Some(frame)) => self.process(frame)?,
                 Ok(None) => {
                     self.end_track()?;
-                    return Ok(self.sinks.for_each(|sink| sink.linger(stop))?);
+                    return Ok(self.sinks.for_each(|sink| sink.wait_until_closed(stop))?);
                 }
                 Err(error) => match error.unreadable_frame() {
                     Some(frame) => self.skip(&frame)?,
@@ -89,7 +89,7 @@ impl OfflineRun<'_> {
     fn skip(&mut self, frame: &UnreadableFrame) -> Result<(), PipelineError> {
         self.summary.skipped += 1;
         self.health.broken.add(1);
-        Ok(self.sinks.for_each(|sink| sink.skip(frame))?)
+        Ok(self.sinks.for_each(|sink| sink.on_unreadable_frame(frame))?)
     }
 
     fn end_track(&mut self) -> Result<(), PipelineError> {
@@ -102,7 +102,7 @@ impl OfflineRun<'_> {
 
     fn report_track_end(&mut self, report: &Report) -> Result<(), PipelineError> {
         if let Some(last) = &self.last {
-            self.sinks.for_each(|sink| sink.left(last, report))?;
+            self.sinks.for_each(|sink| sink.on_track_ended(last, report))?;
         }
         Ok(())
     }

@@ -239,22 +239,22 @@ impl Sink for FakeSink {
         self.events_only
     }
 
-    fn left(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
         self.calls.lock().track_ends.push(report.clone());
         Ok(())
     }
 
-    fn skip(&mut self, frame: &UnreadableFrame) -> Result<(), SinkError> {
+    fn on_unreadable_frame(&mut self, frame: &UnreadableFrame) -> Result<(), SinkError> {
         self.calls.lock().skipped.push(frame.reason.clone());
         Ok(())
     }
 
-    fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
+    fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         self.calls.lock().states.push(change.clone());
         Ok(())
     }
 
-    fn linger(&mut self, _: &AtomicBool) -> Result<(), SinkError> {
+    fn wait_until_closed(&mut self, _: &AtomicBool) -> Result<(), SinkError> {
         self.calls.lock().waited_until_closed = true;
         Ok(())
     }

@@ -16,7 +16,7 @@ use boxcam_train::examples::Picture;
 use boxcam_train::features::channels_last;
 use boxcam_train::feed::{Feed, Look, Wanted};
 use boxcam_train::model::Model;
-use boxcam_train::network::numbers;
+use boxcam_train::network::to_vec;
 use boxcam_train::recipe::{BoxHeadKind, Recipe};
 use boxcam_train::weights;
 use burn::prelude::*;
@@ -27,7 +27,7 @@ use clap::Parser;
 const BATCH: usize = 16;
 
 /// How often a box is drawn anew from the cells that agree with it.
-const REVISIONS: usize = 2;
+const REFINE_ITERATIONS: usize = 2;
 
 /// From the cells of a map to one box, in all ways
 #[derive(Parser)]
@@ -148,9 +148,9 @@ fn said(file: &Path, card: &ModelCard, split: &Dataset) -> Result<Vec<Said>> {
             let answer = model.net.forward(input);
             if let Some(cells) = answer.cells {
                 let [pictures, cells_each] = cells.logits.dims();
-                let weights = numbers(softmax(cells.logits, 1));
-                let boxes = numbers(cells.corners);
-                let agreed = numbers(answer.corners);
+                let weights = to_vec(softmax(cells.logits, 1));
+                let boxes = to_vec(cells.corners);
+                let agreed = to_vec(answer.corners);
                 said.extend((0..pictures).map(|picture| Said {
                     weights: weights[picture * cells_each..][..cells_each].to_vec(),
                     boxes: boxes.as_chunks().0[picture * cells_each..][..cells_each].to_vec(),
@@ -222,7 +222,7 @@ impl Said {
     }
 
     fn revised(&self, first: [f32; 4]) -> [f32; 4] {
-        (0..REVISIONS).fold(first, |found, _| {
+        (0..REFINE_ITERATIONS).fold(first, |found, _| {
             let found = NormBox::from_regression(found);
             self.mean(|_, &corners| {
                 overlap(&found, &NormBox::from_regression(corners)).powi(2) + 1e-6

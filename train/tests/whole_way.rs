@@ -72,7 +72,7 @@ fn from_scenes_to_a_quantised_model_that_finds_them() {
         "--calibration",
         "mse",
         "--weight-scales",
-        "greatest",
+        "max",
         "--bias-correction",
         "true",
         "--model",

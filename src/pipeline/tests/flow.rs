@@ -69,7 +69,7 @@ fn a_live_run_processes_the_newest_frame_and_counts_dropped_ones() {
     );
     assert_eq!(health.captured.get(), 100);
     assert_eq!(health.inferred.get(), summary.frames);
-    assert_eq!(health.now().model, "0badcafe");
+    assert_eq!(health.status().model, "0badcafe");
 }
 
 #[test]
@@ -333,6 +333,6 @@ fn a_new_model_is_used_from_the_next_frame_on() {
         assert_eq!(calls.track_ends.len(), 1, "the track of the old model");
         assert_eq!(&*calls.track_ends[0].model_hash, "0badcafe");
         assert_eq!(health.models_swapped.get(), 1);
-        assert_eq!(health.now().model, "11111111");
+        assert_eq!(health.status().model, "11111111");
     }
 }

@@ -15,7 +15,7 @@ use boxcam_train::dataset::prepared::PreparedError;
 use boxcam_train::dataset::{self, Dataset, DatasetError, Format};
 use boxcam_train::onnx::OnnxError;
 use boxcam_train::plot::history::HistoryError;
-use boxcam_train::quantise::QuantiseError;
+use boxcam_train::quantize::QuantizeError;
 use boxcam_train::recipe::SettingError;
 use boxcam_train::summary::SummaryError;
 use boxcam_train::weights::WeightsError;
@@ -151,7 +151,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
         || error.is::<AverageError>()
         || error.is::<OnnxError>()
         || error.is::<WeightsError>()
-        || error.is::<QuantiseError>()
+        || error.is::<QuantizeError>()
         || error.is::<SummaryError>()
         || error.is::<CheckpointError>();
     let data = error.is::<boxcam::dataset::DatasetError>()

@@ -13,7 +13,7 @@ use boxcam_train::fit::{Fit, TrainingData, ValidationData};
 use boxcam_train::model::Model;
 use boxcam_train::recipe::{Recipe, Setting};
 use boxcam_train::teacher::Teacher;
-use boxcam_train::weights::{self, TrunkWeights, WeightsError};
+use boxcam_train::weights::{self, BackboneWeights, WeightsError};
 use burn::prelude::*;
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
@@ -207,7 +207,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn teacher(
     arguments: &Arguments,
     recipe: &Recipe,
-    learner: &mut TrunkWeights,
+    learner: &mut BackboneWeights,
     labels: &Labels,
     device: &Device,
 ) -> Result<Option<Teacher>> {
@@ -226,7 +226,7 @@ fn teacher(
 }
 
 /// The weights of a file, or those that the program carries.
-pub(super) fn weights(file: Option<&Path>) -> Result<TrunkWeights, WeightsError> {
+pub(super) fn weights(file: Option<&Path>) -> Result<BackboneWeights, WeightsError> {
     match file {
         Some(file) => weights::read(file),
         None => weights::shipped(),

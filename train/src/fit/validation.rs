@@ -11,7 +11,7 @@ use burn::tensor::activation::softmax;
 use super::{Fit, ValidationData};
 use crate::features::channels_last;
 use crate::feed::{Feed, Look, Wanted};
-use crate::network::numbers;
+use crate::network::to_vec;
 
 /// Validation pictures that go through the model at a time.
 const VALIDATION_BATCH: usize = 16;
@@ -72,8 +72,8 @@ impl Judge<'_> {
         corners: Tensor<2>,
     ) -> Result<(), DetectError> {
         let classes = self.labels.len();
-        let scores = numbers(softmax(logits, 1));
-        let corners = numbers(corners);
+        let scores = to_vec(softmax(logits, 1));
+        let corners = to_vec(corners);
         let answers = scores.chunks_exact(classes).zip(corners.as_chunks::<4>().0);
         for (picture, (scores, corners)) in pictures.iter().zip(answers) {
             let prediction = Prediction::new(scores.to_vec(), *corners)?;

@@ -16,14 +16,14 @@ use crate::report::Report;
 
 /// The picture that is seen; its memory is used again for the next.
 #[derive(Default)]
-pub(super) struct View {
+pub(super) struct Compositor {
     resizer: Resizer,
     picture: RgbImage,
     /// Room that the picture was made for.
     room: (u32, u32),
 }
 
-impl View {
+impl Compositor {
     /// The picture, as it is to be seen.
     pub(super) fn picture(&self) -> &RgbImage {
         &self.picture
@@ -45,7 +45,12 @@ impl View {
         };
         self.room = room;
         self.scale(&frame.image, size)?;
-        let Ok(()) = overlay::draw(&mut Canvas::new(&mut self.picture), frame, report);
+        let Ok(()) = overlay::draw(
+            &mut Canvas::new(&mut self.picture),
+            frame,
+            report,
+            report.shown(),
+        );
         Ok(true)
     }
 
@@ -139,7 +144,7 @@ mod tests {
 
     #[test]
     fn scaling_keeps_colours() {
-        let mut view = View::default();
+        let mut view = Compositor::default();
         for size in [(70, 11), (33, 20), (5, 90)] {
             view.scale(&frame(33, 20).image, size).expect("scaled");
             let expected = RgbImage::from_pixel(size.0, size.1, Rgb([200, 100, 50]));
@@ -149,7 +154,7 @@ mod tests {
 
     #[test]
     fn without_frames_the_state_is_seen() {
-        let mut view = View::default();
+        let mut view = Compositor::default();
         assert!(!view.state(CaptureState::Stalled, (0, 9)));
         assert!(view.state(CaptureState::Starting, (120, 80)));
         assert_eq!(view.picture().dimensions(), (120, 80));

@@ -1,8 +1,7 @@
-//! Annotated pictures in a folder, one a frame.
+//! Annotated frames in a folder, one PNG file per frame.
 //!
-//! In go frames and reports, out come PNG files: `apple.png` for the picture `apple.jpg`, `frame-000123.png`
-//! for frame 123 of a camera or the demo. PNG, so that what boxcam drew is kept to the pixel. A file appears
-//! under its name only when it is whole; a file of that name from an earlier run is replaced.
+//! `apple.png` for the picture `apple.jpg`, `frame-000123.png` for frame 123 of a camera or the demo. PNG is lossless,
+//! so the overlay is kept to the pixel. A file is complete when it gets its name; it replaces one of an earlier run.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -13,48 +12,49 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ImageEncoder, ImageError, RgbImage};
 
 use super::{Sink, SinkError};
+use crate::detect::Detection;
 use crate::frame::{Frame, Origin};
 use crate::overlay::{self, Canvas};
 use crate::report::Report;
 
-/// The frame's picture with the report drawn on it, and the true boxes of a made-up scene.
+/// The frame's image with the overlay of its report and of `detection`.
 #[must_use]
-pub fn annotate(frame: &Frame, report: &Report) -> RgbImage {
+pub fn annotate(frame: &Frame, report: &Report, detection: Option<&Detection>) -> RgbImage {
     let mut image = frame.image.clone();
-    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report);
+    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report, detection);
     image
 }
 
-/// Writes a file that has its name only when it is whole; one of that name is replaced.
+/// Writes a file that is complete when it gets its name. It replaces one with the same name.
 ///
 /// # Errors
-/// [`SinkError::Write`] when it can't be written.
+/// [`SinkError::Write`]
 pub fn save(path: &Path, bytes: &[u8]) -> Result<(), SinkError> {
-    write_whole(path, bytes, Care::Plain).map_err(|source| SinkError::Write {
+    write_atomically(path, bytes, Durability::Default).map_err(|source| SinkError::Write {
         path: path.to_owned(),
         source,
     })
 }
 
-/// Writes every frame with its report drawn on it into a folder.
+/// Writes each annotated frame into a folder.
 #[derive(Debug)]
 pub struct PictureSink {
     folder: PathBuf,
-    names: Names,
+    namer: FileNamer,
 }
 
-/// Gives each frame the name of its file: the same for the same frames in the same order.
+/// Gives each frame of a run its own file name, the same ones if the run is repeated.
 #[derive(Debug, Default)]
-pub(super) struct Names {
-    /// Names given to pictures so far, in lower case: some file systems don't tell the cases apart.
+pub(super) struct FileNamer {
+    /// The names of pictures so far, in lower case: some file systems ignore the case.
     taken: HashSet<String>,
 }
 
 impl PictureSink {
-    /// A sink into a folder, which is made if it isn't there.
+    /// Creates the folder if it does not exist.
     ///
     /// # Errors
-    /// [`SinkError::Write`] when the folder can't be made.
+    /// [`SinkError::Write`] if the folder cannot be created.
     pub fn new(folder: impl Into<PathBuf>) -> Result<Self, SinkError> {
         let folder = folder.into();
         if let Err(source) = fs::create_dir_all(&folder) {
@@ -65,26 +65,38 @@ impl PictureSink {
         }
         Ok(Self {
             folder,
-            names: Names::default(),
+            namer: FileNamer::default(),
         })
     }
 }
 
-impl Names {
-    /// A name that no frame of this run has had.
-    pub(super) fn next(&mut self, frame: &Frame) -> String {
+impl Sink for PictureSink {
+    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+        let path = self.folder.join(self.namer.name(frame));
+        let image = annotate(frame, report, report.detection.as_ref());
+        let error = match encode_png(&image) {
+            Ok(bytes) => write_atomically(&path, &bytes, Durability::Default).err(),
+            Err(ImageError::IoError(source)) => Some(source),
+            Err(source) => return Err(SinkError::Encode { path, source }),
+        };
+        error.map_or(Ok(()), |source| Err(SinkError::Write { path, source }))
+    }
+}
+
+impl FileNamer {
+    pub(super) fn name(&mut self, frame: &Frame) -> String {
         match &frame.origin {
             Origin::Picture(path) => format!("{}.png", self.unique(&stem(path, frame.sequence))),
-            // The number is unique; to keep all names of a run that goes on for months would fill the memory.
+            // The number is unique. Remembering all names of a run of months would fill the memory.
             Origin::Live | Origin::Scene(_) => format!("{}.png", frame_name(frame.sequence)),
         }
     }
 
-    fn unique(&mut self, wanted: &str) -> String {
-        let mut name = wanted.to_owned();
+    fn unique(&mut self, stem: &str) -> String {
+        let mut name = stem.to_owned();
         let mut copy = 2_u64;
         while !self.taken.insert(name.to_lowercase()) {
-            name = format!("{wanted}-{copy}");
+            name = format!("{stem}-{copy}");
             copy += 1;
         }
         name
@@ -102,22 +114,9 @@ fn frame_name(sequence: u64) -> String {
     format!("frame-{sequence:06}")
 }
 
-impl Sink for PictureSink {
-    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
-        let path = self.folder.join(self.names.next(frame));
-        let error = match png(&annotate(frame, report)) {
-            Ok(bytes) => write_whole(&path, &bytes, Care::Plain).err(),
-            Err(ImageError::IoError(source)) => Some(source),
-            Err(source) => return Err(SinkError::Encode { path, source }),
-        };
-        error.map_or(Ok(()), |source| Err(SinkError::Write { path, source }))
-    }
-}
-
-/// A picture as a PNG file.
-pub(super) fn png(image: &RgbImage) -> Result<Vec<u8>, ImageError> {
+pub(super) fn encode_png(image: &RgbImage) -> Result<Vec<u8>, ImageError> {
     let mut bytes = Vec::new();
-    // They are written while frames wait: a fast encoding of a somewhat larger file.
+    // Frames wait while a file is encoded, so speed matters more than size.
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
         .write_image(
             image.as_raw(),
@@ -128,42 +127,44 @@ pub(super) fn png(image: &RgbImage) -> Result<Vec<u8>, ImageError> {
     Ok(bytes)
 }
 
-/// How much is done for a file to outlast a power cut.
+/// Whether a file is flushed to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Care {
-    /// What the system does by itself.
-    Plain,
-    /// The file is on the disk before it has its name.
+pub(super) enum Durability {
+    /// When the system decides.
+    Default,
+    /// Before it gets its name, so that a power cut leaves no empty file.
     Synced,
 }
 
-/// Writes a file that has its name only when it is whole.
-pub(super) fn write_whole(path: &Path, bytes: &[u8], care: Care) -> io::Result<()> {
-    let unfinished = path.with_file_name(unfinished());
-    let written = File::create(&unfinished)
+/// Writes a file under a temporary name and renames it when it is complete.
+pub(super) fn write_atomically(
+    path: &Path,
+    bytes: &[u8],
+    durability: Durability,
+) -> io::Result<()> {
+    let temporary = path.with_file_name(temporary_name());
+    let written = File::create(&temporary)
         .and_then(|mut file| {
             file.write_all(bytes)?;
-            match care {
-                Care::Plain => Ok(()),
-                Care::Synced => file.sync_data(),
+            match durability {
+                Durability::Default => Ok(()),
+                Durability::Synced => file.sync_data(),
             }
         })
-        .and_then(|()| fs::rename(&unfinished, path));
+        .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
-        // The first error is the one to tell of.
-        let _ = fs::remove_file(&unfinished);
+        // The first error is returned.
+        let _ = fs::remove_file(&temporary);
     }
     written
 }
 
-/// Name of a file that is not whole yet. It starts with a dot and says whose it is, so that nobody takes it
-/// for a picture.
-fn unfinished() -> String {
+/// A hidden name with boxcam's process ID.
+fn temporary_name() -> String {
     format!(".boxcam-{}.part", std::process::id())
 }
 
-/// Whether that is the name of a file that was not whole yet.
-pub(super) fn is_unfinished(name: &str) -> bool {
+pub(super) fn is_temporary(name: &str) -> bool {
     let process = name.strip_prefix(".boxcam-");
     process
         .and_then(|rest| rest.strip_suffix(".part"))
@@ -191,24 +192,22 @@ mod tests {
     }
 
     fn report() -> Report {
-        let labels = Labels::new(vec!["apple".to_owned()]).expect("sound");
+        let labels = Labels::new(vec!["apple".to_owned()]).expect("valid");
         Report {
             detection: Some(Detection {
                 class: ClassId::new(0),
                 confidence: 0.9,
-                bounding_box: NormBox::new(0.2, 0.8, 0.2, 0.8).expect("sound"),
+                bounding_box: NormBox::new(0.2, 0.8, 0.2, 0.8).expect("valid"),
             }),
             inference: Duration::from_millis(10),
             frame_age: Duration::from_millis(10),
-            frames_per_second: None,
-            dropped: 0,
             ..Report::waiting(Arc::new(labels), "0123abcd".into())
         }
     }
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(folder)
-            .expect("the folder")
+            .expect("readable")
             .map(|entry| {
                 entry
                     .expect("an entry")
@@ -222,10 +221,10 @@ mod tests {
     }
 
     #[test]
-    fn every_frame_has_a_whole_picture_of_its_own() {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn every_frame_has_its_own_complete_file() {
+        let folder = tempfile::tempdir().expect("created");
         let inside = folder.path().join("new/snapshots");
-        let mut sink = PictureSink::new(&inside).expect("made");
+        let mut sink = PictureSink::new(&inside).expect("created");
         let frames = [
             picture(0, "a/one.jpg"),
             picture(1, "b/one.png"),
@@ -248,40 +247,46 @@ mod tests {
             "one.png",
         ];
         assert_eq!(names(&inside), expected);
+        let report = report();
         let written = image::open(inside.join("one.png")).expect("a picture");
-        assert_eq!(written.into_rgb8(), annotate(&frames[0], &report()));
+        assert_eq!(
+            written.into_rgb8(),
+            annotate(&frames[0], &report, report.detection.as_ref())
+        );
     }
 
     #[test]
-    fn an_annotated_picture_shows_the_truth_of_a_scene() {
+    fn an_annotated_synthetic_frame_shows_its_ground_truth() {
         let truth = vec![GroundTruth {
             label: "apple".to_owned(),
-            bounding_box: NormBox::new(0.1, 0.6, 0.1, 0.6).expect("sound"),
+            bounding_box: NormBox::new(0.1, 0.6, 0.1, 0.6).expect("valid"),
         }];
-        let live = annotate(&frame(0, Origin::Live), &report());
-        let scene = annotate(&frame(0, Origin::Scene(truth)), &report());
+        let report = report();
+        let annotate = |origin| annotate(&frame(0, origin), &report, report.detection.as_ref());
+        let live = annotate(Origin::Live);
+        let scene = annotate(Origin::Scene(truth));
         assert_eq!(live.dimensions(), (64, 48));
         assert_ne!(live, frame(0, Origin::Live).image);
         assert_ne!(live, scene);
     }
 
     #[test]
-    fn a_folder_that_cannot_be_is_named() {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn the_error_names_a_folder_that_cannot_be_created() {
+        let folder = tempfile::tempdir().expect("created");
         let file = folder.path().join("file");
-        fs::write(&file, "in the way").expect("written");
-        let error = PictureSink::new(file.join("below")).expect_err("a file is in the way");
+        fs::write(&file, "not a folder").expect("written");
+        let error = PictureSink::new(file.join("below")).expect_err("its parent is a file");
         assert!(error.to_string().contains("below"), "{error}");
     }
 
     #[test]
-    fn a_picture_that_cannot_be_written_leaves_nothing_behind() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut sink = PictureSink::new(folder.path()).expect("made");
-        // A folder of the picture's name can't be replaced by a file.
-        fs::create_dir(folder.path().join("frame-000000.png")).expect("made");
+    fn a_failed_write_leaves_no_file_behind() {
+        let folder = tempfile::tempdir().expect("created");
+        let mut sink = PictureSink::new(folder.path()).expect("created");
+        // A file cannot replace a folder.
+        fs::create_dir(folder.path().join("frame-000000.png")).expect("created");
         let error = sink.show(&frame(0, Origin::Live), &report());
-        let error = error.expect_err("a folder is in the way");
+        let error = error.expect_err("a folder has that name");
         assert!(matches!(error, SinkError::Write { .. }));
         assert!(error.to_string().contains("frame-000000.png"), "{error}");
         assert_eq!(names(folder.path()), ["frame-000000.png"]);
