@@ -1,5 +1,5 @@
-//! A quantised model as exporters write one, made up: a `QuantizeLinear` and a `DequantizeLinear` around every
-//! operator, weights of random bytes.
+//! Builds quantized models in the form that exporters write (QDQ): a `QuantizeLinear` and a `DequantizeLinear` around
+//! every operator. Weights are random bytes.
 
 use boxcam::card::{BOX_OUTPUT, CLASS_OUTPUT};
 use fastrand::Rng;
@@ -9,39 +9,38 @@ use tract_onnx::pb::tensor_proto::DataType;
 
 use crate::tiny_model;
 
-/// The type of the bytes in which maps are stored.
+/// The type of quantized activations.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Bytes {
+pub(crate) enum ActivationType {
     Signed,
     Unsigned,
 }
 
-/// A model in the making.
-pub(crate) struct Builder {
+pub(crate) struct ModelBuilder {
     pub(crate) graph: pb::GraphProto,
-    dice: Rng,
-    bytes: Bytes,
-    /// Scale of what was stored last; what the next layer's bias is in steps of.
+    rng: Rng,
+    activations: ActivationType,
+    /// Scale of each dequantized value; a layer's bias is in units of its input's scale.
     scales: std::collections::BTreeMap<String, f32>,
 }
 
-impl Builder {
-    /// With nothing but an input of this side.
-    pub(crate) fn new(side: u32, bytes: Bytes, seed: u64) -> Self {
+impl ModelBuilder {
+    /// A model with a square input and no operators.
+    pub(crate) fn new(side: u32, activations: ActivationType, seed: u64) -> Self {
         let side = i64::from(side);
         Self {
             graph: pb::GraphProto {
-                name: "made up".to_owned(),
+                name: "test".to_owned(),
                 input: vec![tiny_model::tensor("image", &[1, 3, side, side])],
                 ..pb::GraphProto::default()
             },
-            dice: Rng::with_seed(seed),
-            bytes,
+            rng: Rng::with_seed(seed),
+            activations,
             scales: std::collections::BTreeMap::new(),
         }
     }
 
-    /// Any operator; its name is that of its output.
+    /// Adds an operator; its output has its name.
     pub(crate) fn node(
         &mut self,
         operator: &str,
@@ -60,7 +59,6 @@ impl Builder {
         name.to_owned()
     }
 
-    /// A constant.
     pub(crate) fn constant(&mut self, name: &str, kind: DataType, dims: &[i64], raw: Vec<u8>) {
         self.graph.initializer.push(pb::TensorProto {
             name: name.to_owned(),
@@ -75,12 +73,12 @@ impl Builder {
         self.constant(name, DataType::Float, &[], value.to_le_bytes().to_vec());
     }
 
-    /// Stores a value in bytes that stand for `least` and on, and gives back what they stand for.
-    pub(crate) fn stored(&mut self, value: &str, scale: f32, least: f32) -> String {
-        let below = (-least / scale).round() as i32;
-        let (kind, zero_point) = match self.bytes {
-            Bytes::Signed => (DataType::Int8, below - 128),
-            Bytes::Unsigned => (DataType::Uint8, below),
+    /// Quantizes a value to bytes, of which the smallest represents `least`, and returns the name of the dequantized value.
+    pub(crate) fn quantized(&mut self, value: &str, scale: f32, least: f32) -> String {
+        let offset = (-least / scale).round() as i32;
+        let (kind, zero_point) = match self.activations {
+            ActivationType::Signed => (DataType::Int8, offset - 128),
+            ActivationType::Unsigned => (DataType::Uint8, offset),
         };
         let (scale_name, zero_name) = (format!("{value}.scale"), format!("{value}.zero"));
         self.float(&scale_name, scale);
@@ -103,25 +101,25 @@ impl Builder {
         name
     }
 
-    /// A constant of random bytes `[out, ...]`, dequantised; with a scale for each of the first dimension or one for
-    /// all.
+    /// Adds random int8 weights, `[out, ...]`, with a scale per output channel or one for all, and returns the name of the
+    /// dequantized value and the scale of each channel.
     fn weights(
         &mut self,
         name: &str,
         dims: &[i64],
-        is_by_channel: bool,
+        is_per_channel: bool,
         gain: f32,
     ) -> (String, Vec<f32>) {
         let out = dims[0] as usize;
         let count: i64 = dims.iter().product();
-        let bytes = (0..count).map(|_| self.dice.i8(-127..=127) as u8).collect();
+        let bytes = (0..count).map(|_| self.rng.i8(-127..=127) as u8).collect();
         self.constant(&format!("{name}.bytes"), DataType::Int8, dims, bytes);
-        let places = if is_by_channel { out } else { 1 };
+        let places = if is_per_channel { out } else { 1 };
         let products = (count as usize / out) as f32;
         let scales: Vec<f32> = (0..places)
-            .map(|_| gain * (0.5 + self.dice.f32()) / (90.0 * products.sqrt()))
+            .map(|_| gain * (0.5 + self.rng.f32()) / (90.0 * products.sqrt()))
             .collect();
-        let scale_dims: &[i64] = if is_by_channel { &[out as i64] } else { &[] };
+        let scale_dims: &[i64] = if is_per_channel { &[out as i64] } else { &[] };
         let raw = scales
             .iter()
             .flat_map(|scale| scale.to_le_bytes())
@@ -139,7 +137,7 @@ impl Builder {
         self.node("DequantizeLinear", &inputs, &real, vec![int("axis", 0)]);
         (
             real,
-            if is_by_channel {
+            if is_per_channel {
                 scales
             } else {
                 vec![scales[0]; out]
@@ -155,7 +153,7 @@ impl Builder {
         let dims = [steps.len() as i64];
         let numbers = steps
             .iter()
-            .map(|step| ((self.dice.f32() - 0.5) / step) as i32);
+            .map(|step| ((self.rng.f32() - 0.5) / step) as i32);
         let raw: Vec<u8> = numbers.flat_map(i32::to_le_bytes).collect();
         self.constant(&format!("{name}.numbers"), DataType::Int32, &dims, raw);
         let raw = steps.iter().flat_map(|step| step.to_le_bytes()).collect();
@@ -166,7 +164,7 @@ impl Builder {
         self.node("DequantizeLinear", &inputs, &real, vec![int("axis", 0)])
     }
 
-    /// A convolution of `[in, out]` channels with a square kernel; in as many groups as channels where `out` is 0.
+    /// Adds a convolution with `[in, out]` channels and a square kernel of `[size, stride]`; depthwise if `out` is 0.
     pub(crate) fn conv(
         &mut self,
         name: &str,
@@ -177,8 +175,8 @@ impl Builder {
         let is_depthwise = out == 0;
         let out = if is_depthwise { inner } else { out };
         let dims = [out, if is_depthwise { 1 } else { inner }, kernel, kernel];
-        let is_by_channel = self.bytes == Bytes::Signed;
-        let (weights, scales) = self.weights(&format!("{name}.weight"), &dims, is_by_channel, 1.0);
+        let is_per_channel = self.activations == ActivationType::Signed;
+        let (weights, scales) = self.weights(&format!("{name}.weight"), &dims, is_per_channel, 1.0);
         let bias = self.bias(&format!("{name}.bias"), input, &scales);
         let pad = kernel / 2;
         let attributes = vec![
@@ -190,27 +188,26 @@ impl Builder {
         self.node("Conv", &[input, &weights, &bias], name, attributes)
     }
 
-    /// `Clip` between two bounds.
-    pub(crate) fn clip(&mut self, name: &str, input: &str, [low, high]: [f32; 2]) -> String {
-        self.float(&format!("{name}.low"), low);
-        self.float(&format!("{name}.high"), high);
+    pub(crate) fn clip(&mut self, name: &str, input: &str, [min, max]: [f32; 2]) -> String {
+        self.float(&format!("{name}.min"), min);
+        self.float(&format!("{name}.max"), max);
         let inputs = [
             input.to_owned(),
-            format!("{name}.low"),
-            format!("{name}.high"),
+            format!("{name}.min"),
+            format!("{name}.max"),
         ];
         self.node("Clip", &inputs.each_ref().map(String::as_str), name, vec![])
     }
 
-    /// Both outputs from a map of so many channels: its mean, and a dense layer each.
+    /// Adds both outputs: the mean of a map with `channels` channels, and a fully connected layer for each.
     pub(crate) fn finish(mut self, map: &str, channels: i64) -> pb::ModelProto {
         let mean = self.node("GlobalAveragePool", &[map], "mean", vec![]);
-        let mean = self.stored(&mean, 0.03, -1.0);
+        let mean = self.quantized(&mean, 0.03, -1.0);
         let flat = self.node("Flatten", &[&mean], "flat", vec![int("axis", 1)]);
         let scale = self.scales[&mean];
         self.scales.insert(flat.clone(), scale);
         for (name, out) in [("logits", 3), (BOX_OUTPUT, 4)] {
-            // A mean differs little from picture to picture.
+            // Large weights, as means differ little between images.
             let weight = format!("{name}.weight");
             let (weights, scales) = self.weights(&weight, &[out, channels], true, 6.0);
             let bias = self.bias(&format!("{name}.bias"), &flat, &scales);

@@ -1,25 +1,24 @@
-//! Processors with `SDOT`, which adds four products of bytes to each of four sums: Cortex-A55 and A75 and what came
-//! after them, so a Raspberry Pi 5.
+//! Processors with `SDOT`, which adds four products of bytes to each of four sums: Cortex-A55, A75 and later, such as in
+//! the Raspberry Pi 5.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::super::super::layer::DepthwiseLayer;
-use super::dense::{PIXELS, Panel, Tile};
-use super::depthwise::{BLOCK, COLUMNS};
 use super::{
-    Kernels, Narrowing, PackedDense, PackedDepthwise, Products, Stored, Walk, dense, depthwise,
+    BLOCK_CHANNELS, COLUMNS, ConvGeometry, DepthwiseConv2d, Kernels, NeonPanel, NeonRequantizer,
+    NeonTile, NeonVariant, Packed, PackedConv2d, PackedDepthwise, Quantized, TILE_PIXELS,
+    pack_conv2d, pack_depthwise, run_conv2d, run_depthwise,
 };
 
 pub(super) static KERNELS: Kernels = with_features!(
     "NEON dot product",
     "neon,dotprod",
-    Dot,
-    |layer, pixel| dense::pack::<Dot>(layer, pixel),
-    |layer| depthwise::pack::<Dot>(layer)
+    DotProduct,
+    |layer, pixel_stride| Packed::Native(pack_conv2d::<DotProduct>(layer, pixel_stride)),
+    pack_depthwise::<DotProduct>
 );
 
-struct Dot;
+struct DotProduct;
 
 /// For one pixel, the products of one of its four groups of four bytes with four vectors of weights.
 macro_rules! pixel {
@@ -28,7 +27,7 @@ macro_rules! pixel {
     };
 }
 
-/// The same for four pixels, the sums of which are in registers 0 to 15.
+/// The same for four pixels, whose sums are in registers 0 to 15.
 macro_rules! group {
     ($lane:literal, [$first:literal $second:literal $third:literal $fourth:literal], $weights:tt) => {
         concat!(
@@ -40,28 +39,28 @@ macro_rules! group {
     };
 }
 
-/// For each pixel the sums of a panel's channels.
+/// For each pixel, the sums of a panel's channels.
 ///
 /// # Safety
-/// As for [`Products::tile`].
+/// As for [`NeonVariant::tile`].
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
-unsafe fn sums(panel: &Panel, tile: &Tile) -> [[int32x4_t; 4]; PIXELS] {
-    let mut sums = [[vdupq_n_s32(0); 4]; PIXELS];
+unsafe fn sums(panel: &NeonPanel, tile: &NeonTile) -> [[int32x4_t; 4]; TILE_PIXELS] {
+    let mut sums = [[vdupq_n_s32(0); 4]; TILE_PIXELS];
     let [a, b, c, d] = &mut sums;
     let [first, second, third, fourth] = tile.windows;
-    // SAFETY: reads what the caller says is there.
+    // SAFETY: the assembly reads only what the caller guarantees.
     unsafe {
         asm!(
-            // The same sums for each pixel to begin with.
+            // Initial sums, the same for each pixel.
             "ld1 {{v0.4s-v3.4s}}, [{bias}]",
             "ld1 {{v4.4s-v7.4s}}, [{bias}]",
             "ld1 {{v8.4s-v11.4s}}, [{bias}]",
             "ld1 {{v12.4s-v15.4s}}, [{bias}]",
-            // Each row of the window: 32 bytes a turn, then what is left.
+            // Each kernel row: 32 bytes per iteration, then the rest.
             "2:",
-            "lsr {turns}, {line}, #5",
-            "cbz {turns}, 4f",
+            "lsr {iterations}, {kernel_row_bytes}, #5",
+            "cbz {iterations}, 4f",
             "3:",
             "ld1 {{v24.16b-v27.16b}}, [{weights}], #64",
             "ldp q16, q20, [{first}], #32",
@@ -82,11 +81,11 @@ unsafe fn sums(panel: &Panel, tile: &Tile) -> [[int32x4_t; 4]; PIXELS] {
             group!(1, [20 21 22 23], [28 29 30 31]),
             "ld1 {{v28.16b-v31.16b}}, [{weights}], #64",
             group!(2, [20 21 22 23], [24 25 26 27]),
-            "subs {turns}, {turns}, #1",
+            "subs {iterations}, {iterations}, #1",
             group!(3, [20 21 22 23], [28 29 30 31]),
             "b.ne 3b",
             "4:",
-            "ands {turns}, {line}, #31",
+            "ands {iterations}, {kernel_row_bytes}, #31",
             "b.eq 6f",
             "5:",
             "ldr s16, [{first}], #4",
@@ -94,16 +93,16 @@ unsafe fn sums(panel: &Panel, tile: &Tile) -> [[int32x4_t; 4]; PIXELS] {
             "ldr s18, [{third}], #4",
             "ldr s19, [{fourth}], #4",
             "ld1 {{v24.16b-v27.16b}}, [{weights}], #64",
-            "subs {turns}, {turns}, #4",
+            "subs {iterations}, {iterations}, #4",
             group!(0, [16 17 18 19], [24 25 26 27]),
             "b.ne 5b",
             "6:",
-            "subs {lines}, {lines}, #1",
+            "subs {kernel_rows}, {kernel_rows}, #1",
             "b.eq 7f",
-            "add {first}, {first}, {jump}",
-            "add {second}, {second}, {jump}",
-            "add {third}, {third}, {jump}",
-            "add {fourth}, {fourth}, {jump}",
+            "add {first}, {first}, {row_jump}",
+            "add {second}, {second}, {row_jump}",
+            "add {third}, {third}, {row_jump}",
+            "add {fourth}, {fourth}, {row_jump}",
             "b 2b",
             "7:",
             bias = in(reg) panel.bias,
@@ -112,10 +111,10 @@ unsafe fn sums(panel: &Panel, tile: &Tile) -> [[int32x4_t; 4]; PIXELS] {
             second = inout(reg) second => _,
             third = inout(reg) third => _,
             fourth = inout(reg) fourth => _,
-            line = in(reg) panel.line,
-            lines = inout(reg) panel.lines => _,
-            jump = in(reg) panel.jump,
-            turns = out(reg) _,
+            kernel_row_bytes = in(reg) panel.kernel_row_bytes,
+            kernel_rows = inout(reg) panel.kernel_rows => _,
+            row_jump = in(reg) panel.row_jump,
+            iterations = out(reg) _,
             out("v0") a[0], out("v1") a[1], out("v2") a[2], out("v3") a[3],
             out("v4") b[0], out("v5") b[1], out("v6") b[2], out("v7") b[3],
             out("v8") c[0], out("v9") c[1], out("v10") c[2], out("v11") c[3],
@@ -130,28 +129,28 @@ unsafe fn sums(panel: &Panel, tile: &Tile) -> [[int32x4_t; 4]; PIXELS] {
     sums
 }
 
-// SAFETY: each method does what the trait says, and touches no more memory than it says.
-unsafe impl Products for Dot {
-    const PANEL: usize = 16;
+// SAFETY: each method implements the trait's contract and accesses only the memory that it allows.
+unsafe impl NeonVariant for DotProduct {
+    const PANEL_CHANNELS: usize = 16;
     const BIASES: usize = 1;
     const STEP: usize = 4;
     const ROWS: usize = 2;
-    /// There are too many of them for the registers.
+    /// They do not fit in the registers.
     type Weights = *const i8;
-    /// The four values of four channels in each vector.
+    /// In each vector, the four values of four channels.
     type Column = [int8x16_t; 4];
 
     #[inline(always)]
-    unsafe fn tile(panel: &Panel, tile: &Tile, to: &Narrowing) {
-        // SAFETY: the caller's.
+    unsafe fn tile(panel: &NeonPanel, tile: &NeonTile, to: &NeonRequantizer) {
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let sums = sums(panel, tile);
             let multipliers = vld1q_f32_x4(panel.multipliers);
             let multipliers = [multipliers.0, multipliers.1, multipliers.2, multipliers.3];
             for (sums, output) in sums.into_iter().zip(tile.pixels) {
                 let bytes = to.bytes(sums, multipliers);
-                let output = output.add(panel.first);
-                if panel.count == Self::PANEL {
+                let output = output.add(panel.first_channel);
+                if panel.channels == Self::PANEL_CHANNELS {
                     vst1q_s8(output, bytes);
                 } else {
                     vst1_s8(output, vget_low_s8(bytes));
@@ -160,15 +159,15 @@ unsafe impl Products for Dot {
         }
     }
 
-    /// For the upper of two rows that are made at once and the lower one, for each column, for each channel the four
-    /// weights that meet the column's values: the upper row leaves out the fourth value, the lower one the first.
-    fn depthwise_weights(layer: &DepthwiseLayer, blocks: usize) -> Vec<i8> {
+    /// For the upper and the lower of two rows that are computed at once, for each column, for each channel: the weights of
+    /// the four values of the column. The upper row skips the fourth value, the lower one the first.
+    fn depthwise_weights(layer: &DepthwiseConv2d, blocks: usize) -> Vec<i8> {
         let mut weights = Vec::with_capacity(blocks * BLOCK_WEIGHTS);
         for block in 0..blocks {
             for (lower, column) in (0..2).flat_map(|lower| (0..COLUMNS).map(move |x| (lower, x))) {
-                for channel in block * BLOCK..(block + 1) * BLOCK {
-                    let weight = |line: usize| match line.checked_sub(lower) {
-                        Some(line) => layer.weight(line, column, channel),
+                for channel in block * BLOCK_CHANNELS..(block + 1) * BLOCK_CHANNELS {
+                    let weight = |row: usize| match row.checked_sub(lower) {
+                        Some(row) => layer.weight(row, column, channel),
                         None => 0,
                     };
                     weights.extend((0..4).map(weight));
@@ -184,9 +183,9 @@ unsafe impl Products for Dot {
     }
 
     #[inline(always)]
-    unsafe fn column(lines: [*const i8; 4], at: usize) -> Self::Column {
-        // SAFETY: the caller's.
-        unsafe { interleave(lines.map(|line| vld1q_s8(line.wrapping_add(at)))) }
+    unsafe fn column(kernel_rows: [*const i8; 4], offset: usize) -> Self::Column {
+        // SAFETY: guaranteed by the caller.
+        unsafe { interleave(kernel_rows.map(|row| vld1q_s8(row.wrapping_add(offset)))) }
     }
 
     #[inline(always)]
@@ -197,15 +196,15 @@ unsafe impl Products for Dot {
         is_lower: bool,
     ) -> [int32x4_t; 4] {
         let lower = if is_lower { BLOCK_WEIGHTS / 2 } else { 0 };
-        // SAFETY: the caller's, and the weights are packed in this order.
+        // SAFETY: guaranteed by the caller, and the weights are packed in this order.
         unsafe { depthwise_sums(columns, weights.add(lower), bias) }
     }
 }
 
-/// Bytes of weights of a block of channels of a depthwise layer.
-const BLOCK_WEIGHTS: usize = 2 * COLUMNS * BLOCK * 4;
+/// Bytes of the weights of a channel block of a depthwise convolution.
+const BLOCK_WEIGHTS: usize = 2 * COLUMNS * BLOCK_CHANNELS * 4;
 
-/// The four values of each channel put together, channels in order.
+/// Interleaves four kernel rows so that the four values of each channel are adjacent, channels in order.
 #[target_feature(enable = "neon")]
 #[inline]
 fn interleave([a, b, c, d]: [int8x16_t; 4]) -> [int8x16_t; 4] {
@@ -224,10 +223,10 @@ fn interleave([a, b, c, d]: [int8x16_t; 4]) -> [int8x16_t; 4] {
     [first, second, third, fourth].map(|quads| vreinterpretq_s8_s16(quads))
 }
 
-/// The sums of a block's channels, which begin with the bias.
+/// The sums of a block's channels.
 ///
 /// # Safety
-/// Bias and weights are there.
+/// `bias` and `weights` point to those of a block.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
 unsafe fn depthwise_sums(
@@ -236,7 +235,7 @@ unsafe fn depthwise_sums(
     bias: *const i32,
 ) -> [int32x4_t; 4] {
     let mut sums = [vdupq_n_s32(0); 4];
-    // SAFETY: reads what the caller says is there.
+    // SAFETY: the assembly reads only what the caller guarantees.
     unsafe {
         asm!(
             "ld1 {{v0.4s-v3.4s}}, [{bias}]",

@@ -1,63 +1,63 @@
-//! Processors without `SDOT`: Cortex-A53 and A72, so a Raspberry Pi 3, 4 and Zero 2 W.
+//! Processors without `SDOT`: Cortex-A53 and A72, such as in the Raspberry Pi 3, 4 and Zero 2 W.
 //!
-//! Two products of bytes fit in 16 bits as long as not all four bytes are -128, so two at a time are added there before
-//! their sum goes on to one of 32 bits. Layers with weights of -128 are left to the portable kernels.
+//! Two products of bytes are added in 16 bits before they are added to a sum of 32 bits. They fit unless all four bytes
+//! are -128, so layers with a weight of -128 run in the portable kernels.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::super::super::aligned::Aligned;
-use super::super::super::layer::{DenseLayer, DepthwiseLayer};
-use super::super::fallback;
-use super::dense::{PIXELS, Panel, Tile};
-use super::depthwise::{BLOCK, COLUMNS};
+use super::super::super::tensor::AlignedBuffer;
+use super::super::has_weight_of_minus_128;
 use super::{
-    Kernels, Narrowing, PackedDense, PackedDepthwise, Products, Stored, Walk, dense, depthwise,
+    BLOCK_CHANNELS, COLUMNS, Conv2d, ConvGeometry, DepthwiseConv2d, Kernels, NeonPanel,
+    NeonRequantizer, NeonTile, NeonVariant, Packed, PackedConv2d, PackedDepthwise, Quantized,
+    TILE_PIXELS, portable, run_conv2d, run_depthwise,
 };
 
 pub(super) static KERNELS: Kernels =
-    with_features!("NEON", "neon", Plain, pack_dense, pack_depthwise);
+    with_features!("NEON", "neon", Base, pack_conv2d, pack_depthwise);
 
-struct Plain;
+struct Base;
 
-fn pack_dense(layer: &DenseLayer, pixel: usize) -> PackedDense {
-    if fallback::has_least(&layer.weights) {
-        return fallback::pack_dense(layer, pixel);
+fn pack_conv2d(layer: &Conv2d, pixel_stride: usize) -> Packed<PackedConv2d> {
+    if has_weight_of_minus_128(&layer.weights) {
+        return Packed::Portable(portable::pack_conv2d(layer, pixel_stride));
     }
-    let mut packed = dense::pack::<Plain>(layer, pixel);
+    let mut packed = super::pack_conv2d::<Base>(layer, pixel_stride);
+    // Each sum is accumulated in four parts.
     let parts: Vec<i32> = packed
         .bias
         .iter()
         .flat_map(|&bias| [bias, 0, 0, 0])
         .collect();
-    packed.bias = Aligned::copied(&parts);
-    packed
+    packed.bias = AlignedBuffer::copied(&parts);
+    Packed::Native(packed)
 }
 
-fn pack_depthwise(layer: &DepthwiseLayer) -> PackedDepthwise {
-    if fallback::has_least(&layer.weights) {
-        return fallback::pack_depthwise(layer);
+fn pack_depthwise(layer: &DepthwiseConv2d) -> Packed<PackedDepthwise> {
+    if has_weight_of_minus_128(&layer.weights) {
+        return Packed::Portable(portable::pack_depthwise(layer));
     }
-    depthwise::pack::<Plain>(layer)
+    super::pack_depthwise::<Base>(layer)
 }
 
-/// For one pixel, the products of 16 bytes with the weights of four channels, each on its way through 16 bits. `$then`
-/// comes when the weights were used.
+/// For one pixel, adds the products of 16 bytes with the weights of four channels through 16 bits. `$then` is inserted
+/// after the last use of the weights.
 macro_rules! pixel {
     ($values:literal, [$($sums:literal)*] $(, $then:literal)?) => {
         pixel!(@ $values, [24 25 26 27], [28 29 30 31], [$($sums)*], [$($then)?])
     };
-    (@ $values:literal, [$($weights:literal)*], [$($words:literal)*], [$($sums:literal)*], [$($then:literal)?]) => {
+    (@ $values:literal, [$($weights:literal)*], [$($halves:literal)*], [$($sums:literal)*], [$($then:literal)?]) => {
         concat!(
-            $("smull v", $words, ".8h, v", $weights, ".8b, v", $values, ".8b\n",)*
-            $("smlal2 v", $words, ".8h, v", $weights, ".16b, v", $values, ".16b\n",)*
+            $("smull v", $halves, ".8h, v", $weights, ".8b, v", $values, ".8b\n",)*
+            $("smlal2 v", $halves, ".8h, v", $weights, ".16b, v", $values, ".16b\n",)*
             $($then, "\n",)?
-            $("sadalp v", $sums, ".4s, v", $words, ".8h\n",)*
+            $("sadalp v", $sums, ".4s, v", $halves, ".8h\n",)*
         )
     };
 }
 
-/// Products of 16 values and weights in 16 bits, in two registers, made or added.
+/// Multiplies (or multiplies and adds) 16 values and weights to 16 bits, in two registers.
 macro_rules! products {
     ($operation:literal, $low:literal, $high:literal, $values:literal, $weights:literal) => {
         concat!(
@@ -81,8 +81,8 @@ macro_rules! products {
     };
 }
 
-/// Adds them to the sums in registers 0 to 3.
-macro_rules! add_words {
+/// Adds these products to the sums in registers 0 to 3.
+macro_rules! add_halves {
     ($low:literal, $high:literal) => {
         concat!(
             "saddw v0.4s, v0.4s, v",
@@ -99,28 +99,28 @@ macro_rules! add_words {
     };
 }
 
-/// For each pixel the sums of a panel's channels, each in four parts.
+/// For each pixel, the sums of a panel's channels, each in four parts.
 ///
 /// # Safety
-/// As for [`Products::tile`].
+/// As for [`NeonVariant::tile`].
 #[target_feature(enable = "neon")]
 #[inline]
-unsafe fn sums(panel: &Panel, tile: &Tile) -> [[int32x4_t; 4]; PIXELS] {
-    let mut sums = [[vdupq_n_s32(0); 4]; PIXELS];
+unsafe fn sums(panel: &NeonPanel, tile: &NeonTile) -> [[int32x4_t; 4]; TILE_PIXELS] {
+    let mut sums = [[vdupq_n_s32(0); 4]; TILE_PIXELS];
     let [a, b, c, d] = &mut sums;
     let [first, second, third, fourth] = tile.windows;
-    // SAFETY: reads what the caller says is there.
+    // SAFETY: the assembly reads only what the caller guarantees.
     unsafe {
         asm!(
-            // The same sums for each pixel to begin with.
+            // Initial sums, the same for each pixel.
             "ld1 {{v0.4s-v3.4s}}, [{bias}]",
             "ld1 {{v4.4s-v7.4s}}, [{bias}]",
             "ld1 {{v8.4s-v11.4s}}, [{bias}]",
             "ld1 {{v12.4s-v15.4s}}, [{bias}]",
-            // Each row of the window: 32 bytes a turn, then the 16 that may be left.
+            // Each kernel row: 32 bytes per iteration, then the 16 that may be left.
             "2:",
-            "lsr {turns}, {line}, #5",
-            "cbz {turns}, 4f",
+            "lsr {iterations}, {kernel_row_bytes}, #5",
+            "cbz {iterations}, 4f",
             "3:",
             "ldp q16, q20, [{first}], #32",
             "ld1 {{v24.16b-v27.16b}}, [{weights}], #64",
@@ -134,11 +134,11 @@ unsafe fn sums(panel: &Panel, tile: &Tile) -> [[int32x4_t; 4]; PIXELS] {
             pixel!(20, [0 1 2 3]),
             pixel!(21, [4 5 6 7]),
             pixel!(22, [8 9 10 11]),
-            "subs {turns}, {turns}, #1",
+            "subs {iterations}, {iterations}, #1",
             pixel!(23, [12 13 14 15]),
             "b.ne 3b",
             "4:",
-            "tbz {line}, #4, 5f",
+            "tbz {kernel_row_bytes}, #4, 5f",
             "ldr q16, [{first}], #16",
             "ld1 {{v24.16b-v27.16b}}, [{weights}], #64",
             "ldr q17, [{second}], #16",
@@ -149,12 +149,12 @@ unsafe fn sums(panel: &Panel, tile: &Tile) -> [[int32x4_t; 4]; PIXELS] {
             pixel!(18, [8 9 10 11]),
             pixel!(19, [12 13 14 15]),
             "5:",
-            "subs {lines}, {lines}, #1",
+            "subs {kernel_rows}, {kernel_rows}, #1",
             "b.eq 6f",
-            "add {first}, {first}, {jump}",
-            "add {second}, {second}, {jump}",
-            "add {third}, {third}, {jump}",
-            "add {fourth}, {fourth}, {jump}",
+            "add {first}, {first}, {row_jump}",
+            "add {second}, {second}, {row_jump}",
+            "add {third}, {third}, {row_jump}",
+            "add {fourth}, {fourth}, {row_jump}",
             "b 2b",
             "6:",
             bias = in(reg) panel.bias,
@@ -163,10 +163,10 @@ unsafe fn sums(panel: &Panel, tile: &Tile) -> [[int32x4_t; 4]; PIXELS] {
             second = inout(reg) second => _,
             third = inout(reg) third => _,
             fourth = inout(reg) fourth => _,
-            line = in(reg) panel.line,
-            lines = inout(reg) panel.lines => _,
-            jump = in(reg) panel.jump,
-            turns = out(reg) _,
+            kernel_row_bytes = in(reg) panel.kernel_row_bytes,
+            kernel_rows = inout(reg) panel.kernel_rows => _,
+            row_jump = in(reg) panel.row_jump,
+            iterations = out(reg) _,
             out("v0") a[0], out("v1") a[1], out("v2") a[2], out("v3") a[3],
             out("v4") b[0], out("v5") b[1], out("v6") b[2], out("v7") b[3],
             out("v8") c[0], out("v9") c[1], out("v10") c[2], out("v11") c[3],
@@ -181,25 +181,26 @@ unsafe fn sums(panel: &Panel, tile: &Tile) -> [[int32x4_t; 4]; PIXELS] {
     sums
 }
 
-// SAFETY: each method does what the trait says, and touches no more memory than it says.
-unsafe impl Products for Plain {
-    const PANEL: usize = 4;
+// SAFETY: each method implements the trait's contract and accesses only the memory that it allows.
+unsafe impl NeonVariant for Base {
+    const PANEL_CHANNELS: usize = 4;
     const BIASES: usize = 4;
     const STEP: usize = 16;
     const ROWS: usize = 1;
     type Weights = [Self::Column; COLUMNS];
-    /// A value of each channel in each vector.
+    /// In each vector, a value of each channel.
     type Column = [int8x16_t; 3];
 
     #[inline(always)]
-    unsafe fn tile(panel: &Panel, tile: &Tile, to: &Narrowing) {
-        // SAFETY: the caller's.
+    unsafe fn tile(panel: &NeonPanel, tile: &NeonTile, to: &NeonRequantizer) {
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let sums = sums(panel, tile)
                 .map(|[a, b, c, d]| vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)));
             let multipliers = [vld1q_f32(panel.multipliers); 4];
             let quads = vreinterpretq_s32_s8(to.bytes(sums, multipliers));
-            let [first, second, third, fourth] = tile.pixels.map(|pixel| pixel.add(panel.first));
+            let [first, second, third, fourth] =
+                tile.pixels.map(|pixel| pixel.add(panel.first_channel));
             vst1q_lane_s32::<0>(first.cast(), quads);
             vst1q_lane_s32::<1>(second.cast(), quads);
             vst1q_lane_s32::<2>(third.cast(), quads);
@@ -208,12 +209,12 @@ unsafe impl Products for Plain {
     }
 
     /// For each column, the weights of its three rows.
-    fn depthwise_weights(layer: &DepthwiseLayer, blocks: usize) -> Vec<i8> {
-        let mut weights = Vec::with_capacity(blocks * BLOCK * 3 * COLUMNS);
+    fn depthwise_weights(layer: &DepthwiseConv2d, blocks: usize) -> Vec<i8> {
+        let mut weights = Vec::with_capacity(blocks * BLOCK_CHANNELS * 3 * COLUMNS);
         for block in 0..blocks {
-            for (column, line) in (0..COLUMNS).flat_map(|x| (0..3).map(move |line| (x, line))) {
-                let channels = block * BLOCK..(block + 1) * BLOCK;
-                weights.extend(channels.map(|channel| layer.weight(line, column, channel)));
+            for (column, row) in (0..COLUMNS).flat_map(|x| (0..3).map(move |row| (x, row))) {
+                let channels = block * BLOCK_CHANNELS..(block + 1) * BLOCK_CHANNELS;
+                weights.extend(channels.map(|channel| layer.weight(row, column, channel)));
             }
         }
         weights
@@ -221,15 +222,19 @@ unsafe impl Products for Plain {
 
     #[inline(always)]
     unsafe fn weights(from: *const i8) -> Self::Weights {
-        // SAFETY: the caller's, and the weights are packed in this order.
-        let at = |number: usize| unsafe { vld1q_s8(from.add(number * BLOCK)) };
-        std::array::from_fn(|column| std::array::from_fn(|line| at(3 * column + line)))
+        let vector = |number: usize| {
+            // SAFETY: guaranteed by the caller, and the weights are packed in this order.
+            unsafe { vld1q_s8(from.add(number * BLOCK_CHANNELS)) }
+        };
+        std::array::from_fn(|column| std::array::from_fn(|row| vector(3 * column + row)))
     }
 
     #[inline(always)]
-    unsafe fn column([first, second, third, _]: [*const i8; 4], at: usize) -> Self::Column {
-        // SAFETY: the caller's.
-        [first, second, third].map(|line| unsafe { vld1q_s8(line.wrapping_add(at)) })
+    unsafe fn column([first, second, third, _]: [*const i8; 4], offset: usize) -> Self::Column {
+        [first, second, third].map(|row| {
+            // SAFETY: guaranteed by the caller.
+            unsafe { vld1q_s8(row.wrapping_add(offset)) }
+        })
     }
 
     #[inline(always)]
@@ -239,16 +244,16 @@ unsafe impl Products for Plain {
         bias: *const i32,
         _: bool,
     ) -> [int32x4_t; 4] {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { depthwise_sums(columns, weights, bias) }
     }
 }
 
-/// The sums of a block's channels, which begin with the bias. The compiler would make the second halves of vectors
-/// low ones first, and put them aside.
+/// The sums of a block's channels. In assembly, as compilers move the upper halves of vectors to the lower ones first and
+/// spill registers.
 ///
 /// # Safety
-/// The bias is there.
+/// `bias` points to that of a block.
 #[target_feature(enable = "neon")]
 #[inline]
 unsafe fn depthwise_sums(
@@ -257,7 +262,7 @@ unsafe fn depthwise_sums(
     bias: *const i32,
 ) -> [int32x4_t; 4] {
     let mut sums = [vdupq_n_s32(0); 4];
-    // SAFETY: reads what the caller says is there.
+    // SAFETY: the assembly reads only what the caller guarantees.
     unsafe {
         asm!(
             "ld1 {{v0.4s-v3.4s}}, [{bias}]",
@@ -265,16 +270,16 @@ unsafe fn depthwise_sums(
             products!("smull", "6", "7", "a2", "w2"),
             products!("smlal", "4", "5", "a1", "w1"),
             products!("smlal", "6", "7", "b0", "w3"),
-            add_words!("4", "5"),
+            add_halves!("4", "5"),
             products!("smull", "4", "5", "b1", "w4"),
-            add_words!("6", "7"),
+            add_halves!("6", "7"),
             products!("smull", "6", "7", "c0", "w6"),
             products!("smlal", "4", "5", "b2", "w5"),
             products!("smlal", "6", "7", "c1", "w7"),
-            add_words!("4", "5"),
+            add_halves!("4", "5"),
             products!("smull", "4", "5", "c2", "w8"),
-            add_words!("6", "7"),
-            add_words!("4", "5"),
+            add_halves!("6", "7"),
+            add_halves!("4", "5"),
             bias = in(reg) bias,
             a0 = in(vreg) first[0], a1 = in(vreg) first[1], a2 = in(vreg) first[2],
             b0 = in(vreg) second[0], b1 = in(vreg) second[1], b2 = in(vreg) second[2],
