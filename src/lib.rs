@@ -19,7 +19,6 @@
 pub mod address;
 pub mod camera_choice;
 pub mod card;
-pub mod options;
 pub mod dataset;
 pub mod detect;
 pub mod diagnostics;
@@ -30,6 +29,7 @@ pub mod golden;
 pub mod health;
 pub mod label;
 pub mod log_lines;
+pub mod options;
 pub mod overlay;
 pub mod picture;
 pub mod pipeline;

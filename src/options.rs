@@ -272,7 +272,9 @@ fn check(setting: &Setting, path: &Path) -> Result<(), ConfigFileError> {
     let cli = Cli::command();
     let run = cli.find_subcommand("run").expect("`run` is a command");
     let is_key = |name: &str| !["config", "help"].contains(&name);
-    let mut keys = run.get_arguments().filter(|arg| arg.get_long().is_some_and(is_key));
+    let mut keys = run
+        .get_arguments()
+        .filter(|arg| arg.get_long().is_some_and(is_key));
     let message = match keys.find(|arg| arg.get_long() == Some(&setting.key)) {
         None => {
             let keys = run.get_arguments().filter_map(Arg::get_long);
@@ -315,9 +317,10 @@ fn reason(error: &clap::Error) -> String {
 fn parse_stall(text: &str) -> Result<Duration, InvalidValue> {
     let range = Duration::from_millis(100)..=Duration::from_secs(600);
     let time = text.parse::<humantime::Duration>().ok().map(Duration::from);
-    time.filter(|time| range.contains(time)).ok_or(InvalidValue {
-        expected: "a time from 100ms to 10min, as 2s",
-    })
+    time.filter(|time| range.contains(time))
+        .ok_or(InvalidValue {
+            expected: "a time from 100ms to 10min, as 2s",
+        })
 }
 
 fn parse_log_size(text: &str) -> Result<ByteSize, InvalidValue> {
@@ -325,12 +328,21 @@ fn parse_log_size(text: &str) -> Result<ByteSize, InvalidValue> {
 }
 
 fn parse_snapshots_size(text: &str) -> Result<ByteSize, InvalidValue> {
-    parse_size(text, LEAST_SNAPSHOTS_SIZE, "a size of 1kB or more, as 200MB")
+    parse_size(
+        text,
+        LEAST_SNAPSHOTS_SIZE,
+        "a size of 1kB or more, as 200MB",
+    )
 }
 
-fn parse_size(text: &str, least: ByteSize, expected: &'static str) -> Result<ByteSize, InvalidValue> {
+fn parse_size(
+    text: &str,
+    least: ByteSize,
+    expected: &'static str,
+) -> Result<ByteSize, InvalidValue> {
     let size = text.parse::<ByteSize>().ok();
-    size.filter(|size| *size >= least).ok_or(InvalidValue { expected })
+    size.filter(|size| *size >= least)
+        .ok_or(InvalidValue { expected })
 }
 
 fn parse_name(text: &str) -> Result<String, InvalidValue> {

@@ -134,7 +134,9 @@ pub enum PipelineError {
         "internal error in the model thread (this is a bug; please report the panic message above)"
     )]
     ModelPanicked,
-    #[error("internal error in a sink thread (this is a bug; please report the panic message above)")]
+    #[error(
+        "internal error in a sink thread (this is a bug; please report the panic message above)"
+    )]
     SinkPanicked,
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),

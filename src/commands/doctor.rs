@@ -175,7 +175,8 @@ fn self_test(detector: &mut dyn Detector) -> Finding {
         ),
         Ok(agreement) => {
             let (count, difference) = (agreement.examples, agreement.difference);
-            let message = format!("passed {count} golden examples (max difference {difference:.4})");
+            let message =
+                format!("passed {count} golden examples (max difference {difference:.4})");
             Finding::good("self-test", message)
         }
         Err(error) => Finding::failed(

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Instant;
 
-use boxcam::options::EvaluateOptions;
 use boxcam::dataset::Dataset;
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{DetectError, Detector as _};
@@ -16,13 +15,14 @@ use boxcam::evaluate::{
     Details, Evaluation, Evaluator, Metrics, NegativeResults, Predictions, ThresholdPoint,
     threshold_curve,
 };
+use boxcam::options::EvaluateOptions;
 use boxcam::preprocess::preprocess;
 use boxcam::sink::picture_files::save;
 use boxcam::{diagnostics, warn};
 use serde::Serialize;
 
-use super::{json, print};
 use super::{Completion, Failure, model};
+use super::{json, print};
 use html_report::HtmlReport;
 
 mod chart;

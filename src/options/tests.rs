@@ -167,7 +167,10 @@ fn an_error_in_a_file_names_file_line_and_key() {
         ),
         ("rotate = 45", "line 1: rotate: expected 0, 90, 180 or 270"),
         ("rate = 0", "line 1: rate: number would be zero"),
-        ("stall = \"soon\"", "line 1: stall: expected a time from 100ms to 10min"),
+        (
+            "stall = \"soon\"",
+            "line 1: stall: expected a time from 100ms to 10min",
+        ),
         (
             "web = \"everywhere\"",
             "line 1: web: expected a port, or an address with a port",
@@ -183,7 +186,10 @@ fn an_error_in_a_file_names_file_line_and_key() {
         ),
         ("snapshots = \"\"", "line 1: snapshots: expected a value"),
         ("size = 640x480", "line 1: size: "),
-        ("log-size = \"big\"", "line 1: log-size: expected a size of 500B"),
+        (
+            "log-size = \"big\"",
+            "line 1: log-size: expected a size of 500B",
+        ),
         (
             "config = \"other.toml\"",
             "line 1: config: unknown key, expected",
@@ -198,15 +204,23 @@ fn an_error_in_a_file_names_file_line_and_key() {
         let (_folder, file) = written(text);
         let line = format!("boxcam run --config {}", file.display());
         let message = parse_line(&line).expect_err(text).to_string();
-        assert!(message.starts_with(&format!("{}: ", file.display())), "{message}");
+        assert!(
+            message.starts_with(&format!("{}: ", file.display())),
+            "{message}"
+        );
         assert!(message.contains(expected), "{text}: {message}");
     }
 }
 
 #[test]
 fn a_missing_file_is_named() {
-    let message = parse_line("boxcam run --config no/such.toml").expect_err("missing").to_string();
-    assert!(message.starts_with("no/such.toml: can't be read"), "{message}");
+    let message = parse_line("boxcam run --config no/such.toml")
+        .expect_err("missing")
+        .to_string();
+    assert!(
+        message.starts_with("no/such.toml: can't be read"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -221,13 +235,19 @@ fn the_example_file_has_every_option_with_its_default() {
     assert_eq!(from_file, run("boxcam run"));
 
     let is_setting = |line: &&str| line.contains(" = ") && !line.starts_with("# ");
-    let settings: Vec<&str> = text.lines().filter(is_setting).map(|line| line.trim_start_matches('#')).collect();
+    let settings: Vec<&str> = text
+        .lines()
+        .filter(is_setting)
+        .map(|line| line.trim_start_matches('#'))
+        .collect();
     let (_folder, uncommented) = written(&settings.join("\n"));
     run(&format!("boxcam run --config {}", uncommented.display()));
     let cli = Cli::command();
     let run = cli.find_subcommand("run").expect("`run` is a command");
     for option in run.get_arguments().filter_map(|arg| arg.get_long()) {
-        let is_set = settings.iter().any(|line| line.starts_with(&format!("{option} = ")));
+        let is_set = settings
+            .iter()
+            .any(|line| line.starts_with(&format!("{option} = ")));
         assert!(is_set || ["config", "help"].contains(&option), "{option}");
     }
 }

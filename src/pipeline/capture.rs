@@ -413,7 +413,12 @@ impl Supervisor {
         loop {
             let remaining = deadline.saturating_duration_since(clock.now());
             let is_over = remaining.is_zero();
-            if is_over || self.shared.shutdown.wait(remaining.min(clock.poll_interval())) {
+            if is_over
+                || self
+                    .shared
+                    .shutdown
+                    .wait(remaining.min(clock.poll_interval()))
+            {
                 break;
             }
         }

@@ -139,12 +139,7 @@ impl Inference {
         Some(self.report(last, None, vec![event]))
     }
 
-    fn report(
-        &self,
-        frame: &Frame,
-        stable: Option<StableDetection>,
-        events: Vec<Event>,
-    ) -> Report {
+    fn report(&self, frame: &Frame, stable: Option<StableDetection>, events: Vec<Event>) -> Report {
         Report {
             sequence: frame.sequence,
             captured_at: Some(frame.captured_at),

@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 
 use super::capture::Supervisor;
-use super::channels::{
-    Message, SceneFrame, Shared, SinkQueue, Taken, spawn, wait_for_thread,
-};
+use super::channels::{Message, SceneFrame, Shared, SinkQueue, Taken, spawn, wait_for_thread};
 use super::inference::Inference;
 use super::{LiveSource, Pipeline, PipelineError, RunSummary, Timeouts};
 use crate::frame::{Frame, Origin};
@@ -22,10 +20,7 @@ use crate::sink::{Sink, SinkError};
 const BLACK_SIZE: (u32, u32) = (640, 480);
 
 /// Runs a live source until it ends for good or the run is stopped.
-pub(super) fn run(
-    pipeline: Pipeline<'_>,
-    source: LiveSource,
-) -> Result<RunSummary, PipelineError> {
+pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSummary, PipelineError> {
     let (stop, timeouts) = (pipeline.stop, pipeline.timeouts);
     let (health, clock) = (Arc::clone(&pipeline.health), Arc::clone(&pipeline.clock));
     let inference = Inference::new(

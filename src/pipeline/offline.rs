@@ -17,7 +17,9 @@ pub(super) fn run(
     mut source: Box<dyn FrameSource>,
 ) -> Result<RunSummary, PipelineError> {
     let stop = pipeline.stop;
-    let max_frames = pipeline.max_frames.map_or(u64::MAX, std::num::NonZeroU64::get);
+    let max_frames = pipeline
+        .max_frames
+        .map_or(u64::MAX, std::num::NonZeroU64::get);
     let inference = Inference::new(
         pipeline.detector,
         pipeline.new_models,
@@ -26,7 +28,9 @@ pub(super) fn run(
         pipeline.clock,
     );
     let mut run = OfflineRun {
-        inference: inference.with_frame_positions().with_tracking(pipeline.track),
+        inference: inference
+            .with_frame_positions()
+            .with_tracking(pipeline.track),
         sinks: AllSinks {
             sinks: pipeline.sinks,
             display: pipeline.display,
@@ -89,7 +93,9 @@ impl OfflineRun<'_> {
     fn skip(&mut self, frame: &UnreadableFrame) -> Result<(), PipelineError> {
         self.summary.skipped += 1;
         self.health.broken.add(1);
-        Ok(self.sinks.for_each(|sink| sink.on_unreadable_frame(frame))?)
+        Ok(self
+            .sinks
+            .for_each(|sink| sink.on_unreadable_frame(frame))?)
     }
 
     fn end_track(&mut self) -> Result<(), PipelineError> {
@@ -102,7 +108,8 @@ impl OfflineRun<'_> {
 
     fn report_track_end(&mut self, report: &Report) -> Result<(), PipelineError> {
         if let Some(last) = &self.last {
-            self.sinks.for_each(|sink| sink.on_track_ended(last, report))?;
+            self.sinks
+                .for_each(|sink| sink.on_track_ended(last, report))?;
         }
         Ok(())
     }

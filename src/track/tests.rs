@@ -30,7 +30,11 @@ impl Playback {
         }
     }
 
-    fn update(&mut self, scores: Vec<f32>, corners: [f32; 4]) -> (Option<StableDetection>, Vec<Event>) {
+    fn update(
+        &mut self,
+        scores: Vec<f32>,
+        corners: [f32; 4],
+    ) -> (Option<StableDetection>, Vec<Event>) {
         let prediction = Prediction::new(scores, corners).expect("valid");
         let passed = Duration::from_millis(self.at);
         self.tracker
@@ -309,7 +313,10 @@ fn check_order(previous: Option<&Event>, event: &Event, track_count: &mut u64, s
     match (previous, event.kind) {
         (None, EventKind::Appeared) => *track_count += 1,
         (Some(previous), EventKind::Left) => {
-            assert_eq!(previous.detection.class, event.detection.class, "seed {seed}");
+            assert_eq!(
+                previous.detection.class, event.detection.class,
+                "seed {seed}"
+            );
             assert!(event.duration >= previous.duration, "seed {seed}");
         }
         (Some(previous), EventKind::Changed { from }) => {

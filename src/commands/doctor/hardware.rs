@@ -109,7 +109,11 @@ fn power(machine: &Machine) -> Option<Finding> {
         (19, "at the temperature limit since boot"),
     ];
     let is_set = |(bit, _): &&(u32, &'static str)| bits & (1 << bit) != 0;
-    let problems: Vec<&str> = descriptions.iter().filter(is_set).map(|(_, text)| *text).collect();
+    let problems: Vec<&str> = descriptions
+        .iter()
+        .filter(is_set)
+        .map(|(_, text)| *text)
+        .collect();
     Some(if problems.is_empty() {
         Finding::good("power", "stable since boot")
     } else {

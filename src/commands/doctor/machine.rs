@@ -140,7 +140,10 @@ mod tests {
         assert_eq!(output_of("sleep", &["60"], Duration::from_millis(50)), None);
         // Its child keeps the pipe open.
         let background = ["-c", "sleep 3 & exit 0"];
-        assert_eq!(output_of("sh", &background, Duration::from_millis(50)), None);
+        assert_eq!(
+            output_of("sh", &background, Duration::from_millis(50)),
+            None
+        );
         assert!(started.elapsed() < LONG);
     }
 }

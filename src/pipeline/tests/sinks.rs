@@ -35,7 +35,9 @@ fn drain(queue: &SinkQueue) -> Vec<u64> {
     let mut sequences = Vec::new();
     while let Some(message) = queue.pop() {
         match message {
-            Message::Report(_, report) | Message::TrackEnded(_, report) => sequences.push(report.sequence),
+            Message::Report(_, report) | Message::TrackEnded(_, report) => {
+                sequences.push(report.sequence)
+            }
             Message::State(_) => {}
         }
     }
@@ -53,7 +55,8 @@ fn a_full_queue_drops_the_oldest_reports_without_events() {
     }
     let sequences = drain(&queue);
     let expected = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90];
-    let (events, plain): (Vec<u64>, Vec<u64>) = sequences.iter().partition(|&&number| number % 10 == 0);
+    let (events, plain): (Vec<u64>, Vec<u64>) =
+        sequences.iter().partition(|&&number| number % 10 == 0);
     assert_eq!(events, expected);
     assert_eq!(plain, [92, 93, 94, 95, 96, 97, 98, 99]);
     assert!(sequences.is_sorted());
@@ -95,10 +98,7 @@ fn a_slow_sink_does_not_delay_the_model() {
     let health = Arc::clone(&pipeline.health);
     let summary = pipeline.run(once(true, counting(200))).expect("done");
     assert_eq!(summary.frames + summary.dropped, 200);
-    let (slow, fast) = (
-        slow_calls.lock(),
-        fast_calls.lock(),
-    );
+    let (slow, fast) = (slow_calls.lock(), fast_calls.lock());
     let lost = health.reports_lost.get();
     assert!(slow.shown.len() <= 9, "{:?}", slow.shown);
     assert_eq!(slow.shown.last(), Some(&199), "the newest report");
