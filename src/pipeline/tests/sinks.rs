@@ -36,7 +36,7 @@ fn drain(queue: &SinkQueue) -> Vec<u64> {
     while let Some(message) = queue.pop() {
         match message {
             Message::Report(_, report) | Message::TrackEnded(_, report) => {
-                sequences.push(report.sequence)
+                sequences.push(report.sequence);
             }
             Message::State(_) => {}
         }
