@@ -56,7 +56,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --test | --binary | --add | --deadline)
-            [ $# -ge 2 ] || fail 2 "$1 wants a value; see --help"
+            [ $# -ge 2 ] || fail 2 "$1 needs a value; see --help"
             case $1 in
                 --test) tests+=("$2") ;;
                 --binary) binary=$2 ;;
@@ -66,13 +66,13 @@ while [ $# -gt 0 ]; do
             shift ;;
         -*) fail 2 "unknown option $1; see --help" ;;
         *)
-            [ -z "$target" ] || fail 2 "one target only; see --help"
+            [ -z "$target" ] || fail 2 "only one target; see --help"
             target=$1 ;;
     esac
     shift
 done
-[ -n "$target" ] || fail 2 "which target? see --help"
-[ -f "$here/board/target-$target.sh" ] || fail 2 "no target $target; see --help"
+[ -n "$target" ] || fail 2 "missing TARGET; see --help"
+[ -f "$here/board/target-$target.sh" ] || fail 2 "unknown target $target; see --help"
 [ -f "$additions/tiny.onnx" ] || fail 3 "$additions has no tiny.onnx; see --help"
 
 work=$boards/$target
@@ -91,7 +91,7 @@ for name in "${tests[@]}"; do
 done
 
 exec 9>"$work/lock"
-flock -w "$deadline" 9 || fail 3 "another run still uses $work"
+flock -w "$deadline" 9 || fail 3 "another run uses $work"
 fetch_packages
 build_programs
 build_initramfs

@@ -38,7 +38,7 @@ fail() {
     exit "$code"
 }
 
-[ $# -ge 1 ] || fail 2 "which target? see --help"
+[ $# -ge 1 ] || fail 2 "missing TARGET; see --help"
 musl=
 case $1 in
     -h | --help) usage; exit 0 ;;
@@ -46,7 +46,7 @@ case $1 in
     aarch64-unknown-linux-gnu) architecture=arm64 triple=aarch64-linux-gnu emulator=qemu-aarch64 ;;
     armv7-unknown-linux-gnueabihf) architecture=armhf triple=arm-linux-gnueabihf emulator=qemu-arm ;;
     aarch64-unknown-linux-musl) architecture=arm64 triple=aarch64-linux-gnu emulator=qemu-aarch64 musl=aarch64-linux-musl ;;
-    *) fail 2 "no target $1; see --help" ;;
+    *) fail 2 "unknown target $1; see --help" ;;
 esac
 target=$1
 shift
@@ -67,7 +67,7 @@ work=$repository/target/cross
 root=$work/toolchain
 mkdir -p "$work"
 exec 9>"$work/lock"
-flock -w 600 9 || fail 3 "another run still fetches into $work"
+flock -w 600 9 || fail 3 "another run downloads into $work"
 "$here/build/install.sh" "$architecture"
 fetch_compiler
 fetch_library

@@ -15,7 +15,7 @@ build_programs() {
     "$here/build.sh" "$rust" --emulated build --quiet --package boxcam --package webcam ||
         fail 3 "cross/build.sh $rust failed"
     [ -n "$binary" ] || binary=$built/cross/$rust/emulated/boxcam
-    [ -x "$binary" ] || fail 3 "$binary is not there"
+    [ -x "$binary" ] || fail 3 "$binary does not exist"
     # Its symbols are most of it, and all of it is carried into the emulator's memory.
     aarch64-linux-gnu-strip -o "$work/boxcam" "$binary" || fail 3 "$binary is not for this board"
     binary=$work/boxcam

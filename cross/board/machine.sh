@@ -12,7 +12,7 @@ emulator_id=""
 HALF_MIB=256
 
 run_machine() {
-    command -v "${emulator[0]}" >/dev/null || fail 3 "${emulator[0]} is not there; install Debian's qemu-system"
+    command -v "${emulator[0]}" >/dev/null || fail 3 "${emulator[0]} is not installed (Debian: qemu-system-x86 or qemu-system-arm)"
     local started=$SECONDS code=0 boot=0 asked
     rm -rf "$out"
     mkdir -p "$out"
@@ -37,7 +37,7 @@ run_machine() {
 # An empty disk whose first half is an empty file system. An SD card's size must be a power of two.
 make_disk() {
     local maker
-    maker=$(PATH=$PATH:/usr/sbin:/sbin command -v mke2fs) || fail 3 "mke2fs is not there; install e2fsprogs"
+    maker=$(PATH=$PATH:/usr/sbin:/sbin command -v mke2fs) || fail 3 "mke2fs is not installed (Debian: apt install e2fsprogs)"
     rm -f "$work/disk"
     truncate -s "$((2 * HALF_MIB))M" "$work/disk"
     "$maker" -q -F -t ext4 "$work/disk" "${HALF_MIB}m" || fail 3 "no file system on $work/disk"
@@ -83,7 +83,7 @@ answer() {
         echo ok >&3
     done
     tail -n 20 "$out/console.log" "$out/emulator.log" >&2
-    fail 1 "the computer gave no last word in $((SECONDS - started)) s (at most $deadline)"
+    fail 1 "the computer did not finish in $((SECONDS - started)) s (at most $deadline)"
 }
 
 screendump() {
@@ -95,7 +95,7 @@ screendump() {
         tail -c 8 "$file" 2>/dev/null | grep -aq IEND && return 0
         sleep 0.1
     done
-    echo "board.sh: no screenshot $file" >&2
+    echo "board.sh: the screenshot $file was not written" >&2
 }
 
 # The guest wrote a tar file straight onto its disk.
@@ -106,7 +106,7 @@ collect() {
 # At once, whatever it is doing: only what it has put on its disk is left.
 cut_power() {
     kill -KILL "$emulator_id"
-    echo "[$((SECONDS - started)) s] its power was cut"
+    echo "[$((SECONDS - started)) s] power cut"
 }
 
 stop_machine() {

@@ -11,13 +11,13 @@
 
 # Fetches what is needed, once; delete target/board to get newer ones.
 fetch_packages() {
-    command -v apt-get >/dev/null || fail 3 "apt-get is not there; the board needs Debian's packages"
+    command -v apt-get >/dev/null || fail 3 "apt-get is missing; the emulated computers need Debian packages"
     tools=$boards/tools
     root=$boards/$architecture
     system=$boards/system-$architecture
     mkdir -p "$boards"
     exec 8>"$boards/lock"
-    flock -w 600 8 || fail 3 "another run still fetches into $boards"
+    flock -w 600 8 || fail 3 "another run downloads into $boards"
     apt=(-qq -o APT::Sandbox::User=)
     [ -f "$tools/complete" ] || fetch "$tools" busybox-static kmod device-tree-compiler libfdt1
     [ -f "$root/complete" ] || fetch_board
@@ -31,7 +31,7 @@ fetch_packages() {
 use_lists() {
     if [ "$architecture" != "$(dpkg --print-architecture)" ]; then
         read_lists "$boards/apt-$architecture" ||
-            fail 3 "no package lists of $architecture: $(tail -n 1 "$boards/apt-$architecture/log")"
+            fail 3 "cannot download the package lists of $architecture: $(tail -n 1 "$boards/apt-$architecture/log")"
         apt=("${foreign[@]}")
     fi
 }
@@ -50,7 +50,7 @@ fetch_system() {
     use_lists
     packages=$(apt-get "${apt[@]}" -o Dir::State::status=/dev/null -o APT::Install-Recommends=false --simulate install \
         "${system_packages[@]}" | sed -n 's/^Inst \([^ ]*\).*/\1/p')
-    [ -n "$packages" ] || fail 3 "apt-get finds no way to install ${system_packages[*]}"
+    [ -n "$packages" ] || fail 3 "apt-get cannot resolve ${system_packages[*]}"
     # shellcheck disable=SC2086 # names
     fetch "$system" $packages
 }
@@ -60,7 +60,7 @@ fetch() {
     local into=$1
     shift
     rm -rf "$into"
-    echo "board.sh: fetching $*" >&2
+    echo "board.sh: downloading $*" >&2
     unpack "$into" apt-get "${apt[@]}" download "$@"
     local modules=("$into"/lib/modules/*)
     [ ! -d "${modules[0]}" ] || kmod depmod -b "$into" "$(basename "${modules[0]}")"

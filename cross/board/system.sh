@@ -14,7 +14,7 @@ SPARE_MIB=256
 
 build_system() {
     local tree=$work/system-tree PATH=$PATH:/usr/sbin:/sbin
-    command -v mke2fs >/dev/null || fail 3 "mke2fs is not there; install e2fsprogs"
+    command -v mke2fs >/dev/null || fail 3 "mke2fs is not installed (Debian: apt install e2fsprogs)"
     rm -rf "$tree" "$work/system"
     place_packages "$tree"
     set_up "$tree"

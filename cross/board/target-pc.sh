@@ -12,10 +12,10 @@ target_packages() {
 # v4l2-ctl is this machine's own.
 build_programs() {
     [ -n "$binary" ] || binary=$built/release/boxcam
-    [ -x "$binary" ] || fail 3 "$binary is not there; build it with: cargo build --release"
-    (cd "$repository" && cargo build --release --quiet --locked --package webcam) || fail 3 "cross/webcam can't be built"
+    [ -x "$binary" ] || fail 3 "$binary does not exist; run: cargo build --release"
+    (cd "$repository" && cargo build --release --quiet --locked --package webcam) || fail 3 "building cross/webcam failed"
     webcam=$built/release/webcam
-    v4l2_ctl=$(command -v v4l2-ctl) || fail 3 "v4l2-ctl is not there; install v4l-utils"
+    v4l2_ctl=$(command -v v4l2-ctl) || fail 3 "v4l2-ctl is not installed (Debian: apt install v4l-utils)"
     libraries=(/lib /lib64 /usr/lib /lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu)
 }
 

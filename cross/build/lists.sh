@@ -25,7 +25,7 @@ depends_on() {
     local name package=$1 start=$2
     shift 2
     name=$(apt-cache "$@" depends "$package" 2>/dev/null | sed -n "s/^ *Depends: \($start.*\)/\1/p" | head -n 1)
-    [ -n "$name" ] || fail 3 "apt knows no package $package with a $start; run apt-get update first"
+    [ -n "$name" ] || fail 3 "apt has no package $package that depends on $start*; run apt-get update first"
     echo "$name"
 }
 
@@ -35,7 +35,7 @@ unpack() {
     shift
     rm -rf "$debs"
     mkdir -p "$debs" "$into"
-    (cd "$debs" && "$@" >/dev/null) || fail 3 "can't fetch with: $*"
+    (cd "$debs" && "$@" >/dev/null) || fail 3 "download failed: $*"
     for deb in "$debs"/*.deb; do
         dpkg -x "$deb" "$into"
     done

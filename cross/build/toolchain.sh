@@ -18,7 +18,7 @@ fetch_compiler() {
     llvm=$(depends_on "$runtime" libllvm) || exit
     version=$(apt-cache show --no-all-versions rustc-web | sed -n 's/^Version: //p')
     rm -rf "$root"
-    echo "build.sh: fetching rustc-web" >&2
+    echo "build.sh: downloading rustc-web" >&2
     unpack "$root" apt-get -qq -o APT::Sandbox::User= download \
         "rustc-web=$version" "$library=$version" "$runtime=$version" "$llvm"
     echo "$version" >"$root/complete"
@@ -29,7 +29,7 @@ fetch_library() {
     [ ! -f "$root/complete-$architecture" ] || return 0
     local name=libstd-rust-web-dev version uri checksum
     version=$(cat "$root/complete")
-    echo "build.sh: fetching $name for $architecture" >&2
+    echo "build.sh: downloading $name for $architecture" >&2
     if read_lists "$work/apt-$architecture" && apt-cache "${foreign[@]}" show "$name=$version" &>/dev/null; then
         unpack "$root" apt-get "${foreign[@]}" download "$name=$version"
     else
@@ -57,7 +57,7 @@ fetch_musl() {
     local version into=$root/musl-$architecture library
     [ ! -f "$into/complete" ] || return 0
     version=$(cat "$root/complete")
-    echo "build.sh: fetching musl and the source of the standard library" >&2
+    echo "build.sh: downloading musl and the source of the standard library" >&2
     unpack "$root" apt-get -qq -o APT::Sandbox::User= download "rust-web-src=$version"
     mkdir -p "$root/usr/lib/rustlib/src/rust"
     ln -sfn "$(echo "$root"/usr/src/rustc-*/library)" "$root/usr/lib/rustlib/src/rust/library"

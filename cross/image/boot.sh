@@ -44,7 +44,7 @@ stop() {
 cut_power() {
     sleep 25
     stop
-    echo "[$((SECONDS - started)) s] $name: the power was cut"
+    echo "[$((SECONDS - started)) s] $name: power cut"
 }
 
 # start NAME: the computer, its console into out/NAME.log.
@@ -163,7 +163,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --binary | --deadline)
-            [ $# -ge 2 ] || fail 2 "$1 wants a value; see --help"
+            [ $# -ge 2 ] || fail 2 "$1 needs a value; see --help"
             case $1 in
                 --binary) binary=$2 ;;
                 --deadline) deadline=$2 ;;
@@ -171,7 +171,7 @@ while [ $# -gt 0 ]; do
             shift ;;
         -*) fail 2 "unknown option $1; see --help" ;;
         *)
-            [ -z "$image" ] || fail 2 "one image only; see --help"
+            [ -z "$image" ] || fail 2 "only one image; see --help"
             image=$1 ;;
     esac
     shift
@@ -183,13 +183,13 @@ out=$work/out
 PATH=$PATH:/usr/sbin:/sbin
 firmware=/usr/share/qemu-efi-aarch64/QEMU_EFI.fd
 for program in qemu-system-aarch64 mcopy debugfs e2fsck sfdisk python3; do
-    command -v "$program" >/dev/null || fail 3 "$program is not there; see --help"
+    command -v "$program" >/dev/null || fail 3 "$program is not installed; see --help"
 done
 for file in "$image" "$firmware" ${binary:+"$binary"}; do
-    [ -f "$file" ] || fail 3 "$file is not there; see --help"
+    [ -f "$file" ] || fail 3 "$file does not exist; see --help"
 done
 exec 9>"$work/lock"
-flock -w 600 9 || fail 3 "another run still uses $work"
+flock -w 600 9 || fail 3 "another run uses $work"
 trap 'stop; rm -f "$card" "$work"/{monitor,part,new,broken,appliance.txt,boxcam.factory,boxcam.sha256,boxcam.toml}' EXIT
 prepare
 
