@@ -1,15 +1,15 @@
-# Debian's packages, fetched and unpacked, never installed. Sourced by board.sh.
+# Downloads and unpacks Debian packages, without installing them. Sourced by board.sh.
 #
-# Wants: here, work, boards (where they are to lie), architecture and target_packages (variable and function of the target),
+# Needs: here, work, boards (where they are to lie), architecture and target_packages (variable and function of the target),
 # system_packages (array; what a target with a system of Debian's has of it).
-# Gives: tools (this machine's own programs), root (the computer's files), system (that system's), kernel_version, kernel.
+# Sets: tools (this machine's own programs), root (the computer's files), system (that system's), kernel_version, kernel.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
 
 # shellcheck source=cross/build/lists.sh
 . "$here/build/lists.sh"
 
-# Fetches what is needed, once; delete target/board to get newer ones.
+# Downloads the packages once; delete target/board to get newer ones.
 fetch_packages() {
     command -v apt-get >/dev/null || fail 3 "apt-get is missing; the emulated computers need Debian packages"
     tools=$boards/tools
@@ -27,7 +27,7 @@ fetch_packages() {
     kernel=$root/boot/vmlinuz-$kernel_version
 }
 
-# Sets `apt` to options with which apt knows the target's packages.
+# Sets `apt` to options for the target's packages.
 use_lists() {
     if [ "$architecture" != "$(dpkg --print-architecture)" ]; then
         read_lists "$boards/apt-$architecture" ||
@@ -44,7 +44,7 @@ fetch_board() {
     fetch "$root" $packages
 }
 
-# What is named and all that it depends on, as for a machine with nothing on it.
+# Downloads the system's packages and all dependencies, as for an empty machine.
 fetch_system() {
     local packages
     use_lists
@@ -67,7 +67,7 @@ fetch() {
     touch "$into/complete"
 }
 
-# kmod is one program that goes by the name that it is called with.
+# kmod is one program that acts by its name.
 kmod() {
     local name=$1
     shift
