@@ -120,7 +120,10 @@ fn a_power_cut_at_any_moment_leaves_a_version_that_is_whole() {
         card.start();
         card.shell("accept a", None).expect(0, "");
         card.offer("new");
-        let output = card.shell("install_update; next_slot >/dev/null; accept b", Some(moment));
+        let output = card.shell(
+            "install_update; next_slot >/dev/null; accept b",
+            Some(moment),
+        );
         cuts += usize::from(output.code.is_none());
         let slot = card.shell("next_slot", None).text.trim().to_owned();
         let version = card.read(&format!("data/{slot}/boxcam"));
