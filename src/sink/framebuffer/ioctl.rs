@@ -1,7 +1,7 @@
-//! What the kernel is asked about framebuffers and consoles: the ioctls, and the memory of a screen.
+//! The ioctls of framebuffers and consoles, and the mapped memory of a screen.
 //!
-//! The one file of the screen with unsafe code. Everything that leaves it is safe to use: structures are plain
-//! numbers as in the kernel's headers, and no write goes beyond the memory that was mapped.
+//! The only unsafe code of the framebuffer. Its interface is safe: the structures are plain integers, as in the kernel's
+//! headers, and writes are bounds-checked.
 #![allow(unsafe_code, reason = "ioctls and device memory")]
 
 use std::ffi::{c_char, c_int, c_short, c_ulong, c_ushort};
@@ -26,19 +26,19 @@ const VT_GETMODE: u32 = 0x5601;
 const VT_GETSTATE: u32 = 0x5603;
 const VT_PROCESS: c_char = 1;
 
-/// Where one channel is in a pixel: `struct fb_bitfield`.
+/// The position of a channel in a pixel: `struct fb_bitfield`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct BitField {
-    /// Its lowest bit.
+    /// The lowest bit.
     pub(super) offset: u32,
-    /// How many bits it has.
+    /// The number of bits.
     pub(super) length: u32,
-    /// Not 0 where the bits stand in the other order.
+    /// Not 0 if the most significant bit is on the right.
     pub(super) msb_right: u32,
 }
 
-/// What may change about a screen: `struct fb_var_screeninfo`.
+/// The variable properties of a screen: `struct fb_var_screeninfo`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct VarInfo {
@@ -55,11 +55,11 @@ pub(super) struct VarInfo {
     pub(super) blue: BitField,
     pub(super) alpha: BitField,
     pub(super) nonstandard: u32,
-    /// Millimetres, timings and such, which are handed back as they came.
+    /// Physical size, timings and so on, which are passed back unchanged.
     pub(super) rest: [u32; 19],
 }
 
-/// What is fixed about a screen: `struct fb_fix_screeninfo`.
+/// The fixed properties of a screen: `struct fb_fix_screeninfo`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct FixInfo {
@@ -81,7 +81,7 @@ pub(super) struct FixInfo {
 }
 
 impl VarInfo {
-    /// Whether pixels have the same places and the same form, whatever part of them is seen.
+    /// Whether size and pixel format are the same. The visible part may differ.
     pub(super) fn is_same_mode(&self, other: &Self) -> bool {
         let mode = |info: &Self| {
             let sizes = [
@@ -100,7 +100,7 @@ impl VarInfo {
 const _: () = assert!(size_of::<VarInfo>() == 160);
 const _: () = assert!(size_of::<FixInfo>() == if size_of::<c_ulong>() == 8 { 80 } else { 68 });
 
-/// `struct vt_stat`: which console is seen.
+/// `struct vt_stat`: the visible console.
 #[repr(C)]
 #[derive(Default)]
 struct VtState {
@@ -109,7 +109,7 @@ struct VtState {
     state: c_ushort,
 }
 
-/// `struct vt_mode`: who switches consoles.
+/// `struct vt_mode`: how consoles are switched.
 #[repr(C)]
 #[derive(Default)]
 struct VtMode {
@@ -128,19 +128,19 @@ fn checked(result: c_int) -> io::Result<()> {
     }
 }
 
-/// An ioctl whose argument is a pointer to a `T` of the very size that the kernel expects.
+/// An ioctl whose argument is a pointer to a `T` of the size that the kernel expects.
 fn by_pointer<T>(device: impl AsFd, request: u32, value: &mut T) -> io::Result<()> {
     let device = device.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open as it is borrowed, and each caller in this file passes the structure that
-    // the request reads or writes, all of them plain numbers.
+    // SAFETY: the descriptor is borrowed, so it is open. Each caller in this file passes the structure that the request
+    // reads or writes, and all of them are plain integers.
     checked(unsafe { libc::ioctl(device, request as libc::Ioctl, std::ptr::from_mut(value)) })
 }
 
 /// An ioctl whose argument is a number.
 fn by_value(device: impl AsFd, request: u32, value: c_int) -> io::Result<()> {
     let device = device.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open as it is borrowed, and the requests made with this function take a number
-    // and touch no memory of ours.
+    // SAFETY: the descriptor is borrowed, so it is open. The requests made with this function take a number and access
+    // no memory of this process.
     checked(unsafe { libc::ioctl(device, request as libc::Ioctl, c_ulong::from(value as u32)) })
 }
 
@@ -154,28 +154,28 @@ pub(super) fn fix_info(screen: &File) -> io::Result<FixInfo> {
     by_pointer(screen, FBIOGET_FSCREENINFO, &mut info).map(|()| info)
 }
 
-/// Shows the part of the memory that `info` says.
+/// Makes the part of the memory visible that is at the offsets of `info`.
 pub(super) fn pan(screen: &File, mut info: VarInfo) -> io::Result<()> {
     by_pointer(screen, FBIOPAN_DISPLAY, &mut info)
 }
 
-/// Waits until the screen's ray is between two pictures.
+/// Waits for the vertical blank.
 pub(super) fn wait_for_vsync(screen: &File) -> io::Result<()> {
     by_pointer(screen, FBIO_WAITFORVSYNC, &mut 0_u32)
 }
 
-/// Lights the screen if it was put to sleep.
+/// Turns the screen on if it was blanked.
 pub(super) fn unblank(screen: &File) -> io::Result<()> {
     by_value(screen, FBIOBLANK, 0)
 }
 
-/// Whether a console shows graphics rather than text; an error where it is no console.
+/// Whether a console is in graphics mode. An error if it is not a console.
 pub(super) fn is_graphic(console: impl AsFd) -> io::Result<bool> {
     let mut mode = KD_TEXT;
     by_pointer(console, KDGETMODE, &mut mode).map(|()| mode == KD_GRAPHICS)
 }
 
-/// Makes a console show graphics, or text again.
+/// Sets a console to graphics or text mode.
 pub(super) fn set_graphic(console: impl AsFd, graphic: bool) -> io::Result<()> {
     by_value(
         console,
@@ -184,53 +184,78 @@ pub(super) fn set_graphic(console: impl AsFd, graphic: bool) -> io::Result<()> {
     )
 }
 
-/// Whether a program such as a desktop looks after switches from and to a console.
+/// Whether a program, such as a desktop, handles switches from and to a console.
 pub(super) fn is_managed(console: impl AsFd) -> io::Result<bool> {
     let mut mode = VtMode::default();
     by_pointer(console, VT_GETMODE, &mut mode).map(|()| mode.mode == VT_PROCESS)
 }
 
-/// Number of the console that is seen.
+/// Number of the visible console.
 pub(super) fn active_console(console: impl AsFd) -> io::Result<u16> {
     let mut state = VtState::default();
     by_pointer(console, VT_GETSTATE, &mut state).map(|()| state.active)
 }
 
 fn page_size() -> usize {
-    // SAFETY: it takes a number and gives one.
+    // SAFETY: `sysconf` takes a number and returns one.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(4096).max(1)
 }
 
-/// The memory of a screen, from its first byte.
+/// The mapped memory of a screen.
 pub(super) struct ScreenMemory {
     map: MmapRaw,
-    /// Bytes of the map before the screen's first: maps start at whole pages.
+    /// Offset of the screen's first byte in the map, which starts at a page boundary.
     start: usize,
 }
 
 impl ScreenMemory {
-    /// Maps so many bytes of a screen's memory, which starts at that physical address.
+    /// Maps `length` bytes of a screen's memory, which starts at that physical address.
     pub(super) fn map(screen: &File, address: c_ulong, length: usize) -> io::Result<Self> {
         let start = address as usize % page_size();
         let map = MmapOptions::new().len(start + length).map_raw(screen)?;
         Ok(Self { map, start })
     }
-}
 
-impl super::blit::Memory for ScreenMemory {
-    fn write(&mut self, at: usize, bytes: &[u8]) {
-        let room = self.map.len() - self.start;
-        // The layout was held against the length when it was made; this is the last line of defence.
-        let fits = at.checked_add(bytes.len()).is_some_and(|end| end <= room);
+    /// Copies bytes to that offset. Bytes beyond the end of the memory are not written.
+    pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) {
+        let length = self.map.len() - self.start;
+        // The geometry was checked against the length before. This check makes the copy sound by itself.
+        let fits = offset
+            .checked_add(bytes.len())
+            .is_some_and(|end| end <= length);
         if !fits {
             return;
         }
-        // SAFETY: source and target are each `bytes.len()` long, the target within the map as was just
-        // checked; the map is ours alone in this process and lives as long as `self`.
+        // SAFETY: source and target both have `bytes.len()` bytes, and the target is within the map, as checked above.
+        // The map belongs to `self` alone in this process and lives as long as it.
         unsafe {
-            let target = self.map.as_mut_ptr().add(self.start + at);
+            let target = self.map.as_mut_ptr().add(self.start + offset);
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
         }
     }
+}
+
+/// A screen of that many bits per pixel whose red, green, blue and alpha have these offsets and lengths in bits.
+#[cfg(test)]
+pub(super) fn test_screen(bits: u32, channels: [(u32, u32); 4]) -> (VarInfo, FixInfo) {
+    const TRUE_COLOR: u32 = 2;
+    let [red, green, blue, alpha] = channels.map(|(offset, length)| BitField {
+        offset,
+        length,
+        msb_right: 0,
+    });
+    let var = VarInfo {
+        bits_per_pixel: bits,
+        red,
+        green,
+        blue,
+        alpha,
+        ..VarInfo::default()
+    };
+    let fix = FixInfo {
+        visual: TRUE_COLOR,
+        ..FixInfo::default()
+    };
+    (var, fix)
 }

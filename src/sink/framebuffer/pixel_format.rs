@@ -1,51 +1,66 @@
-//! How a screen keeps a pixel: 16, 24 or 32 bits with the channels in any order and of any width.
+//! The pixel format of a screen: 16, 24 or 32 bits per pixel, with the channels in any order and of any width.
 //!
-//! In go pixels of three bytes, out come the screen's bytes. A format that boxcam can't serve is refused with
-//! words when it is made, so that converting can't fail.
+//! An unsupported format is refused at construction, so that conversion cannot fail.
 
-use super::kernel::{BitField, FixInfo, VarInfo};
+use thiserror::Error;
+
+use super::ioctl::{BitField, FixInfo, VarInfo};
 
 const PACKED_PIXELS: u32 = 0;
-const TRUE_COLOUR: u32 = 2;
-const DIRECT_COLOUR: u32 = 4;
+const TRUE_COLOR: u32 = 2;
+const DIRECT_COLOR: u32 = 4;
 
-/// A pixel format, made ready for converting.
+/// A pixel format that is not supported.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum FormatError {
+    #[error(
+        "its pixel format (type {kind}, visual {visual}, {bits} bits) is not supported; boxcam needs true color with \
+         16, 24 or 32 bits"
+    )]
+    Kind { kind: u32, visual: u32, bits: u32 },
+    #[error(
+        "it has {bits} bits per pixel and boxcam needs 16, 24 or 32; `fbset -depth 16` may change it"
+    )]
+    Depth { bits: u32 },
+    #[error(
+        "a color channel of {length} bits at bit {offset} in a pixel of {bits} bits is not supported"
+    )]
+    Channel { length: u32, offset: u32, bits: u32 },
+}
+
+/// Converts RGB pixels to the screen's format.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PixelFormat {
+    /// Bytes per pixel.
     bytes: usize,
-    /// What each value of red, green and blue adds to a pixel; red brings what is opaque with it.
+    /// The bits of each value of red, green and blue; those of red include `opaque`.
     tables: [[u32; 256]; 3],
-    /// What is set in every pixel: an alpha channel, so that the picture is seen.
+    /// The bits of a fully opaque alpha channel, set in every pixel.
     opaque: u32,
     is_bgrx: bool,
 }
 
 impl PixelFormat {
-    /// The format that the kernel tells of.
-    ///
-    /// # Errors
-    /// What is wrong with it, in words.
-    pub(super) fn new(var: &VarInfo, fix: &FixInfo) -> Result<Self, String> {
+    /// The format that the kernel reports.
+    pub(super) fn new(var: &VarInfo, fix: &FixInfo) -> Result<Self, FormatError> {
+        let bits = var.bits_per_pixel;
         let is_plain = fix.kind == PACKED_PIXELS && var.nonstandard == 0 && var.grayscale == 0;
-        if !is_plain || ![TRUE_COLOUR, DIRECT_COLOUR].contains(&fix.visual) {
-            return Err(format!(
-                "its pixels are of a kind that boxcam doesn't know (type {}, visual {}, {} bits); it needs true \
-                 colour with 16, 24 or 32 bits",
-                fix.kind, fix.visual, var.bits_per_pixel
-            ));
+        if !is_plain || ![TRUE_COLOR, DIRECT_COLOR].contains(&fix.visual) {
+            return Err(FormatError::Kind {
+                kind: fix.kind,
+                visual: fix.visual,
+                bits,
+            });
         }
-        if ![16, 24, 32].contains(&var.bits_per_pixel) {
-            return Err(format!(
-                "it has {} bits a pixel and boxcam needs 16, 24 or 32; `fbset -depth 16` may change it",
-                var.bits_per_pixel
-            ));
+        if ![16, 24, 32].contains(&bits) {
+            return Err(FormatError::Depth { bits });
         }
-        let colours = [var.red, var.green, var.blue];
-        for channel in colours {
-            check(channel, var.bits_per_pixel)?;
+        let colors = [var.red, var.green, var.blue];
+        for channel in colors {
+            check(channel, bits)?;
         }
-        let opaque = if var.alpha.length > 0 && check(var.alpha, var.bits_per_pixel).is_ok() {
-            most(var.alpha) << var.alpha.offset
+        let opaque = if var.alpha.length > 0 && check(var.alpha, bits).is_ok() {
+            max_value(var.alpha) << var.alpha.offset
         } else {
             0
         };
@@ -54,28 +69,28 @@ impl PixelFormat {
             length: 8,
             msb_right: 0,
         };
-        let mut tables = colours.map(table);
+        let mut tables = colors.map(table);
         for entry in &mut tables[0] {
             *entry |= opaque;
         }
         Ok(Self {
-            bytes: var.bits_per_pixel as usize / 8,
+            bytes: bits as usize / 8,
             tables,
             opaque,
-            is_bgrx: var.bits_per_pixel == 32 && colours == [eight(16), eight(8), eight(0)],
+            is_bgrx: bits == 32 && colors == [eight(16), eight(8), eight(0)],
         })
     }
 
-    /// Bytes of a pixel: 2, 3 or 4.
+    /// Bytes per pixel: 2, 3 or 4.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Writes pixels one after the other, as many as there are or as `line` holds.
+    /// Converts pixels into `line` until either ends.
     pub(super) fn convert(&self, pixels: impl Iterator<Item = [u8; 3]>, line: &mut [u8]) {
         match self.bytes {
             2 => self.fill::<2>(pixels, line, |value| {
-                // The tables hold 16 bits only.
+                // The tables have 16 bits only.
                 (value as u16).to_ne_bytes()
             }),
             3 => self.fill::<3>(pixels, line, |value| {
@@ -104,71 +119,50 @@ impl PixelFormat {
     ) {
         let [reds, greens, blues] = &self.tables;
         for (cell, [red, green, blue]) in line.as_chunks_mut::<N>().0.iter_mut().zip(pixels) {
-            let colour = reds[red as usize] | greens[green as usize] | blues[blue as usize];
-            *cell = bytes(colour);
+            let color = reds[red as usize] | greens[green as usize] | blues[blue as usize];
+            *cell = bytes(color);
         }
     }
 }
 
-/// A channel must lie inside of its pixel.
-fn check(channel: BitField, bits: u32) -> Result<(), String> {
+/// A channel must be inside of its pixel.
+fn check(channel: BitField, bits: u32) -> Result<(), FormatError> {
     let end = channel.offset.checked_add(channel.length);
     let fits = end.is_some_and(|end| end <= bits) && (1..=16).contains(&channel.length);
     if fits && channel.msb_right == 0 {
         Ok(())
     } else {
-        Err(format!(
-            "a colour has {} bits from bit {} on in a pixel of {bits}, which boxcam can't write",
-            channel.length, channel.offset
-        ))
+        Err(FormatError::Channel {
+            length: channel.length,
+            offset: channel.offset,
+            bits,
+        })
     }
 }
 
-/// The greatest value of a channel.
-const fn most(channel: BitField) -> u32 {
+const fn max_value(channel: BitField) -> u32 {
     (1 << channel.length) - 1
 }
 
-/// What each 8 bit value is in a channel, rounded to the nearest.
+/// The bits of each 8-bit value in a channel, rounded to the nearest.
 fn table(channel: BitField) -> [u32; 256] {
     let mut table = [0; 256];
     for (value, entry) in (0..).zip(&mut table) {
-        *entry = ((value * most(channel) + 127) / 255) << channel.offset;
+        *entry = ((value * max_value(channel) + 127) / 255) << channel.offset;
     }
     table
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::ioctl::test_screen;
     use super::*;
-
-    /// A screen of that many bits whose red, green, blue and alpha have these offsets and lengths.
-    pub(in super::super) fn screen(bits: u32, channels: [(u32, u32); 4]) -> (VarInfo, FixInfo) {
-        let [red, green, blue, alpha] = channels.map(|(offset, length)| BitField {
-            offset,
-            length,
-            msb_right: 0,
-        });
-        let var = VarInfo {
-            bits_per_pixel: bits,
-            red,
-            green,
-            blue,
-            alpha,
-            ..VarInfo::default()
-        };
-        let fix = FixInfo {
-            visual: TRUE_COLOUR,
-            ..FixInfo::default()
-        };
-        (var, fix)
-    }
 
     type Case = (&'static str, u32, [(u32, u32); 4], [u8; 3], &'static [u8]);
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn each_format_has_its_bytes() {
+    fn each_format_has_its_byte_order() {
         let orange = [0xFF, 0x80, 0x10];
         let cases: [Case; 12] = [
             (
@@ -258,7 +252,7 @@ pub(super) mod tests {
             ),
         ];
         for (name, bits, channels, pixel, expected) in cases {
-            let (var, fix) = screen(bits, channels);
+            let (var, fix) = test_screen(bits, channels);
             let format = PixelFormat::new(&var, &fix).expect(name);
             let mut line = vec![0; format.bytes()];
             format.convert([pixel].into_iter(), &mut line);
@@ -267,7 +261,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn black_and_white_stay_so() {
+    fn black_and_white_are_the_extreme_values() {
         for length in 1..=10 {
             let table = table(BitField {
                 offset: 3,
@@ -280,28 +274,36 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn other_screens_are_refused_with_words() {
+    fn unsupported_formats_are_refused_with_a_reason() {
         let rgb = [(16, 8), (8, 8), (0, 8), (0, 0)];
-        let sound = screen(32, rgb);
-        let refused =
-            |(var, fix): (VarInfo, FixInfo)| PixelFormat::new(&var, &fix).expect_err("refused");
-        for bits in [1, 8, 15, 64] {
-            assert!(refused(screen(bits, rgb)).contains(&format!("{bits} bits")));
-        }
-        // A palette, one bit of black, planes, grey and a channel beyond its pixel.
-        for visual in [0, 1, 3, 5, 6] {
-            let fix = FixInfo { visual, ..sound.1 };
-            assert!(refused((sound.0, fix)).contains(&format!("visual {visual}")));
-        }
-        let planes = FixInfo { kind: 1, ..sound.1 };
-        assert!(refused((sound.0, planes)).contains("type 1"));
-        let grey = VarInfo {
-            grayscale: 1,
-            ..sound.0
+        let supported = test_screen(32, rgb);
+        let refused = |(var, fix): (VarInfo, FixInfo)| {
+            let error = PixelFormat::new(&var, &fix).expect_err("refused");
+            error.to_string()
         };
-        assert!(refused((grey, sound.1)).contains("kind"));
-        assert!(refused(screen(16, rgb)).contains("8 bits from bit 16"));
-        assert!(refused(screen(32, [(u32::MAX, 8); 4])).contains("bits from bit"));
-        assert!(refused(screen(32, [(0, 0); 4])).contains("0 bits"));
+        for bits in [1, 8, 15, 64] {
+            assert!(refused(test_screen(bits, rgb)).contains(&format!("{bits} bits")));
+        }
+        // Monochrome and palettes.
+        for visual in [0, 1, 3, 5, 6] {
+            let fix = FixInfo {
+                visual,
+                ..supported.1
+            };
+            assert!(refused((supported.0, fix)).contains(&format!("visual {visual}")));
+        }
+        let planes = FixInfo {
+            kind: 1,
+            ..supported.1
+        };
+        assert!(refused((supported.0, planes)).contains("type 1"));
+        let gray = VarInfo {
+            grayscale: 1,
+            ..supported.0
+        };
+        assert!(refused((gray, supported.1)).contains("not supported"));
+        assert!(refused(test_screen(16, rgb)).contains("8 bits at bit 16"));
+        assert!(refused(test_screen(32, [(u32::MAX, 8); 4])).contains("bits at bit"));
+        assert!(refused(test_screen(32, [(0, 0); 4])).contains("0 bits"));
     }
 }
