@@ -105,7 +105,7 @@ fn a_picture_that_cannot_be_read_is_named_and_left_out() {
     ];
     let said = place.run_tiny(&words);
     said.assert_exit_code(4);
-    said.assert_stderr_contains(&["picture val/red/b.png: is no picture"]);
+    said.assert_stderr_contains(&["picture val/red/b.png: is not a JPEG"]);
     let figures = said.lines().remove(0);
     assert_eq!(
         (&figures["rows"], &figures["pictures"]),

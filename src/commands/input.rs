@@ -51,7 +51,7 @@ fn camera_input(choice: &CameraChoice, config: &RunConfig) -> Result<Input, Fail
     };
     let open: SourceFactory = Box::new(move || {
         let camera = CameraSource::open(&choice, &wanted)?;
-        warn!("{}", camera.chosen());
+        warn!("{}", camera.description());
         Ok(Box::new(camera) as Box<dyn FrameSource>)
     });
     Ok(reopened(open, config))
@@ -79,7 +79,7 @@ fn rpicam(camera: u32, config: &RunConfig) -> Result<Input, Failure> {
 /// Standard input: a recording where it is a file, else a stream that can't be had twice.
 #[cfg(target_os = "linux")]
 fn stdin(config: &RunConfig) -> Result<Input, Failure> {
-    use boxcam::source::stream::stdin::{StdinInput, StdinSource};
+    use boxcam::source::stdin::{StdinInput, StdinSource};
     let source = match StdinSource::open((config.size.width, config.size.height))? {
         StdinInput::File(source) => return Ok(Input::Replayed(Box::new(source))),
         StdinInput::Live(source) => source,

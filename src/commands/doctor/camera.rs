@@ -47,8 +47,8 @@ fn v4l2(is_wanted: bool) -> Vec<Finding> {
 fn offer(camera: &boxcam::source::camera::CameraInfo) -> String {
     let format = |format: &boxcam::source::camera::FormatCapabilities| {
         let sizes: Vec<String> = format.sizes.iter().map(ToString::to_string).collect();
-        let code = String::from_utf8_lossy(&format.code);
-        format!("{} {}", code.trim_end(), sizes.join(", "))
+        let code = format.name();
+        format!("{code} {}", sizes.join(", "))
     };
     let formats: Vec<String> = camera.formats.iter().map(format).collect();
     let mut text = formats.join("; ");

@@ -93,7 +93,10 @@ fn nothing_but_garbage_is_a_stall() {
         reason.starts_with("no whole frame for 0.3 s, but "),
         "{reason}"
     );
-    assert!(reason.contains("can't be read (no JPEG)"), "{reason}");
+    assert!(
+        reason.contains("skipping unreadable frame: no JPEG"),
+        "{reason}"
+    );
     assert!(health.broken.get() > 3);
 }
 
