@@ -4,16 +4,15 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use boxcam::config::Config;
+use boxcam::dataset::DatasetError;
 use boxcam::detect::DetectError;
 use boxcam::detect::tract::ModelError;
 use boxcam::pipeline::PipelineError;
 use boxcam::sink::SinkError;
 use boxcam::source::SourceError;
-use boxcam::split::SplitError;
 use thiserror::Error;
 
 mod bench;
-mod curve;
 mod detect;
 mod display;
 mod doctor;
@@ -25,7 +24,6 @@ mod output;
 mod outputs;
 mod reload;
 mod run;
-mod tally;
 
 /// A command that came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +69,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
-    Split(#[from] SplitError),
+    Dataset(#[from] DatasetError),
     #[error(transparent)]
     Sink(#[from] SinkError),
     #[error(transparent)]
@@ -128,7 +126,7 @@ impl Failure {
             Self::NotBuilt { .. } => USAGE,
             Self::Ill { .. } => ILL,
             Self::Model(_) | Self::NoModel { .. } | Self::Detect(_) => MODEL,
-            Self::Source(_) | Self::Split(_) => SOURCE,
+            Self::Source(_) | Self::Dataset(_) => SOURCE,
             Self::Sink(_) => SINK,
             #[cfg(all(feature = "framebuffer", target_os = "linux"))]
             Self::Guard { .. } => USAGE,

@@ -8,7 +8,8 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::UnknownArgumentValueParser;
+use clap::{Arg, Args, Parser, Subcommand};
 use thiserror::Error;
 
 mod choice;
@@ -16,8 +17,7 @@ mod file;
 mod run;
 
 pub use choice::{
-    BrokerAddress, CurveFile, DisplayChoice, FrameSize, LogChoice, LogLines, ReportFile, Rotation,
-    SourceChoice, Threshold, WebAddress,
+    CurveFile, DisplayChoice, FrameSize, LogChoice, ReportFile, SourceChoice, Threshold,
 };
 pub use run::{LEAST_LOG_SIZE, LEAST_SNAPSHOTS_SIZE, RunConfig};
 
@@ -96,6 +96,8 @@ pub struct DetectConfig {
 
 /// What `boxcam evaluate` is asked to do.
 #[derive(Debug, Clone, PartialEq, Args)]
+#[command(arg = renamed("nothing", "--negatives"))]
+#[command(arg = renamed("pan", "--sliding-window"))]
 pub struct EvaluateConfig {
     /// Folder with a folder of pictures for each class
     #[arg(long, value_name = "SPLIT_FOLDER")]
@@ -103,16 +105,16 @@ pub struct EvaluateConfig {
     /// True boxes, with the columns image_id, x_min, x_max, y_min, y_max, class_name, folder
     #[arg(long, value_name = "CSV")]
     pub annotations: PathBuf,
-    /// Folder with a folder for each kind of picture with nothing in it, to count false alarms on
+    /// Folder with a subfolder per kind of picture that contains no object, to count false alarms on
     #[arg(long, value_name = "FOLDER")]
-    pub nothing: Option<PathBuf>,
-    /// Pan over these pictures too, and count what appears a minute; forty times the work
-    #[arg(long, requires = "nothing")]
-    pub pan: bool,
-    /// Write what every threshold would give to this file, .csv or .svg
+    pub negatives: Option<PathBuf>,
+    /// Slide a window over these pictures too, and count false appearances per minute; takes 40 times as long
+    #[arg(long, requires = "negatives")]
+    pub sliding_window: bool,
+    /// Write recall and false alarms at every threshold to this file, .csv or .svg
     #[arg(long, value_name = "FILE")]
     pub curve: Option<CurveFile>,
-    /// Write all of it, with drawings and pictures, to this file, .html; it opens in a browser, offline
+    /// Write every metric, with charts and pictures, to this file, .html; it opens in a browser, offline
     #[arg(long, value_name = "FILE")]
     pub report: Option<ReportFile>,
     /// Print one JSON object instead of a table
@@ -121,9 +123,20 @@ pub struct EvaluateConfig {
     /// Model file; without it boxcam.onnx beside the program, then the built-in one
     #[arg(long = "model", value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// Pictures that are looked at at the same time; as many as there are cores without it
+    /// Pictures evaluated at the same time [default: the number of cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+}
+
+/// An option of an earlier version: using it is an error that names the option that replaced it.
+fn renamed(old: &'static str, new: &'static str) -> Arg {
+    let parser = UnknownArgumentValueParser::suggest_arg(new);
+    Arg::new(old)
+        .long(old)
+        .hide(true)
+        .num_args(0..=1)
+        .default_missing_value("")
+        .value_parser(parser)
 }
 
 /// What `boxcam bench` is asked to do.

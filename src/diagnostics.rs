@@ -16,5 +16,10 @@ macro_rules! warn {
 
 /// Writes one line to standard error and drops it if that fails: there is nowhere to report the failure.
 pub fn write_line(line: fmt::Arguments<'_>) {
-    let _ = stderr().write_all(format!("{line}\n").as_bytes());
+    write(format_args!("{line}\n"));
+}
+
+/// The same without a newline at the end, for progress on a terminal.
+pub fn write(text: fmt::Arguments<'_>) {
+    let _ = stderr().write_all(text.to_string().as_bytes());
 }

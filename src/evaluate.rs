@@ -1,83 +1,101 @@
-//! The figures of a model: what it said of pictures whose truth is known.
+//! Evaluation: compares predictions with ground truth.
 //!
-//! In goes, picture by picture, a [`Prediction`] with the true rows of that picture; out come [`Figures`], which are
-//! sums, and from [`Records`] the [`Details`], which need every picture.
-//! No threshold is applied: the top class and the one box are judged as they are. Neither pictures nor
-//! models are opened here, so training and device share these figures.
+//! [`Evaluator`] runs a detector over a [`Dataset`](crate::dataset::Dataset). [`Evaluation`] collects its predictions
+//! beside the ground truth and computes [`Metrics`], [`Details`] and, with pictures that contain no object, the
+//! [`threshold_curve`]. No threshold is applied before that: the top class and the box count as they are.
 
 use serde::Serialize;
 
-use crate::annotations::Annotation;
+use crate::dataset::Annotation;
 use crate::detect::Prediction;
-use crate::geometry::{NormBox, iou};
+use crate::geometry::iou;
 use crate::label::{ClassId, Labels};
 
+mod average_precision;
 mod bootstrap;
-mod by_class;
-mod by_size;
-mod calibration;
-mod curve;
 mod details;
-mod overlaps;
-mod pan;
-mod precision;
-mod record;
+mod evaluator;
+mod sliding_window;
+mod threshold_curve;
 
+pub use average_precision::{AveragePrecision, PrecisionRecall};
 pub use bootstrap::{Interval, Intervals};
-pub use by_class::ClassFigures;
-pub use by_size::SizeFigures;
-pub use calibration::{Calibration, CalibrationBin};
-pub use curve::{Curve, CurvePoint};
-pub use details::Details;
-pub use overlaps::IouHistogram;
-pub use pan::pan;
-pub use precision::{AveragePrecision, Precisions};
-pub use record::{LargestBox, Record, Records, RowRecord};
+pub use details::{Calibration, CalibrationBin, ClassMetrics, Details, IouHistogram, SizeMetrics};
+pub use evaluator::{Evaluator, Predictions, SkippedPicture};
+pub use threshold_curve::{NegativeResults, ThresholdPoint, threshold_curve};
 
-/// A box counts as right from this IoU on.
-const RIGHT_IOU: f32 = 0.5;
+/// A box is correct from this IoU on.
+const CORRECT_IOU: f32 = 0.5;
 
-/// Sums over the pictures seen so far.
+/// Predictions compared with ground truth, picture by picture in the order in which they were added.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
     labels: Labels,
-    rows: Mean,
-    row_class: Mean,
-    row_iou: Mean,
-    row_mse: Mean,
-    picture_class: Mean,
-    largest_iou: Mean,
-    largest_right: Mean,
-    confusion: Vec<Vec<usize>>,
-    unknown_class_rows: usize,
+    pictures: Vec<PictureResult>,
 }
 
-/// The figures of a model on annotated pictures.
+/// The prediction for one picture, compared with its ground truth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PictureResult {
+    /// The class of the picture's folder; `None` if the model doesn't know it.
+    pub folder_class: Option<ClassId>,
+    /// One entry per ground-truth box; may be empty.
+    pub boxes: Vec<BoxResult>,
+    /// The class with the highest score.
+    pub top_class: ClassId,
+    /// That score.
+    pub confidence: f32,
+    /// The first of equals; `None` without a ground-truth box.
+    pub largest_box: Option<LargestBox>,
+}
+
+/// The largest ground-truth box of a picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LargestBox {
+    /// As a share of the picture's area.
+    pub area: f32,
+    /// IoU with the predicted box, `0..=1`.
+    pub iou: f32,
+}
+
+/// One ground-truth box.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BoxResult {
+    /// `None` if the model doesn't know the class.
+    pub class: Option<ClassId>,
+    /// IoU with the predicted box, `0..=1`.
+    pub iou: f32,
+    /// Squared difference of a coordinate from the predicted box, mean over the four.
+    pub squared_error: f64,
+}
+
+/// The metrics of a model on annotated pictures. A mean over nothing is 0.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Figures {
-    /// True boxes.
-    pub rows: usize,
-    /// Pictures, those without a row too.
+pub struct Metrics {
+    /// Number of ground-truth boxes.
+    #[serde(rename = "rows")]
+    pub boxes: usize,
+    /// Number of pictures, with and without ground-truth boxes.
     pub pictures: usize,
-    /// Share of rows whose `class_name` is the top class.
+    /// Share of ground-truth boxes whose class is the top class.
     pub class_accuracy: f64,
     /// Share of pictures whose folder is the top class.
     pub picture_accuracy: f64,
-    /// Mean IoU of the one predicted box with each row's box.
+    /// Mean IoU of the predicted box with each ground-truth box.
     pub mean_iou: f64,
-    /// Mean IoU with the largest true box of each picture that has one.
+    /// Mean IoU with the largest ground-truth box of each picture that has one.
     pub largest_box_mean_iou: f64,
     /// Share of those with an IoU of at least 0.5.
     pub largest_box_iou_over_half: f64,
-    /// Mean squared error of a corner coordinate, over rows.
+    /// Mean squared error of a coordinate, over ground-truth boxes.
     pub box_mse: f64,
-    /// Rows whose class the model doesn't know; they count as wrong.
-    pub unknown_class_rows: usize,
-    /// Which class was taken for which, over rows.
+    /// Ground-truth boxes whose class the model doesn't know; they count as wrong.
+    #[serde(rename = "unknown_class_rows")]
+    pub unknown_class_boxes: usize,
     pub confusion: Confusion,
 }
 
-/// Counts of rows by true and by predicted class.
+/// Confusion matrix: ground-truth boxes by true and by predicted class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Confusion {
     /// The classes, in the order of rows and columns.
@@ -87,86 +105,139 @@ pub struct Confusion {
 }
 
 impl Evaluation {
-    /// Nothing seen yet.
+    /// Without any picture yet.
     #[must_use]
-    pub fn new(labels: Labels) -> Self {
-        let classes = labels.len();
-        let none = Mean::default();
+    pub const fn new(labels: Labels) -> Self {
         Self {
             labels,
-            rows: none,
-            row_class: none,
-            row_iou: none,
-            row_mse: none,
-            picture_class: none,
-            largest_iou: none,
-            largest_right: none,
-            confusion: vec![vec![0; classes]; classes],
-            unknown_class_rows: 0,
+            pictures: Vec::new(),
         }
     }
 
-    /// One picture: the folder that it lies in, its true rows (none is well), what the model said.
+    /// Adds a picture: its folder, its ground-truth boxes (may be empty) and the prediction for it.
     pub fn add<'a>(
         &mut self,
         folder: &str,
-        rows: impl IntoIterator<Item = &'a Annotation>,
+        annotations: impl IntoIterator<Item = &'a Annotation>,
         prediction: &Prediction,
     ) {
-        let (top, _) = prediction.top();
-        let found = *prediction.bounding_box();
-        self.picture_class
-            .add_hit(self.labels.find(folder) == Some(top));
-        let mut largest: Option<&NormBox> = None;
-        for row in rows {
-            self.add_row(row, top, &found);
-            if largest.is_none_or(|l| row.bounding_box.area() > l.area()) {
-                largest = Some(&row.bounding_box);
+        let (top_class, confidence) = prediction.top();
+        let predicted = prediction.bounding_box();
+        let mut result = PictureResult {
+            folder_class: self.labels.find(folder),
+            boxes: Vec::new(),
+            top_class,
+            confidence,
+            largest_box: None,
+        };
+        for annotation in annotations {
+            let truth = &annotation.bounding_box;
+            let (iou, area) = (iou(truth, predicted), truth.area());
+            if result.largest_box.is_none_or(|largest| area > largest.area) {
+                result.largest_box = Some(LargestBox { area, iou });
+            }
+            let pairs = truth.corners().into_iter().zip(predicted.corners());
+            let squares = pairs.map(|(a, b)| f64::from(a - b).powi(2));
+            result.boxes.push(BoxResult {
+                class: self.labels.find(&annotation.class_name),
+                iou,
+                squared_error: squares.sum::<f64>() / 4.0,
+            });
+        }
+        self.pictures.push(result);
+    }
+
+    /// The classes of the model.
+    #[must_use]
+    pub const fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    #[must_use]
+    pub fn pictures(&self) -> &[PictureResult] {
+        &self.pictures
+    }
+
+    /// Over all pictures that were added.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let [mut class, mut overlap, mut squared_error] = [Mean::default(); 3];
+        let [mut folder, mut largest, mut largest_correct] = [Mean::default(); 3];
+        for picture in &self.pictures {
+            folder.add_hit(picture.is_correct());
+            for truth in &picture.boxes {
+                class.add_hit(truth.class == Some(picture.top_class));
+                overlap.add(f64::from(truth.iou));
+                squared_error.add(truth.squared_error);
+            }
+            if let Some(iou) = picture.largest_iou() {
+                largest.add(f64::from(iou));
+                largest_correct.add_hit(iou >= CORRECT_IOU);
             }
         }
-        if let Some(truth) = largest {
-            let overlap = iou(truth, &found);
-            self.largest_iou.add(f64::from(overlap));
-            self.largest_right.add_hit(overlap >= RIGHT_IOU);
+        let confusion = self.confusion();
+        let known: usize = confusion.counts.iter().flatten().sum();
+        Metrics {
+            boxes: class.count(),
+            pictures: self.pictures.len(),
+            class_accuracy: class.value(),
+            picture_accuracy: folder.value(),
+            mean_iou: overlap.value(),
+            largest_box_mean_iou: largest.value(),
+            largest_box_iou_over_half: largest_correct.value(),
+            box_mse: squared_error.value(),
+            unknown_class_boxes: class.count() - known,
+            confusion,
         }
     }
 
-    fn add_row(&mut self, row: &Annotation, top: ClassId, found: &NormBox) {
-        let class = self.labels.find(&row.class_name);
-        match class {
-            Some(class) => self.confusion[class.index()][top.index()] += 1,
-            None => self.unknown_class_rows += 1,
+    fn confusion(&self) -> Confusion {
+        let classes = self.labels.len();
+        let mut counts = vec![vec![0; classes]; classes];
+        for picture in &self.pictures {
+            for class in picture.boxes.iter().filter_map(|truth| truth.class) {
+                counts[class.index()][picture.top_class.index()] += 1;
+            }
         }
-        self.rows.add(1.0);
-        self.row_class.add_hit(class == Some(top));
-        self.row_iou.add(f64::from(iou(&row.bounding_box, found)));
-        let pairs = row.bounding_box.corners().into_iter().zip(found.corners());
-        let squares = pairs.map(|(a, b)| f64::from(a - b).powi(2));
-        self.row_mse.add(squares.sum::<f64>() / 4.0);
-    }
-
-    /// The figures of all pictures seen so far; a mean over nothing is 0.
-    #[must_use]
-    pub fn figures(&self) -> Figures {
-        Figures {
-            rows: self.rows.count(),
-            pictures: self.picture_class.count(),
-            class_accuracy: self.row_class.value(),
-            picture_accuracy: self.picture_class.value(),
-            mean_iou: self.row_iou.value(),
-            largest_box_mean_iou: self.largest_iou.value(),
-            largest_box_iou_over_half: self.largest_right.value(),
-            box_mse: self.row_mse.value(),
-            unknown_class_rows: self.unknown_class_rows,
-            confusion: Confusion {
-                labels: self.labels.iter().map(str::to_owned).collect(),
-                counts: self.confusion.clone(),
-            },
+        Confusion {
+            labels: self.labels.iter().map(str::to_owned).collect(),
+            counts,
         }
     }
 }
 
-/// A mean in the making.
+impl PictureResult {
+    /// IoU of the predicted box with the largest ground-truth box; `None` without one.
+    #[must_use]
+    pub fn largest_iou(&self) -> Option<f32> {
+        self.largest_box.map(|largest| largest.iou)
+    }
+
+    /// Whether the top class is that of the folder.
+    #[must_use]
+    pub fn is_correct(&self) -> bool {
+        self.folder_class == Some(self.top_class)
+    }
+
+    /// Number of ground-truth boxes whose class is the top class.
+    #[must_use]
+    pub fn correct_boxes(&self) -> usize {
+        self.boxes_of(self.top_class).count()
+    }
+
+    fn boxes_of(&self, class: ClassId) -> impl Iterator<Item = &BoxResult> {
+        let is_of_class = move |truth: &&BoxResult| truth.class == Some(class);
+        self.boxes.iter().filter(is_of_class)
+    }
+
+    /// The highest IoU with a ground-truth box of the top class; `None` without such a box.
+    fn best_iou(&self) -> Option<f32> {
+        let boxes = self.boxes_of(self.top_class);
+        boxes.map(|truth| truth.iou).reduce(f32::max)
+    }
+}
+
+/// A running mean.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Mean {
     sum: f64,
@@ -174,76 +245,146 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Takes in a value.
     pub fn add(&mut self, value: f64) {
         self.sum += value;
         self.count += 1;
     }
 
-    /// Takes in a 1 for a hit and a 0 for a miss, so that the mean is a share.
+    /// Adds 1 for a hit and 0 for a miss, so that the mean is the share of hits.
     pub fn add_hit(&mut self, hit: bool) {
         self.add(f64::from(u8::from(hit)));
     }
 
-    /// How many values there were.
+    /// Number of values added.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.count
     }
 
-    /// The mean; 0 of no values at all.
+    /// 0 without values.
     #[must_use]
     pub fn value(&self) -> f64 {
         self.sum / self.count.max(1) as f64
+    }
+
+    /// `None` without values.
+    fn non_empty(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.value())
+    }
+}
+
+/// Test fixtures for the submodules.
+#[cfg(test)]
+mod fixtures {
+    use super::*;
+
+    /// The result of a picture; each ground-truth box is given by its class and its IoU.
+    pub(super) fn result(top: usize, confidence: f32, boxes: &[(usize, f32)]) -> PictureResult {
+        let truth = |&(class, iou): &(usize, f32)| BoxResult {
+            class: Some(ClassId::new(class)),
+            iou,
+            squared_error: 0.0,
+        };
+        PictureResult {
+            folder_class: Some(ClassId::new(boxes.first().map_or(0, |truth| truth.0))),
+            boxes: boxes.iter().map(truth).collect(),
+            top_class: ClassId::new(top),
+            confidence,
+            largest_box: boxes.first().map(|&(_, iou)| LargestBox { area: 0.5, iou }),
+        }
+    }
+
+    /// Of a model with two classes.
+    pub(super) fn evaluation(pictures: Vec<PictureResult>) -> Evaluation {
+        evaluation_of(2, pictures)
+    }
+
+    /// Of a model with one to three classes.
+    pub(super) fn evaluation_of(classes: usize, pictures: Vec<PictureResult>) -> Evaluation {
+        let names = ["apple", "banana", "cake"].map(str::to_owned);
+        Evaluation {
+            labels: Labels::new(names[..classes].to_vec()).expect("valid"),
+            pictures,
+        }
+    }
+
+    /// A ground-truth box in a picture of the folder `apple`.
+    pub(super) fn annotation(class_name: &str, corners: [f32; 4]) -> Annotation {
+        let [x_min, x_max, y_min, y_max] = corners;
+        Annotation {
+            line: 2,
+            image_id: "a".to_owned(),
+            bounding_box: crate::geometry::NormBox::new(x_min, x_max, y_min, y_max).expect("valid"),
+            class_name: class_name.to_owned(),
+            folder: "apple".to_owned(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::fixtures::{annotation, evaluation};
     use super::*;
 
-    fn row(class_name: &str, corners: [f32; 4]) -> Annotation {
-        let [x_min, x_max, y_min, y_max] = corners;
-        Annotation {
-            line: 2,
-            image_id: "a".to_owned(),
-            bounding_box: NormBox::new(x_min, x_max, y_min, y_max).expect("sound"),
-            class_name: class_name.to_owned(),
-            folder: "apple".to_owned(),
-        }
-    }
-
-    fn labels() -> Labels {
-        Labels::new(vec!["apple".to_owned(), "banana".to_owned()]).expect("sound")
-    }
-
     #[test]
-    fn rows_and_pictures_are_counted_apart() {
-        let says_apple = Prediction::new(vec![0.9, 0.1], [0.0, 0.5, 0.0, 0.5]).expect("sound");
-        let mut evaluation = Evaluation::new(labels());
-        let rows = [
-            row("apple", [0.0, 0.5, 0.0, 0.5]),
-            row("banana", [0.0, 1.0, 0.0, 1.0]),
-            row("kiwi", [0.5, 1.0, 0.5, 1.0]),
+    fn boxes_and_pictures_are_counted_separately() {
+        let apple = Prediction::new(vec![0.9, 0.1], [0.0, 0.5, 0.0, 0.5]).expect("valid");
+        let mut evaluation = evaluation(Vec::new());
+        let annotations = [
+            annotation("apple", [0.0, 0.5, 0.0, 0.5]),
+            annotation("banana", [0.0, 1.0, 0.0, 1.0]),
+            annotation("kiwi", [0.5, 1.0, 0.5, 1.0]),
         ];
-        evaluation.add("apple", &rows, &says_apple);
-        evaluation.add("banana", [], &says_apple);
-        let figures = evaluation.figures();
-        assert_eq!((figures.rows, figures.pictures), (3, 2));
-        assert!((figures.class_accuracy - 1.0 / 3.0).abs() < 1e-9);
-        assert!((figures.picture_accuracy - 0.5).abs() < 1e-9);
-        assert!((figures.mean_iou - 1.25 / 3.0).abs() < 1e-9);
-        assert!((figures.largest_box_mean_iou - 0.25).abs() < 1e-9);
-        assert!(figures.largest_box_iou_over_half.abs() < 1e-9);
+        evaluation.add("apple", &annotations, &apple);
+        evaluation.add("banana", [], &apple);
+        let metrics = evaluation.metrics();
+        assert_eq!((metrics.boxes, metrics.pictures), (3, 2));
+        assert!((metrics.class_accuracy - 1.0 / 3.0).abs() < 1e-9);
+        assert!((metrics.picture_accuracy - 0.5).abs() < 1e-9);
+        assert!((metrics.mean_iou - 1.25 / 3.0).abs() < 1e-9);
+        assert!((metrics.largest_box_mean_iou - 0.25).abs() < 1e-9);
+        assert!(metrics.largest_box_iou_over_half.abs() < 1e-9);
         // Squared errors 0, (0.25 + 0.25) / 4 and 1 / 4.
-        assert!((figures.box_mse - (0.125 + 0.25) / 3.0).abs() < 1e-9);
-        assert_eq!(figures.unknown_class_rows, 1);
-        assert_eq!(figures.confusion.counts, [[1, 0], [1, 0]]);
+        assert!((metrics.box_mse - (0.125 + 0.25) / 3.0).abs() < 1e-9);
+        assert_eq!(metrics.unknown_class_boxes, 1);
+        assert_eq!(metrics.confusion.counts, [[1, 0], [1, 0]]);
     }
 
     #[test]
-    fn figures_of_nothing_are_zero_and_no_nan() {
-        let figures = Evaluation::new(labels()).figures();
-        assert_eq!((figures.rows, figures.mean_iou), (0, 0.0));
+    fn metrics_without_pictures_are_zero() {
+        let metrics = evaluation(Vec::new()).metrics();
+        assert_eq!((metrics.boxes, metrics.mean_iou), (0, 0.0));
+    }
+
+    #[test]
+    fn a_result_has_an_entry_per_ground_truth_box() {
+        let mut evaluation = evaluation(Vec::new());
+        let prediction = Prediction::new(vec![0.25, 0.75], [0.0, 0.5, 0.0, 0.5]).expect("valid");
+        let square = |class_name, side| annotation(class_name, [0.0, side, 0.0, side]);
+        let annotations = [
+            square("banana", 0.5),
+            square("kiwi", 1.0),
+            square("banana", 0.25),
+        ];
+        evaluation.add("apple", &annotations, &prediction);
+        evaluation.add("banana", [], &prediction);
+        let [first, second] = evaluation.pictures() else {
+            panic!("two pictures");
+        };
+        let (apple, banana) = (ClassId::new(0), ClassId::new(1));
+        assert_eq!((first.folder_class, first.top_class), (Some(apple), banana));
+        let boxes: Vec<_> = first.boxes.iter().map(|b| (b.class, b.iou)).collect();
+        let expected = [(Some(banana), 1.0), (None, 0.25), (Some(banana), 0.25)];
+        assert_eq!(boxes, expected);
+        let largest_box = Some(LargestBox {
+            area: 1.0,
+            iou: 0.25,
+        });
+        assert_eq!(
+            (first.largest_box, first.best_iou()),
+            (largest_box, Some(1.0))
+        );
+        assert_eq!((first.correct_boxes(), first.is_correct()), (2, false));
+        assert!(second.is_correct() && second.largest_box.is_none());
     }
 }

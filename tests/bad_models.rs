@@ -50,20 +50,20 @@ fn what_is_no_onnx_file_is_refused() {
     let whole = model().encode_to_vec();
     assert_refused(
         &with_bytes(&whole[..whole.len() / 2]),
-        &["no complete ONNX file"],
+        &["not a complete ONNX file"],
     );
     assert_refused(
         &with_bytes(&whole[..whole.len() - 1]),
-        &["no complete ONNX file"],
+        &["not a complete ONNX file"],
     );
     assert_refused(
         &with_bytes("not a model at all"),
-        &["no complete ONNX file"],
+        &["not a complete ONNX file"],
     );
-    assert_refused(&with_bytes(""), &["no complete ONNX file", "0 bytes"]);
+    assert_refused(&with_bytes(""), &["not a complete ONNX file", "0 bytes"]);
     assert_refused(
         &with_bytes(common::data_file("rotated.jpg")),
-        &["no complete ONNX file"],
+        &["not a complete ONNX file"],
     );
 }
 
@@ -104,7 +104,7 @@ fn an_input_of_another_shape_than_the_card_says_is_refused() {
     let said = with(|model| graph_of(model).input[0] = tensor("image", &[1, 3, 9, 9]));
     assert_refused(
         &said,
-        &["its input is [1, 3, 9, 9] floats, its card says [1, 3, 8, 8]"],
+        &["its input is [1, 3, 9, 9] floats, its card requires [1, 3, 8, 8]"],
     );
     let said = with(|model| graph_of(model).input[0] = tensor("image", &[1, 192]));
     assert_refused(&said, &["its input is [1, 192] floats"]);
@@ -138,7 +138,7 @@ fn outputs_that_are_missing_or_of_another_shape_are_named() {
     });
     assert_refused(
         &said,
-        &["\"class_prediction\" has shape [1, 2], its card asks for [1, 3]"],
+        &["\"class_prediction\" has shape [1, 2], its card requires [1, 3]"],
     );
     let said = with(|model| {
         let graph = graph_of(model);
@@ -148,7 +148,7 @@ fn outputs_that_are_missing_or_of_another_shape_are_named() {
     });
     assert_refused(
         &said,
-        &["\"bbox_prediction\" has shape [1, 5], its card asks for [1, 4]"],
+        &["\"bbox_prediction\" has shape [1, 5], its card requires [1, 4]"],
     );
 }
 
@@ -226,6 +226,6 @@ fn every_command_refuses_a_bad_model_in_the_same_way() {
         "bad.onnx",
     ];
     for words in [&run[..], &evaluate[..]] {
-        assert_refused(&place.run(words), &["no complete ONNX file"]);
+        assert_refused(&place.run(words), &["not a complete ONNX file"]);
     }
 }

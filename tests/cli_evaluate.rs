@@ -134,7 +134,13 @@ fn beside_the_figures_stands_what_needs_every_picture() {
 #[test]
 fn the_report_is_one_file_that_says_the_same() {
     let place = with_walls();
-    let words = ["--nothing", "nothing", "--json", "--report", "report.html"];
+    let words = [
+        "--negatives",
+        "nothing",
+        "--json",
+        "--report",
+        "report.html",
+    ];
     let said = evaluate(&place, &words);
     said.assert_exit_code(0);
     let figures = said.lines().remove(0);
@@ -162,7 +168,7 @@ fn assert_well_formed(page: &str) {
         let name = tag.split([' ', '\n', '/']).next().unwrap_or_default();
         match tag.strip_prefix('/') {
             Some(closed) => assert_eq!(open.pop(), Some(closed), "{tag}"),
-            None if tag.ends_with('/') || ["!DOCTYPE", "img", "br"].contains(&name) => {}
+            None if tag.ends_with('/') || ["!DOCTYPE", "meta", "img", "br"].contains(&name) => {}
             None => open.push(name),
         }
     }
@@ -187,9 +193,9 @@ fn people_get_a_table() {
         let found = said.stdout.lines().find(|line| line.starts_with(start));
         found.unwrap_or_else(|| panic!("no {start} in {}", said.stdout))
     };
-    assert!(line("class accuracy, rows").ends_with(" 0.4000"));
-    assert!(line("mean IoU, rows").ends_with(" 0.5500"));
-    assert!(line("red taken for blue").ends_with(" 1"));
+    assert!(line("class accuracy, boxes").ends_with(" 0.4000"));
+    assert!(line("mean IoU, boxes").ends_with(" 0.5500"));
+    assert!(line("red predicted as blue").ends_with(" 1"));
 }
 
 #[test]
@@ -218,7 +224,10 @@ fn with_walls() -> TestDir {
 #[test]
 fn every_threshold_is_held_against_pictures_with_nothing_in_them() {
     let place = with_walls();
-    let said = evaluate(&place, &["--nothing", "nothing", "--pan", "--json"]);
+    let said = evaluate(
+        &place,
+        &["--negatives", "nothing", "--sliding-window", "--json"],
+    );
     said.assert_exit_code(0);
     let figures = said.lines().remove(0);
     assert_eq!(figures["nothing"]["wall"], 2);
@@ -241,7 +250,7 @@ fn every_threshold_is_held_against_pictures_with_nothing_in_them() {
 fn the_curve_is_a_table_a_file_or_a_drawing() {
     let place = with_walls();
     for (file, start) in [("curve.csv", "threshold,"), ("curve.svg", "<svg ")] {
-        let said = evaluate(&place, &["--nothing", "nothing", "--curve", file]);
+        let said = evaluate(&place, &["--negatives", "nothing", "--curve", file]);
         said.assert_exit_code(0);
         assert!(said.stdout.contains("false alarms, wall"), "{said:?}");
         let written = std::fs::read_to_string(place.path(file)).expect("written");
@@ -254,7 +263,7 @@ fn the_curve_is_a_table_a_file_or_a_drawing() {
 
 #[test]
 fn without_pictures_with_nothing_in_them_there_is_an_error() {
-    let said = evaluate(&split(), &["--nothing", "nowhere"]);
+    let said = evaluate(&split(), &["--negatives", "nowhere"]);
     said.assert_exit_code(4);
     said.assert_stderr_contains(&["folder nowhere: can't be listed"]);
 }

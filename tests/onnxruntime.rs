@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use boxcam::annotations::Annotation;
+use boxcam::dataset::Annotation;
+use boxcam::dataset::Dataset;
 use boxcam::detect::Detector;
 use boxcam::detect::Prediction;
 use boxcam::detect::tract::TractDetector;
@@ -17,7 +18,6 @@ use boxcam::evaluate::Evaluation;
 use boxcam::frame::{Frame, GroundTruth, Origin};
 use boxcam::preprocess::preprocess;
 use boxcam::scene::random_scene;
-use boxcam::split::Split;
 
 /// How far two engines may be apart.
 struct Bounds {
@@ -88,10 +88,10 @@ type Case = (Frame, String, Vec<Annotation>);
 fn validation_pictures() -> Option<Vec<Case>> {
     let data = test_support::optional_data("snacks")?;
     let annotations = data.join("annotations-val.csv");
-    let split = Split::read(&data.join("val"), &annotations).expect("the data is sound");
+    let split = Dataset::read(&data.join("val"), &annotations).expect("the data is sound");
     let cases = split.pictures.into_iter().map(|picture| {
         let frame = picture.frame().expect("the data is sound");
-        (frame, picture.folder, picture.rows)
+        (frame, picture.folder, picture.annotations)
     });
     Some(cases.collect())
 }
@@ -193,7 +193,7 @@ fn compare(python: &Path, model: &Path, cases: &[Case], bounds: &Bounds) {
         for ((_, folder, rows), prediction) in cases.iter().zip(predictions) {
             evaluation.add(folder, rows, prediction);
         }
-        evaluation.figures().mean_iou
+        evaluation.metrics().mean_iou
     };
     let (our_iou, their_iou) = (iou(&ours), iou(&theirs));
     let numbers = |prediction: &Prediction| {

@@ -1,180 +1,258 @@
-//! `boxcam evaluate`: the figures of a model on annotated pictures.
+//! `boxcam evaluate`: measures a model on annotated pictures.
 
-use boxcam::warn;
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
+use std::time::Instant;
 
 use boxcam::config::EvaluateConfig;
+use boxcam::dataset::Dataset;
 use boxcam::detect::tract::TractDetector;
-use boxcam::detect::{Detector, Prediction};
-use boxcam::evaluate::{Curve, CurvePoint, Details, Evaluation, Figures, Records};
-use boxcam::sink::picture::save;
-use boxcam::split::{Split, SplitFault, Told};
+use boxcam::detect::{DetectError, Detector as _};
+use boxcam::evaluate::{
+    Details, Evaluation, Evaluator, Metrics, NegativeResults, Predictions, ThresholdPoint,
+    threshold_curve,
+};
+use boxcam::preprocess::preprocess;
+use boxcam::sink::picture_files::save;
+use boxcam::{diagnostics, warn};
 use serde::Serialize;
 
 use super::output::{json, print};
 use super::{Completion, Failure, model};
-use document::Contents;
-use progress::Progress;
-use speed::Speed;
+use html_report::HtmlReport;
 
-mod charts;
-mod document;
-mod gallery;
-mod markup;
-mod progress;
-mod speed;
-mod table;
+mod chart;
+mod html_report;
+mod text_report;
+mod threshold_report;
 
-/// What programs get.
+/// Maximum number of pictures that are timed, spread evenly: the time depends on the network, hardly on the picture.
+const TIMED_PICTURES: usize = 100;
+
+pub(super) fn evaluate(config: &EvaluateConfig) -> Result<Completion, Failure> {
+    let detector = model::load(config.model.as_deref())?;
+    let annotated = Dataset::read(&config.pictures, &config.annotations)?;
+    warn_each(&annotated.issues);
+    let negatives = config.negatives.as_deref();
+    let negatives = negatives.map(Dataset::without_annotations).transpose()?;
+    let negatives = negatives.unwrap_or_default();
+    let passes = 1 + usize::from(config.sliding_window);
+    let progress = Progress::new(annotated.pictures.len() + passes * negatives.pictures.len());
+    let step = || progress.step();
+    let threads = config.threads.or_else(|| available_parallelism().ok());
+    let threads = threads.map_or(1, NonZeroUsize::get);
+    let evaluator = Evaluator::new(&detector, threads, &step);
+    let results = Results::of(&evaluator, &detector, &annotated)?;
+    let on_negatives = on_negatives(&evaluator, &negatives, config.sliding_window)?;
+    progress.clear();
+    warn_each(&results.predictions.skipped);
+    warn_each(&on_negatives.skipped);
+    write_reports(
+        config,
+        &detector,
+        &annotated,
+        &results,
+        &on_negatives.results,
+    )?;
+    let skipped = results.predictions.skipped.len() + on_negatives.skipped.len();
+    Ok(Completion::of((annotated.issues.len() + skipped) as u64))
+}
+
+fn warn_each(issues: &[impl Display]) {
+    for issue in issues {
+        warn!("{issue}");
+    }
+}
+
+/// Predictions for annotated pictures; the pictures of both fields are the same in the same order.
+struct Results<'d> {
+    predictions: Predictions<'d>,
+    evaluation: Evaluation,
+}
+
+impl<'d> Results<'d> {
+    fn of(
+        evaluator: &Evaluator<'_, TractDetector>,
+        detector: &TractDetector,
+        annotated: &'d Dataset,
+    ) -> Result<Self, DetectError> {
+        let predictions = evaluator.predict(annotated)?;
+        let mut evaluation = Evaluation::new(detector.card().labels.clone());
+        for (picture, prediction) in &predictions.pictures {
+            evaluation.add(&picture.folder, &picture.annotations, prediction);
+        }
+        Ok(Self {
+            predictions,
+            evaluation,
+        })
+    }
+}
+
+struct OnNegatives {
+    results: NegativeResults,
+    skipped: Vec<boxcam::evaluate::SkippedPicture>,
+}
+
+fn on_negatives(
+    evaluator: &Evaluator<'_, TractDetector>,
+    negatives: &Dataset,
+    with_clips: bool,
+) -> Result<OnNegatives, DetectError> {
+    let mut results = NegativeResults::default();
+    let predictions = evaluator.predict(negatives)?;
+    for (picture, prediction) in &predictions.pictures {
+        results.add(&picture.folder, prediction);
+    }
+    if with_clips {
+        // Its skipped pictures are those of the first pass.
+        for (picture, clip) in evaluator.predict_clips(negatives)?.pictures {
+            results.add_clip(&picture.folder, clip);
+        }
+    }
+    Ok(OnNegatives {
+        results,
+        skipped: predictions.skipped,
+    })
+}
+
+/// The output of `--json`.
 #[derive(Serialize)]
-struct Measured<'a> {
+struct JsonReport<'a> {
     model: &'a str,
     #[serde(flatten)]
-    figures: &'a Figures,
-    /// Pictures with nothing in them, by kind.
-    nothing: BTreeMap<&'a str, usize>,
-    curve: &'a [CurvePoint],
+    metrics: &'a Metrics,
+    /// Number of negatives, by kind.
+    #[serde(rename = "nothing")]
+    negatives: BTreeMap<&'a str, usize>,
+    curve: &'a [ThresholdPoint],
     #[serde(flatten)]
     details: &'a Details,
     speed: &'a Speed,
 }
 
-pub(super) fn evaluate(config: &EvaluateConfig) -> Result<Completion, Failure> {
-    let detector = model::load(config.model.as_deref())?;
-    let split = Split::read(&config.pictures, &config.annotations)?;
-    let nothing = config.nothing.as_deref().map(Split::without_rows);
-    let nothing = nothing.transpose()?.unwrap_or_default();
-    name_faults(&split.faults);
-    let looks = 1 + usize::from(config.pan);
-    let progress = Progress::new(split.pictures.len() + looks * nothing.pictures.len());
-    let threads = config.threads.or_else(|| available_parallelism().ok());
-    let look = Look {
-        threads: threads.map_or(1, NonZeroUsize::get),
-        progress: &progress,
-        detector: &detector,
-    };
-    let (mut seen, mut faults) = look.at_annotated(&split)?;
-    faults.extend(look.at_nothing(&nothing, config.pan, &mut seen.curve)?);
-    progress.clear();
-    name_faults(&faults);
-    tell(config, &detector, &split, &seen)?;
-    Ok(Completion::of((split.faults.len() + faults.len()) as u64))
-}
-
-/// Writes the files that are asked for and prints the rest.
-fn tell(
+/// Writes the files that were requested and prints the metrics.
+fn write_reports(
     config: &EvaluateConfig,
     detector: &TractDetector,
-    split: &Split,
-    seen: &Seen<'_>,
+    annotated: &Dataset,
+    results: &Results<'_>,
+    negatives: &NegativeResults,
 ) -> Result<(), Failure> {
     let model = detector.model_hash();
-    let figures = &seen.figures;
-    let details = &Details::of(&seen.records);
-    let points = seen.curve.points();
+    let metrics = &results.evaluation.metrics();
+    let details = &Details::of(&results.evaluation);
+    let curve = threshold_curve(&results.evaluation, negatives);
     if let Some(file) = &config.curve {
-        super::curve::write(file, &points)?;
+        threshold_report::write(file, &curve)?;
     }
-    let timed = config.json || config.report.is_some();
-    let speed = timed.then(|| Speed::of(detector, split)).transpose()?;
+    let needs_speed = config.json || config.report.is_some();
+    let speed = needs_speed.then(|| Speed::measure(detector, annotated));
+    let speed = speed.transpose()?;
+    let with_negatives = config.negatives.is_some();
     if let (Some(file), Some(speed)) = (&config.report, &speed) {
-        let judged = seen.told.iter().zip(seen.records.pictures());
-        let judged: Vec<_> = judged
-            .map(|((picture, prediction), record)| (*picture, prediction, record))
-            .collect();
-        let page = document::html(&Contents {
+        let page = HtmlReport {
             model,
             card: detector.card(),
-            figures,
+            metrics,
             details,
             speed,
-            judged: &judged,
-            curve: config.nothing.is_some().then_some(points.as_slice()),
-        });
-        save(file.path(), page.as_bytes())?;
+            predictions: &results.predictions,
+            evaluation: &results.evaluation,
+            curve: with_negatives.then_some(curve.as_slice()),
+        };
+        save(file.path(), page.render().as_bytes())?;
     }
     match &speed {
-        Some(speed) if config.json => print(&json(&Measured {
+        Some(speed) if config.json => print(&json(&JsonReport {
             model,
-            figures,
-            nothing: seen.curve.nothing().collect(),
-            curve: &points,
+            metrics,
+            negatives: negatives.counts().collect(),
+            curve: &curve,
             details,
             speed,
         })?),
         _ => {
-            let mut text = table::of(model, figures, details);
-            if config.nothing.is_some() {
-                text += &format!("\n{}", super::curve::table(&points));
+            let mut text = text_report::table(model, metrics, details);
+            if with_negatives {
+                text += &format!("\n{}", threshold_report::table(&curve));
             }
             print(&text)
         }
     }
 }
 
-/// A model that looks at pictures.
-struct Look<'a> {
-    threads: usize,
-    progress: &'a Progress,
-    detector: &'a TractDetector,
+/// Time and size of a model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Speed {
+    /// Median inference time on one thread; `None` without a readable picture.
+    inference_p50_ms: Option<f64>,
+    /// Number of pictures timed.
+    pictures: usize,
+    /// Size of the model file.
+    model_bytes: usize,
+    /// Per picture; `None` if the engine can't count them.
+    multiply_adds: Option<u64>,
 }
 
-/// What it said of annotated pictures; `told` and `records` have the same pictures in the same order.
-struct Seen<'s> {
-    told: Told<'s, Prediction>,
-    records: Records,
-    figures: Figures,
-    curve: Curve,
-}
-
-impl Look<'_> {
-    fn at_annotated<'s>(&self, split: &'s Split) -> Result<(Seen<'s>, Vec<SplitFault>), Failure> {
-        let step = || self.progress.step();
-        let (told, faults) = split.predict(self.detector, self.threads, &step)?;
-        let labels = &self.detector.card().labels;
-        let mut evaluation = Evaluation::new(labels.clone());
-        let mut records = Records::new(labels.clone());
-        let mut curve = Curve::new(labels.clone());
-        for (picture, prediction) in &told {
-            evaluation.add(&picture.folder, &picture.rows, prediction);
-            records.add(&picture.folder, &picture.rows, prediction);
-            curve.add(&picture.folder, &picture.rows, prediction);
+impl Speed {
+    /// Times inference alone, without decoding and preprocessing.
+    fn measure(detector: &TractDetector, dataset: &Dataset) -> Result<Self, DetectError> {
+        let mut detector = detector.clone();
+        let step = dataset.pictures.len().div_ceil(TIMED_PICTURES).max(1);
+        let mut times = Vec::new();
+        for picture in dataset.pictures.iter().step_by(step) {
+            // Unreadable pictures were reported before.
+            let Ok(frame) = picture.frame() else { continue };
+            let Ok(input) = preprocess(&frame, detector.card()) else {
+                continue;
+            };
+            let started = Instant::now();
+            detector.predict(&input)?;
+            times.push(started.elapsed());
         }
-        let seen = Seen {
-            told,
-            records,
-            figures: evaluation.figures(),
-            curve,
-        };
-        Ok((seen, faults))
-    }
-
-    fn at_nothing(
-        &self,
-        split: &Split,
-        pan: bool,
-        curve: &mut Curve,
-    ) -> Result<Vec<SplitFault>, Failure> {
-        let seen = || self.progress.step();
-        let (told, faults) = split.predict(self.detector, self.threads, &seen)?;
-        for (picture, prediction) in told {
-            curve.add_nothing(&picture.folder, &prediction);
-        }
-        if pan {
-            // Its faults are those of the first look.
-            let (told, _) = split.predict_pans(self.detector, self.threads, &seen)?;
-            for (picture, film) in told {
-                curve.add_film(&picture.folder, film);
-            }
-        }
-        Ok(faults)
+        times.sort_unstable();
+        // To the microsecond.
+        let milliseconds = |micros: f64| micros.round() / 1e3;
+        let median = times.get(times.len().saturating_sub(1) / 2);
+        Ok(Self {
+            inference_p50_ms: median.map(|time| milliseconds(time.as_secs_f64() * 1e6)),
+            pictures: times.len(),
+            model_bytes: detector.file_bytes(),
+            multiply_adds: detector.multiply_adds(),
+        })
     }
 }
 
-fn name_faults(faults: &[SplitFault]) {
-    for fault in faults {
-        warn!("{fault}");
+/// A counter on standard error, if that is a terminal.
+struct Progress {
+    done: AtomicUsize,
+    total: usize,
+    is_shown: bool,
+}
+
+impl Progress {
+    fn new(total: usize) -> Self {
+        Self {
+            done: AtomicUsize::new(0),
+            total,
+            is_shown: std::io::stderr().is_terminal(),
+        }
+    }
+
+    fn step(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.is_shown && (done.is_multiple_of(10) || done == self.total) {
+            diagnostics::write(format_args!("\r{done} of {} pictures", self.total));
+        }
+    }
+
+    fn clear(&self) {
+        if self.is_shown {
+            diagnostics::write(format_args!("\r\x1b[K"));
+        }
     }
 }

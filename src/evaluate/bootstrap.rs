@@ -1,56 +1,47 @@
-//! How far a figure could be off by the luck of which pictures were looked at.
+//! Confidence intervals of metrics, by the percentile bootstrap.
 //!
-//! The percentile bootstrap of Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13: pictures are
-//! drawn anew, with repetition, as many as there are, and the figure is computed again; the interval is where the middle
-//! 95 of 100 of these figures lie. Whole pictures are drawn, since the rows of one picture hang together. The draws are
-//! the same every time.
+//! Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13: pictures are resampled with replacement,
+//! as many as there are, and the metric is computed again; the interval spans the middle 95% of these values. Whole
+//! pictures are resampled because the boxes of one picture are not independent. The seed is fixed.
 
 use serde::Serialize;
 
-use super::RIGHT_IOU;
-use super::precision::Ranking;
-use super::record::{Record, Records};
+use super::average_precision::Ranking;
+use super::{CORRECT_IOU, Evaluation, PictureResult};
 
-/// How often all pictures are drawn anew.
-const RESAMPLES: usize = 1000;
+/// Number of bootstrap samples.
+const SAMPLES: usize = 1000;
 
-/// Share of the draws below the interval, and above it.
+/// Share of the samples below the interval, and above it.
 const TAIL: f64 = 0.025;
 
 const SEED: u64 = 1993;
 
-/// Where a figure probably lies, with a confidence of 95 of 100.
+/// A 95% confidence interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Interval {
-    /// Its low end.
     pub low: f64,
-    /// Its high end.
     pub high: f64,
 }
 
-/// Intervals of the figures that they are named after.
+/// The intervals of the metrics of the same names.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Intervals {
-    /// Of [`Figures::class_accuracy`](super::Figures::class_accuracy).
     pub class_accuracy: Interval,
-    /// Of [`Figures::mean_iou`](super::Figures::mean_iou).
     pub mean_iou: Interval,
-    /// Of [`Figures::largest_box_mean_iou`](super::Figures::largest_box_mean_iou).
     pub largest_box_mean_iou: Interval,
-    /// Of [`Figures::largest_box_iou_over_half`](super::Figures::largest_box_iou_over_half).
     pub largest_box_iou_over_half: Interval,
-    /// Of [`AveragePrecision::at_half`](super::AveragePrecision::at_half), mean over classes.
     pub ap50: Interval,
 }
 
-/// A figure that is a sum over pictures divided by another: what a picture adds to each.
-type Ratio = fn(&Record) -> (f64, f64);
+/// A metric that is one sum over pictures divided by another: what a picture adds to each.
+type Ratio = fn(&PictureResult) -> (f64, f64);
 
 const RATIOS: [Ratio; 4] = [
-    |picture| (picture.rows_right() as f64, picture.rows.len() as f64),
+    |picture| (picture.correct_boxes() as f64, picture.boxes.len() as f64),
     |picture| {
-        let overlaps = picture.rows.iter().map(|row| f64::from(row.iou));
-        (overlaps.sum(), picture.rows.len() as f64)
+        let overlaps = picture.boxes.iter().map(|truth| f64::from(truth.iou));
+        (overlaps.sum(), picture.boxes.len() as f64)
     },
     |picture| {
         picture
@@ -58,7 +49,7 @@ const RATIOS: [Ratio; 4] = [
             .map_or((0.0, 0.0), |iou| (iou.into(), 1.0))
     },
     |picture| {
-        let hit = |iou| f64::from(u8::from(iou >= RIGHT_IOU));
+        let hit = |iou| f64::from(u8::from(iou >= CORRECT_IOU));
         picture
             .largest_iou()
             .map_or((0.0, 0.0), |iou| (hit(iou), 1.0))
@@ -66,21 +57,21 @@ const RATIOS: [Ratio; 4] = [
 ];
 
 impl Intervals {
-    /// Over all pictures; from 0 to 0 without any.
-    #[must_use]
-    pub fn of(records: &Records) -> Self {
-        let parts = RATIOS.map(|ratio| records.pictures().iter().map(ratio).collect::<Vec<_>>());
-        let ranking = Ranking::of(records);
-        let mut drawn = [const { Vec::new() }; 5];
+    /// All zero without pictures.
+    pub(super) fn of(evaluation: &Evaluation) -> Self {
+        let pictures = evaluation.pictures();
+        let parts = RATIOS.map(|ratio| pictures.iter().map(ratio).collect::<Vec<_>>());
+        let ranking = Ranking::of(evaluation);
+        let mut values = [const { Vec::new() }; 5];
         let mut random = fastrand::Rng::with_seed(SEED);
-        for _ in 0..RESAMPLES {
-            let times = draw(&mut random, records.pictures().len());
-            for (drawn, parts) in drawn.iter_mut().zip(&parts) {
-                drawn.push(weighted(parts, &times));
+        for _ in 0..SAMPLES {
+            let weights = sample(&mut random, pictures.len());
+            for (values, parts) in values.iter_mut().zip(&parts) {
+                values.push(weighted(parts, &weights));
             }
-            drawn[4].push(ranking.at_half(&|picture| times[picture]));
+            values[4].push(ranking.ap50(&|picture| weights[picture]));
         }
-        let [class, iou, largest, over_half, precision] = drawn.map(Interval::of);
+        let [class, iou, largest, over_half, precision] = values.map(Interval::of);
         Self {
             class_accuracy: class,
             mean_iou: iou,
@@ -91,86 +82,86 @@ impl Intervals {
     }
 }
 
-/// How often each of so many pictures is drawn in as many draws.
-fn draw(random: &mut fastrand::Rng, pictures: usize) -> Vec<usize> {
-    let mut times = vec![0; pictures];
+/// How often each picture is in a sample.
+fn sample(random: &mut fastrand::Rng, pictures: usize) -> Vec<usize> {
+    let mut weights = vec![0; pictures];
     for _ in 0..pictures {
-        times[random.usize(..pictures)] += 1;
+        weights[random.usize(..pictures)] += 1;
     }
-    times
+    weights
 }
 
-/// The ratio where each picture stands that often; 0 where there is nothing to divide by.
-fn weighted(parts: &[(f64, f64)], times: &[usize]) -> f64 {
+/// The ratio of a sample; 0 if its denominator is.
+fn weighted(parts: &[(f64, f64)], weights: &[usize]) -> f64 {
     let (mut above, mut below) = (0.0, 0.0);
-    for ((numerator, denominator), times) in parts.iter().zip(times) {
-        above += numerator * *times as f64;
-        below += denominator * *times as f64;
+    for ((numerator, denominator), weight) in parts.iter().zip(weights) {
+        above += numerator * *weight as f64;
+        below += denominator * *weight as f64;
     }
     if below > 0.0 { above / below } else { 0.0 }
 }
 
 impl Interval {
-    /// The middle of these figures.
-    fn of(mut figures: Vec<f64>) -> Self {
-        figures.sort_by(f64::total_cmp);
+    /// The middle 95% of the values.
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
         Self {
-            low: quantile(&figures, TAIL),
-            high: quantile(&figures, 1.0 - TAIL),
+            low: quantile(&values, TAIL),
+            high: quantile(&values, 1.0 - TAIL),
         }
     }
 }
 
-/// Between the two values next to it, in proportion.
+/// Linearly interpolated between the two nearest values; 0 without values.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * sorted.len().saturating_sub(1) as f64;
+    let position = share * sorted.len().saturating_sub(1) as f64;
     let value = |at: f64| sorted.get(at as usize).copied().unwrap_or_default();
-    let (below, above) = (value(place.floor()), value(place.ceil()));
-    below + (above - below) * place.fract()
+    let (below, above) = (value(position.floor()), value(position.ceil()));
+    below + (above - below) * position.fract()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{records, seen};
+    use super::super::fixtures::{evaluation, result};
     use super::*;
 
     #[test]
-    fn a_quantile_lies_between_its_neighbours() {
-        let figures = [0.0, 1.0, 2.0, 3.0, 4.0];
-        assert_eq!(quantile(&figures, 0.5), 2.0);
-        assert!((quantile(&figures, 0.025) - 0.1).abs() < 1e-9);
+    fn quantiles_are_interpolated() {
+        let values = [0.0, 1.0, 2.0, 3.0, 4.0];
+        assert_eq!(quantile(&values, 0.5), 2.0);
+        assert!((quantile(&values, 0.025) - 0.1).abs() < 1e-9);
         assert_eq!(quantile(&[], 0.5), 0.0);
     }
 
-    /// Of 100 pictures 80 are right: the standard error of a share is `sqrt(0.8 * 0.2 / 100)`, 0.04.
+    /// 80 of 100 pictures are correct: the standard error of a share is `sqrt(0.8 * 0.2 / 100)`, 0.04.
     #[test]
-    fn a_share_has_the_interval_that_the_binomial_gives() {
-        let pictures = (0..100).map(|at| seen(0, 0.9, &[(usize::from(at >= 80), 0.6)]));
-        let all = records(pictures.collect());
+    fn the_interval_of_a_share_is_that_of_the_binomial_distribution() {
+        let pictures = (0..100).map(|at| result(0, 0.9, &[(usize::from(at >= 80), 0.6)]));
+        let all = evaluation(pictures.collect());
         let intervals = Intervals::of(&all);
         let Interval { low, high } = intervals.class_accuracy;
         assert!((low - (0.8 - 1.96 * 0.04)).abs() < 0.015, "{low}");
         assert!((high - (0.8 + 1.96 * 0.04)).abs() < 0.015, "{high}");
-        // What is the same in every picture is sure.
-        let sure = intervals.mean_iou;
-        assert!((sure.low - 0.6).abs() < 1e-6 && (sure.high - 0.6).abs() < 1e-6);
+        // A value that is the same in every picture has an interval of width 0.
+        let constant = intervals.mean_iou;
+        assert!((constant.low - 0.6).abs() < 1e-6 && (constant.high - 0.6).abs() < 1e-6);
         assert_eq!(intervals, Intervals::of(&all));
     }
 
     #[test]
-    fn rows_of_one_picture_are_drawn_together() {
-        let alone = (0..40).map(|at| seen(0, 0.9, &[(at % 2, 0.6)]));
-        let alone = Intervals::of(&records(alone.collect())).class_accuracy;
+    fn boxes_of_one_picture_are_resampled_together() {
+        let single = (0..40).map(|at| result(0, 0.9, &[(at % 2, 0.6)]));
+        let single = Intervals::of(&evaluation(single.collect())).class_accuracy;
         let class = |at| usize::from(at >= 4);
-        let together = (0..8).map(|at| seen(0, 0.9, &[(class(at), 0.6); 5]));
-        let together = Intervals::of(&records(together.collect())).class_accuracy;
-        assert!(together.high - together.low > 1.5 * (alone.high - alone.low));
+        let grouped = (0..8).map(|at| result(0, 0.9, &[(class(at), 0.6); 5]));
+        let grouped = Intervals::of(&evaluation(grouped.collect())).class_accuracy;
+        assert!(grouped.high - grouped.low > 1.5 * (single.high - single.low));
     }
 
     #[test]
-    fn of_nothing_it_is_nothing() {
+    fn without_pictures_intervals_are_zero() {
         assert_eq!(
-            Intervals::of(&records(Vec::new())).ap50,
+            Intervals::of(&evaluation(Vec::new())).ap50,
             Interval::default()
         );
     }

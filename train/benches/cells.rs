@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use boxcam::card::ModelCard;
+use boxcam::dataset::{AnnotatedPicture, Dataset};
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{Detector, Prediction};
 use boxcam::evaluate::Evaluation;
 use boxcam::geometry::{NormBox, iou};
-use boxcam::split::{AnnotatedPicture, Split};
 use boxcam_train::examples::Picture;
 use boxcam_train::features::channels_last;
 use boxcam_train::feed::{Feed, Look, Wanted};
 use boxcam_train::model::Model;
-use boxcam_train::network::numbers;
+use boxcam_train::network::to_vec;
 use boxcam_train::recipe::{BoxHeadKind, Recipe};
 use boxcam_train::weights;
 use burn::prelude::*;
@@ -27,7 +27,7 @@ use clap::Parser;
 const BATCH: usize = 16;
 
 /// How often a box is drawn anew from the cells that agree with it.
-const REVISIONS: usize = 2;
+const REFINE_ITERATIONS: usize = 2;
 
 /// From the cells of a map to one box, in all ways
 #[derive(Parser)]
@@ -83,7 +83,7 @@ const WAYS: [Way; 6] = [
 fn main() -> Result<()> {
     let options = Options::parse();
     let annotations = options.data.join("annotations-val.csv");
-    let split = Split::read(&options.data.join("val"), &annotations)?;
+    let split = Dataset::read(&options.data.join("val"), &annotations)?;
     let detector = TractDetector::from_file(&options.model)?;
     let labels = &detector.card().labels;
     let said = said(&options.model, detector.card(), &split)?;
@@ -94,9 +94,9 @@ fn main() -> Result<()> {
         for (picture, said) in split.pictures.iter().zip(&said) {
             // The class is none of the cells' business.
             let prediction = Prediction::new(vec![1.0; labels.len()], way(picture, said))?;
-            evaluation.add(&picture.folder, &picture.rows, &prediction);
+            evaluation.add(&picture.folder, &picture.annotations, &prediction);
         }
-        let found = evaluation.figures();
+        let found = evaluation.metrics();
         println!(
             "| {name} | {:.4} | {:.4} | {:.4} |",
             found.mean_iou, found.largest_box_mean_iou, found.largest_box_iou_over_half
@@ -108,13 +108,13 @@ fn main() -> Result<()> {
     }
     let name = "for comparison: the cell whose box overlaps most with the largest true one";
     row(name, &|picture, said| {
-        let truth = picture.largest().map(|row| row.bounding_box);
+        let truth = picture.largest_box().map(|row| row.bounding_box);
         said.best(|cell| overlap(&NormBox::from_regression(said.boxes[cell]), &truth))
     })
 }
 
 /// What the model's cells say of each picture, in the split's order.
-fn said(file: &Path, card: &ModelCard, split: &Split) -> Result<Vec<Said>> {
+fn said(file: &Path, card: &ModelCard, split: &Dataset) -> Result<Vec<Said>> {
     let weights = weights::read(file)?;
     // A head of another recipe's shape would be a fresh one.
     let recipe = Recipe::named(&card.training.recipe);
@@ -148,9 +148,9 @@ fn said(file: &Path, card: &ModelCard, split: &Split) -> Result<Vec<Said>> {
             let answer = model.net.forward(input);
             if let Some(cells) = answer.cells {
                 let [pictures, cells_each] = cells.logits.dims();
-                let weights = numbers(softmax(cells.logits, 1));
-                let boxes = numbers(cells.corners);
-                let agreed = numbers(answer.corners);
+                let weights = to_vec(softmax(cells.logits, 1));
+                let boxes = to_vec(cells.corners);
+                let agreed = to_vec(answer.corners);
                 said.extend((0..pictures).map(|picture| Said {
                     weights: weights[picture * cells_each..][..cells_each].to_vec(),
                     boxes: boxes.as_chunks().0[picture * cells_each..][..cells_each].to_vec(),
@@ -222,7 +222,7 @@ impl Said {
     }
 
     fn revised(&self, first: [f32; 4]) -> [f32; 4] {
-        (0..REVISIONS).fold(first, |found, _| {
+        (0..REFINE_ITERATIONS).fold(first, |found, _| {
             let found = NormBox::from_regression(found);
             self.mean(|_, &corners| {
                 overlap(&found, &NormBox::from_regression(corners)).powi(2) + 1e-6

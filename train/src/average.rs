@@ -10,8 +10,8 @@ use thiserror::Error;
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
+use crate::onnx::card;
 use crate::onnx::{set_card, tensor_floats};
-use crate::quantise::card;
 
 /// Models that have no mean.
 #[derive(Debug, Error)]

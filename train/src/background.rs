@@ -3,8 +3,8 @@
 //! In go the true boxes of a picture, out comes the largest rectangle that none of them touches. What
 //! nobody drew a box around is not seen here: a picture is only as empty as its annotations are complete.
 
+use boxcam::dataset::{AnnotatedPicture, Dataset, DatasetIssue};
 use boxcam::geometry::NormBox;
-use boxcam::split::{AnnotatedPicture, Split, SplitFault};
 use image::RgbImage;
 use image::imageops::crop_imm;
 
@@ -54,18 +54,22 @@ impl Area {
 
 /// Whether a picture of a split may lack a box: which one a faulty row belongs to is not known.
 #[must_use]
-pub fn may_lack_a_box(split: &Split) -> bool {
-    let mut faults = split.faults.iter();
-    faults.any(|fault| matches!(fault, SplitFault::Row(_)))
+pub fn may_lack_a_box(split: &Dataset) -> bool {
+    let mut faults = split.issues.iter();
+    faults.any(|fault| matches!(fault, DatasetIssue::Row(_)))
 }
 
 /// The [`largest_background`] of a picture, which is given as it was opened; none of one without boxes.
 #[must_use]
 pub fn empty_part(picture: &AnnotatedPicture, opened: &RgbImage) -> Option<Area> {
-    if picture.rows.is_empty() {
+    if picture.annotations.is_empty() {
         return None;
     }
-    let boxes: Vec<NormBox> = picture.rows.iter().map(|row| row.bounding_box).collect();
+    let boxes: Vec<NormBox> = picture
+        .annotations
+        .iter()
+        .map(|row| row.bounding_box)
+        .collect();
     largest_background(&boxes, opened.width(), opened.height())
 }
 

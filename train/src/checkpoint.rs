@@ -10,7 +10,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::adamw::{AdamW, Slot};
+use crate::adamw::{AdamW, ParameterState};
 use crate::fit::Epoch;
 use crate::storage;
 
@@ -96,8 +96,13 @@ impl Checkpoint {
         let header = serde_json::to_string(&header).map_err(|e| refused(e.into()))?;
         let mut parts = Vec::new();
         for (name, state) in OPTIMIZERS.iter().zip(&self.state) {
-            for (index, slot) in state.slots.iter().enumerate() {
-                let lists = [&slot.value, &slot.mean, &slot.square, &slot.averaged];
+            for (index, slot) in state.parameters.iter().enumerate() {
+                let lists = [
+                    &slot.value,
+                    &slot.first_moment,
+                    &slot.second_moment,
+                    &slot.ema,
+                ];
                 for (part, list) in PARTS.iter().zip(lists) {
                     let bytes: Vec<u8> = list.iter().flat_map(|v| v.to_le_bytes()).collect();
                     parts.push((format!("{name}.{index}.{part}"), list.len(), bytes));
@@ -166,15 +171,15 @@ fn parse(bytes: &[u8]) -> Result<Checkpoint, String> {
         let name = OPTIMIZERS[which];
         let slot = |index: usize| {
             let part = |part: usize| list(format!("{name}.{index}.{}", PARTS[part]));
-            Some(Slot {
+            Some(ParameterState {
                 value: part(0)?,
-                mean: part(1)?,
-                square: part(2)?,
-                averaged: part(3)?,
+                first_moment: part(1)?,
+                second_moment: part(2)?,
+                ema: part(3)?,
             })
         };
         AdamW {
-            slots: (0..).map_while(slot).collect(),
+            parameters: (0..).map_while(slot).collect(),
             steps: header.steps[which],
         }
     };
@@ -193,14 +198,14 @@ mod tests {
     use super::*;
 
     fn checkpoint() -> Checkpoint {
-        let slot = |value: f32| Slot {
+        let slot = |value: f32| ParameterState {
             value: vec![value, 1e-30],
-            mean: vec![0.1, f32::MIN_POSITIVE],
-            square: vec![0.2, 3.0],
-            averaged: vec![-value, 4.0],
+            first_moment: vec![0.1, f32::MIN_POSITIVE],
+            second_moment: vec![0.2, 3.0],
+            ema: vec![-value, 4.0],
         };
         let state = |count: usize| AdamW {
-            slots: (0..count).map(|i| slot(i as f32 / 3.0)).collect(),
+            parameters: (0..count).map(|i| slot(i as f32 / 3.0)).collect(),
             steps: count as u64,
         };
         Checkpoint {

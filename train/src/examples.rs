@@ -1,15 +1,15 @@
 //! What is learnt: pictures with their views, and examples with what is true of them.
 //!
-//! In goes a [`Split`] and a [`Recipe`], out come [`Examples`]: every picture once (files, made-up scenes,
+//! In goes a [`Dataset`] and a [`Recipe`], out come [`Examples`]: every picture once (files, made-up scenes,
 //! backgrounds drawn and cut out) and every example that is drawn from them. Pictures are opened one view at a time, by
 //! [`Picture::render`]; nothing is kept of them here.
 
+use boxcam::dataset::{AnnotatedPicture, Dataset};
 use boxcam::frame::{Frame, Origin};
 use boxcam::geometry::NormBox;
 use boxcam::label::{ClassId, Labels};
 use boxcam::picture::PictureError;
 use boxcam::scene;
-use boxcam::split::{AnnotatedPicture, Split};
 use fastrand::Rng;
 use image::RgbImage;
 
@@ -59,7 +59,7 @@ pub struct Example {
 impl Examples {
     /// What a recipe learns from a split. Rows and folders whose name is no label are left out.
     #[must_use]
-    pub fn new(split: &Split, labels: &Labels, recipe: &Recipe, seed: u64) -> Self {
+    pub fn new(split: &Dataset, labels: &Labels, recipe: &Recipe, seed: u64) -> Self {
         let mut all = Self {
             pictures: Vec::new(),
             examples: Vec::new(),
@@ -88,7 +88,7 @@ impl Examples {
         recipe: &Recipe,
         random: &mut Rng,
     ) {
-        let largest = picture.largest().map(|row| row.bounding_box);
+        let largest = picture.largest_box().map(|row| row.bounding_box);
         let views = View::several(recipe.views, largest.as_ref(), random);
         let index = self.pictures.len();
         let example = |class: &str, bounding_box| {
@@ -102,7 +102,7 @@ impl Examples {
         let mut examples: Vec<Example> = match recipe.examples {
             recipe::Examples::Pictures => Vec::from_iter(example(&picture.folder, largest)),
             recipe::Examples::Rows => {
-                let rows = picture.rows.iter();
+                let rows = picture.annotations.iter();
                 rows.filter_map(|row| example(&row.class_name, Some(row.bounding_box)))
                     .collect()
             }
@@ -116,11 +116,11 @@ impl Examples {
 
     /// The largest part without a box of pictures drawn by chance. A faulty row may be that of any picture, and a
     /// picture that can't be read is named when it is learnt from: both are passed over.
-    fn add_empty_parts(&mut self, split: &Split, recipe: &Recipe, random: &mut Rng) {
+    fn add_empty_parts(&mut self, split: &Dataset, recipe: &Recipe, random: &mut Rng) {
         if recipe.empty_parts == 0 || may_lack_a_box(split) {
             return;
         }
-        let boxed = |picture: &&AnnotatedPicture| !picture.rows.is_empty();
+        let boxed = |picture: &&AnnotatedPicture| !picture.annotations.is_empty();
         let mut pictures: Vec<&AnnotatedPicture> = split.pictures.iter().filter(boxed).collect();
         random.shuffle(&mut pictures);
         let parts = pictures.into_iter().filter_map(|of| {
@@ -178,7 +178,7 @@ pub fn empty_parts(pictures: usize, recipe: &Recipe) -> usize {
 impl Picture {
     /// Each file of a split as it is, for validation.
     #[must_use]
-    pub fn plain(split: &Split) -> Vec<Self> {
+    pub fn plain(split: &Dataset) -> Vec<Self> {
         let plain = |picture: &AnnotatedPicture| Self {
             source: Source::File(picture.clone()),
             views: vec![View::PLAIN],
@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     /// Two pictures: an apple with two boxes, a cake without any.
-    fn split() -> (tempfile::TempDir, Split) {
+    fn split() -> (tempfile::TempDir, Dataset) {
         let folder = tempfile::tempdir().expect("a folder");
         for path in ["apple/a.png", "cake/b.png"] {
             let path = folder.path().join(path);
@@ -236,7 +236,7 @@ mod tests {
                     a,0.1,0.3,0.1,0.3,cake,apple\n\
                     a,0.2,0.9,0.1,0.8,apple,apple\n";
         fs::write(&csv, rows).expect("written");
-        let split = Split::read(folder.path(), &csv).expect("readable");
+        let split = Dataset::read(folder.path(), &csv).expect("readable");
         (folder, split)
     }
 
@@ -268,7 +268,7 @@ mod tests {
         let columns = "image_id,x_min,x_max,y_min,y_max,class_name,folder\n";
         let find = |rows: &str| {
             fs::write(&csv, format!("{columns}{rows}")).expect("written");
-            let split = Split::read(folder.path(), &csv).expect("readable");
+            let split = Dataset::read(folder.path(), &csv).expect("readable");
             let recipe = Recipe {
                 scenes: 0,
                 backgrounds: 0,

@@ -14,7 +14,7 @@ use half::slice::HalfFloatSliceExt;
 use thiserror::Error;
 
 use crate::examples::Picture;
-use crate::network::{Trunk, numbers};
+use crate::network::{Backbone, to_vec};
 
 /// Views that go through the trunk at a time.
 const BATCH: usize = 16;
@@ -32,7 +32,7 @@ pub struct Features {
 
 /// A picture that gives no features.
 #[derive(Debug, Error)]
-pub enum FeatureFault {
+pub enum FeatureError {
     /// It can't be read.
     #[error(transparent)]
     Picture(#[from] PictureError),
@@ -47,9 +47,9 @@ impl Features {
     pub fn compute(
         pictures: &[Picture],
         card: &ModelCard,
-        trunk: &Trunk,
+        trunk: &Backbone,
         device: &Device,
-        mut seen: impl FnMut(Option<FeatureFault>),
+        mut seen: impl FnMut(Option<FeatureError>),
     ) -> Self {
         let mut features = Self {
             shape: [0; 3],
@@ -94,7 +94,7 @@ impl Features {
         features
     }
 
-    fn take(&mut self, waiting: &mut Vec<InputTensor>, trunk: &Trunk, device: &Device) {
+    fn take(&mut self, waiting: &mut Vec<InputTensor>, trunk: &Backbone, device: &Device) {
         let values: Vec<f32> = waiting.iter().flat_map(InputTensor::to_f32).collect();
         let shape = waiting.first().map_or([1, 0, 0, 3], InputTensor::shape);
         let data = TensorData::new(values, [waiting.len(), shape[1], shape[2], shape[3]]);
@@ -106,7 +106,7 @@ impl Features {
         let missing = (views * height * width * channels).saturating_sub(self.values.len());
         self.values.reserve_exact(missing);
         self.values
-            .extend(numbers(output).into_iter().map(f16::from_f32));
+            .extend(to_vec(output).into_iter().map(f16::from_f32));
         waiting.clear();
     }
 
@@ -152,7 +152,7 @@ pub fn channels_last(card: &ModelCard) -> ModelCard {
     }
 }
 
-fn tensors(picture: &Picture, card: &ModelCard) -> Result<Vec<InputTensor>, FeatureFault> {
+fn tensors(picture: &Picture, card: &ModelCard) -> Result<Vec<InputTensor>, FeatureError> {
     let frames = picture.render()?;
     let tensors = frames.iter().map(|frame| preprocess(frame, card));
     Ok(tensors.collect::<Result<_, _>>()?)

@@ -12,7 +12,7 @@ use boxcam::preprocess::preprocess;
 use burn::prelude::*;
 
 use crate::examples::Picture;
-use crate::features::{FeatureFault, Features};
+use crate::features::{FeatureError, Features};
 use crate::view::View;
 
 /// Batches that wait ready.
@@ -70,7 +70,7 @@ pub struct Loaded {
     /// What could be read, in the order wanted.
     pub shown: Vec<Wanted>,
     /// What could not.
-    pub faults: Vec<FeatureFault>,
+    pub faults: Vec<FeatureError>,
     values: Vec<f32>,
     shape: [usize; 3],
 }
@@ -145,7 +145,7 @@ impl Feed<'_> {
         loaded
     }
 
-    fn append(&self, wanted: &Wanted, to: &mut Vec<f32>) -> Result<(), FeatureFault> {
+    fn append(&self, wanted: &Wanted, to: &mut Vec<f32>) -> Result<(), FeatureError> {
         let picture = &self.pictures[wanted.picture];
         let view = match (&wanted.look, self.features) {
             (Look::Kept(view), Some(features)) => {

@@ -6,30 +6,29 @@
 //! written to disk here: that is for whoever takes the epochs.
 
 use boxcam::card::ModelCard;
+use boxcam::dataset::AnnotatedPicture;
 use boxcam::label::Labels;
-use boxcam::split::AnnotatedPicture;
 use burn::optim::GradientsParams;
 use burn::prelude::*;
 use fastrand::Rng;
 
 use crate::adamw::{AdamW, Step};
 use crate::examples::{Examples, Picture};
-use crate::features::{FeatureFault, Features, channels_last};
+use crate::features::{FeatureError, Features, channels_last};
 use crate::feed::{Feed, Loaded, Look, Wanted};
-use crate::loss::{box_loss, cell_loss, cross_entropy, unlikeness};
+use crate::loss::{box_loss, cross_entropy, dense_loss, feature_distillation_loss};
 use crate::model::{Model, Net};
-use crate::network::Trunk;
+use crate::network::Backbone;
 use crate::recipe::Recipe;
+use crate::targets::Targets;
 use crate::teacher::Teacher;
 use crate::view::View;
 
 mod progress;
 mod rehearsal;
-mod truth;
 mod validation;
 
 pub use progress::{Epoch, Progress};
-use truth::Truth;
 
 /// What is learnt from.
 #[derive(Debug)]
@@ -61,7 +60,7 @@ pub struct Fit<'a> {
     device: Device,
     seed: u64,
     /// The frozen start of the trunk, where no features of it are kept.
-    start: Option<Trunk>,
+    start: Option<Backbone>,
     teacher: Option<Teacher>,
     trunk: AdamW,
     heads: AdamW,
@@ -108,8 +107,8 @@ impl<'a> Fit<'a> {
 
     /// Takes a training up again.
     pub fn take_up(&mut self, [trunk, heads]: [AdamW; 2]) {
-        self.model.net.trunk = trunk.current(self.model.net.trunk.clone());
-        self.model.net.heads = heads.current(self.model.net.heads.clone());
+        self.model.net.trunk = trunk.load_weights(self.model.net.trunk.clone());
+        self.model.net.heads = heads.load_weights(self.model.net.heads.clone());
         (self.trunk, self.heads) = (trunk, heads);
     }
 
@@ -124,8 +123,8 @@ impl<'a> Fit<'a> {
     pub fn made(&self) -> Net {
         let net = self.model.net.valid();
         Net {
-            trunk: self.trunk.averaged(net.trunk),
-            heads: self.heads.averaged(net.heads),
+            trunk: self.trunk.load_ema(net.trunk),
+            heads: self.heads.load_ema(net.heads),
         }
     }
 
@@ -136,7 +135,7 @@ impl<'a> Fit<'a> {
         epoch: usize,
         data: &TrainingData,
         mut step: impl FnMut(&Progress),
-        mut fault: impl FnMut(FeatureFault),
+        mut fault: impl FnMut(FeatureError),
     ) -> Progress {
         self.device
             .seed(self.seed.wrapping_mul(0x9e37).wrapping_add(epoch as u64));
@@ -203,10 +202,16 @@ impl<'a> Fit<'a> {
 
     fn step(&mut self, done: f64, batch: Loaded, data: &TrainingData, progress: &mut Progress) {
         let smoothing = self.recipe.label_smoothing;
-        let mut truth = Truth::of(&batch.shown, data, smoothing, &self.device);
+        let mut truth = Targets::new(
+            &batch.shown,
+            data.examples,
+            data.labels.len(),
+            smoothing,
+            &self.device,
+        );
         let views = batch.tensor(&self.plain());
         if let Some(teacher) = &self.teacher {
-            truth = truth.beside(teacher.lesson(views.clone()), self.recipe.taught);
+            truth = truth.blend_teacher(teacher.predict(views.clone()), self.recipe.taught);
         }
         let input = Tensor::from_inner(self.input(views));
         self.learn_batch(done, input, &truth, progress);
@@ -225,7 +230,13 @@ impl<'a> Fit<'a> {
         }
     }
 
-    fn learn_batch(&mut self, done: f64, input: Tensor<4>, truth: &Truth, progress: &mut Progress) {
+    fn learn_batch(
+        &mut self,
+        done: f64,
+        input: Tensor<4>,
+        truth: &Targets,
+        progress: &mut Progress,
+    ) {
         let answer = self.model.net.forward(input);
         let kind = self.recipe.box_loss;
         let class_loss = cross_entropy(answer.logits.clone(), truth.classes.clone());
@@ -233,17 +244,17 @@ impl<'a> Fit<'a> {
             kind,
             answer.corners.clone(),
             truth.boxes.clone(),
-            truth.known.clone(),
+            truth.has_box.clone(),
         );
         if let Some(cells) = &answer.cells {
             let (inside, middle) = truth.cells(cells.logits.dims()[1]);
-            if let Some(more) = cell_loss(kind, cells, &truth.boxes, inside, middle) {
+            if let Some(more) = dense_loss(kind, cells, &truth.boxes, inside, middle) {
                 of_box = of_box + more;
             }
         }
         let mut loss = class_loss.clone() + of_box.clone();
-        if let Some(wanted) = &truth.features {
-            let unlike = unlikeness(answer.features.clone(), wanted.clone());
+        if let Some(wanted) = &truth.teacher_features {
+            let unlike = feature_distillation_loss(answer.features.clone(), wanted.clone());
             loss = loss + unlike * self.recipe.likeness;
         }
         if self.recipe.l2 > 0.0 {
@@ -257,9 +268,9 @@ impl<'a> Fit<'a> {
         let mut gradients = loss.backward();
         let rates = self.recipe.schedule.rates(done);
         let step = |rate| Step {
-            rate,
-            decay: self.recipe.weight_decay,
-            averaging: self.recipe.averaging,
+            learning_rate: rate,
+            weight_decay: self.recipe.weight_decay,
+            ema_update: self.recipe.averaging,
         };
         let net = &mut self.model.net;
         let found = GradientsParams::from_module(&mut gradients, &net.trunk);

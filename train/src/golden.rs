@@ -9,8 +9,8 @@ use prost::Message;
 use thiserror::Error;
 use tract_onnx::pb;
 
+use crate::onnx::card;
 use crate::onnx::set_card;
-use crate::quantise::card;
 
 /// Scenes in a card: a few kilobytes each.
 const SCENES: u64 = 4;

@@ -13,16 +13,16 @@ use burn::prelude::*;
 use burn::tensor::activation::relu;
 
 use crate::layer::{ConvWeights, DenseWeights};
-use crate::network::{Maps, numbers};
-use crate::onnx::{CLASS, GraphBuilder};
+use crate::network::{FeatureMaps, to_vec};
+use crate::onnx::{CLASS_LAYER, GraphBuilder};
 use crate::weights::HeadWeights;
 
 mod cells;
 mod fine;
 mod layers;
 
-pub use cells::Cells;
-pub use fine::FineBox;
+pub use cells::CellPredictions;
+pub use fine::FcosHead;
 
 /// Global average pooling, dropout, one dense layer.
 #[derive(Module, Debug)]
@@ -34,7 +34,7 @@ pub struct ClassHead {
 /// The box of the textbook chapter: 3x3 convolution to 512 channels, batch norm, ReLU, global average
 /// pooling, dense layer of 4.
 #[derive(Module, Debug)]
-pub struct PooledBox {
+pub struct GlobalBoxHead {
     conv: Conv2d,
     norm: BatchNorm,
     dense: Linear,
@@ -44,10 +44,10 @@ pub struct PooledBox {
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one of it in a program")]
 pub enum BoxHead {
-    /// See [`PooledBox`].
-    Pooled(PooledBox),
-    /// See [`FineBox`].
-    Fine(FineBox),
+    /// See [`GlobalBoxHead`].
+    Pooled(GlobalBoxHead),
+    /// See [`FcosHead`].
+    Fine(FcosHead),
 }
 
 /// `[batch, side, side, channels]` to `[batch, channels]`: the mean over the map.
@@ -60,8 +60,8 @@ pub(crate) fn pool(map: Tensor<4>) -> Tensor<2> {
 
 /// A dense layer's weights as `[out, in]`, and its biases.
 fn dense_weights(dense: &Linear) -> (Vec<f32>, Vec<f32>) {
-    let weights = numbers(dense.weight.val().transpose());
-    let bias = dense.bias.as_ref().map(|bias| numbers(bias.val()));
+    let weights = to_vec(dense.weight.val().transpose());
+    let bias = dense.bias.as_ref().map(|bias| to_vec(bias.val()));
     (weights, bias.unwrap_or_default())
 }
 
@@ -78,7 +78,7 @@ impl ClassHead {
 
     /// The same head with the weights of another model; as it is where those are of another shape.
     #[must_use]
-    pub fn taken_over(mut self, given: &DenseWeights) -> Self {
+    pub fn load_pretrained(mut self, given: &DenseWeights) -> Self {
         let [inputs, classes] = self.dense.weight.dims();
         if given.shape != [classes, inputs] {
             return self;
@@ -108,12 +108,12 @@ impl ClassHead {
     pub fn export(&self, graph: &mut GraphBuilder, map: &str) -> String {
         let (weights, bias) = dense_weights(&self.dense);
         let pooled = graph.pool("class.pool", map);
-        let logits = graph.dense(CLASS, &pooled, &weights, &bias);
+        let logits = graph.dense(CLASS_LAYER, &pooled, &weights, &bias);
         graph.softmax("class.scores", &logits, 1)
     }
 }
 
-impl PooledBox {
+impl GlobalBoxHead {
     /// The head on a map of `channels`.
     #[must_use]
     pub fn new(channels: usize, device: &Device) -> Self {
@@ -144,10 +144,10 @@ impl PooledBox {
     /// The convolution with the batch norm worked into its weights.
     fn folded(&self) -> ConvWeights {
         let mut layer = conv_weights(&self.conv);
-        let gamma = numbers(self.norm.gamma.val());
-        let beta = numbers(self.norm.beta.val());
-        let mean = numbers(self.norm.running_mean.value_sync());
-        let variance = numbers(self.norm.running_var.value_sync());
+        let gamma = to_vec(self.norm.gamma.val());
+        let beta = to_vec(self.norm.beta.val());
+        let mean = to_vec(self.norm.running_mean.value_sync());
+        let variance = to_vec(self.norm.running_var.value_sync());
         let per_channel = layer.weights.len() / layer.bias.len();
         for channel in 0..layer.bias.len() {
             let factor = gamma[channel] / (variance[channel] + self.norm.epsilon as f32).sqrt();
@@ -165,11 +165,11 @@ fn conv_weights(conv: &Conv2d) -> ConvWeights {
     let shape = conv.weight.val().dims();
     ConvWeights {
         shape,
-        weights: numbers(conv.weight.val()),
+        weights: to_vec(conv.weight.val()),
         bias: conv
             .bias
             .as_ref()
-            .map_or_else(|| vec![0.0; shape[0]], |bias| numbers(bias.val())),
+            .map_or_else(|| vec![0.0; shape[0]], |bias| to_vec(bias.val())),
         stride: conv.stride[0],
         groups: conv.groups,
     }
@@ -178,22 +178,22 @@ fn conv_weights(conv: &Conv2d) -> ConvWeights {
 impl BoxHead {
     /// The same head with the weights of another model; as it is where that has another head.
     #[must_use]
-    pub fn taken_over(self, given: &HeadWeights) -> Self {
+    pub fn load_pretrained(self, given: &HeadWeights) -> Self {
         match self {
             // Its batch norm is gone from the file.
             Self::Pooled(head) => Self::Pooled(head),
-            Self::Fine(head) => Self::Fine(head.taken_over(&given.of_box)),
+            Self::Fine(head) => Self::Fine(head.load_pretrained(&given.of_box)),
         }
     }
 
     /// Corners `[batch, 4]`, and what each cell says where the head asks them.
     #[must_use]
-    pub fn forward(&self, maps: Maps) -> (Tensor<2>, Option<Cells>) {
+    pub fn forward(&self, maps: FeatureMaps) -> (Tensor<2>, Option<CellPredictions>) {
         match self {
             Self::Pooled(head) => (head.forward(maps.last), None),
             Self::Fine(head) => {
                 let cells = head.forward(maps);
-                (cells.agreed(), Some(cells))
+                (cells.decode(), Some(cells))
             }
         }
     }

@@ -18,7 +18,7 @@ pub struct ConvWeights {
 impl ConvWeights {
     /// Whether it is one of the three kinds of a MobileNet: 1 x 1, depthwise 3 x 3, and a first one of 3 x 3 at stride 2.
     #[must_use]
-    pub fn is_of_a_mobilenet(&self) -> bool {
+    pub fn is_mobilenet(&self) -> bool {
         let [out, inner, height, width] = self.shape;
         let kind = (self.groups > 1, height, width, self.stride);
         out > 0

@@ -17,7 +17,7 @@
 //! | [`heads`] | class head and box heads |
 //! | [`model`] | trunk and heads together |
 //! | [`features`] | what the frozen part says of every picture, computed once |
-//! | [`loss`] | what a wrong answer costs |
+//! | [`loss`] | losses |
 //! | [`adamw`] | the optimizer, and the mean of the weights over time |
 //! | [`feed`] | batches, made ready while the one before is learnt |
 //! | [`fit`] | the training loop |
@@ -25,7 +25,7 @@
 //! | [`onnx`] | ONNX files |
 //! | [`average`] | the mean of several trainings |
 //! | [`temper`] | confidences that mean what they say |
-//! | [`quantise`] | float model to int8 model, or a refusal |
+//! | [`quantize`] | float model to int8 model, or a refusal |
 //! | [`golden`] | examples in the card, by which an engine proves itself |
 //! | [`draw`] | sheets of pictures, bar charts, SVG to pixels |
 //! | [`plot`] | histories of trainings, as curves and a report |
@@ -55,10 +55,11 @@ pub mod model;
 pub mod network;
 pub mod onnx;
 pub mod plot;
-pub mod quantise;
+pub mod quantize;
 pub mod recipe;
 pub mod storage;
 pub mod summary;
+mod targets;
 pub mod teacher;
 pub mod temper;
 pub mod view;

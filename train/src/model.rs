@@ -8,12 +8,12 @@ use boxcam::label::Labels;
 use burn::prelude::*;
 use tract_onnx::pb;
 
-use crate::heads::{BoxHead, Cells, ClassHead, FineBox, PooledBox, pool};
+use crate::heads::{BoxHead, CellPredictions, ClassHead, FcosHead, GlobalBoxHead, pool};
 use crate::layer::Layer;
-use crate::network::{Trunk, cuts, fine_layer};
+use crate::network::{Backbone, cuts, fine_layer};
 use crate::onnx::{GraphBuilder, INPUT};
 use crate::recipe::{BoxHeadKind, Frozen, Recipe};
-use crate::weights::{HeadWeights, TrunkWeights};
+use crate::weights::{BackboneWeights, HeadWeights};
 
 /// Both heads.
 #[derive(Module, Debug)]
@@ -28,7 +28,7 @@ pub struct Heads {
 #[derive(Module, Debug)]
 pub struct Net {
     /// The part of the trunk that learns; may have no layer.
-    pub trunk: Trunk,
+    pub trunk: Backbone,
     /// Both heads.
     pub heads: Heads,
 }
@@ -43,7 +43,7 @@ pub struct Answer {
     /// Corners, `[batch, 4]`.
     pub corners: Tensor<2>,
     /// What each cell says, where the box head asks them.
-    pub cells: Option<Cells>,
+    pub cells: Option<CellPredictions>,
 }
 
 /// A model in training.
@@ -56,10 +56,10 @@ pub struct Model {
 }
 
 impl Heads {
-    fn taken_over(self, given: &HeadWeights) -> Self {
+    fn load_pretrained(self, given: &HeadWeights) -> Self {
         Self {
-            class: self.class.taken_over(&given.class),
-            bounding_box: self.bounding_box.taken_over(given),
+            class: self.class.load_pretrained(&given.class),
+            bounding_box: self.bounding_box.load_pretrained(given),
         }
     }
 }
@@ -68,7 +68,7 @@ impl Net {
     /// From pictures or features, `[batch, height, width, channels]`.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Answer {
-        let maps = self.trunk.maps(input);
+        let maps = self.trunk.feature_maps(input);
         let features = pool(maps.last.clone());
         let logits = self.heads.class.forward(features.clone());
         let (corners, cells) = self.heads.bounding_box.forward(maps);
@@ -85,16 +85,21 @@ impl Model {
     /// A model for these classes on a trunk. Its heads are fresh, but those of weights for the same classes are taken
     /// over where they are of the same shape.
     #[must_use]
-    pub fn new(weights: &TrunkWeights, labels: &Labels, recipe: &Recipe, device: &Device) -> Self {
+    pub fn new(
+        weights: &BackboneWeights,
+        labels: &Labels,
+        recipe: &Recipe,
+        device: &Device,
+    ) -> Self {
         let layers = &weights.layers;
         let cut = cut(layers, recipe.frozen);
         let channels_of = |layer: Option<&Layer>| layer.map_or(0, |layer| layer.conv.shape[0]);
         let channels = channels_of(layers.last());
         let bounding_box = match recipe.box_head {
-            BoxHeadKind::Pooled => BoxHead::Pooled(PooledBox::new(channels, device)),
+            BoxHeadKind::Pooled => BoxHead::Pooled(GlobalBoxHead::new(channels, device)),
             BoxHeadKind::Fine { hidden } => {
                 let fine = channels_of(fine_layer(layers).map(|fine| &layers[fine]));
-                BoxHead::Fine(FineBox::new(channels, fine, hidden, device))
+                BoxHead::Fine(FcosHead::new(channels, fine, hidden, device))
             }
         };
         let class = ClassHead::new(channels, labels.len(), recipe.dropout, device);
@@ -103,13 +108,13 @@ impl Model {
             bounding_box,
         };
         let heads = match weights.heads_for(labels) {
-            Some(given) => fresh.taken_over(given),
+            Some(given) => fresh.load_pretrained(given),
             None => fresh,
         };
         Self {
             frozen: layers[..cut].to_vec(),
             net: Net {
-                trunk: Trunk::new(layers, cut, layers.len(), device),
+                trunk: Backbone::new(layers, cut, layers.len(), device),
                 heads,
             },
         }
@@ -117,9 +122,9 @@ impl Model {
 
     /// The frozen part, which everything goes through first; none where everything learns.
     #[must_use]
-    pub fn extractor(&self, device: &Device) -> Option<Trunk> {
+    pub fn extractor(&self, device: &Device) -> Option<Backbone> {
         let layers = self.frozen.len();
-        (layers > 0).then(|| Trunk::new(&self.frozen, 0, layers, device))
+        (layers > 0).then(|| Backbone::new(&self.frozen, 0, layers, device))
     }
 
     /// The whole network with a net that learnt, as a float ONNX model for pictures of the card's size.
@@ -128,7 +133,7 @@ impl Model {
         let mut graph = GraphBuilder::new(&card.name, &card.input);
         let mut layers = self.frozen.clone();
         layers.extend(net.trunk.layers());
-        let maps = graph.trunk(INPUT, &layers);
+        let maps = graph.backbone(INPUT, &layers);
         let map = |layer: Option<usize>| layer.map_or(INPUT, |layer| maps[layer].as_str());
         let fine = map(fine_layer(&layers));
         let last = map(layers.len().checked_sub(1));

@@ -27,13 +27,13 @@ impl Conv {
     /// The convolution with these weights.
     ///
     /// # Panics
-    /// When it is none of a MobileNet, see [`ConvWeights::is_of_a_mobilenet`].
+    /// When it is none of a MobileNet, see [`ConvWeights::is_mobilenet`].
     #[must_use]
     pub fn new(layer: &ConvWeights, relu6: bool, device: &Device) -> Self {
         let [out, inner, height, width] = layer.shape;
         let depthwise = layer.groups > 1;
         assert!(
-            layer.is_of_a_mobilenet(),
+            layer.is_mobilenet(),
             "no convolution of a MobileNet: {:?}",
             layer.shape
         );
@@ -84,7 +84,7 @@ impl Conv {
     #[must_use]
     pub fn weights(&self) -> ConvWeights {
         let [rows, columns] = self.weights.val().dims();
-        let values = numbers(self.weights.val());
+        let values = to_vec(self.weights.val());
         let area = self.kernel * self.kernel;
         let (out, inner, weights) = if self.depthwise {
             (columns, 1, transposed(&values, rows, columns))
@@ -97,7 +97,7 @@ impl Conv {
         ConvWeights {
             shape: [out, inner, self.kernel, self.kernel],
             weights,
-            bias: numbers(self.bias.val()),
+            bias: to_vec(self.bias.val()),
             stride: self.stride,
             groups: if self.depthwise { out } else { 1 },
         }
@@ -122,7 +122,7 @@ struct TrunkLayer {
 
 /// Convolutions in a row, some of them with a residual way around.
 #[derive(Module, Debug)]
-pub struct Trunk {
+pub struct Backbone {
     layers: Vec<TrunkLayer>,
     /// Layers before the first one here, in the whole trunk.
     skipped: usize,
@@ -132,7 +132,7 @@ pub struct Trunk {
 
 /// What the heads look at.
 #[derive(Debug, Clone)]
-pub struct Maps {
+pub struct FeatureMaps {
     /// The last map before the trunk's last halving, twice as high and wide as the last map of all; none where the
     /// trunk is cut behind it. See [`fine_layer`].
     pub fine: Option<Tensor<4>>,
@@ -140,7 +140,7 @@ pub struct Maps {
     pub last: Tensor<4>,
 }
 
-impl Trunk {
+impl Backbone {
     /// The layers from `from` up to `to` of a whole trunk.
     ///
     /// # Panics
@@ -164,12 +164,12 @@ impl Trunk {
     /// `[batch, height, width, channels in]` to the map of the last layer.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        self.maps(input).last
+        self.feature_maps(input).last
     }
 
     /// `[batch, height, width, channels in]` to the maps that heads look at.
     #[must_use]
-    pub fn maps(&self, input: Tensor<4>) -> Maps {
+    pub fn feature_maps(&self, input: Tensor<4>) -> FeatureMaps {
         let mut value = input;
         let mut fine = None;
         let mut kept: Vec<(usize, Tensor<4>)> = Vec::new();
@@ -187,7 +187,7 @@ impl Trunk {
                 fine = Some(value.clone());
             }
         }
-        Maps { fine, last: value }
+        FeatureMaps { fine, last: value }
     }
 
     /// The layers as they are now, as in the whole trunk.
@@ -221,7 +221,7 @@ pub fn cuts(layers: &[Layer]) -> Vec<usize> {
 
 /// The numbers of a tensor, row by row.
 #[must_use]
-pub fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor
         .into_data()
         .convert::<f32>()

@@ -77,9 +77,9 @@ pub enum Examples {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum BoxHeadKind {
-    /// [`crate::heads::PooledBox`]
+    /// [`crate::heads::GlobalBoxHead`]
     Pooled,
-    /// [`crate::heads::FineBox`]; only where the trunk learns from before its last halving on.
+    /// [`crate::heads::FcosHead`]; only where the trunk learns from before its last halving on.
     Fine {
         /// Channels of its own.
         hidden: usize,
@@ -119,7 +119,7 @@ pub enum BoxLoss {
         weight: f32,
     },
     /// `1 - GIoU` (Rezatofighi et al. 2019) and a smooth L1 of the corners, times the weight; of a
-    /// [`crate::heads::FineBox`] also what each cell says.
+    /// [`crate::heads::FcosHead`] also what each cell says.
     Overlap {
         /// Weight of the smooth L1.
         smooth_l1: f32,

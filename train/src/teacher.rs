@@ -13,19 +13,19 @@ use thiserror::Error;
 
 use crate::heads::{ClassHead, pool};
 use crate::layer::DenseWeights;
-use crate::network::Trunk;
-use crate::weights::{HeadWeights, TrunkWeights};
+use crate::network::Backbone;
+use crate::weights::{BackboneWeights, HeadWeights};
 
 /// A model that teaches.
 #[derive(Debug)]
 pub struct Teacher {
-    trunk: Trunk,
+    trunk: Backbone,
     class: ClassHead,
 }
 
 /// What a teacher says of a batch.
 #[derive(Debug, Clone)]
-pub struct Lesson {
+pub struct TeacherOutput {
     /// `[batch, classes]`, each row with a sum of 1.
     pub scores: Tensor<2>,
     /// `[batch, channels]`, what the scores were read from.
@@ -65,8 +65,8 @@ impl Teacher {
     /// # Errors
     /// [`TeacherError`] when it knows other classes, has no heads, or features of another number.
     pub fn new(
-        weights: &TrunkWeights,
-        learner: &mut TrunkWeights,
+        weights: &BackboneWeights,
+        learner: &mut BackboneWeights,
         labels: &Labels,
         device: &Device,
     ) -> Result<Self, TeacherError> {
@@ -84,16 +84,16 @@ impl Teacher {
         });
         let layers = &weights.layers;
         Ok(Self {
-            trunk: Trunk::new(layers, 0, layers.len(), device),
-            class: ClassHead::new(found, classes, 0.0, device).taken_over(class),
+            trunk: Backbone::new(layers, 0, layers.len(), device),
+            class: ClassHead::new(found, classes, 0.0, device).load_pretrained(class),
         })
     }
 
     /// What it says of views, `[batch, height, width, 3]`.
     #[must_use]
-    pub fn lesson(&self, views: Tensor<4>) -> Lesson {
+    pub fn predict(&self, views: Tensor<4>) -> TeacherOutput {
         let features = pool(self.trunk.forward(views));
-        Lesson {
+        TeacherOutput {
             scores: softmax(self.class.forward(features.clone()), 1),
             features,
         }
@@ -101,7 +101,7 @@ impl Teacher {
 }
 
 fn class_head<'a>(
-    weights: &'a TrunkWeights,
+    weights: &'a BackboneWeights,
     labels: &Labels,
 ) -> Result<&'a DenseWeights, TeacherError> {
     let names = |labels: &Labels| labels.iter().collect::<Vec<_>>().join(", ");
@@ -128,10 +128,10 @@ mod tests {
 
     use super::*;
     use crate::features::channels_last;
-    use crate::network::numbers;
+    use crate::network::to_vec;
     use crate::weights;
 
-    fn small() -> (TractDetector, TrunkWeights) {
+    fn small() -> (TractDetector, BackboneWeights) {
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
         let file = models.join("snacks-small.onnx");
         let detector = TractDetector::from_file(&file).expect("a model");
@@ -158,9 +158,9 @@ mod tests {
         );
         for seed in 1..=3 {
             let frame = Frame::new(0, Origin::Live, random_scene(seed, 320, 240).image);
-            let said = numbers(
+            let said = to_vec(
                 teacher
-                    .lesson(view(detector.card(), &frame, &device))
+                    .predict(view(detector.card(), &frame, &device))
                     .scores,
             );
             assert!((said.iter().sum::<f32>() - 1.0).abs() < 1e-4, "{said:?}");

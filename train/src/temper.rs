@@ -8,7 +8,7 @@
 use thiserror::Error;
 use tract_onnx::pb;
 
-use crate::onnx::{CLASS, tensor_floats};
+use crate::onnx::{CLASS_LAYER, tensor_floats};
 
 /// The factor is looked for in this range: where every picture is right there is no best one.
 pub const RANGE: (f64, f64) = (0.25, 4.0);
@@ -23,7 +23,7 @@ const TINY: f64 = 1e-12;
 #[derive(Debug, Error)]
 pub enum TemperError {
     /// There is no class head that boxcam-train made.
-    #[error("it has no layer {CLASS} of floats; take a float model that boxcam-train made")]
+    #[error("it has no layer {CLASS_LAYER} of floats; take a float model that boxcam-train made")]
     NoHead,
     /// Nothing is known to hold confidences against.
     #[error(
@@ -106,7 +106,7 @@ fn multiplied(answer: &Answer, factor: f64) -> Vec<f64> {
 /// [`TemperError::NoHead`] where the model has no class head in floats.
 pub fn temper(model: &mut pb::ModelProto, factor: f64) -> Result<(), TemperError> {
     let graph = model.graph.as_mut().ok_or(TemperError::NoHead)?;
-    let head = graph.node.iter().find(|node| node.name == CLASS);
+    let head = graph.node.iter().find(|node| node.name == CLASS_LAYER);
     let constants: Vec<String> = head.map_or_else(Vec::new, |node| node.input[1..].to_vec());
     let mut tensors: Vec<_> = graph.initializer.iter_mut().collect();
     tensors.retain(|tensor| constants.contains(&tensor.name));

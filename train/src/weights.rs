@@ -22,7 +22,7 @@ pub use self::half::half_precision;
 
 /// The trunk of a file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TrunkWeights {
+pub struct BackboneWeights {
     /// Side of the input in pixels.
     pub side: usize,
     /// The layers in order of execution; each takes in what the one before it puts out.
@@ -31,7 +31,7 @@ pub struct TrunkWeights {
     pub heads: Option<HeadWeights>,
 }
 
-impl TrunkWeights {
+impl BackboneWeights {
     /// The heads, where they are for these very classes.
     #[must_use]
     pub fn heads_for(&self, labels: &Labels) -> Option<&HeadWeights> {
@@ -99,7 +99,7 @@ pub enum WeightsError {
 ///
 /// # Errors
 /// [`WeightsError`], which names the file.
-pub fn read(path: &Path) -> Result<TrunkWeights, WeightsError> {
+pub fn read(path: &Path) -> Result<BackboneWeights, WeightsError> {
     match std::fs::read(path) {
         Ok(bytes) => parse(path, &bytes),
         Err(source) => Err(WeightsError::Read {
@@ -109,7 +109,7 @@ pub fn read(path: &Path) -> Result<TrunkWeights, WeightsError> {
     }
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<TrunkWeights, WeightsError> {
+fn parse(path: &Path, bytes: &[u8]) -> Result<BackboneWeights, WeightsError> {
     // Bytes 4 to 8 of a flatbuffer name its schema.
     let trunk = match bytes.get(4..8) {
         Some(b"TFL3") => tflite::trunk(bytes),
@@ -134,7 +134,7 @@ fn fit_together(layers: &[Layer]) -> Result<(), String> {
         let [out, inner, ..] = conv.shape;
         let taken = if conv.groups > 1 { out } else { inner };
         let earlier = add.map_or(out, |add| layers[add].conv.shape[0]);
-        if !conv.is_of_a_mobilenet() || taken != channels || earlier != out {
+        if !conv.is_mobilenet() || taken != channels || earlier != out {
             return Err(format!(
                 "its convolution {number} of shape {:?} is none on {channels} channels",
                 conv.shape
@@ -149,7 +149,7 @@ fn fit_together(layers: &[Layer]) -> Result<(), String> {
 ///
 /// # Errors
 /// [`WeightsError`] when the program was built with a broken file.
-pub fn shipped() -> Result<TrunkWeights, WeightsError> {
+pub fn shipped() -> Result<BackboneWeights, WeightsError> {
     parse(
         Path::new("models/trunk.onnx"),
         include_bytes!("../../models/trunk.onnx"),

@@ -4,8 +4,8 @@ mod common;
 
 use std::path::Path;
 
+use boxcam::dataset::Dataset;
 use boxcam::scene::random_scene;
-use boxcam::split::Split;
 use serde_json::{Value, json};
 
 use common::{boxcam_train, text};
@@ -56,9 +56,14 @@ fn coco_is_prepared_and_looked_at() {
     let mut pictures = 0;
     for part in ["train", "val"] {
         let csv = data.join(format!("annotations-{part}.csv"));
-        let split = Split::read(&data.join(part), &csv).expect("what train reads");
-        assert!(split.faults.is_empty() && !split.pictures.is_empty());
-        assert!(split.pictures.iter().all(|picture| picture.rows.len() == 1));
+        let split = Dataset::read(&data.join(part), &csv).expect("what train reads");
+        assert!(split.issues.is_empty() && !split.pictures.is_empty());
+        assert!(
+            split
+                .pictures
+                .iter()
+                .all(|picture| picture.annotations.len() == 1)
+        );
         pictures += split.pictures.len() as u64;
     }
     assert_eq!(pictures, PICTURES);

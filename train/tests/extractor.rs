@@ -6,9 +6,9 @@ use boxcam::card::ModelCard;
 use boxcam::frame::{Frame, Origin};
 use boxcam::preprocess::preprocess;
 use boxcam_train::features::channels_last;
-use boxcam_train::network::Trunk;
-use boxcam_train::weights::{self, TrunkWeights, WeightsError};
-use boxcam_train::{onnx, quantise};
+use boxcam_train::network::Backbone;
+use boxcam_train::onnx;
+use boxcam_train::weights::{self, BackboneWeights, WeightsError};
 use burn::prelude::*;
 use image::{Rgb, RgbImage};
 
@@ -43,11 +43,11 @@ fn drawing() -> RgbImage {
 
 fn card() -> ModelCard {
     let model = onnx::read(&near("../models/snacks.onnx")).expect("ships with the sources");
-    quantise::card(&model).expect("has one")
+    onnx::card(&model).expect("has one")
 }
 
 /// The pooled features of the drawing, `[channels]`.
-fn pooled(trunk: &TrunkWeights) -> Vec<f32> {
+fn pooled(trunk: &BackboneWeights) -> Vec<f32> {
     let device = Device::flex();
     let frame = Frame::new(0, Origin::Live, drawing());
     let mut card = channels_last(&card());
@@ -55,7 +55,7 @@ fn pooled(trunk: &TrunkWeights) -> Vec<f32> {
     let input = preprocess(&frame, &card).expect("has pixels").to_f32();
     let input = Tensor::from_data(TensorData::new(input, [1, 224, 224, 3]), &device);
     let layers = trunk.layers.len();
-    let map = Trunk::new(&trunk.layers, 0, layers, &device).forward(input);
+    let map = Backbone::new(&trunk.layers, 0, layers, &device).forward(input);
     let [_, height, width, channels] = map.dims();
     let pooled = map.reshape([height * width, channels]).mean_dim(0);
     pooled.into_data().try_into_vec().expect("floats")

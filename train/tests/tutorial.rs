@@ -5,9 +5,10 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use boxcam::dataset::Dataset;
 use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
-use boxcam::split::Split;
+use boxcam::evaluate::Evaluator;
 use image::GenericImageView;
 use serde_json::{Value, json};
 
@@ -19,7 +20,7 @@ const IOU: f64 = 0.75;
 
 /// A split of ours as COCO has it: all pictures in one folder, boxes in pixels.
 fn as_coco(from: &Path, to: &Path) {
-    let split = Split::read(&from.join("train"), &from.join("annotations-train.csv"));
+    let split = Dataset::read(&from.join("train"), &from.join("annotations-train.csv"));
     let split = split.expect("just drawn");
     std::fs::create_dir_all(to.join("images")).expect("made");
     let mut classes: BTreeMap<String, usize> = BTreeMap::new();
@@ -29,7 +30,7 @@ fn as_coco(from: &Path, to: &Path) {
         let name = format!("{id}.jpg");
         std::fs::copy(&picture.path, to.join("images").join(&name)).expect("copied");
         images.push(json!({"id": id, "file_name": name, "width": width, "height": height}));
-        for row in &picture.rows {
+        for row in &picture.annotations {
             let next = classes.len();
             let class = *classes.entry(row.class_name.clone()).or_insert(next);
             let [x_min, x_max, y_min, y_max] = row.bounding_box.corners();
@@ -87,18 +88,20 @@ fn one_command_makes_a_model_of_anybodys_pictures() {
     let detector = TractDetector::from_file(&model).expect("loads");
     assert_eq!(detector.card().name, "mine");
     let data = mine.join("data");
-    let split = Split::read(&data.join("val"), &data.join("annotations-val.csv")).expect("sound");
-    let (evaluation, faults) = split.evaluate(&detector, 2, &|| ()).expect("runs");
+    let split = Dataset::read(&data.join("val"), &data.join("annotations-val.csv")).expect("sound");
+    let (evaluation, faults) = Evaluator::new(&detector, 2, &|| ())
+        .evaluate(&split)
+        .expect("runs");
     assert!(faults.is_empty());
-    let figures = evaluation.figures();
+    let figures = evaluation.metrics();
     eprintln!(
         "class accuracy {:.3}, mean IoU {:.3}",
         figures.class_accuracy, figures.mean_iou
     );
     assert!(
-        figures.rows >= 50,
+        figures.boxes >= 50,
         "a fifth of the pictures: {}",
-        figures.rows
+        figures.boxes
     );
     assert!(
         figures.class_accuracy >= ACCURACY,

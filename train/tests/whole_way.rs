@@ -6,19 +6,21 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
+use boxcam::dataset::Dataset;
 use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
-use boxcam::evaluate::Figures;
-use boxcam::split::Split;
+use boxcam::evaluate::{Evaluator, Metrics};
 
 use common::{boxcam_train, fail, model_that_ships, succeed, text};
 
-fn figures(model: &Path, data: &Path) -> Figures {
-    let split = Split::read(&data.join("val"), &data.join("annotations-val.csv")).expect("sound");
+fn figures(model: &Path, data: &Path) -> Metrics {
+    let split = Dataset::read(&data.join("val"), &data.join("annotations-val.csv")).expect("sound");
     let detector = TractDetector::from_file(model).expect("loads");
-    let (evaluation, faults) = split.evaluate(&detector, 2, &|| ()).expect("runs");
+    let (evaluation, faults) = Evaluator::new(&detector, 2, &|| ())
+        .evaluate(&split)
+        .expect("runs");
     assert!(faults.is_empty());
-    evaluation.figures()
+    evaluation.metrics()
 }
 
 #[test]
@@ -70,7 +72,7 @@ fn from_scenes_to_a_quantised_model_that_finds_them() {
         "--calibration",
         "mse",
         "--weight-scales",
-        "greatest",
+        "max",
         "--bias-correction",
         "true",
         "--model",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use boxcam::split::{AnnotatedPicture, Split};
+use boxcam::dataset::{AnnotatedPicture, Dataset};
 use boxcam_train::background::{empty_part, may_lack_a_box};
 
 use super::progress;
@@ -22,9 +22,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let split = Split::read(&arguments.pictures, &arguments.annotations)?;
+    let split = Dataset::read(&arguments.pictures, &arguments.annotations)?;
     if may_lack_a_box(&split) {
-        for fault in &split.faults {
+        for fault in &split.issues {
             eprintln!("boxcam-train: {fault}");
         }
         anyhow::bail!("mend these rows first: a picture that lacks one may be taken for empty");
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for picture in split
         .pictures
         .iter()
-        .filter(|picture| !picture.rows.is_empty())
+        .filter(|picture| !picture.annotations.is_empty())
     {
         written += u32::from(write(picture, &arguments.to)?);
         bar.inc(1);

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
+use boxcam::dataset::Dataset;
 use boxcam::label::Labels;
 use boxcam::overlay::{Canvas, draw_box};
 use boxcam::preprocess::preprocess;
-use boxcam::split::Split;
 use boxcam_train::draw;
 use boxcam_train::draw::sheet::{Grid, PAGE, Tile, sheet};
 use boxcam_train::examples::{Example, Examples};
@@ -96,7 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// As much of a card as preprocessing asks for.
-fn card(train: &Split, side: u32) -> Result<ModelCard> {
+fn card(train: &Dataset, side: u32) -> Result<ModelCard> {
     let folders: BTreeSet<String> = train.pictures.iter().map(|p| p.folder.clone()).collect();
     Ok(ModelCard {
         schema: CARD_SCHEMA,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use boxcam::detect::tract::ModelError;
 use boxcam_train::golden::add_golden;
-use boxcam_train::{onnx, quantise};
+use boxcam_train::onnx;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut model = onnx::read(&arguments.model)?;
     let name = arguments.model.display().to_string();
-    let mut card = quantise::card(&model).map_err(|source| ModelError::Card {
+    let mut card = onnx::card(&model).map_err(|source| ModelError::Card {
         model: name.clone(),
         source,
     })?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use boxcam_train::{onnx, quantise};
+use boxcam_train::{onnx, quantize};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -16,8 +16,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let int8 = onnx::read(&arguments.model)?;
-    let mut card = quantise::card(&int8).map_err(quantise::QuantiseError::from)?;
-    let mut float = quantise::dequantise(&int8)?;
+    let mut card = onnx::card(&int8).map_err(quantize::QuantizeError::from)?;
+    let mut float = quantize::dequantize(&int8)?;
     // What was measured and said was the int8 model's.
     card.figures.clear();
     card.golden.clear();

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use boxcam::detect::tract::{ModelError, TractDetector};
 use boxcam::detect::{DetectError, Prediction};
+use boxcam::evaluate::Evaluator;
 use boxcam::picture::PictureError;
-use boxcam::split::{Split, SplitError, Told};
 use boxcam_train::average::AverageError;
 use boxcam_train::checkpoint::CheckpointError;
 use boxcam_train::dataset::fingerprint::{self, Fingerprint};
@@ -15,7 +15,7 @@ use boxcam_train::dataset::prepared::PreparedError;
 use boxcam_train::dataset::{self, Dataset, DatasetError, Format};
 use boxcam_train::onnx::OnnxError;
 use boxcam_train::plot::history::HistoryError;
-use boxcam_train::quantise::QuantiseError;
+use boxcam_train::quantize::QuantizeError;
 use boxcam_train::recipe::SettingError;
 use boxcam_train::summary::SummaryError;
 use boxcam_train::weights::WeightsError;
@@ -56,10 +56,10 @@ pub(crate) struct Data {
 
 impl Data {
     /// The split of that name, `train` or `val`. What is wrong with single rows is said on stderr.
-    fn split(&self, name: &str) -> Result<Split> {
+    fn split(&self, name: &str) -> Result<boxcam::dataset::Dataset> {
         let annotations = self.data.join(format!("annotations-{name}.csv"));
-        let split = Split::read(&self.data.join(name), &annotations)?;
-        for fault in &split.faults {
+        let split = boxcam::dataset::Dataset::read(&self.data.join(name), &annotations)?;
+        for fault in &split.issues {
             eprintln!("left out: {fault}");
         }
         Ok(split)
@@ -126,16 +126,17 @@ fn fingerprints(dataset: &Dataset) -> Vec<Result<Fingerprint, PictureError>> {
 /// What a detector says of every picture of a split, with a progress bar; pictures that can't be read are named.
 fn predictions<'s>(
     detector: &TractDetector,
-    split: &'s Split,
+    split: &'s boxcam::dataset::Dataset,
     what: &str,
-) -> Result<Told<'s, Prediction>, DetectError> {
+) -> Result<Vec<(&'s boxcam::dataset::AnnotatedPicture, Prediction)>, DetectError> {
     let bar = progress(split.pictures.len(), what);
-    let (told, faults) = split.predict(detector, threads(), &|| bar.inc(1))?;
+    let step = || bar.inc(1);
+    let predictions = Evaluator::new(detector, threads(), &step).predict(split)?;
     bar.finish_and_clear();
-    for fault in faults {
-        eprintln!("left out: {fault}");
+    for skipped in &predictions.skipped {
+        eprintln!("left out: {skipped}");
     }
-    Ok(told)
+    Ok(predictions.pictures)
 }
 
 fn threads() -> usize {
@@ -150,10 +151,10 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
         || error.is::<AverageError>()
         || error.is::<OnnxError>()
         || error.is::<WeightsError>()
-        || error.is::<QuantiseError>()
+        || error.is::<QuantizeError>()
         || error.is::<SummaryError>()
         || error.is::<CheckpointError>();
-    let data = error.is::<SplitError>()
+    let data = error.is::<boxcam::dataset::DatasetError>()
         || error.is::<DatasetError>()
         || error.is::<PictureError>()
         || error.is::<HistoryError>();

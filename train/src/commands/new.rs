@@ -11,8 +11,8 @@ use boxcam::label::Labels;
 use boxcam_train::examples::empty_parts;
 use boxcam_train::fit::Fit;
 use boxcam_train::model::Model;
-use boxcam_train::quantise::WeightScales;
-use boxcam_train::quantise::calibrate::Calibration;
+use boxcam_train::quantize::WeightScales;
+use boxcam_train::quantize::calibrate::Calibration;
 use boxcam_train::recipe::{BoxLoss, Recipe};
 use burn::prelude::*;
 use burn::tensor::Distribution;
@@ -86,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         output: model.clone(),
         pictures: CALIBRATION,
         calibration: Some(Calibration::LeastError),
-        weight_scales: Some(WeightScales::Greatest),
+        weight_scales: Some(WeightScales::Max),
         bias_correction: Some(true),
         report: Some(training.run.join("quantisation.csv")),
         threshold: None,

@@ -6,13 +6,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use boxcam::annotations::Annotation;
+use boxcam::dataset::AnnotatedPicture;
+use boxcam::dataset::Annotation;
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{Detector, Prediction};
 use boxcam::geometry::iou;
 use boxcam::label::Labels;
 use boxcam::overlay::{Canvas, draw_box};
-use boxcam::split::AnnotatedPicture;
 use boxcam_train::draw;
 use boxcam_train::draw::palette::Colour;
 use boxcam_train::draw::sheet::{Grid, PAGE, Tile, fitted, sheet};
@@ -125,7 +125,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn judge(picture: &AnnotatedPicture, prediction: Prediction) -> Judged<'_> {
-    let truth = picture.largest();
+    let truth = picture.largest_box();
     let iou = truth.map(|truth| iou(&truth.bounding_box, prediction.bounding_box()));
     Judged {
         picture,
@@ -177,7 +177,7 @@ fn tile(judged: &Judged<'_>, labels: &Labels) -> Result<Tile> {
     };
     let others = judged
         .picture
-        .rows
+        .annotations
         .iter()
         .filter(|&row| Some(row) != judged.truth);
     let boxes = others.map(|row| (&row.bounding_box, OTHER));

@@ -5,24 +5,23 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use boxcam::card::ModelCard;
+use boxcam::dataset::Dataset;
 use boxcam::detect::tract::TractDetector;
-use boxcam::evaluate::Figures;
+use boxcam::evaluate::{Evaluator, Metrics};
 use boxcam::preprocess::{InputTensor, preprocess};
-use boxcam::split::Split;
 use boxcam_train::golden::add_golden;
 use boxcam_train::onnx;
-use boxcam_train::quantise::calibrate::Calibration;
-use boxcam_train::quantise::choose::{Pictures, Quantised, Trial, Wanted, choose};
-use boxcam_train::quantise::errors::{StoredError, stored_errors};
-use boxcam_train::quantise::{self, Loss, WeightScales};
+use boxcam_train::quantize::activations::{TensorReport, tensor_reports};
+use boxcam_train::quantize::calibrate::Calibration;
+use boxcam_train::quantize::search::{
+    Overrides, QuantizedModel, SearchInputs, Trial, search, split_pictures,
+};
+use boxcam_train::quantize::{self, AccuracyDrop, WeightScales};
 use boxcam_train::storage;
 use clap::{ArgAction, ValueEnum};
 use prost::Message;
 
 use super::{Data, progress, threads};
-
-/// Training pictures on which trials are measured, at most.
-const MEASURING: usize = 300;
 
 /// Calibration pictures on which the errors of stored values are measured, at most.
 const ERROR_PICTURES: usize = 32;
@@ -62,25 +61,25 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let float = onnx::read(&arguments.model)?;
-    let mut card = quantise::card(&float).map_err(quantise::QuantiseError::from)?;
+    let mut card = onnx::card(&float).map_err(quantize::QuantizeError::from)?;
     let train = arguments.data.split("train")?;
-    let pictures = pictures(&train, &card, arguments.pictures as usize);
-    let wanted = Wanted {
+    let pictures = pictures(&train, &card, arguments.pictures as usize)?;
+    let overrides = Overrides {
         calibration: arguments.calibration,
         weight_scales: arguments.weight_scales,
         correct_biases: arguments.bias_correction,
     };
     eprintln!("distance to the float model on training pictures:");
     eprintln!("calibration       weights   biases     scores   boxes");
-    let chosen = choose(&float, &pictures, wanted, |trial| {
+    let chosen = search(&float, &pictures, overrides, |trial| {
         eprintln!("{}", line(trial));
     })?;
     eprintln!("kept:\n{}", line(&chosen.trial));
-    let Quantised {
+    let QuantizedModel {
         model: mut int8, ..
     } = chosen;
     let some = pictures.calibration.len().min(ERROR_PICTURES);
-    let errors = stored_errors(&float, &int8, &pictures.calibration[..some])?;
+    let errors = tensor_reports(&float, &int8, &pictures.calibration[..some])?;
     report(&errors, arguments.report.as_deref())?;
     let validation = arguments.data.split("val")?;
     let float_figures = figures(&arguments.model, &float.encode_to_vec(), &validation)?;
@@ -95,7 +94,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             figures.largest_box_iou_over_half
         );
     }
-    let loss = Loss::between(&float_figures, &int8_figures).check()?;
+    let loss = AccuracyDrop::between(&float_figures, &int8_figures).check()?;
     println!(
         "quantising costs {:.4} of class accuracy and {:.4} of mean IoU",
         loss.accuracy, loss.iou
@@ -131,8 +130,8 @@ fn line(trial: &Trial) -> String {
 }
 
 /// The errors of stored values, as a table on stderr and into a file.
-fn report(errors: &[StoredError], file: Option<&Path>) -> Result<()> {
-    let mut worst: Vec<&StoredError> = errors.iter().collect();
+fn report(errors: &[TensorReport], file: Option<&Path>) -> Result<()> {
+    let mut worst: Vec<&TensorReport> = errors.iter().collect();
     worst.sort_by(|a, b| a.int8_db.total_cmp(&b.int8_db));
     worst.truncate(WORST);
     let all = errors.len();
@@ -162,34 +161,21 @@ fn report(errors: &[StoredError], file: Option<&Path>) -> Result<()> {
     storage::write_whole(file, &bytes).with_context(failed)
 }
 
-/// Training pictures spread evenly over the split, so that every class is among them; those to measure on are others
-/// than those to calibrate on, where there are enough.
-fn pictures(split: &Split, card: &ModelCard, count: usize) -> Pictures {
-    let step = (split.pictures.len() / count).max(1);
-    let calibration = inputs(split, card, 0, step, "calibration");
-    // A multiple, so that both never meet.
-    let calibrated = split.pictures.len() / step;
-    let measuring_step = step * (calibrated / count.min(MEASURING)).max(1);
-    let measuring = inputs(split, card, step / 2, measuring_step, "measuring  ");
-    Pictures {
-        calibration,
-        measuring,
-    }
+/// Training pictures for calibration and for the comparison of candidates, see [`split_pictures`].
+fn pictures(split: &Dataset, card: &ModelCard, count: usize) -> Result<SearchInputs> {
+    let (calibration, comparison) = split_pictures(split.pictures.len(), count)?;
+    Ok(SearchInputs {
+        calibration: inputs(split, card, &calibration, "calibration"),
+        comparison: inputs(split, card, &comparison, "comparison "),
+    })
 }
 
-/// Every so many pictures of a split from one on.
-fn inputs(
-    split: &Split,
-    card: &ModelCard,
-    from: usize,
-    step: usize,
-    what: &str,
-) -> Vec<InputTensor> {
-    let wanted = split.pictures.iter().skip(from).step_by(step);
-    let bar = progress(wanted.len(), what);
-    let inputs = wanted.filter_map(|picture| {
+/// These pictures of a split as inputs of the model.
+fn inputs(split: &Dataset, card: &ModelCard, indices: &[usize], what: &str) -> Vec<InputTensor> {
+    let bar = progress(indices.len(), what);
+    let inputs = indices.iter().filter_map(|&index| {
         bar.inc(1);
-        let frame = picture.frame().map_err(anyhow::Error::from);
+        let frame = split.pictures[index].frame().map_err(anyhow::Error::from);
         let input = frame.and_then(|frame| Ok(preprocess(&frame, card)?));
         input
             .inspect_err(|fault| eprintln!("left out: {fault}"))
@@ -199,21 +185,22 @@ fn inputs(
 }
 
 /// The figures of a model as the device runs it.
-fn figures(name: &Path, model: &[u8], split: &Split) -> Result<Figures> {
+fn figures(name: &Path, model: &[u8], split: &Dataset) -> Result<Metrics> {
     let detector = TractDetector::from_bytes(&name.display().to_string(), model)?;
     let threads = threads();
     let bar = progress(split.pictures.len(), "evaluation ");
-    let (evaluation, faults) = split.evaluate(&detector, threads, &|| bar.inc(1))?;
+    let (evaluation, faults) =
+        Evaluator::new(&detector, threads, &|| bar.inc(1)).evaluate(split)?;
     bar.finish_and_clear();
     for fault in faults {
         eprintln!("left out: {fault}");
     }
-    Ok(evaluation.figures())
+    Ok(evaluation.metrics())
 }
 
-fn card_figures(figures: &Figures) -> BTreeMap<String, f64> {
+fn card_figures(figures: &Metrics) -> BTreeMap<String, f64> {
     let named = [
-        ("rows", figures.rows as f64),
+        ("rows", figures.boxes as f64),
         ("pictures", figures.pictures as f64),
         ("class_accuracy", figures.class_accuracy),
         ("picture_accuracy", figures.picture_accuracy),

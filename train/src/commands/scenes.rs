@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use boxcam::annotations::COLUMNS;
+use boxcam::dataset::COLUMNS;
 use boxcam::scene::{self, NegativeKind};
 use boxcam_train::storage;
 use fastrand::Rng;

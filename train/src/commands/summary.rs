@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use boxcam_train::draw::palette::Palette;
 use boxcam_train::draw::svg;
+use boxcam_train::onnx;
 use boxcam_train::summary::diagram::diagram;
 use boxcam_train::summary::{Summary, table};
-use boxcam_train::{onnx, quantise};
 
 use super::output::write;
 
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return Ok(());
     };
     // A model without a card has layers all the same.
-    let name = quantise::card(&model).map_or(file, |card| card.name);
+    let name = onnx::card(&model).map_or(file, |card| card.name);
     let svg = diagram(&name, &summary, Palette::LIGHT);
     match ending(output) {
         Some("png") => write(output, &svg::to_png(&svg, 1.5)?)?,

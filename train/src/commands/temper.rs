@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use boxcam::dataset::Dataset;
 use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
-use boxcam::evaluate::{Calibration, Records};
-use boxcam::split::Split;
+use boxcam::evaluate::{Calibration, Evaluation};
 use boxcam_train::onnx;
 use boxcam_train::temper::{Answer, cross_entropy, factor, temper};
 use prost::Message;
@@ -56,14 +56,14 @@ struct Said {
     calibration: Calibration,
 }
 
-fn said(name: &str, model: &tract_onnx::pb::ModelProto, split: &Split) -> Result<Said> {
+fn said(name: &str, model: &tract_onnx::pb::ModelProto, split: &Dataset) -> Result<Said> {
     let detector = TractDetector::from_bytes(name, &model.encode_to_vec())?;
     let told = predictions(&detector, split, "pictures")?;
     let labels = &detector.card().labels;
-    let mut records = Records::new(labels.clone());
+    let mut evaluation = Evaluation::new(labels.clone());
     let mut answers = Vec::new();
     for (picture, prediction) in told {
-        records.add(&picture.folder, &picture.rows, &prediction);
+        evaluation.add(&picture.folder, &picture.annotations, &prediction);
         answers.extend(labels.find(&picture.folder).map(|class| Answer {
             scores: prediction.scores().to_vec(),
             class: class.index(),
@@ -71,6 +71,6 @@ fn said(name: &str, model: &tract_onnx::pb::ModelProto, split: &Split) -> Result
     }
     Ok(Said {
         answers,
-        calibration: Calibration::of(&records),
+        calibration: Calibration::of(&evaluation),
     })
 }

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
+use boxcam::dataset::Dataset;
 use boxcam::label::Labels;
-use boxcam::split::Split;
 use boxcam_train::examples::{Examples, Picture};
 use boxcam_train::features::{Features, channels_last};
 use boxcam_train::fit::{Fit, TrainingData, ValidationData};
 use boxcam_train::model::Model;
 use boxcam_train::recipe::{Recipe, Setting};
 use boxcam_train::teacher::Teacher;
-use boxcam_train::weights::{self, TrunkWeights, WeightsError};
+use boxcam_train::weights::{self, BackboneWeights, WeightsError};
 use burn::prelude::*;
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
@@ -207,7 +207,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn teacher(
     arguments: &Arguments,
     recipe: &Recipe,
-    learner: &mut TrunkWeights,
+    learner: &mut BackboneWeights,
     labels: &Labels,
     device: &Device,
 ) -> Result<Option<Teacher>> {
@@ -226,7 +226,7 @@ fn teacher(
 }
 
 /// The weights of a file, or those that the program carries.
-pub(super) fn weights(file: Option<&Path>) -> Result<TrunkWeights, WeightsError> {
+pub(super) fn weights(file: Option<&Path>) -> Result<BackboneWeights, WeightsError> {
     match file {
         Some(file) => weights::read(file),
         None => weights::shipped(),
@@ -258,7 +258,7 @@ pub(super) fn recipe(arguments: &Arguments) -> Result<Recipe> {
 }
 
 /// The classes are the folders of the training pictures, in alphabetical order.
-fn labels(train: &Split) -> Result<Labels> {
+fn labels(train: &Dataset) -> Result<Labels> {
     let folders: BTreeSet<&str> = train.pictures.iter().map(|p| p.folder.as_str()).collect();
     Ok(Labels::new(
         folders.into_iter().map(str::to_owned).collect(),
@@ -268,7 +268,7 @@ fn labels(train: &Split) -> Result<Labels> {
 fn card(
     arguments: &Arguments,
     recipe: &Recipe,
-    train: &Split,
+    train: &Dataset,
     labels: Labels,
     side: u32,
 ) -> ModelCard {

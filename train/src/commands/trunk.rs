@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use boxcam::detect::tract::ModelError;
-use boxcam_train::{onnx, quantise, weights};
+use boxcam_train::{onnx, weights};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let trunk = weights::read(&arguments.model)?;
     let model = onnx::read(&arguments.model)?;
-    let card = quantise::card(&model).map_err(|source| ModelError::Card {
+    let card = onnx::card(&model).map_err(|source| ModelError::Card {
         model: arguments.model.display().to_string(),
         source,
     })?;

@@ -1,7 +1,7 @@
 use burn::tensor::Distribution;
 
 use super::*;
-use crate::network::numbers;
+use crate::network::to_vec;
 
 /// Outputs and gradients of one layer: of input, weights, bias.
 fn pass(
@@ -23,13 +23,13 @@ fn pass(
     let gradients = (output.clone() * slopes).sum().backward();
     let to_input = match kind {
         Kind::Stem => Vec::new(),
-        _ => numbers(input.grad(&gradients).expect("tracked")),
+        _ => to_vec(input.grad(&gradients).expect("tracked")),
     };
     [
-        numbers(output),
+        to_vec(output),
         to_input,
-        numbers(weights.grad(&gradients).expect("tracked")),
-        numbers(bias.grad(&gradients).expect("tracked")),
+        to_vec(weights.grad(&gradients).expect("tracked")),
+        to_vec(bias.grad(&gradients).expect("tracked")),
     ]
 }
 
@@ -89,7 +89,7 @@ fn without_gradients_the_answer_is_the_same() {
         let input = of([1, 4, 4, 6], ramp(96, 0.1));
         let weights = of([1, 1, 9, 6], ramp(54, 0.05)).reshape([9, 6]);
         let bias = Tensor::zeros([6], device);
-        numbers(convolve(
+        to_vec(convolve(
             Kind::Depthwise { stride: 1 },
             input,
             weights,

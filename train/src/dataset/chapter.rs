@@ -4,8 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use boxcam::split::Split;
-
 use super::{Dataset, DatasetError, Fault, Part, Picture, Place, Row};
 
 fn csv(root: &Path, part: Part) -> PathBuf {
@@ -23,13 +21,13 @@ pub(super) fn read(root: &Path) -> Result<Dataset, DatasetError> {
         if !file.is_file() {
             continue;
         }
-        let split = Split::read(&root.join(part.name()), &file)?;
+        let split = boxcam::dataset::Dataset::read(&root.join(part.name()), &file)?;
         dataset
             .faults
-            .extend(split.faults.into_iter().map(Fault::from));
+            .extend(split.issues.into_iter().map(Fault::from));
         let file: Arc<Path> = file.into();
         for picture in split.pictures {
-            let rows = picture.rows.into_iter().map(|row| Row {
+            let rows = picture.annotations.into_iter().map(|row| Row {
                 place: Place::line(&file, row.line),
                 class: row.class_name,
                 bounding_box: row.bounding_box,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use boxcam::geometry::BoxError;
 use boxcam::picture::PictureError;
-use boxcam::split::{SplitError, SplitFault};
 use thiserror::Error;
 
 /// Where something stands.
@@ -69,7 +68,7 @@ impl Display for Place {
 pub enum Fault {
     /// A fault in the layout of the chapter.
     #[error(transparent)]
-    Split(#[from] SplitFault),
+    Split(#[from] boxcam::dataset::DatasetIssue),
     /// A fault of one annotation.
     #[error("{place}: {fault}")]
     Annotation {
@@ -259,7 +258,7 @@ pub enum DatasetError {
     },
     /// The layout of the chapter can't be read.
     #[error(transparent)]
-    Split(#[from] SplitError),
+    Split(#[from] boxcam::dataset::DatasetError),
     /// There is no picture.
     #[error("data set {}: has no pictures; JPEG, PNG, WebP and BMP are looked for", path.display())]
     Empty {

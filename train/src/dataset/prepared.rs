@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use boxcam::annotations::COLUMNS;
+use boxcam::dataset::COLUMNS;
 use thiserror::Error;
 
 use self::names::{Ids, safe};

@@ -1,13 +1,13 @@
 //! What is told of an epoch, while it runs and when it is done.
 
-use boxcam::evaluate::{Figures, Mean};
+use boxcam::evaluate::{Mean, Metrics};
 use boxcam::geometry::{NormBox, iou};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Truth;
 use crate::model::Answer;
-use crate::network::numbers;
+use crate::network::to_vec;
+use crate::targets::Targets;
 
 /// Losses and metrics of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -53,17 +53,17 @@ impl Progress {
         class_loss: &Tensor<1>,
         box_loss: &Tensor<1>,
         answer: &Answer,
-        truth: &Truth,
+        truth: &Targets,
     ) {
-        let number = |tensor: &Tensor<1>| f64::from(numbers(tensor.clone().inner())[0]);
+        let number = |tensor: &Tensor<1>| f64::from(to_vec(tensor.clone().inner())[0]);
         self.steps += 1;
         self.loss.add(number(loss));
         self.class_loss.add(number(class_loss));
         self.box_loss.add(number(box_loss));
         let [_, classes] = answer.logits.dims();
-        let logits = numbers(answer.logits.clone().inner());
-        let corners = numbers(answer.corners.clone().inner());
-        for (row, (class, seen)) in truth.plain.iter().enumerate() {
+        let logits = to_vec(answer.logits.clone().inner());
+        let corners = to_vec(answer.corners.clone().inner());
+        for (row, (class, seen)) in truth.examples.iter().enumerate() {
             if let Some(class) = class {
                 let logits = &logits[row * classes..][..classes];
                 let is_top = logits.iter().all(|&other| other <= logits[*class]);
@@ -108,7 +108,7 @@ impl Progress {
 
     /// The epoch with these training figures and the given validation ones.
     #[must_use]
-    pub fn epoch(&self, epoch: usize, validation: &Figures, val_class_loss: f64) -> Epoch {
+    pub fn epoch(&self, epoch: usize, validation: &Metrics, val_class_loss: f64) -> Epoch {
         Epoch {
             epoch,
             loss: self.loss(),

@@ -6,7 +6,8 @@ use boxcam::geometry::NormBox;
 use burn::prelude::*;
 use burn::tensor::Distribution;
 
-use super::{Fit, Progress, Truth};
+use super::{Fit, Progress};
+use crate::targets::Targets;
 
 impl Fit<'_> {
     /// Makes so many whole steps (forward, backward, update) on noise of `[batch, side, side, channels]`,
@@ -17,15 +18,15 @@ impl Fit<'_> {
         let batch = shape[0];
         let noise = Distribution::Uniform(-1.0, 1.0);
         let input = Tensor::random(shape, noise, &self.device);
-        let truth = Truth {
+        let truth = Targets {
             classes: Tensor::ones([batch, classes], &self.device) / classes as f32,
             boxes: Tensor::from_data(
                 TensorData::new(NormBox::WHOLE.corners().repeat(batch), [batch, 4]),
                 &self.device,
             ),
-            known: Tensor::ones([batch], &self.device),
-            features: None,
-            plain: vec![(None, Some(NormBox::WHOLE)); batch],
+            has_box: Tensor::ones([batch], &self.device),
+            teacher_features: None,
+            examples: vec![(None, Some(NormBox::WHOLE)); batch],
         };
         let mut progress = Progress::default();
         let mut step = |_| {

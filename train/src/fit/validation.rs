@@ -1,17 +1,17 @@
 //! What a model in training says of pictures that it never learns from.
 
-use boxcam::annotations::Annotation;
+use boxcam::dataset::AnnotatedPicture;
+use boxcam::dataset::Annotation;
 use boxcam::detect::{DetectError, Prediction};
-use boxcam::evaluate::{Evaluation, Figures, Mean};
+use boxcam::evaluate::{Evaluation, Mean, Metrics};
 use boxcam::label::Labels;
-use boxcam::split::AnnotatedPicture;
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
 
 use super::{Fit, ValidationData};
 use crate::features::channels_last;
 use crate::feed::{Feed, Look, Wanted};
-use crate::network::numbers;
+use crate::network::to_vec;
 
 /// Validation pictures that go through the model at a time.
 const VALIDATION_BATCH: usize = 16;
@@ -26,7 +26,7 @@ impl Fit<'_> {
         &self,
         labels: &Labels,
         data: &ValidationData,
-    ) -> Result<(Figures, f64), DetectError> {
+    ) -> Result<(Metrics, f64), DetectError> {
         let net = self.made();
         let card = channels_last(self.card);
         let feed = Feed {
@@ -53,7 +53,7 @@ impl Fit<'_> {
             result.is_ok()
         });
         result?;
-        Ok((judge.evaluation.figures(), judge.entropy.value()))
+        Ok((judge.evaluation.metrics(), judge.entropy.value()))
     }
 }
 
@@ -72,18 +72,18 @@ impl Judge<'_> {
         corners: Tensor<2>,
     ) -> Result<(), DetectError> {
         let classes = self.labels.len();
-        let scores = numbers(softmax(logits, 1));
-        let corners = numbers(corners);
+        let scores = to_vec(softmax(logits, 1));
+        let corners = to_vec(corners);
         let answers = scores.chunks_exact(classes).zip(corners.as_chunks::<4>().0);
         for (picture, (scores, corners)) in pictures.iter().zip(answers) {
             let prediction = Prediction::new(scores.to_vec(), *corners)?;
-            for row in &picture.rows {
+            for row in &picture.annotations {
                 if let Some(surprise) = self.surprise(row, &prediction) {
                     self.entropy.add(surprise);
                 }
             }
             self.evaluation
-                .add(&picture.folder, &picture.rows, &prediction);
+                .add(&picture.folder, &picture.annotations, &prediction);
         }
         Ok(())
     }

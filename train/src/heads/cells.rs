@@ -12,7 +12,7 @@ mod graph;
 pub(super) use graph::export;
 
 /// Numbers of a cell: its weight, then back, forth, up, down.
-pub(super) const VOTE: usize = 5;
+pub(super) const CELL_CHANNELS: usize = 5;
 
 /// From a cell's centre to `x_min, x_max, y_min, y_max`: back, forth, up, down.
 const SIGNS: [f32; 4] = [-1.0, 1.0, -1.0, 1.0];
@@ -25,26 +25,26 @@ const SQUARES: usize = 3;
 const SHARPNESS: f32 = 100.0;
 
 /// How often the box is drawn anew from the cells that agree with it.
-const REVISIONS: usize = 2;
+const REFINE_ITERATIONS: usize = 2;
 
 /// Keeps a division finite.
 const TINY: f32 = 1e-6;
 
 /// What each cell of a map says.
 #[derive(Debug, Clone)]
-pub struct Cells {
+pub struct CellPredictions {
     /// How much its word counts, as logits: `[batch, cells]`.
     pub logits: Tensor<2>,
     /// Its box: `[batch, cells, 4]`.
     pub corners: Tensor<3>,
 }
 
-impl Cells {
+impl CellPredictions {
     /// From `[batch, height, width, 5]`.
     pub(super) fn new(votes: Tensor<4>) -> Self {
         let [batch, height, width, _] = votes.dims();
         let cells = height * width;
-        let votes = votes.reshape([batch, cells, VOTE]);
+        let votes = votes.reshape([batch, cells, CELL_CHANNELS]);
         let distances = relu(votes.clone().narrow(2, 1, 4));
         let device = distances.device();
         let centres: Vec<f32> = centres(height, width).collect();
@@ -65,11 +65,11 @@ impl Cells {
     /// the square of its IoU with the box so far (a mean shift, Comaniciu and Meer 2002). What is learnt is the boxes
     /// and weights; which of them count is taken as given.
     #[must_use]
-    pub fn agreed(&self) -> Tensor<2> {
+    pub fn decode(&self) -> Tensor<2> {
         let weights = softmax(self.logits.clone(), 1);
         let place = self.place(weights.clone().detach());
         let first = self.mean(weights.clone() * place);
-        (0..REVISIONS).fold(first, |found, _| {
+        (0..REFINE_ITERATIONS).fold(first, |found, _| {
             let [batch, cells] = self.logits.dims();
             let found = found.detach().reshape([batch, 1, 4]);
             let overlap = self.overlap(&found).reshape([batch, cells]);
@@ -153,7 +153,7 @@ pub(crate) fn centres(height: usize, width: usize) -> impl Iterator<Item = f32> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::numbers;
+    use crate::network::to_vec;
 
     /// On a map of 9 x 9 nothing counts but these cells: place, weight, corners.
     fn agreed(said: &[(usize, f32, [f32; 4])]) -> Vec<f32> {
@@ -164,11 +164,11 @@ mod tests {
             logits[cell] = weight.ln();
             corners[cell] = corner;
         }
-        let cells = Cells {
+        let cells = CellPredictions {
             logits: Tensor::from_data(TensorData::new(logits, [1, 81]), &device),
             corners: Tensor::from_data(TensorData::new(corners.concat(), [1, 81, 4]), &device),
         };
-        numbers(cells.agreed())
+        to_vec(cells.decode())
     }
 
     fn near(found: &[f32], expected: [f32; 4]) {

@@ -3,21 +3,21 @@
 //! The trunk's last map knows what things are and sees far, but a thing of an eighth of the picture's width is one
 //! cell of it. The map before the last halving has four times as many cells. The last map is taken twice as high and
 //! wide, the finer one is added (as in a feature pyramid, Lin et al. 2017), and its cells vote; what they come to is
-//! [`Cells::agreed`]. Every cell inside a true box can be taught by itself, and pooling would forget where things are.
+//! [`CellPredictions::agreed`]. Every cell inside a true box can be taught by itself, and pooling would forget where things are.
 
 use std::collections::BTreeMap;
 
 use burn::prelude::*;
 
-use super::cells::{self, Cells};
+use super::cells::{self, CellPredictions};
 use super::layers;
 use crate::layer::ConvWeights;
-use crate::network::{Conv, Maps};
+use crate::network::{Conv, FeatureMaps};
 use crate::onnx::GraphBuilder;
 
 /// See the module.
 #[derive(Module, Debug)]
-pub struct FineBox {
+pub struct FcosHead {
     coarse: Conv,
     fine: Conv,
     around: Conv,
@@ -28,7 +28,7 @@ pub struct FineBox {
     vote: Conv,
 }
 
-impl FineBox {
+impl FcosHead {
     /// The head on maps of `coarse` and `fine` channels, with `hidden` channels of its own.
     #[must_use]
     pub fn new(coarse: usize, fine: usize, hidden: usize, device: &Device) -> Self {
@@ -45,7 +45,7 @@ impl FineBox {
     }
 
     /// The same head with the weights of another model; as it is where those are not of such a head.
-    pub(super) fn taken_over(self, given: &BTreeMap<String, ConvWeights>) -> Self {
+    pub(super) fn load_pretrained(self, given: &BTreeMap<String, ConvWeights>) -> Self {
         let device = self.coarse.device();
         let taken = self.layers().map(|(name, conv)| {
             let weights = given.get(name)?;
@@ -96,14 +96,14 @@ impl FineBox {
     /// # Panics
     /// When the trunk was cut behind its finer map.
     #[must_use]
-    pub fn forward(&self, maps: Maps) -> Cells {
+    pub fn forward(&self, maps: FeatureMaps) -> CellPredictions {
         let fine = maps.fine.expect("a head of two maps has both");
         let coarse = twice(self.coarse.forward(maps.last));
         let hidden = self.fine.forward(fine) + coarse;
         let [_, _, behind_the_sum @ .., (_, vote)] = self.layers();
         let layers = behind_the_sum.into_iter();
         let hidden = layers.fold(hidden, |map, (_, conv)| conv.forward(map));
-        Cells::new(vote.forward(hidden))
+        CellPredictions::new(vote.forward(hidden))
     }
 
     /// Adds the head to a graph; see [`super::BoxHead::export`].
@@ -139,7 +139,7 @@ fn twice(map: Tensor<4>) -> Tensor<4> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::numbers;
+    use crate::network::to_vec;
 
     #[test]
     fn each_pixel_stands_four_times() {
@@ -151,18 +151,18 @@ mod tests {
             [3.0, 3.0, 4.0, 4.0],
             [3.0, 3.0, 4.0, 4.0],
         ];
-        assert_eq!(numbers(twice(map)), expected.concat());
+        assert_eq!(to_vec(twice(map)), expected.concat());
     }
 
     #[test]
     fn a_fresh_head_says_a_box_of_0_6_in_the_middle() {
         let device = Device::flex();
-        let head = FineBox::new(16, 12, 8, &device);
-        let maps = Maps {
+        let head = FcosHead::new(16, 12, 8, &device);
+        let maps = FeatureMaps {
             fine: Some(Tensor::zeros([2, 8, 8, 12], &device)),
             last: Tensor::zeros([2, 4, 4, 16], &device),
         };
-        for corners in numbers(head.forward(maps).agreed()).chunks(4) {
+        for corners in to_vec(head.forward(maps).decode()).chunks(4) {
             for (found, expected) in corners.iter().zip([0.2, 0.8, 0.2, 0.8]) {
                 assert!((found - expected).abs() < 1e-5, "{corners:?}");
             }

@@ -3,9 +3,9 @@
 use burn::prelude::*;
 use burn::tensor::Distribution;
 
-use super::cells::VOTE;
+use super::cells::CELL_CHANNELS;
 use crate::layer::ConvWeights;
-use crate::network::{Conv, numbers};
+use crate::network::{Conv, to_vec};
 
 /// A pointwise layer with relu6, of random weights (He et al. 2015).
 pub(super) fn pointwise(inputs: usize, outputs: usize, device: &Device) -> Conv {
@@ -28,7 +28,7 @@ pub(super) fn depthwise(channels: usize, device: &Device) -> Conv {
 
 /// The layer that says what each cell votes for: the same at first, a box of 0.6 around it.
 pub(super) fn vote(inputs: usize, device: &Device) -> Conv {
-    let mut vote = random([VOTE, inputs, 1, 1], 0.01, device);
+    let mut vote = random([CELL_CHANNELS, inputs, 1, 1], 0.01, device);
     vote.bias = vec![0.0, 0.3, 0.3, 0.3, 0.3];
     Conv::new(&vote, false, device)
 }
@@ -36,7 +36,7 @@ pub(super) fn vote(inputs: usize, device: &Device) -> Conv {
 /// A convolution of random weights around 0, without bias.
 fn random(shape: [usize; 4], deviation: f64, device: &Device) -> ConvWeights {
     let noise = Distribution::Normal(0.0, deviation);
-    let weights = numbers(Tensor::<4>::random(shape, noise, device));
+    let weights = to_vec(Tensor::<4>::random(shape, noise, device));
     ConvWeights {
         shape,
         weights,

@@ -5,8 +5,9 @@ use half::f16;
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use super::parts::{int, ints, node, tensor, text, value_info};
-use super::{INPUT, RELU6, TRUNK, set_card};
+use super::{
+    BACKBONE_PREFIX, INPUT, RELU6_SUFFIX, int, ints, node, set_card, string, tensor, value_info,
+};
 use crate::layer::{ConvWeights, Layer};
 
 /// The operator set that the graphs are written in: the first with scales per channel.
@@ -103,11 +104,11 @@ impl GraphBuilder {
     /// Convolution and `min(max(x, 0), 6)`.
     pub fn conv_relu6(&mut self, name: &str, input: &str, layer: &ConvWeights) -> String {
         let conv = self.conv(name, input, layer);
-        self.relu6(&format!("{name}{RELU6}"), &conv)
+        self.relu6(&format!("{name}{RELU6_SUFFIX}"), &conv)
     }
 
     /// A trunk on the value `input`; gives back the names of its layers' outputs.
-    pub fn trunk(&mut self, input: &str, layers: &[Layer]) -> Vec<String> {
+    pub fn backbone(&mut self, input: &str, layers: &[Layer]) -> Vec<String> {
         let mut outputs: Vec<String> = Vec::with_capacity(layers.len());
         for layer in layers {
             let output = self.layer(input, layer, &outputs);
@@ -121,7 +122,7 @@ impl GraphBuilder {
     /// # Panics
     /// When the layer adds the output of one that is not before it.
     pub fn layer(&mut self, input: &str, layer: &Layer, before: &[String]) -> String {
-        let name = format!("{TRUNK}{}", before.len());
+        let name = format!("{BACKBONE_PREFIX}{}", before.len());
         let input = before.last().map_or(input, String::as_str);
         let output = match layer.relu6 {
             true => self.conv_relu6(&name, input, &layer.conv),
@@ -141,9 +142,9 @@ impl GraphBuilder {
         // Its type is fixed, whatever the precision of the graph.
         self.tensor(&scales, DataType::Float, &[4], bytes);
         let attributes = vec![
-            text("coordinate_transformation_mode", "asymmetric"),
-            text("mode", "nearest"),
-            text("nearest_mode", "floor"),
+            string("coordinate_transformation_mode", "asymmetric"),
+            string("mode", "nearest"),
+            string("nearest_mode", "floor"),
         ];
         self.node("Resize", name, &[input, "", &scales], attributes)
     }

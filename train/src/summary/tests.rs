@@ -141,7 +141,7 @@ fn graph() -> GraphBuilder {
 fn model(graph: GraphBuilder, last: &str) -> pb::ModelProto {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/snacks.onnx");
     let shipped = onnx::read(&path).expect("ships with the repository");
-    let card = crate::quantise::card(&shipped).expect("has one");
+    let card = onnx::card(&shipped).expect("has one");
     graph.finish(last, last, &card)
 }
 

@@ -4,7 +4,7 @@ use boxcam::card::ModelCard;
 use half::f16;
 use tract_onnx::pb;
 
-use super::{TrunkWeights, WeightsError};
+use super::{BackboneWeights, WeightsError};
 use crate::onnx::{GraphBuilder, INPUT, Precision};
 
 /// Name of the one output: the last layer's map.
@@ -18,7 +18,7 @@ const OUTPUT: &str = "features";
 /// # Errors
 /// [`WeightsError::TooLarge`] for a weight that would become infinite.
 pub fn half_precision(
-    trunk: &TrunkWeights,
+    trunk: &BackboneWeights,
     card: &ModelCard,
 ) -> Result<pb::ModelProto, WeightsError> {
     for (layer, weights) in trunk.layers.iter().enumerate() {
@@ -34,7 +34,7 @@ pub fn half_precision(
         ..card.clone()
     };
     let mut graph = GraphBuilder::with_precision(Precision::Half, &card.name, &card.input);
-    let maps = graph.trunk(INPUT, &trunk.layers);
+    let maps = graph.backbone(INPUT, &trunk.layers);
     let map = maps.last().map_or(INPUT, String::as_str);
     let channels = trunk.layers.last().map_or(3, |layer| layer.conv.shape[0]);
     let stride = |side: usize, stride: usize| side.div_ceil(stride);

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use prost::Message;
 use tract_onnx::pb;
 
-use super::{Fault, HeadWeights, TrunkWeights};
+use super::{BackboneWeights, Fault, HeadWeights};
 use crate::layer::{ConvWeights, DenseWeights, Layer};
-use crate::onnx::{BOX, CLASS, Constants, INPUT, RELU6, TRUNK};
-use crate::quantise::card;
+use crate::onnx::card;
+use crate::onnx::{BACKBONE_PREFIX, BOX_PREFIX, CLASS_LAYER, Constants, INPUT, RELU6_SUFFIX};
 
-/// The layers whose names begin with [`TRUNK`], in the order of the graph, and the heads where there are some.
-pub(super) fn trunk(bytes: &[u8]) -> Result<TrunkWeights, Fault> {
+/// The layers whose names begin with [`BACKBONE_PREFIX`], in the order of the graph, and the heads where there are some.
+pub(super) fn trunk(bytes: &[u8]) -> Result<BackboneWeights, Fault> {
     let broken = |error: prost::DecodeError| Fault::Broken(error.to_string());
     let model = pb::ModelProto::decode(bytes).map_err(broken)?;
     let graph = model.graph.as_ref();
@@ -29,7 +29,7 @@ pub(super) fn trunk(bytes: &[u8]) -> Result<TrunkWeights, Fault> {
         class,
         of_box: row.of_box,
     });
-    Ok(TrunkWeights {
+    Ok(BackboneWeights {
         heads,
         side: card.input.width as usize,
         layers: row.layers,
@@ -56,7 +56,7 @@ enum Value {
 impl<'a> Row<'a> {
     fn new(graph: &'a pb::GraphProto) -> Self {
         Self {
-            constants: Constants::of(graph),
+            constants: Constants::new(graph),
             layers: Vec::new(),
             values: BTreeMap::from([(INPUT, Value::Picture)]),
             class: None,
@@ -69,22 +69,24 @@ impl<'a> Row<'a> {
         let value = |place: usize| self.values.get(node.input.get(place)?.as_str()).copied();
         let (first, second) = (value(0), value(1));
         let made = match (node.op_type.as_str(), first, second) {
-            ("Conv", _, _) if node.name.starts_with(TRUNK) => {
+            ("Conv", _, _) if node.name.starts_with(BACKBONE_PREFIX) => {
                 let conv = convolution(node, &self.constants)?;
                 self.convolution(node, first, conv)?
             }
-            ("Conv", _, _) if node.name.starts_with(BOX) => {
+            ("Conv", _, _) if node.name.starts_with(BOX_PREFIX) => {
                 let conv = convolution(node, &self.constants)?;
                 self.of_box.insert(node.name.clone(), conv);
                 return Ok(());
             }
-            ("Gemm", _, _) if node.name == CLASS => {
+            ("Gemm", _, _) if node.name == CLASS_LAYER => {
                 self.class = Some(dense(node, &self.constants)?);
                 return Ok(());
             }
             ("Add", Some(Value::Layer(a)), Some(Value::Layer(b))) => self.add(node, a, b)?,
             ("Clip", Some(Value::Layer(layer)), _) => self.relu6(node, layer)?,
-            ("QuantizeLinear", Some(Value::Layer(layer)), _) if node.name.contains(RELU6) => {
+            ("QuantizeLinear", Some(Value::Layer(layer)), _)
+                if node.name.contains(RELU6_SUFFIX) =>
+            {
                 // The ends of the int8 range do the cutting.
                 self.relu6(node, layer)?
             }
@@ -145,7 +147,7 @@ fn constant(
     place: usize,
 ) -> Result<(Vec<usize>, Vec<f32>), String> {
     let name = node.input.get(place);
-    let found = name.and_then(|name| constants.numbers(name));
+    let found = name.and_then(|name| constants.floats(name));
     found.ok_or_else(|| format!("{} lacks its constant {place}", node.name))
 }
 

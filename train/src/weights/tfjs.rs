@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Fault, TrunkWeights};
+use super::{BackboneWeights, Fault};
 use crate::layer::{ConvWeights, Layer};
 
 const TRUNK: &str = "FeatureExtractor/MobilenetV2/";
@@ -75,7 +75,7 @@ struct Tensor {
 }
 
 /// The layers of the trunk in `json`, the shards being in `folder`.
-pub(super) fn trunk(json: &[u8], folder: &Path) -> Result<TrunkWeights, Fault> {
+pub(super) fn trunk(json: &[u8], folder: &Path) -> Result<BackboneWeights, Fault> {
     let model: Model =
         serde_json::from_slice(json).map_err(|error| Fault::Broken(error.to_string()))?;
     let tensors = tensors(&model.weights_manifest, folder)?;
@@ -139,7 +139,7 @@ struct File {
 }
 
 impl File {
-    fn trunk(&self) -> Result<TrunkWeights, String> {
+    fn trunk(&self) -> Result<BackboneWeights, String> {
         let mut layers = vec![self.dense("Conv", true)?];
         let mut block = "expanded_conv".to_owned();
         for number in 1.. {
@@ -160,7 +160,7 @@ impl File {
             }
         }
         layers.push(self.dense("Conv_1", true)?);
-        Ok(TrunkWeights {
+        Ok(BackboneWeights {
             side: SIDE,
             layers,
             heads: None,

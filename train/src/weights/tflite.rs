@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use tract_tflite::tflite::{self, ActivationFunctionType, BuiltinOperator, Padding, TensorType};
 
-use super::{Fault, TrunkWeights};
+use super::{BackboneWeights, Fault};
 use crate::layer::{ConvWeights, Layer};
 
 /// The layers up to the pooling that begins the old classifier.
-pub(super) fn trunk(bytes: &[u8]) -> Result<TrunkWeights, Fault> {
+pub(super) fn trunk(bytes: &[u8]) -> Result<BackboneWeights, Fault> {
     let broken = |error: flatbuffers::InvalidFlatbuffer| {
         let message = error.to_string();
         Fault::Broken(message.lines().next().unwrap_or("broken").to_owned())
@@ -17,7 +17,7 @@ pub(super) fn trunk(bytes: &[u8]) -> Result<TrunkWeights, Fault> {
     Ok(layers(&model)?)
 }
 
-fn layers(model: &tflite::Model) -> Result<TrunkWeights, String> {
+fn layers(model: &tflite::Model) -> Result<BackboneWeights, String> {
     let graph = model
         .subgraphs()
         .filter(|graphs| !graphs.is_empty())
@@ -46,7 +46,7 @@ fn layers(model: &tflite::Model) -> Result<TrunkWeights, String> {
         .shape()
         .ok_or("its input has no shape")?;
     let side = input.iter().nth(1).ok_or("its input is no picture")?;
-    Ok(TrunkWeights {
+    Ok(BackboneWeights {
         heads: None,
         side: usize::try_from(side).map_err(|_| "its input has a negative side")?,
         layers: row.layers,

@@ -6,15 +6,15 @@ use std::process::Command;
 use boxcam::card::ModelCard;
 use boxcam::label::Labels;
 use boxcam_train::model::Model;
+use boxcam_train::onnx;
 use boxcam_train::recipe::{BoxHeadKind, Recipe};
-use boxcam_train::weights::{self, TrunkWeights, WeightsError};
-use boxcam_train::{onnx, quantise};
+use boxcam_train::weights::{self, BackboneWeights, WeightsError};
 use burn::prelude::Device;
 
 use crate::made_up::{card, flags, in_floats, inputs, int8, made_up, model, written};
 
 /// Greatest difference between two trunks' weights, as a share of their channel's greatest.
-fn difference(a: &TrunkWeights, b: &TrunkWeights) -> f32 {
+fn difference(a: &BackboneWeights, b: &BackboneWeights) -> f32 {
     let mut greatest = 0.0f32;
     for (a, b) in a.layers.iter().zip(&b.layers) {
         assert_eq!(a.conv.shape, b.conv.shape);
@@ -97,7 +97,7 @@ fn a_trunk_in_half_precision_is_half_as_large_and_nearly_the_same() {
     // 11 bits of significand.
     let off = difference(&trunk, &found);
     assert!(off > 0.0 && off <= 1.0 / 2048.0, "{off}");
-    let card = quantise::card(&onnx::read(&half).expect("sound")).expect("has one");
+    let card = onnx::card(&onnx::read(&half).expect("sound")).expect("has one");
     assert_eq!(card.training.credits, "nobody");
     assert!(card.figures.is_empty() && card.golden.is_empty());
     let twice = weights::half_precision(&found, &card).expect("fits");
@@ -129,7 +129,7 @@ fn a_weight_that_half_precision_has_no_place_for_is_named() {
     );
 }
 
-pub(crate) fn mobilenet_v2() -> Option<TrunkWeights> {
+pub(crate) fn mobilenet_v2() -> Option<BackboneWeights> {
     let file = test_support::data("weights")?.join("mobilenet_v2_1.0_224_quant.tflite");
     Some(weights::read(&file).expect("sound"))
 }

@@ -5,13 +5,13 @@ use boxcam::frame::{Frame, Origin};
 use boxcam::label::Labels;
 use boxcam::preprocess::{InputTensor, preprocess};
 use boxcam::scene::random_scene;
-use boxcam_train::heads::{BoxHead, ClassHead, FineBox};
+use boxcam_train::heads::{BoxHead, ClassHead, FcosHead};
 use boxcam_train::layer::{ConvWeights, Layer};
 use boxcam_train::network::fine_layer;
 use boxcam_train::onnx::{self, GraphBuilder, INPUT};
-use boxcam_train::quantise::calibrate::{Calibration, Observations};
-use boxcam_train::quantise::{self, WeightScales};
-use boxcam_train::weights::{self, TrunkWeights};
+use boxcam_train::quantize::calibrate::{ActivationStats, Calibration};
+use boxcam_train::quantize::{self, WeightScales};
+use boxcam_train::weights::{self, BackboneWeights};
 use burn::prelude::Device;
 use fastrand::Rng;
 use tract_onnx::pb;
@@ -56,7 +56,7 @@ pub(crate) fn conv(
 }
 
 /// A stem, then blocks of expansion, depthwise and linear projection, two of them residual, the last one halving.
-pub(crate) fn made_up(side: usize) -> TrunkWeights {
+pub(crate) fn made_up(side: usize) -> BackboneWeights {
     let random = &mut Rng::with_seed(7);
     let mut layers = Vec::new();
     let mut push = |conv, relu6, add| layers.push(Layer { conv, relu6, add });
@@ -72,7 +72,7 @@ pub(crate) fn made_up(side: usize) -> TrunkWeights {
     push(conv(random, [0, 40], 3, 2), true, None);
     push(conv(random, [40, 12], 1, 1), false, None);
     push(conv(random, [12, 48], 1, 1), true, None);
-    TrunkWeights {
+    BackboneWeights {
         side,
         layers,
         heads: None,
@@ -80,21 +80,21 @@ pub(crate) fn made_up(side: usize) -> TrunkWeights {
 }
 
 /// A whole float model on a trunk, with heads that have learnt nothing; the box head is that of two maps.
-pub(crate) fn model(trunk: &TrunkWeights) -> pb::ModelProto {
+pub(crate) fn model(trunk: &BackboneWeights) -> pb::ModelProto {
     let card = card(trunk.side as u32);
     let device = Device::flex();
     device.seed(1);
     let channels = trunk.layers.last().expect("has layers").conv.shape[0];
     let stride: usize = trunk.layers.iter().map(|layer| layer.conv.stride).product();
     let mut graph = GraphBuilder::new(&card.name, &card.input);
-    let maps = graph.trunk(INPUT, &trunk.layers);
+    let maps = graph.backbone(INPUT, &trunk.layers);
     let fine = fine_layer(&trunk.layers).expect("it halves");
     let map = maps.last().expect("has layers");
     let class = ClassHead::new(channels, card.labels.len(), 0.0, &device);
     let scores = class.export(&mut graph, map);
     let side = trunk.side / stride;
     let fine_channels = trunk.layers[fine].conv.shape[0];
-    let bounding_box = BoxHead::Fine(FineBox::new(channels, fine_channels, 32, &device));
+    let bounding_box = BoxHead::Fine(FcosHead::new(channels, fine_channels, 32, &device));
     let corners = bounding_box.export(&mut graph, [&maps[fine], map], side);
     graph.finish(&scores, &corners, &card)
 }
@@ -108,12 +108,12 @@ pub(crate) fn inputs(card: &ModelCard, count: u64) -> Vec<InputTensor> {
 }
 
 pub(crate) fn int8(float: &pb::ModelProto, inputs: &[InputTensor]) -> pb::ModelProto {
-    let observations = Observations::of(float, inputs).expect("runs");
+    let observations = ActivationStats::collect(float, inputs).expect("runs");
     let ranges = observations.ranges(Calibration::LeastError);
-    quantise::quantise(float, &ranges, WeightScales::Greatest).expect("can be quantised")
+    quantize::quantize(float, &ranges, WeightScales::Max).expect("can be quantised")
 }
 
-pub(crate) fn written(model: &pb::ModelProto) -> TrunkWeights {
+pub(crate) fn written(model: &pb::ModelProto) -> BackboneWeights {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("model.onnx");
     onnx::write(&file, model).expect("written");
@@ -135,7 +135,7 @@ pub(crate) fn in_floats(model: &pb::ModelProto, input: &InputTensor) -> [Vec<f32
     })
 }
 
-pub(crate) fn flags(trunk: &TrunkWeights) -> Vec<(bool, Option<usize>, usize, usize)> {
+pub(crate) fn flags(trunk: &BackboneWeights) -> Vec<(bool, Option<usize>, usize, usize)> {
     let layers = trunk.layers.iter();
     let flags = layers.map(|layer| (layer.relu6, layer.add, layer.conv.stride, layer.conv.groups));
     flags.collect()

@@ -1,10 +1,10 @@
 //! From float to int8 and back a model stays nearly what it is.
 
 use boxcam::preprocess::InputTensor;
-use boxcam_train::quantise::calibrate::{Calibration, Observations};
-use boxcam_train::quantise::choose::{Pictures, Wanted, choose};
-use boxcam_train::quantise::errors::stored_errors;
-use boxcam_train::quantise::{self, WeightScales};
+use boxcam_train::quantize::activations::tensor_reports;
+use boxcam_train::quantize::calibrate::{ActivationStats, Calibration};
+use boxcam_train::quantize::search::{Overrides, SearchInputs, search};
+use boxcam_train::quantize::{self, WeightScales};
 use tract_onnx::pb;
 
 use crate::made_up::{card, flags, in_floats, inputs, int8, made_up, model, written};
@@ -25,7 +25,7 @@ fn the_float_model_of_an_int8_model_says_nearly_the_same_and_gives_the_same_weig
     let float = model(&trunk);
     let inputs = inputs(&card(64), 4);
     let int8 = int8(&float, &inputs);
-    let back = quantise::dequantise(&int8).expect("is int8");
+    let back = quantize::dequantize(&int8).expect("is int8");
     assert_eq!(flags(&written(&back)), flags(&trunk));
     for input in &inputs {
         let off = distance(&said(&back, input), &said(&float, input));
@@ -43,10 +43,10 @@ fn the_float_model_of_an_int8_model_says_nearly_the_same_and_gives_the_same_weig
 fn corrected_biases_bring_the_means_back() {
     let float = model(&made_up(64));
     let inputs = inputs(&card(64), 6);
-    let observations = Observations::of(&float, &inputs).expect("runs");
+    let observations = ActivationStats::collect(&float, &inputs).expect("runs");
     let ranges = observations.ranges(Calibration::Percentile999);
-    let int8 = quantise::quantise(&float, &ranges, WeightScales::LeastError).expect("fits");
-    let corrected = quantise::correct_biases(&float, int8.clone(), &inputs).expect("runs");
+    let int8 = quantize::quantize(&float, &ranges, WeightScales::LeastError).expect("fits");
+    let corrected = quantize::correct_biases(&float, int8.clone(), &inputs).expect("runs");
     let graph = |model: &pb::ModelProto| model.graph.clone().expect("has one");
     let (before, after) = (graph(&int8), graph(&corrected));
     assert_eq!(before.node, after.node, "only numbers change");
@@ -84,12 +84,12 @@ fn the_best_of_all_trials_is_kept_and_every_stored_value_has_its_error() {
     let float = model(&made_up(64));
     let mut scenes = inputs(&card(64), 16);
     let measuring = scenes.split_off(8);
-    let pictures = Pictures {
+    let pictures = SearchInputs {
         calibration: scenes,
-        measuring,
+        comparison: measuring,
     };
     let mut trials = Vec::new();
-    let chosen = choose(&float, &pictures, Wanted::default(), |trial| {
+    let chosen = search(&float, &pictures, Overrides::default(), |trial| {
         trials.push(*trial);
     });
     let chosen = chosen.expect("runs");
@@ -97,15 +97,15 @@ fn the_best_of_all_trials_is_kept_and_every_stored_value_has_its_error() {
     let sums = trials.iter().map(|trial| trial.distance.sum());
     let least = sums.fold(f64::INFINITY, f64::min);
     assert!((chosen.trial.distance.sum() - least).abs() < 1e-12);
-    let wanted = Wanted {
+    let wanted = Overrides {
         calibration: Some(Calibration::MinMax),
-        weight_scales: Some(WeightScales::Greatest),
+        weight_scales: Some(WeightScales::Max),
         correct_biases: Some(true),
     };
-    let told = choose(&float, &pictures, wanted, |_| ()).expect("runs");
+    let told = search(&float, &pictures, wanted, |_| ()).expect("runs");
     assert_eq!(told.trial, trials[0], "what is told is done");
 
-    let errors = stored_errors(&float, &told.model, &pictures.measuring).expect("runs");
+    let errors = tensor_reports(&float, &told.model, &pictures.comparison).expect("runs");
     // 13 layers and 2 sums, a pooling, 7 layers of the box and a sum.
     assert_eq!(errors.len(), 24, "{errors:?}");
     for error in &errors {

@@ -3,7 +3,7 @@
 use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
 use boxcam_train::golden::add_golden;
-use boxcam_train::weights::TrunkWeights;
+use boxcam_train::weights::BackboneWeights;
 use prost::Message;
 use tract_onnx::pb;
 
@@ -12,7 +12,7 @@ use crate::made_up::{card, in_floats, inputs, int8, made_up, model};
 
 /// Holds the int8 model on a trunk against tract's floats, and looks that no layer is left to tract; it adds two maps
 /// so many times.
-fn runs_in_whole_numbers(trunk: &TrunkWeights, float: &pb::ModelProto, sums: usize, most: f32) {
+fn runs_in_whole_numbers(trunk: &BackboneWeights, float: &pb::ModelProto, sums: usize, most: f32) {
     let inputs = inputs(&card(trunk.side as u32), 3);
     let int8 = int8(float, &inputs);
     let mut detector = TractDetector::from_bytes("int8", &int8.encode_to_vec()).expect("loads");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use boxcam::card::ModelCard;
-use boxcam::evaluate::Figures;
+use boxcam::evaluate::Metrics;
 use boxcam_train::checkpoint::Checkpoint;
 use boxcam_train::fit::{Epoch, Fit, Progress, TrainingData, ValidationData};
 use boxcam_train::recipe::Recipe;
@@ -81,7 +81,7 @@ impl Run<'_> {
 
     /// After each epoch: a training that is cut short has still made something. The checkpoint comes last,
     /// so that what it says is done has been written.
-    fn keep(&mut self, fit: &Fit, figures: &Figures) -> Result<()> {
+    fn keep(&mut self, fit: &Fit, figures: &Metrics) -> Result<()> {
         self.card.training.epochs = self.history.len();
         self.card.figures = BTreeMap::from([
             ("class_accuracy".to_owned(), figures.class_accuracy),

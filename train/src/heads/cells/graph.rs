@@ -1,15 +1,15 @@
 //! The same as nodes of a graph.
 
-use super::{REVISIONS, SHARPNESS, SIGNS, TINY, VOTE, centres, squares};
+use super::{CELL_CHANNELS, REFINE_ITERATIONS, SHARPNESS, SIGNS, TINY, centres, squares};
 use crate::onnx::GraphBuilder;
 
 /// Adds what follows the votes, `[1, 5, side, side]`, to a graph; gives back the name of the corners.
 pub(in crate::heads) fn export(graph: &mut GraphBuilder, votes: &str, side: usize) -> String {
     let cells = side * side;
-    let votes = graph.reshape("box.votes", votes, &[1, VOTE as i64, cells as i64]);
+    let votes = graph.reshape("box.votes", votes, &[1, CELL_CHANNELS as i64, cells as i64]);
     let logits = graph.slice_channels("box.weight_logits", &votes, 0, 1);
     let weights = graph.softmax("box.weights", &logits, 2);
-    let raw = graph.slice_channels("box.raw_distances", &votes, 1, VOTE as i64);
+    let raw = graph.slice_channels("box.raw_distances", &votes, 1, CELL_CHANNELS as i64);
     let distance = graph.relu("box.distances", &raw);
     let signs = graph.floats("box.signs", &[1, 4, 1], &SIGNS);
     let signed = graph.binary("Mul", "box.offsets", &distance, &signs);
@@ -29,7 +29,7 @@ pub(in crate::heads) fn export(graph: &mut GraphBuilder, votes: &str, side: usiz
     let edges = cells.edges();
     let place = cells.place(&edges, side);
     let mut found = cells.mean("box.first", &place);
-    for revision in 1..=REVISIONS {
+    for revision in 1..=REFINE_ITERATIONS {
         let name = format!("box.revision{revision}");
         let boxes = corners_of(cells.graph, &name, &found);
         let overlap = cells.overlap(&name, &edges, &boxes);
@@ -61,7 +61,7 @@ struct Edges {
 }
 
 impl CellNodes<'_> {
-    /// [`super::Cells::place`], as `[1, 1, cells]`.
+    /// [`super::CellPredictions::place`], as `[1, 1, cells]`.
     fn place(&mut self, edges: &Edges, side: usize) -> String {
         let squares = squares(side);
         let count = squares.len() / self.cells;

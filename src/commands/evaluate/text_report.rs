@@ -1,0 +1,143 @@
+//! The metrics as a table for the terminal.
+
+use std::cmp::Reverse;
+use std::fmt::Write as _;
+
+use boxcam::evaluate::{Details, Interval, Intervals, Metrics, SizeMetrics};
+
+/// Number of confusions listed.
+const CONFUSIONS: usize = 5;
+
+pub(super) fn table(model: &str, metrics: &Metrics, details: &Details) -> String {
+    let counts = [
+        ("boxes", metrics.boxes),
+        (
+            "  of a class unknown to the model",
+            metrics.unknown_class_boxes,
+        ),
+        ("pictures", metrics.pictures),
+    ];
+    let shares = [
+        ("class accuracy, boxes", metrics.class_accuracy),
+        ("class accuracy, pictures", metrics.picture_accuracy),
+        ("mean IoU, boxes", metrics.mean_iou),
+        (
+            "mean IoU, largest box of a picture",
+            metrics.largest_box_mean_iou,
+        ),
+        (
+            "IoU of at least 0.5, largest box",
+            metrics.largest_box_iou_over_half,
+        ),
+        ("mean squared error of a coordinate", metrics.box_mse),
+        ("average precision at IoU 0.5", details.ap50),
+        ("average precision, IoU 0.5 to 0.95", details.ap),
+        (
+            "expected calibration error",
+            details.calibration.expected_error,
+        ),
+    ];
+    let mut text = format!("{:<36}{model:>8}\n", "model");
+    for (name, count) in counts {
+        let _ = writeln!(text, "{name:<36}{count:>8}");
+    }
+    for (name, share) in shares {
+        let _ = writeln!(text, "{name:<36}{share:>8.4}");
+    }
+    text += &intervals(&details.intervals);
+    text += &by_size(&details.per_size);
+    for (count, truth, predicted) in most_confused(metrics) {
+        let name = format!("{truth} predicted as {predicted}");
+        let _ = writeln!(text, "{name:<36}{count:>8}");
+    }
+    text
+}
+
+fn intervals(intervals: &Intervals) -> String {
+    let named = [
+        ("class accuracy, boxes, 95%", intervals.class_accuracy),
+        ("mean IoU, boxes, 95%", intervals.mean_iou),
+        ("mean IoU, largest box, 95%", intervals.largest_box_mean_iou),
+        (
+            "IoU of at least 0.5, 95%",
+            intervals.largest_box_iou_over_half,
+        ),
+        ("average precision at IoU 0.5, 95%", intervals.ap50),
+    ];
+    let mut text = String::new();
+    for (name, Interval { low, high }) in named {
+        let _ = writeln!(text, "{name:<36}{low:>8.4} to {high:.4}");
+    }
+    text
+}
+
+fn by_size(sizes: &[SizeMetrics]) -> String {
+    let mut text = String::new();
+    for size in sizes {
+        let name = format!("mean IoU, box of {} to {}", size.from, size.to);
+        let (Some(overlap), Some(over_half)) = (size.mean_iou, size.iou_over_half) else {
+            continue;
+        };
+        let _ = writeln!(
+            text,
+            "{name:<36}{overlap:>8.4}, over half {over_half:.4}, pictures {}",
+            size.pictures
+        );
+    }
+    text
+}
+
+/// The most frequent confusions: count, true class, predicted class.
+fn most_confused(metrics: &Metrics) -> Vec<(usize, &str, &str)> {
+    let labels = &metrics.confusion.labels;
+    let mut pairs = Vec::new();
+    for (truth, counts) in labels.iter().zip(&metrics.confusion.counts) {
+        let cells = labels.iter().zip(counts);
+        let wrong = cells.filter(|(predicted, count)| *predicted != truth && **count > 0);
+        pairs.extend(wrong.map(|(other, count)| (*count, truth.as_str(), other.as_str())));
+    }
+    pairs.sort_by_key(|(count, ..)| Reverse(*count));
+    pairs.truncate(CONFUSIONS);
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use boxcam::evaluate::{Confusion, Evaluation};
+    use boxcam::label::Labels;
+
+    use super::*;
+
+    #[test]
+    fn the_table_has_metrics_intervals_and_confusions() {
+        let metrics = Metrics {
+            boxes: 12,
+            pictures: 10,
+            class_accuracy: 0.75,
+            picture_accuracy: 0.8,
+            mean_iou: 0.333_33,
+            largest_box_mean_iou: 0.4,
+            largest_box_iou_over_half: 0.5,
+            box_mse: 0.041_25,
+            unknown_class_boxes: 1,
+            confusion: Confusion {
+                labels: ["apple", "cake", "pie"].map(str::to_owned).to_vec(),
+                counts: vec![vec![4, 1, 0], vec![0, 3, 2], vec![0, 0, 2]],
+            },
+        };
+        let labels = Labels::new(vec!["apple".to_owned()]).expect("valid");
+        let details = Details::of(&Evaluation::new(labels));
+        let text = table("0badcafe", &metrics, &details);
+        let line = |start: &str| {
+            let mut lines = text.lines();
+            lines.find(|line| line.starts_with(start)).expect("present")
+        };
+        assert!(line("model").ends_with(" 0badcafe"));
+        assert!(line("mean IoU, boxes").ends_with(" 0.3333"));
+        assert!(line("boxes").ends_with(" 12"));
+        assert!(line("average precision at IoU 0.5, 95%").ends_with(" 0.0000 to 0.0000"));
+        let last: Vec<_> = text.lines().rev().take(2).collect();
+        assert!(last[1].starts_with("cake predicted as pie ") && last[1].ends_with(" 2"));
+        assert!(last[0].starts_with("apple predicted as cake "));
+    }
+}

@@ -1,0 +1,82 @@
+//! A clip made of one picture by a window that slides over it, to count false alarms of a moving camera.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use image::RgbImage;
+use image::imageops::crop_imm;
+
+use crate::detect::Prediction;
+use crate::track::{EventKind, TrackSettings, Tracker};
+
+/// Frames per clip.
+const FRAMES: u32 = 40;
+/// Time between frames.
+const FRAME_INTERVAL: Duration = Duration::from_millis(100);
+/// The window's sides, as shares of the picture's.
+const WINDOW: f32 = 0.8;
+
+/// The frames of a clip: four seconds at ten frames per second, in which the window slides from the top left corner to
+/// the bottom right one.
+pub(super) fn sliding_window(picture: &RgbImage) -> impl Iterator<Item = RgbImage> {
+    let (width, height) = picture.dimensions();
+    let window = |side: u32| ((side as f32 * WINDOW) as u32).max(1).min(side);
+    let offset = move |side: u32, frame: u32| (side - window(side)) * frame / (FRAMES - 1);
+    (0..FRAMES).map(move |frame| {
+        let (left, top) = (offset(width, frame), offset(height, frame));
+        crop_imm(picture, left, top, window(width), window(height)).to_image()
+    })
+}
+
+/// The duration of a number of frames.
+pub(super) fn duration(frames: usize) -> Duration {
+    FRAME_INTERVAL.saturating_mul(u32::try_from(frames).unwrap_or(u32::MAX))
+}
+
+/// Number of tracks that appear in a clip at a threshold.
+pub(super) fn appearances(clip: &[Prediction], threshold: f32) -> usize {
+    let mut tracker = Tracker::new(TrackSettings::new(threshold));
+    let mut at = Instant::now();
+    let mut appearances = 0;
+    for prediction in clip {
+        let (_, events) = tracker.update(prediction, at, SystemTime::UNIX_EPOCH);
+        let new = events.iter().filter(|e| e.kind == EventKind::Appeared);
+        appearances += new.count();
+        at += FRAME_INTERVAL;
+    }
+    appearances
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+
+    #[test]
+    fn the_window_slides_from_corner_to_corner() {
+        let picture = RgbImage::from_fn(100, 50, |x, y| Rgb([x as u8, y as u8, 0]));
+        let clip: Vec<_> = sliding_window(&picture).collect();
+        assert_eq!(clip.len(), 40);
+        assert!(clip.iter().all(|frame| frame.dimensions() == (80, 40)));
+        assert_eq!(clip[0].get_pixel(0, 0), &Rgb([0, 0, 0]));
+        assert_eq!(clip[39].get_pixel(79, 39), &Rgb([99, 49, 0]));
+        let mut lefts = clip
+            .windows(2)
+            .map(|pair| (pair[0][(0, 0)][0], pair[1][(0, 0)][0]));
+        assert!(lefts.all(|(before, after)| before <= after && after - before <= 1));
+        assert_eq!(sliding_window(&RgbImage::new(1, 1)).count(), 40);
+        assert_eq!(duration(40), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn appearances_are_counted_by_the_tracker() {
+        let prediction =
+            |score| Prediction::new(vec![score, 0.0], [0.2, 0.6, 0.2, 0.6]).expect("valid");
+        let clip: Vec<_> = (0..40)
+            .map(|i| prediction(if i == 7 { 0.9 } else { 0.1 }))
+            .collect();
+        assert_eq!(appearances(&clip, 0.4), 0);
+        assert_eq!(appearances(&vec![prediction(0.5); 40], 0.4), 1);
+        assert_eq!(appearances(&vec![prediction(0.5); 40], 0.6), 0);
+    }
+}

@@ -1,0 +1,285 @@
+//! Search over the quantization settings: each candidate is built, and the one whose predictions differ least from the
+//! float model's is kept.
+//!
+//! Only training pictures are used, without their labels: settings chosen on validation pictures would make the
+//! validation figures too good.
+
+use boxcam::detect::Detector;
+use boxcam::detect::Prediction;
+use boxcam::detect::tract::TractDetector;
+use boxcam::geometry::iou;
+use boxcam::preprocess::InputTensor;
+use prost::Message;
+use tract_onnx::pb;
+
+use super::calibrate::{ActivationStats, Calibration};
+use super::{QuantizeError, WeightScales, correct_biases, quantize};
+
+/// Pictures for bias correction, which runs the model once per layer and picture.
+const CORRECTION_PICTURES: usize = 32;
+
+/// Pictures on which candidates are compared: at least this many of a large set, fewer than twice as many.
+const COMPARISON_PICTURES: usize = 300;
+
+/// How a model is quantized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    pub calibration: Calibration,
+    pub weight_scales: WeightScales,
+    pub correct_biases: bool,
+}
+
+/// Settings that are given; the others are searched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Overrides {
+    pub calibration: Option<Calibration>,
+    pub weight_scales: Option<WeightScales>,
+    pub correct_biases: Option<bool>,
+}
+
+/// How far an int8 model's predictions are from the float model's; 0 for equal predictions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Distance {
+    /// Mean Kullback-Leibler divergence of the scores from the float model's, in nats; 0 or above.
+    pub scores: f64,
+    /// 1 minus the mean IoU with the float model's boxes, `0..=1`.
+    pub boxes: f64,
+}
+
+impl Distance {
+    /// The sum that the search minimizes: a tenth of a nat weighs as much as a tenth of IoU.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        self.scores + self.boxes
+    }
+
+    /// The distance between predictions for the same pictures.
+    #[must_use]
+    pub fn between(float: &[Prediction], int8: &[Prediction]) -> Self {
+        let count = float.len().max(1) as f64;
+        let pairs = || float.iter().zip(int8);
+        let scores = pairs().map(|(float, int8)| kl_divergence(float.scores(), int8.scores()));
+        let boxes = pairs().map(|(float, int8)| iou(float.bounding_box(), int8.bounding_box()));
+        Self {
+            scores: scores.sum::<f64>() / count,
+            boxes: 1.0 - boxes.map(f64::from).sum::<f64>() / count,
+        }
+    }
+}
+
+fn kl_divergence(float: &[f32], int8: &[f32]) -> f64 {
+    let floor = 1e-9f64;
+    let each = float.iter().zip(int8).map(|(&float, &int8)| {
+        let (float, int8) = (f64::from(float).max(floor), f64::from(int8).max(floor));
+        float * (float / int8).ln()
+    });
+    each.sum()
+}
+
+/// One candidate and its result.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trial {
+    pub settings: Settings,
+    pub distance: Distance,
+}
+
+/// Training pictures as inputs of the model.
+#[derive(Debug)]
+pub struct SearchInputs {
+    /// Ranges and bias corrections come from these.
+    pub calibration: Vec<InputTensor>,
+    /// Candidates are compared on these.
+    pub comparison: Vec<InputTensor>,
+}
+
+/// Indices of `pictures` training pictures for calibration, about `wanted` of them, and for comparison. Both are
+/// spread evenly over the list, which is sorted by class, and never share a picture.
+///
+/// # Errors
+/// [`QuantizeError::TooFewPictures`] for fewer than two.
+pub fn split_pictures(
+    pictures: usize,
+    wanted: usize,
+) -> Result<(Vec<usize>, Vec<usize>), QuantizeError> {
+    if pictures < 2 {
+        return Err(QuantizeError::TooFewPictures { found: pictures });
+    }
+    let wanted = wanted.max(1);
+    // Every second picture at the most: the others are for comparison.
+    let step = (pictures / wanted).max(2);
+    let calibration = (0..pictures).step_by(step).collect();
+    // A multiple of the step, so that both lists stay apart.
+    let comparison_step = step * (pictures / step / wanted.min(COMPARISON_PICTURES)).max(1);
+    let comparison = (step / 2..pictures).step_by(comparison_step).collect();
+    Ok((calibration, comparison))
+}
+
+/// An int8 model and the settings that made it.
+#[derive(Debug)]
+pub struct QuantizedModel {
+    pub model: pb::ModelProto,
+    pub trial: Trial,
+}
+
+/// Searches the settings that are not given, one after the other: first the calibration, then the weight scales, then
+/// bias correction off, each with the best of the settings before; `report` is called with every trial. Biases are
+/// corrected from the first trial on because the best calibration depends on it (`docs/training.md`).
+///
+/// # Errors
+/// [`QuantizeError`] when a model can't be made or run.
+pub fn search(
+    float: &pb::ModelProto,
+    inputs: &SearchInputs,
+    overrides: Overrides,
+    report: impl FnMut(&Trial),
+) -> Result<QuantizedModel, QuantizeError> {
+    let mut search = Search {
+        float,
+        inputs,
+        stats: ActivationStats::collect(float, &inputs.calibration)?,
+        float_predictions: predictions(float, &inputs.comparison)?,
+        report,
+        best: None,
+    };
+    let calibrations = match &overrides.calibration {
+        Some(calibration) => std::slice::from_ref(calibration),
+        None => clap::ValueEnum::value_variants(),
+    };
+    for &calibration in calibrations {
+        search.try_settings(Settings {
+            calibration,
+            weight_scales: overrides.weight_scales.unwrap_or(WeightScales::Max),
+            correct_biases: overrides.correct_biases.unwrap_or(true),
+        })?;
+    }
+    if let (None, Some(settings)) = (overrides.weight_scales, search.best_settings()) {
+        search.try_settings(Settings {
+            weight_scales: WeightScales::LeastError,
+            ..settings
+        })?;
+    }
+    if let (None, Some(settings)) = (overrides.correct_biases, search.best_settings()) {
+        search.try_settings(Settings {
+            correct_biases: false,
+            ..settings
+        })?;
+    }
+    search.best.ok_or(QuantizeError::NoPictures)
+}
+
+struct Search<'a, R> {
+    float: &'a pb::ModelProto,
+    inputs: &'a SearchInputs,
+    stats: ActivationStats,
+    float_predictions: Vec<Prediction>,
+    report: R,
+    best: Option<QuantizedModel>,
+}
+
+impl<R: FnMut(&Trial)> Search<'_, R> {
+    fn best_settings(&self) -> Option<Settings> {
+        self.best.as_ref().map(|best| best.trial.settings)
+    }
+
+    fn try_settings(&mut self, settings: Settings) -> Result<(), QuantizeError> {
+        let model = self.quantize(settings)?;
+        let int8 = predictions(&model, &self.inputs.comparison)?;
+        let distance = Distance::between(&self.float_predictions, &int8);
+        let trial = Trial { settings, distance };
+        (self.report)(&trial);
+        let is_better = |best: &QuantizedModel| distance.sum() < best.trial.distance.sum();
+        if self.best.as_ref().is_none_or(is_better) {
+            self.best = Some(QuantizedModel { model, trial });
+        }
+        Ok(())
+    }
+
+    fn quantize(&self, settings: Settings) -> Result<pb::ModelProto, QuantizeError> {
+        let ranges = self.stats.ranges(settings.calibration);
+        let int8 = quantize(self.float, &ranges, settings.weight_scales)?;
+        if !settings.correct_biases {
+            return Ok(int8);
+        }
+        let pictures = &self.inputs.calibration;
+        let step = (pictures.len() / CORRECTION_PICTURES).max(1);
+        let inputs = pictures.iter().step_by(step);
+        let inputs: Vec<InputTensor> = inputs.take(CORRECTION_PICTURES).cloned().collect();
+        correct_biases(self.float, int8, &inputs)
+    }
+}
+
+/// Predictions of a model for each picture, by the detector that runs on the device.
+fn predictions(
+    model: &pb::ModelProto,
+    inputs: &[InputTensor],
+) -> Result<Vec<Prediction>, QuantizeError> {
+    let fault = |message: String| QuantizeError::Engine { message };
+    let detector = TractDetector::from_bytes("in memory", &model.encode_to_vec());
+    let mut detector = detector.map_err(|error| fault(error.to_string()))?;
+    let predict = |input| {
+        detector
+            .predict(input)
+            .map_err(|error| fault(error.to_string()))
+    };
+    inputs.iter().map(predict).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prediction(scores: [f32; 2], corners: [f32; 4]) -> Prediction {
+        Prediction::new(scores.to_vec(), corners).expect("valid prediction")
+    }
+
+    #[test]
+    fn equal_predictions_have_no_distance_and_different_ones_have_both_parts() {
+        let float = [prediction([0.9, 0.1], [0.2, 0.8, 0.2, 0.8])];
+        let same = Distance::between(&float, &float);
+        assert!(same.sum().abs() < 1e-6, "{same:?}");
+        let other = [prediction([0.6, 0.4], [0.2, 0.5, 0.2, 0.8])];
+        let distance = Distance::between(&float, &other);
+        // 0.9 ln(0.9 / 0.6) + 0.1 ln(0.1 / 0.4), and half of the box.
+        assert!(
+            (distance.scores - 0.2263).abs() < 1e-3 && (distance.boxes - 0.5).abs() < 1e-3,
+            "{distance:?}"
+        );
+    }
+
+    #[test]
+    fn calibration_and_comparison_never_share_a_picture() {
+        for pictures in 2..1500 {
+            for wanted in [1, 2, 7, 300, 500] {
+                let (calibration, comparison) =
+                    split_pictures(pictures, wanted).expect("enough pictures");
+                assert!(!calibration.is_empty() && !comparison.is_empty());
+                let shared = comparison
+                    .iter()
+                    .find(|i| calibration.binary_search(i).is_ok());
+                assert_eq!(shared, None, "{pictures} pictures, {wanted} wanted");
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_split_gives_the_wanted_pictures_and_a_small_one_half_of_its_pictures() {
+        let (calibration, comparison) = split_pictures(4265, 500).expect("enough pictures");
+        assert_eq!((calibration.len(), comparison.len()), (534, 533));
+        assert_eq!(
+            (&calibration[..2], &comparison[..2]),
+            (&[0, 8][..], &[4, 12][..])
+        );
+        let (calibration, comparison) = split_pictures(9, 500).expect("enough pictures");
+        assert_eq!(calibration, [0, 2, 4, 6, 8]);
+        assert_eq!(comparison, [1, 3, 5, 7]);
+    }
+
+    #[test]
+    fn a_single_picture_is_refused() {
+        let error = split_pictures(1, 500).expect_err("too few");
+        assert!(
+            error.to_string().starts_with("1 training picture(s)"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,155 @@
+//! Training targets of one batch: class probabilities, boxes and the cells of a feature map that learn them.
+
+use boxcam::geometry::NormBox;
+use boxcam::label::ClassId;
+use burn::prelude::*;
+
+use crate::examples::{Example, Examples};
+use crate::feed::{Look, Wanted};
+use crate::teacher::TeacherOutput;
+
+/// Targets of one batch, as the losses take them.
+pub(crate) struct Targets {
+    /// `[batch, classes]`, class probabilities.
+    pub(crate) classes: Tensor<2>,
+    /// `[batch, 4]`, corners in `x_min, x_max, y_min, y_max` order; zeros for an example without a box.
+    pub(crate) boxes: Tensor<2>,
+    /// `[batch]`: 1 for an example with a box, else 0.
+    pub(crate) has_box: Tensor<1>,
+    /// `[batch, channels]`: the teacher's penultimate features.
+    pub(crate) teacher_features: Option<Tensor<2>>,
+    /// Class index and box of each example, for the metrics.
+    pub(crate) examples: Vec<(Option<usize>, Option<NormBox>)>,
+}
+
+impl Targets {
+    /// Targets of the views in a batch. `smoothing` is the label smoothing: this much of the class probability is
+    /// spread evenly over all classes. A negative (no class) gets a uniform class target.
+    pub(crate) fn new(
+        batch: &[Wanted],
+        data: &Examples,
+        classes: usize,
+        smoothing: f32,
+        device: &Device,
+    ) -> Self {
+        let mut probabilities = Vec::with_capacity(batch.len() * classes);
+        let mut boxes = Vec::with_capacity(batch.len() * 4);
+        let mut has_box = Vec::with_capacity(batch.len());
+        let mut examples = Vec::with_capacity(batch.len());
+        let example = |wanted: &Wanted| -> &Example { &data.examples[wanted.example] };
+        let class_of = |wanted: &Wanted| example(wanted).class.map(ClassId::index);
+        let target = |class: Option<usize>, index: usize| {
+            let even = if class.is_some() { smoothing } else { 1.0 } / classes as f32;
+            even + f32::from(u8::from(class == Some(index))) * (1.0 - smoothing)
+        };
+        for (wanted, next) in batch.iter().zip(batch.iter().cycle().skip(1)) {
+            let (class, other) = (class_of(wanted), class_of(next));
+            let share = wanted.share_of_next;
+            let mixed = |index| (1.0 - share) * target(class, index) + share * target(other, index);
+            probabilities.extend((0..classes).map(mixed));
+            let view = match &wanted.look {
+                Look::Kept(view) => &data.pictures[wanted.picture].views[*view],
+                Look::New(view) => view,
+            };
+            let bounding_box = example(wanted).bounding_box;
+            let visible = bounding_box.and_then(|bounding_box| view.of_box(&bounding_box));
+            boxes.extend(visible.map_or([0.0; 4], |visible| visible.corners()));
+            has_box.push(f32::from(u8::from(visible.is_some())));
+            examples.push((class, visible));
+        }
+        let rows = batch.len();
+        let tensor =
+            |values, width| Tensor::<2>::from_data(TensorData::new(values, [rows, width]), device);
+        Self {
+            classes: tensor(probabilities, classes),
+            boxes: tensor(boxes, 4),
+            has_box: Tensor::from_data(TensorData::new(has_box, [rows]), device),
+            teacher_features: None,
+            examples,
+        }
+    }
+
+    /// Adds a teacher's output: `weight` of the class target is the teacher's scores, and its features become the
+    /// target of feature distillation.
+    pub(crate) fn blend_teacher(mut self, teacher: TeacherOutput, weight: f32) -> Self {
+        let scores = Tensor::from_inner(teacher.scores);
+        self.classes = self.classes * (1.0 - weight) + scores * weight;
+        self.teacher_features = Some(Tensor::from_inner(teacher.features));
+        self
+    }
+
+    /// [`assign_targets`] for each example of the batch, on a square map of `cells` cells: two tensors
+    /// `[batch, cells]`, zeros for an example without a box.
+    pub(crate) fn cells(&self, cells: usize) -> (Tensor<2>, Tensor<2>) {
+        let side = cells.isqrt();
+        let (mut box_weights, mut locations) = (Vec::new(), Vec::new());
+        for (_, bounding_box) in &self.examples {
+            let (box_weight, location) = match bounding_box {
+                Some(bounding_box) => assign_targets(bounding_box, side),
+                None => (vec![0.0; cells], vec![0.0; cells]),
+            };
+            box_weights.extend(box_weight);
+            locations.extend(location);
+        }
+        let tensor = |values| {
+            let data = TensorData::new(values, [self.examples.len(), cells]);
+            Tensor::from_data(data, &self.has_box.device())
+        };
+        (tensor(box_weights), tensor(locations))
+    }
+}
+
+/// Assigns the cells of a `side * side` map to a ground-truth box: `(box_weight, location_target)`, each summing to 1.
+///
+/// `box_weight` is spread evenly over the cells whose centre lies in the box, `location_target` over those in its
+/// central half. If the box holds no centre, the nearest cell gets all of it.
+fn assign_targets(bounding_box: &NormBox, side: usize) -> (Vec<f32>, Vec<f32>) {
+    let centre = |cell: usize| (cell as f32 + 0.5) / side as f32;
+    let [x_min, x_max, y_min, y_max] = bounding_box.corners();
+    let (x, y) = (f32::midpoint(x_min, x_max), f32::midpoint(y_min, y_max));
+    let (half_width, half_height) = ((x_max - x_min) / 2.0, (y_max - y_min) / 2.0);
+    let within = |scale: f32| -> Vec<f32> {
+        let cells = (0..side * side).map(|cell| {
+            let in_x = (centre(cell % side) - x).abs() <= half_width * scale;
+            let in_y = (centre(cell / side) - y).abs() <= half_height * scale;
+            f32::from(u8::from(in_x && in_y))
+        });
+        let cells: Vec<f32> = cells.collect();
+        let count: f32 = cells.iter().sum();
+        if count > 0.0 {
+            return cells.into_iter().map(|cell| cell / count).collect();
+        }
+        let nearest = |at: f32| ((at * side as f32) as usize).min(side.saturating_sub(1));
+        let mut one_hot = vec![0.0; side * side];
+        one_hot[nearest(y) * side + nearest(x)] = 1.0;
+        one_hot
+    };
+    (within(1.0), within(0.5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_inside_the_box_and_in_its_central_half_are_assigned() {
+        let bounding_box = NormBox::new(0.0, 1.0, 0.0, 0.5).expect("valid box");
+        let (box_weight, location_target) = assign_targets(&bounding_box, 4);
+        let eighth = [0.125; 4];
+        assert_eq!(box_weight, [eighth, eighth, [0.0; 4], [0.0; 4]].concat());
+        let quarter = [0.0, 0.25, 0.25, 0.0];
+        assert_eq!(
+            location_target,
+            [quarter, quarter, [0.0; 4], [0.0; 4]].concat()
+        );
+    }
+
+    #[test]
+    fn a_box_without_a_cell_centre_is_assigned_to_the_nearest_cell() {
+        let bounding_box = NormBox::new(0.9, 1.0, 0.95, 1.0).expect("valid box");
+        let (box_weight, location_target) = assign_targets(&bounding_box, 4);
+        assert_eq!(box_weight, location_target);
+        assert_eq!(box_weight[15], 1.0);
+        assert_eq!(box_weight.iter().sum::<f32>(), 1.0);
+    }
+}
