@@ -119,7 +119,7 @@ impl FuseInt8 {
             return Ok(InputQuantizer::Floats);
         }
         Ok(InputQuantizer::from_pixels(|pixel| {
-            let steps = (spec.fed(pixel) / scale).round_ties_even() + f32::from(zero_point);
+            let steps = (spec.normalized(pixel) / scale).round_ties_even() + f32::from(zero_point);
             steps.clamp(-128.0, 127.0) as i8
         }))
     }
