@@ -17,7 +17,7 @@ use boxcam_train::features::channels_last;
 use boxcam_train::feed::{Feed, Look, Wanted};
 use boxcam_train::model::Model;
 use boxcam_train::network::to_vec;
-use boxcam_train::recipe::{BoxHeadKind, Recipe};
+use boxcam_train::recipe::{HeadKind, Recipe};
 use boxcam_train::weights;
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
@@ -117,9 +117,8 @@ fn main() -> Result<()> {
 fn said(file: &Path, card: &ModelCard, split: &Dataset) -> Result<Vec<Said>> {
     let weights = weights::read(file)?;
     // A head of another recipe's shape would be a fresh one.
-    let recipe = Recipe::named(&card.training.recipe);
-    let recipe = recipe.context("the model's card names no recipe of this program")?;
-    if !matches!(recipe.box_head, BoxHeadKind::Fine { .. }) {
+    let recipe = Recipe::of_card(&card.training.recipe)?;
+    if recipe.head != HeadKind::Fcos {
         bail!("the recipe {} makes a box without cells", recipe.name);
     }
     let device = Device::flex();
