@@ -179,10 +179,10 @@ impl FrameLayout {
             let chroma_row = |plane: usize| &bytes[plane + y / 2 * chroma_stride..][..chroma_bytes];
             match self.format {
                 PixelFormat::Yuyv => {
-                    matrix.convert_packed_row(row, out, |[y0, u, y1, v]| ([y0, y1], u, v))
+                    matrix.convert_packed_row(row, out, |[y0, u, y1, v]| ([y0, y1], u, v));
                 }
                 PixelFormat::Uyvy => {
-                    matrix.convert_packed_row(row, out, |[u, y0, v, y1]| ([y0, y1], u, v))
+                    matrix.convert_packed_row(row, out, |[u, y0, v, y1]| ([y0, y1], u, v));
                 }
                 PixelFormat::Nv12 => {
                     let pairs = chroma_row(chroma).chunks_exact(2);
