@@ -6,7 +6,7 @@
 use crate::abi::{REQUESTS, layouts};
 use crate::*;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 
 /// The start of the C file. Before Linux 6.1 some fields had other names.
