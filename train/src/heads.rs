@@ -182,7 +182,7 @@ impl BoxHead {
         match self {
             // Its batch norm is gone from the file.
             Self::Pooled(head) => Self::Pooled(head),
-            Self::Fine(head) => Self::Fine(head.load_pretrained(&given.of_box)),
+            Self::Fine(head) => Self::Fine(head.load_pretrained(&given.box_convs)),
         }
     }
 

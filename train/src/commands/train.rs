@@ -229,7 +229,7 @@ fn teacher(
 pub(super) fn weights(file: Option<&Path>) -> Result<BackboneWeights, WeightsError> {
     match file {
         Some(file) => weights::read(file),
-        None => weights::shipped(),
+        None => weights::embedded(),
     }
 }
 
