@@ -78,7 +78,7 @@ impl<'a> Fit<'a> {
         device: Device,
     ) -> Self {
         let plain = device.clone().without_autodiff();
-        let start = (!recipe.keeps_features()).then(|| model.extractor(&plain));
+        let start = (!recipe.keeps_features()).then(|| model.frozen_backbone(&plain));
         Self {
             start: start.flatten(),
             teacher: None,
@@ -247,7 +247,7 @@ impl<'a> Fit<'a> {
             truth.has_box.clone(),
         );
         if let Some(cells) = &answer.cells {
-            let (inside, middle) = truth.cells(cells.logits.dims()[1]);
+            let (inside, middle) = truth.cells(cells.logits.dims()[2]);
             if let Some(more) = dense_loss(kind, cells, &truth.boxes, inside, middle) {
                 of_box = of_box + more;
             }

@@ -96,10 +96,10 @@ impl Model {
         let channels_of = |layer: Option<&Layer>| layer.map_or(0, |layer| layer.conv.shape[0]);
         let channels = channels_of(layers.last());
         let bounding_box = match recipe.box_head {
-            BoxHeadKind::Pooled => BoxHead::Pooled(GlobalBoxHead::new(channels, device)),
+            BoxHeadKind::Pooled => BoxHead::Global(GlobalBoxHead::new(channels, device)),
             BoxHeadKind::Fine { hidden } => {
                 let fine = channels_of(fine_layer(layers).map(|fine| &layers[fine]));
-                BoxHead::Fine(FcosHead::new(channels, fine, hidden, device))
+                BoxHead::Fcos(FcosHead::new(channels, fine, hidden, device))
             }
         };
         let class = ClassHead::new(channels, labels.len(), recipe.dropout, device);
@@ -122,7 +122,7 @@ impl Model {
 
     /// The frozen part, which everything goes through first; none where everything learns.
     #[must_use]
-    pub fn extractor(&self, device: &Device) -> Option<Backbone> {
+    pub fn frozen_backbone(&self, device: &Device) -> Option<Backbone> {
         let layers = self.frozen.len();
         (layers > 0).then(|| Backbone::new(&self.frozen, 0, layers, device))
     }

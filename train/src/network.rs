@@ -57,7 +57,7 @@ impl Conv {
 
     /// Whether its output is cut to `0..=6`.
     #[must_use]
-    pub fn is_cut(&self) -> bool {
+    pub fn has_relu6(&self) -> bool {
         self.relu6
     }
 

@@ -147,7 +147,7 @@ fn estimate(arguments: &train::Arguments) -> Result<Duration> {
     let side = side as usize;
     let mut shape = [recipe.batch, side, side, 3];
     let mut seconds = 0.0;
-    if let Some(extractor) = model.extractor(&device) {
+    if let Some(extractor) = model.frozen_backbone(&device) {
         let noise = Distribution::Uniform(-1.0, 1.0);
         let input = Tensor::random([TRIED, side, side, 3], noise, &device);
         let start = Instant::now();

@@ -159,7 +159,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let model = Model::new(&weights, &labels, &recipe, &learning);
     let shown = Picture::plain(&val);
     let extractor = match recipe.keeps_features() {
-        true => model.extractor(&device),
+        true => model.frozen_backbone(&device),
         false => None,
     };
     let compute = |pictures: &[Picture], what| {

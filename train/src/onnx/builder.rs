@@ -135,7 +135,7 @@ impl GraphBuilder {
     }
 
     /// Each pixel of a map so many times in both directions.
-    pub fn enlarge(&mut self, name: &str, input: &str, times: u8) -> String {
+    pub fn upsample(&mut self, name: &str, input: &str, times: u8) -> String {
         let times = f32::from(times);
         let scales = format!("{name}.scales");
         let bytes = [1.0, 1.0, times, times].map(f32::to_le_bytes).concat();
