@@ -96,7 +96,7 @@ fn main() -> Result<()> {
     }
     let name = "upper bound: the cell's box with the highest IoU with the largest true box";
     row(name, &|picture, cells| {
-        let truth = picture.largest().map(|row| row.bounding_box);
+        let truth = picture.largest_box().map(|row| row.bounding_box);
         let overlaps = boxes(cells).iter().map(|b| overlap(b, &truth)).collect();
         cell_box(cells, argmax(overlaps))
     })
