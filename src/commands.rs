@@ -24,7 +24,6 @@ mod output;
 mod outputs;
 mod reload;
 mod run;
-mod tally;
 
 /// A command that came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,8 +17,7 @@ mod file;
 mod run;
 
 pub use choice::{
-    BrokerAddress, CurveFile, DisplayChoice, FrameSize, LogChoice, LogLines, ReportFile, Rotation,
-    SourceChoice, Threshold, WebAddress,
+    CurveFile, DisplayChoice, FrameSize, LogChoice, ReportFile, SourceChoice, Threshold,
 };
 pub use run::{LEAST_LOG_SIZE, LEAST_SNAPSHOTS_SIZE, RunConfig};
 

@@ -1,31 +1,30 @@
-//! How a run is doing: what capture is at, when a frame last went through, and counts of all that happened.
+//! The health of a run: the capture state, the time of the last inference, and counters.
 //!
-//! The pipeline and the sinks write it, the log, the screen, the web page and the service manager read it. It
-//! is only numbers: nothing here does I/O or decides anything.
+//! The pipeline and the sinks update it; the log, the screen, the web page and the service manager read it. It
+//! does no I/O.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// What the capture of frames is at.
+use parking_lot::Mutex;
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CaptureState {
     /// The source is being opened for the first time.
     #[default]
     Starting,
-    /// Frames come.
+    /// Frames arrive.
     Live,
-    /// No frame has come for longer than allowed; the source is about to be given up.
+    /// No frame arrived within the timeout; the source is about to be closed.
     Stalled,
-    /// The source was given up and is being opened anew, with growing pauses.
+    /// The source was closed and is being reopened, with exponential backoff.
     Reopening,
 }
 
 impl CaptureState {
-    /// All of them, in the order of their life.
     pub const ALL: [Self; 4] = [Self::Starting, Self::Live, Self::Stalled, Self::Reopening];
 
-    /// Its name in logs: `starting`, `live`, `stalled` or `reopening`.
+    /// The name in logs: `starting`, `live`, `stalled` or `reopening`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -37,104 +36,93 @@ impl CaptureState {
     }
 }
 
-/// Capture went from one state to another.
+/// A change of the capture state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateChange {
-    /// The state it is in now.
+    /// The new state.
     pub state: CaptureState,
-    /// When it got there.
     pub time: SystemTime,
-    /// Why, in words for a person; empty where nothing is wrong.
+    /// The cause, as text for a person; empty if there is no failure.
     pub reason: String,
 }
 
-/// A number that only grows, shared between threads.
+/// A monotonic counter, shared between threads.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Counts so many more.
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// The count.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// How a run is doing, shared by all that take part in it.
+/// The health of a run, shared by its threads.
 #[derive(Debug, Default)]
 pub struct Health {
-    /// Frames that the source gave.
+    /// Frames from the source.
     pub captured: Counter,
-    /// Frames that went through the model.
+    /// Frames processed by the model.
     pub inferred: Counter,
-    /// Frames that nobody had time for.
+    /// Frames dropped because the model was busy.
     pub dropped: Counter,
     /// Pictures and frames that could not be read.
     pub broken: Counter,
-    /// Times that the source was opened again.
+    /// Times the source was reopened.
     pub reopened: Counter,
-    /// Things that appeared.
+    /// Tracks started.
     pub appeared: Counter,
-    /// Lines of the log that could not be written.
+    /// Log lines that could not be written.
     pub lines_lost: Counter,
     /// Snapshots that could not be written.
     pub snapshots_lost: Counter,
-    /// Reports that a sink was too slow to take.
+    /// Reports dropped because a sink was too slow.
     pub reports_lost: Counter,
-    /// Events that never reached the MQTT broker.
+    /// Events that did not reach the MQTT broker.
     pub events_lost: Counter,
-    /// Models that were taken in while running.
+    /// Models loaded while running.
     pub models_swapped: Counter,
-    /// Changed model files that were refused.
+    /// Changed model files that failed their checks.
     pub models_refused: Counter,
-    now: Mutex<Now>,
+    status: Mutex<HealthStatus>,
 }
 
-/// What changes as a whole.
+/// The part of [`Health`] that changes as a whole.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Now {
-    /// What capture is at.
+pub struct HealthStatus {
     pub state: CaptureState,
-    /// Why, in words for a person; empty where nothing is wrong.
+    /// The cause of the state, as text for a person; empty if there is no failure.
     pub reason: String,
-    /// When a frame last went through the model.
+    /// Time of the last inference.
     pub last_inference: Option<Instant>,
-    /// Time that the network took for it.
+    /// Duration of the last inference.
     pub inference: Duration,
-    /// Frames a second that go through the model.
+    /// Inferences per second.
     pub frames_per_second: Option<f32>,
-    /// Age of the last report's frame when it was told of.
+    /// Age of the last report's frame when the report was made.
     pub frame_age: Duration,
-    /// The model in use: the first 8 hex digits of its file's SHA-256.
+    /// The first 8 hex digits of the SHA-256 of the model file.
     pub model: String,
 }
 
 impl Health {
-    /// What is so at the moment.
     #[must_use]
-    pub fn now(&self) -> Now {
-        self.lock().clone()
+    pub fn status(&self) -> HealthStatus {
+        self.status.lock().clone()
     }
 
-    /// What capture is at. Asked for with every frame, so nothing is copied for it.
+    /// The capture state. It is read for each frame, so this copies nothing else.
     #[must_use]
     pub fn state(&self) -> CaptureState {
-        self.lock().state
+        self.status.lock().state
     }
 
-    /// Changes what is so at the moment.
-    pub fn update(&self, change: impl FnOnce(&mut Now)) {
-        change(&mut self.lock());
-    }
-
-    /// Each field is sound by itself, so a panic elsewhere spoils nothing.
-    fn lock(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn update(&self, change: impl FnOnce(&mut HealthStatus)) {
+        change(&mut self.status.lock());
     }
 }
 
@@ -143,13 +131,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn updates_can_be_read() {
         let health = Health::default();
         health.captured.add(2);
         health.captured.add(3);
-        health.update(|now| now.state = CaptureState::Live);
+        health.update(|status| status.state = CaptureState::Live);
         assert_eq!(health.captured.get(), 5);
-        assert_eq!(health.now().state, CaptureState::Live);
+        assert_eq!(health.status().state, CaptureState::Live);
         let names = CaptureState::ALL.map(CaptureState::name);
         assert_eq!(names, ["starting", "live", "stalled", "reopening"]);
     }

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`geometry`] | a normalised box, its IoU, its pixels |
 //! | [`label`] | class names and their numbers |
+//! | [`address`], [`log_lines`], [`rotation`] | values that options and sinks share |
 //! | [`camera_choice`] | which camera to open |
 //! | [`frame`] | one picture with its place in time, and the true boxes of a made-up one |
 //! | [`card`] | what travels in the model file: labels, preprocessing, figures |
@@ -21,7 +22,6 @@
 //! | [`overlay`] | draws a report on a picture |
 //! | [`sink`] | where reports go: JSON lines, pictures, a window |
 //! | [`pipeline`] | source, model and sinks in motion, and a live source kept alive |
-//! | `service` | what the service manager (systemd) is told; on Linux |
 //! | [`dataset`] | a folder of pictures joined with the CSV of ground-truth boxes |
 //! | [`evaluate`] | the metrics of a model on them |
 //! | [`config`] | the command line, validated |
@@ -30,6 +30,7 @@
 //! Leaves (geometry, label, frame) do no I/O. Sources know frames; sinks know frames, reports and the
 //! overlay; the pipeline knows traits only; `main.rs` alone names concrete sources and sinks.
 
+pub mod address;
 pub mod camera_choice;
 pub mod card;
 pub mod config;
@@ -42,15 +43,15 @@ pub mod geometry;
 pub mod golden;
 pub mod health;
 pub mod label;
+pub mod log_lines;
 pub mod overlay;
 pub mod picture;
 pub mod pipeline;
 pub mod preprocess;
 pub mod report;
+pub mod rotation;
 #[cfg(feature = "demo")]
 pub mod scene;
-#[cfg(target_os = "linux")]
-pub mod service;
 pub mod sink;
 pub mod source;
 pub mod track;

@@ -46,7 +46,12 @@ const AGED: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Whatever the target fails with.
-pub fn draw<D>(target: &mut D, frame: &Frame, report: &Report) -> Result<(), D::Error>
+pub fn draw<D>(
+    target: &mut D,
+    frame: &Frame,
+    report: &Report,
+    detection: Option<&Detection>,
+) -> Result<(), D::Error>
 where
     D: DrawTarget<Color: From<Rgb888>>,
 {
@@ -63,14 +68,14 @@ where
     for there in truth {
         layout.draw_true_box(&mut target, there)?;
     }
-    if let Some(detection) = report.shown() {
+    if let Some(detection) = detection {
         let label = report.labels.name(detection.class);
         layout.draw_detection(&mut target, detection, label)?;
     }
     for there in truth {
-        layout.draw_true_tag(&mut target, there, report)?;
+        layout.draw_true_tag(&mut target, there, report, detection)?;
     }
-    layout.draw_status(&mut target, frame, report)?;
+    layout.draw_status(&mut target, frame, report, detection)?;
     match banner(report) {
         Some(banner) => banner.draw(&mut target),
         None => Ok(()),
@@ -251,12 +256,13 @@ impl Layout {
         target: &mut D,
         there: &GroundTruth,
         report: &Report,
+        detection: Option<&Detection>,
     ) -> Result<(), D::Error>
     where
         D: DrawTarget<Color: From<Rgb888>>,
     {
         let tag = Tag {
-            text: true_caption(there, report),
+            text: true_caption(there, report, detection),
             lettering: self.small,
             ink: CHALK,
             ground: INK,
@@ -270,12 +276,18 @@ impl Layout {
         tag.draw(target, place, &self.room)
     }
 
-    fn draw_status<D>(&self, target: &mut D, frame: &Frame, report: &Report) -> Result<(), D::Error>
+    fn draw_status<D>(
+        &self,
+        target: &mut D,
+        frame: &Frame,
+        report: &Report,
+        detection: Option<&Detection>,
+    ) -> Result<(), D::Error>
     where
         D: DrawTarget<Color: From<Rgb888>>,
     {
-        let found = report.shown().is_some();
-        let text = self.fitting(&status(frame, report));
+        let found = detection.is_some();
+        let text = self.fitting(&status(frame, report, found));
         if text.is_empty() {
             return Ok(());
         }
@@ -291,13 +303,13 @@ impl Layout {
 }
 
 /// What the status line says, the most important first; nothing before the first report.
-fn status(frame: &Frame, report: &Report) -> Vec<String> {
+fn status(frame: &Frame, report: &Report, found: bool) -> Vec<String> {
     let Some(captured_at) = report.captured_at else {
         return Vec::new();
     };
     let mut words = Vec::new();
     let age = frame.captured_at.saturating_duration_since(captured_at);
-    if report.shown().is_none() {
+    if !found {
         words.push("nothing".to_owned());
     } else if age >= AGED {
         words.push(format!("box {} old", age_in_words(age)));
@@ -319,8 +331,8 @@ fn age_in_words(age: Duration) -> String {
 }
 
 /// What is said of a true box: its IoU with the detection, and its name where the model missed it.
-fn true_caption(there: &GroundTruth, report: &Report) -> String {
-    match report.shown() {
+fn true_caption(there: &GroundTruth, report: &Report, detection: Option<&Detection>) -> String {
+    match detection {
         Some(found) => {
             let named = report.labels.name(found.class) == Some(there.label.as_str());
             let overlap = iou(&found.bounding_box, &there.bounding_box);

@@ -1,6 +1,6 @@
-//! What is told of a frame: the detection, if any, and how it came about.
+//! The report on a frame: what was detected and tracked, and when.
 //!
-//! A report is plain data between the pipeline that makes it and the sinks that show it.
+//! Reports are plain data. The pipeline makes them and the sinks consume them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,50 +12,47 @@ use crate::health::CaptureState;
 use crate::label::Labels;
 use crate::track::{Event, Steady};
 
-/// What is told of one frame.
+/// The report on one frame.
 ///
-/// A display may show it with a later frame than the one that it is about: a slow model must not delay the
-/// picture.
+/// A display may show it with a later frame than the one it describes: the picture does not wait for a slow model.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Number of the frame that it is about.
+    /// Sequence number of the frame it describes.
     pub sequence: u64,
-    /// When that frame was taken; `None` while no frame has been through the model.
+    /// When that frame was captured; `None` before the first inference.
     pub captured_at: Option<Instant>,
-    /// What was found in this very frame, if anything.
+    /// The detection in this frame alone, if any.
     pub detection: Option<Detection>,
-    /// What is there by this and the frames before, if anything; `None` too where frames have nothing to do
-    /// with each other and nothing is tracked.
-    pub steady: Option<Steady>,
-    /// Whether frames follow each other, so that `steady` and `events` mean something.
+    /// The tracked detection, smoothed over this and earlier frames; `None` if nothing is tracked.
+    pub stable: Option<Steady>,
+    /// Whether the source is tracked. If not, `stable` and `events` are empty.
     pub is_tracked: bool,
-    /// What happened with this frame, in order.
+    /// Events of this frame, in order.
     pub events: Vec<Event>,
-    /// What capture is at.
     pub capture: CaptureState,
-    /// Names of the classes.
+    /// The class names of the model.
     pub labels: Arc<Labels>,
-    /// Which model said so.
+    /// The first 8 hex digits of the SHA-256 of the model file.
     pub model_hash: Arc<str>,
-    /// Time that the network took.
+    /// Duration of the inference.
     pub inference: Duration,
     /// Time from the capture of the frame to this report.
     pub frame_age: Duration,
-    /// Frames a second that go through the model, once there are two of them.
+    /// Inferences per second; `None` before the second one.
     pub frames_per_second: Option<f32>,
-    /// Frames that the source gave and nobody looked at, so far.
+    /// Number of frames dropped so far: captured, but not processed.
     pub dropped: u64,
 }
 
 impl Report {
-    /// What is told before any frame has been through the model.
+    /// The report before the first inference.
     #[must_use]
     pub fn waiting(labels: Arc<Labels>, model_hash: Arc<str>) -> Self {
         Self {
             sequence: 0,
             captured_at: None,
             detection: None,
-            steady: None,
+            stable: None,
             is_tracked: false,
             events: Vec::new(),
             capture: CaptureState::default(),
@@ -68,33 +65,33 @@ impl Report {
         }
     }
 
-    /// What a person is shown: what is steadily there, or where nothing is tracked, what was found.
+    /// The detection to display: the tracked one, or that of the frame if the source is not tracked.
     #[must_use]
     pub fn shown(&self) -> Option<&Detection> {
         if self.is_tracked {
-            self.steady.as_ref().map(|steady| &steady.detection)
+            self.stable.as_ref().map(|stable| &stable.detection)
         } else {
             self.detection.as_ref()
         }
     }
 
-    /// Name of the class that was found.
+    /// Name of the class of the frame's own detection.
     #[must_use]
     pub fn label(&self) -> Option<&str> {
         self.labels.name(self.detection?.class)
     }
 
-    /// What is truly in a made-up frame and the IoU of the detection with it, 0 without a detection.
+    /// The ground truth of a synthetic frame and its IoU with the detection, which is 0 without a detection.
     ///
-    /// Of several true boxes it is the one that the detection overlaps most, without a detection the
-    /// largest. `None` where nothing is there or the truth is not known.
+    /// Of several true boxes it is the one with the highest IoU, or the largest without a detection. `None` if the
+    /// frame is empty or its ground truth is unknown.
     #[must_use]
-    pub fn truth<'f>(&self, frame: &'f Frame) -> Option<(&'f GroundTruth, f32)> {
+    pub fn ground_truth<'f>(&self, frame: &'f Frame) -> Option<(&'f GroundTruth, f32)> {
         let Origin::Scene(boxes) = &frame.origin else {
             return None;
         };
         let overlap = |truth: &GroundTruth| match &self.detection {
-            Some(found) => iou(&truth.bounding_box, &found.bounding_box),
+            Some(detection) => iou(&truth.bounding_box, &detection.bounding_box),
             None => 0.0,
         };
         let rank = |truth: &GroundTruth| (overlap(truth), truth.bounding_box.area());
@@ -114,7 +111,7 @@ mod tests {
     use crate::label::ClassId;
 
     fn report(detected: Option<[f32; 4]>) -> Report {
-        let labels = Labels::new(vec!["apple".into(), "cake".into()]).expect("sound");
+        let labels = Labels::new(vec!["apple".into(), "cake".into()]).expect("valid");
         Report {
             detection: detected.map(|corners| Detection {
                 class: ClassId::new(1),
@@ -126,7 +123,7 @@ mod tests {
     }
 
     fn boxed([x_min, x_max, y_min, y_max]: [f32; 4]) -> NormBox {
-        NormBox::new(x_min, x_max, y_min, y_max).expect("sound")
+        NormBox::new(x_min, x_max, y_min, y_max).expect("valid")
     }
 
     fn scene(boxes: &[[f32; 4]]) -> Frame {
@@ -139,24 +136,24 @@ mod tests {
     }
 
     #[test]
-    fn the_detection_is_held_against_the_box_that_it_means() {
+    fn the_detection_is_compared_with_the_true_box_it_overlaps_most() {
         let frame = scene(&[[0.0, 1.0, 0.0, 1.0], [0.5, 1.0, 0.5, 1.0]]);
         let (truth, overlap) = report(Some([0.5, 1.0, 0.5, 1.0]))
-            .truth(&frame)
+            .ground_truth(&frame)
             .expect("known");
         assert_eq!(
             (truth.bounding_box, overlap),
             (boxed([0.5, 1.0, 0.5, 1.0]), 1.0)
         );
-        let (truth, overlap) = report(None).truth(&frame).expect("known");
+        let (truth, overlap) = report(None).ground_truth(&frame).expect("known");
         assert_eq!((truth.bounding_box, overlap), (NormBox::WHOLE, 0.0));
-        assert_eq!(report(None).truth(&scene(&[])), None);
+        assert_eq!(report(None).ground_truth(&scene(&[])), None);
         let live = Frame::new(0, Origin::Live, RgbImage::new(4, 4));
-        assert_eq!(report(None).truth(&live), None);
+        assert_eq!(report(None).ground_truth(&live), None);
     }
 
     #[test]
-    fn a_detection_has_a_label() {
+    fn the_label_is_the_class_name_of_the_detection() {
         assert_eq!(report(Some([0.0; 4])).label(), Some("cake"));
         assert_eq!(report(None).label(), None);
     }

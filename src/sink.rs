@@ -1,6 +1,6 @@
-//! Where reports go: what every sink offers.
+//! The sink interface. A sink displays, writes or sends frames and their reports.
 //!
-//! A sink shows or writes a frame with its report. It never changes either and never blocks on a person.
+//! A sink never changes a frame or a report and never waits for user input while frames come.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,45 +12,48 @@ use crate::frame::{Frame, UnreadableFrame};
 use crate::health::StateChange;
 use crate::report::Report;
 
+#[cfg(any(feature = "window", all(feature = "framebuffer", target_os = "linux")))]
+mod compositor;
+pub mod console_stats;
 #[cfg(all(feature = "framebuffer", target_os = "linux"))]
 pub mod framebuffer;
 pub mod json;
 pub mod log;
-mod loss;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
-pub mod picture;
+pub mod picture_files;
+#[cfg(any(feature = "mqtt", feature = "web"))]
+mod presence;
+#[cfg(target_os = "linux")]
+pub mod service;
 pub mod snapshots;
-#[cfg(any(feature = "window", all(feature = "framebuffer", target_os = "linux")))]
-mod view;
 #[cfg(feature = "web")]
 pub mod web;
 #[cfg(feature = "window")]
 pub mod window;
-#[cfg(any(feature = "mqtt", feature = "web"))]
-mod words;
+mod write_failures;
 
-/// Something that shows or writes what was seen.
+/// A consumer of frames and reports.
 pub trait Sink {
-    /// Shows one frame with its report.
+    /// Handles one frame and its report.
     ///
     /// # Errors
-    /// [`SinkError`] when it could not be shown.
+    /// [`SinkError`] if the output fails for good. It ends the run.
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError>;
 
-    /// Whether it has no use for a report without events, so that no frame is kept for it then. Asked once,
+    /// Whether the sink ignores reports without events, so that such frames are not queued for it. Called once,
     /// before the run.
     fn events_only(&self) -> bool {
         false
     }
 
-    /// Takes note that what was there has left, as the run or the model at hand has come to its end, or no
-    /// frames come any more. `frame` is the last that was shown, so a sink that counts frames must not count
-    /// it again; one that wants only events shows it like any other.
+    /// Handles the end of the open tracks at the end of the run, before a model swap or after a gap between frames.
+    /// `frame` is the last one that was shown: sinks that count frames must not count it again. By default, sinks
+    /// that only want events show it.
     ///
     /// # Errors
-    /// [`SinkError`] when the note could not be made.
-    fn left(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    /// [`SinkError`], as [`Sink::show`].
+    fn on_track_ended(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         if self.events_only() {
             self.show(frame, report)
         } else {
@@ -58,95 +61,79 @@ pub trait Sink {
         }
     }
 
-    /// Takes note of a picture that can't be read. Most sinks have nothing to show then.
+    /// Handles a picture or frame that cannot be read.
     ///
     /// # Errors
-    /// [`SinkError`] when the note could not be made.
-    fn skip(&mut self, _frame: &UnreadableFrame) -> Result<(), SinkError> {
+    /// [`SinkError`], as [`Sink::show`].
+    fn on_unreadable_frame(&mut self, _unreadable: &UnreadableFrame) -> Result<(), SinkError> {
         Ok(())
     }
 
-    /// Takes note that capture went from one state to another: the camera vanished, or came back.
+    /// Handles a change of the capture state, for example after the camera was unplugged.
     ///
     /// # Errors
-    /// [`SinkError`] when the note could not be made.
-    fn state(&mut self, _change: &StateChange) -> Result<(), SinkError> {
+    /// [`SinkError`], as [`Sink::show`].
+    fn on_state_change(&mut self, _change: &StateChange) -> Result<(), SinkError> {
         Ok(())
     }
 
-    /// Called a few times a second while there is no frame to show, so that a window still answers.
+    /// Called a few times a second while there is no new frame, so that a window stays responsive.
     ///
     /// # Errors
-    /// [`SinkError::Closed`] when nobody looks any more.
+    /// [`SinkError::Closed`] after the user has closed the window.
     fn idle(&mut self) -> Result<(), SinkError> {
         Ok(())
     }
 
-    /// Called once when a replayed source has come to its end. A sink that a person looks at stays until
-    /// they have had enough or `stop` becomes true; any other has nothing to wait for.
+    /// Called once at the end of a recording. A display stays open until the user closes it or `stop` becomes true;
+    /// other sinks return at once.
     ///
     /// # Errors
-    /// [`SinkError`] when it can't be shown any more.
-    fn linger(&mut self, _stop: &AtomicBool) -> Result<(), SinkError> {
+    /// [`SinkError`] if the display fails.
+    fn wait_until_closed(&mut self, _stop: &AtomicBool) -> Result<(), SinkError> {
         Ok(())
     }
 }
 
-/// A sink that could not show a frame.
+/// Why a sink cannot go on.
 #[derive(Debug, Error)]
 pub enum SinkError {
-    /// A file or stream can't be written.
-    #[error("{}: can't be written ({source}); check the path, its permissions and the space left", path.display())]
+    #[error("{}: can't be written ({source}); check the path, its permissions and the free space", path.display())]
     Write {
-        /// The file.
         path: PathBuf,
-        /// The system's words.
         source: std::io::Error,
     },
-    /// A picture can't be encoded.
-    #[error("{}: the picture can't be encoded ({source})", path.display())]
+    #[error("{}: the image can't be encoded ({source})", path.display())]
     Encode {
-        /// The file.
         path: PathBuf,
-        /// The encoder's words.
         source: image::ImageError,
     },
-    /// A framebuffer can't be used.
     #[error("screen {}: {message}", path.display())]
     Framebuffer {
-        /// The device.
+        /// The device file.
         path: PathBuf,
-        /// What happened and what to do.
+        /// The cause and the next step.
         message: String,
     },
-    /// A window can't be opened.
     #[error("window: {message}; on a machine without a desktop use `--display none`")]
-    Window {
-        /// The window system's words.
-        message: String,
-    },
-    /// A run came to its end, but without some of what it should have written.
-    #[error("not all could be written; what stands above says what is missing, and why")]
+    Window { message: String },
+    /// A recording was processed to its end, but some of the output is missing.
+    #[error("some output was lost; see the messages above for what and why")]
     Incomplete,
-    /// The web page can't be served.
     #[error(
         "web page at {address}: can't be served ({source}); choose another address or port with `--web`"
     )]
     Web {
-        /// Where it was to be.
         address: SocketAddr,
-        /// The system's words.
         source: std::io::Error,
     },
-    /// A thread that a sink needs can't be started.
-    #[error("no thread could be started for {what} ({source}); end other programs and try again")]
+    #[error("the thread for {what} can't be started ({source}); end other programs and try again")]
     Thread {
-        /// The sink.
+        /// The sink that needs the thread.
         what: &'static str,
-        /// The system's words.
         source: std::io::Error,
     },
-    /// Nobody looks any more, as the window was closed or the reader of a pipe has left: the run is done.
-    #[error("nobody looks any more: the window or the pipe was closed")]
+    /// The user closed the window, or the reader of the pipe exited. It ends the run without an error.
+    #[error("the window or pipe was closed")]
     Closed,
 }

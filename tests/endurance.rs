@@ -108,14 +108,14 @@ impl Sink for LogSink {
         self.events_only
     }
 
-    fn left(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
         let events = report.events.iter();
         let events = events.map(|event| (event.kind, event.track));
         self.note(|log| log.events.extend(events));
         Ok(())
     }
 
-    fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
+    fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         self.note(|log| log.states.push(change.state.name()));
         Ok(())
     }

@@ -367,7 +367,7 @@ fn standard_output_may_be_a_file_that_is_torn_or_full() {
     assert_eq!(output.status.code(), Some(0));
     let talk = String::from_utf8_lossy(&output.stderr);
     assert!(
-        talk.contains("standard output: its last line was torn: 5 bytes"),
+        talk.contains("standard output: its last line was truncated: 5 bytes"),
         "{talk}"
     );
     let text = fs::read_to_string(place.path("out.jsonl")).expect("there");

@@ -7,7 +7,7 @@ mod common;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use boxcam::config::BrokerAddress;
+use boxcam::address::BrokerAddress;
 use boxcam::health::{CaptureState, Health, StateChange};
 use boxcam::sink::Sink;
 use boxcam::sink::mqtt::{EVENTS_KEPT, MqttSink};
@@ -154,7 +154,7 @@ fn events_and_states_are_told() {
         time: std::time::SystemTime::now(),
         reason: "no frame".to_owned(),
     };
-    sink.state(&change).expect("told");
+    sink.on_state_change(&change).expect("told");
     let nothing = loop {
         let state = ear.wait_for("boxcam/cam/state").json();
         if !there(&state) {

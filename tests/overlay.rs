@@ -89,7 +89,7 @@ fn frame_after(report: &Report, age: Duration, truth: &[GroundTruth]) -> Frame {
 
 fn draw(image: &mut RgbImage, report: &Report, truth: &[GroundTruth]) {
     let frame = frame_after(report, Duration::ZERO, truth);
-    let Ok(()) = overlay::draw(&mut Canvas::new(image), &frame, report);
+    let Ok(()) = overlay::draw(&mut Canvas::new(image), &frame, report, report.shown());
 }
 
 #[track_caller]
@@ -189,7 +189,7 @@ fn an_aged_box_says_so() {
     let found = report(Some(("apple", 0.97, [0.25, 0.8, 0.3, 0.75])));
     let frame = frame_after(&found, Duration::from_millis(247), &[]);
     let mut image = stripes(240, 240);
-    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &found);
+    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &found, found.shown());
     compare("240x240-aged", &image);
 }
 
@@ -259,7 +259,8 @@ fn a_display_of_other_colours_is_drawn_on_too() {
     display.set_allow_overdraw(true);
     let found = report(Some(("apple", 0.9, [0.1, 0.9, 0.4, 0.7])));
     let frame = frame_after(&found, Duration::ZERO, &[]);
-    overlay::draw(&mut display, &frame, &found).expect("the mock display doesn't fail");
+    overlay::draw(&mut display, &frame, &found, found.shown())
+        .expect("the mock display doesn't fail");
     assert!(!display.affected_area().is_zero_sized());
 }
 

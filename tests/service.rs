@@ -14,7 +14,7 @@ use boxcam::detect::tract::TractDetector;
 use boxcam::frame::{Frame, Origin};
 use boxcam::health::Health;
 use boxcam::pipeline::{Input, Pipeline, Times};
-use boxcam::service::ServiceSink;
+use boxcam::sink::service::ServiceSink;
 use boxcam::source::{FrameSource, SourceError};
 use common::{TestDir, rpicam, tiny_model};
 use image::RgbImage;

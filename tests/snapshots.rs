@@ -70,7 +70,7 @@ fn snapshots_keep_their_budget_over_restarts_and_leave_others_alone() {
     said.assert_exit_code(5);
     said.assert_stderr_contains(&[
         "one snapshot has",
-        "all may have 1000",
+        "the budget for all is 1000",
         "2 snapshots were lost",
     ]);
     assert_eq!(said.lines().len(), 2, "detection went on");

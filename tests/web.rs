@@ -25,9 +25,9 @@ const SOON: Duration = Duration::from_secs(60);
 fn settings(clients: usize) -> WebSettings {
     WebSettings {
         address: "127.0.0.1:0".parse().expect("an address"),
-        clients: NonZeroUsize::new(clients).expect("some"),
+        max_clients: NonZeroUsize::new(clients).expect("some"),
         name: "Hans' \"k\u{fc}che\"".to_owned(),
-        patience: SOON,
+        unhealthy_after: SOON,
     }
 }
 
@@ -115,7 +115,7 @@ fn health_follows_the_frames() {
     let patience = Duration::from_millis(300);
     let sink = WebSink::serve(
         WebSettings {
-            patience,
+            unhealthy_after: patience,
             ..settings(1)
         },
         Arc::clone(&health),
@@ -225,7 +225,7 @@ fn the_last_events_are_told_and_no_more_than_a_hundred() {
         time: SystemTime::UNIX_EPOCH,
         reason: "unplugged".to_owned(),
     };
-    sink.state(&change).expect("noted");
+    sink.on_state_change(&change).expect("noted");
     let answer = get(address, "/events");
     assert_eq!(answer.header("content-type"), "application/json");
     let events = answer.json();

@@ -59,7 +59,7 @@ fn play(mut sink: WebSink, health: &Health, is_gone: &AtomicBool) -> WebSink {
         time: SystemTime::now(),
         reason,
     };
-    sink.state(&change).expect("noted");
+    sink.on_state_change(&change).expect("noted");
     sink
 }
 
@@ -87,9 +87,9 @@ fn a_browser_sees_the_picture_move_and_the_camera_go() {
     let health = Arc::new(Health::default());
     let settings = WebSettings {
         address: "127.0.0.1:0".parse().expect("an address"),
-        clients: NonZeroUsize::MIN,
+        max_clients: NonZeroUsize::MIN,
         name: "Kitchen <b>door</b>".to_owned(),
-        patience: Duration::from_secs(10),
+        unhealthy_after: Duration::from_secs(10),
     };
     let sink = WebSink::serve(settings, Arc::clone(&health)).expect("served");
     let page = format!("http://{}/", sink.address());

@@ -219,7 +219,12 @@ fn one_frame(picture: &Encoded, detector: &mut TractDetector) -> Result<Stages<D
     };
     let mut image = frame.image.clone();
     let drawing = Instant::now();
-    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &report);
+    let Ok(()) = overlay::draw(
+        &mut Canvas::new(&mut image),
+        &frame,
+        &report,
+        report.shown(),
+    );
     let drawn = Instant::now();
     Ok(Stages {
         decode: decoded - started,

@@ -7,18 +7,20 @@ use boxcam::config::{DetectConfig, Threshold};
 use boxcam::health::Health;
 use boxcam::pipeline::{Input, Pipeline, Times};
 use boxcam::sink::Sink;
+use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::json::JsonSink;
-use boxcam::sink::picture::PictureSink;
+use boxcam::sink::picture_files::PictureSink;
 use boxcam::source::pictures::PicturesSource;
 
-use super::tally::Tally;
 use super::{Completion, Failure, model};
 
 pub(super) fn detect(config: &DetectConfig, stop: &AtomicBool) -> Result<Completion, Failure> {
     let options = model::engine(config.threads);
     let (detector, _) = model::load_from(config.model.file.as_deref(), options)?;
-    let mut outputs: Vec<Box<dyn Sink + Send>> =
-        vec![Box::new(JsonSink::stdout()), Box::new(Tally::default())];
+    let mut outputs: Vec<Box<dyn Sink + Send>> = vec![
+        Box::new(JsonSink::stdout()),
+        Box::new(ConsoleStats::default()),
+    ];
     if let Some(folder) = &config.annotate {
         outputs.push(Box::new(PictureSink::new(folder)?));
     }

@@ -17,7 +17,7 @@ use boxcam::evaluate::{
     threshold_curve,
 };
 use boxcam::preprocess::preprocess;
-use boxcam::sink::picture::save;
+use boxcam::sink::picture_files::save;
 use boxcam::{diagnostics, warn};
 use serde::Serialize;
 

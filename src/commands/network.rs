@@ -49,9 +49,9 @@ fn web(config: &RunConfig, health: &Arc<Health>) -> Asked {
     };
     let settings = WebSettings {
         address: wanted.0,
-        clients: config.web_clients,
+        max_clients: config.web_clients,
         name: camera_name(config),
-        patience: patience(config),
+        unhealthy_after: unhealthy_after(config),
     };
     let sink = WebSink::serve(settings, Arc::clone(health))?;
     warn!("web page at http://{}/", sink.address());
@@ -71,7 +71,7 @@ fn web(config: &RunConfig, _: &Arc<Health>) -> Asked {
 
 /// Time without a frame after which the run counts as ill: a camera that comes back at once is no illness.
 #[cfg(feature = "web")]
-fn patience(config: &RunConfig) -> std::time::Duration {
+fn unhealthy_after(config: &RunConfig) -> std::time::Duration {
     const SHORTEST: std::time::Duration = std::time::Duration::from_secs(10);
     config.stall.saturating_mul(2).max(SHORTEST)
 }

@@ -12,20 +12,20 @@ use boxcam::detect::Detector;
 use boxcam::detect::tract::EngineOptions;
 use boxcam::health::Health;
 use boxcam::pipeline::{Input, Pipeline, PipelineError, Times};
+use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::{Sink, SinkError};
 
 use super::input::input;
 use super::outputs::outputs;
-use super::tally::Tally;
 use super::{Completion, Failure, display, model, reload};
 
 pub(super) fn run(config: &RunConfig, stop: &AtomicBool) -> Result<Completion, Failure> {
     let options = model::engine(config.threads);
     let (detector, file) = model::load_from(config.model.file.as_deref(), options)?;
     let health = Arc::new(Health::default());
-    let tally = Tally::default();
+    let stats = ConsoleStats::default();
     let mut outputs = outputs(config, &health)?;
-    outputs.insert(0, Box::new(tally.clone()));
+    outputs.insert(0, Box::new(stats.clone()));
     let mut display = display::open(config)?;
     // Somebody who looks wants to see it move; a count of frames wants to be done, the same each time.
     let is_watched = display.is_some() || config.frames.is_none();
@@ -52,7 +52,7 @@ pub(super) fn run(config: &RunConfig, stop: &AtomicBool) -> Result<Completion, F
     };
     let outcome = pipeline.run(input)?;
     if config.source == SourceChoice::Demo && std::io::stderr().is_terminal() {
-        warn!("{tally}");
+        warn!("{stats}");
     }
     // A live run lives with it; whoever replays something wants all of it.
     if !is_live && health.lines_lost.get() + health.snapshots_lost.get() > 0 {

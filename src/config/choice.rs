@@ -2,8 +2,6 @@
 //!
 //! In go words, from a command line or a file, out comes a value or what was expected instead.
 
-use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -37,17 +35,6 @@ pub enum DisplayChoice {
     None,
 }
 
-/// What gets a line in the log, and a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLines {
-    /// Events for cameras and streams, frames for pictures and the demo.
-    Auto,
-    /// Whatever appears, changes or leaves.
-    Events,
-    /// Every frame.
-    Frames,
-}
-
 /// Width and height of frames in pixels, neither of them 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameSize {
@@ -56,35 +43,6 @@ pub struct FrameSize {
     /// Pixels down.
     pub height: u32,
 }
-
-/// Clockwise turn of the picture on a screen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Rotation {
-    /// As it is.
-    #[default]
-    None,
-    /// By 90 degrees.
-    Quarter,
-    /// By 180 degrees.
-    Half,
-    /// By 270 degrees.
-    ThreeQuarters,
-}
-
-/// Where an MQTT broker is and who we are to it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct BrokerAddress {
-    /// Name or address of the machine.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Name and password, where the broker wants them.
-    pub login: Option<(String, String)>,
-}
-
-/// Where the web page is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WebAddress(pub SocketAddr);
 
 /// Where JSON lines go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,19 +97,6 @@ impl FromStr for DisplayChoice {
     }
 }
 
-impl FromStr for LogLines {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "events" => Ok(Self::Events),
-            "frames" => Ok(Self::Frames),
-            _ => Err("expected auto, events or frames".to_owned()),
-        }
-    }
-}
-
 impl FromStr for FrameSize {
     type Err = String;
 
@@ -161,64 +106,6 @@ impl FromStr for FrameSize {
         let sides = sides.and_then(|(width, height)| Some((side(width)?, side(height)?)));
         let (width, height) = sides.ok_or("expected width x height, as 640x480")?;
         Ok(Self { width, height })
-    }
-}
-
-impl FromStr for Rotation {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "0" => Ok(Self::None),
-            "90" => Ok(Self::Quarter),
-            "180" => Ok(Self::Half),
-            "270" => Ok(Self::ThreeQuarters),
-            _ => Err("expected 0, 90, 180 or 270".to_owned()),
-        }
-    }
-}
-
-impl FromStr for BrokerAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || "expected mqtt://[USER[:PASSWORD]@]HOST[:PORT]".to_owned();
-        let rest = text.strip_prefix("mqtt://").ok_or_else(expected)?;
-        let (login, place) = match rest.trim_end_matches('/').rsplit_once('@') {
-            Some((login, place)) => (Some(login.split_once(':').unwrap_or((login, ""))), place),
-            None => (None, rest.trim_end_matches('/')),
-        };
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().map_err(|_| expected())?),
-            None => (place, 1883),
-        };
-        if host.is_empty() {
-            return Err(expected());
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-            login: login.map(|(name, password)| (name.to_owned(), password.to_owned())),
-        })
-    }
-}
-
-/// Without the password, which must not get into a log.
-impl fmt::Debug for BrokerAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mqtt://{}:{}", self.host, self.port)
-    }
-}
-
-impl FromStr for WebAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(port) = text.parse() {
-            return Ok(Self(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
-        }
-        let expected = "expected a port, or an address with a port as 0.0.0.0:8080";
-        text.parse().map(Self).map_err(|_| expected.to_owned())
     }
 }
 

@@ -10,10 +10,12 @@ use serde::Deserialize;
 
 use super::file::word;
 use super::{
-    BrokerAddress, ConfigError, DisplayChoice, FrameSize, LogChoice, LogLines, ModelConfig,
-    Rotation, SourceChoice, Threshold, WebAddress,
+    ConfigError, DisplayChoice, FrameSize, LogChoice, ModelConfig, SourceChoice, Threshold,
 };
+use crate::address::{BrokerAddress, WebAddress};
 use crate::camera_choice::CameraChoice;
+use crate::log_lines::LogLines;
+use crate::rotation::Rotation;
 
 /// What `boxcam run` is asked to do.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,6 +9,7 @@ use clap::CommandFactory;
 
 use super::*;
 use crate::camera_choice::CameraChoice;
+use crate::rotation::Rotation;
 
 fn config(line: &str) -> Result<Config, ConfigError> {
     Config::from_args(line.split(' '))
@@ -62,26 +63,6 @@ fn sources_are_told_apart() {
     assert_eq!(source("rpicam:1"), Ok(SourceChoice::Rpicam(1)));
     let folder = SourceChoice::Pictures("pictures/demo".into());
     assert_eq!(source("pictures/demo"), Ok(folder));
-}
-
-#[test]
-fn brokers_and_addresses_are_read() {
-    let broker: BrokerAddress = "mqtt://cam:p@ss:w@home.lan:1884/".parse().expect("sound");
-    let login = Some(("cam".to_owned(), "p@ss:w".to_owned()));
-    assert_eq!((broker.port, &broker.login), (1884, &login));
-    assert_eq!(format!("{broker:?}"), "mqtt://home.lan:1884");
-    let plain: BrokerAddress = "mqtt://localhost".parse().expect("sound");
-    assert_eq!((plain.port, plain.login), (1883, None));
-    for wrong in ["localhost", "mqtt://", "mqtt://home:port", "http://home"] {
-        assert!(wrong.parse::<BrokerAddress>().is_err(), "{wrong}");
-    }
-    let web: WebAddress = "8080".parse().expect("a port");
-    assert!(
-        web.0.ip().is_loopback(),
-        "a port alone opens nothing to others"
-    );
-    let open: WebAddress = "0.0.0.0:80".parse().expect("an address");
-    assert!(open.0.ip().is_unspecified());
 }
 
 #[test]

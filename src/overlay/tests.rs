@@ -101,7 +101,7 @@ fn nothing_is_drawn_outside_of_any_target() {
         }
         let mut frame = frame(&report, truth.to_vec());
         frame.captured_at += Duration::from_millis(random.u64(0..2000));
-        if let Err(Outside(place)) = draw(&mut strict, &frame, &report) {
+        if let Err(Outside(place)) = draw(&mut strict, &frame, &report, report.shown()) {
             panic!("{place} of {:?}", strict.area);
         }
         assert_eq!(strict.touched == 0, strict.area.is_zero_sized());
@@ -121,7 +121,12 @@ fn the_tag_is_wholly_visible_wherever_the_box_is() {
         let report = report("strawberry", Some(boxed([x, x + 0.05, y, y + 0.05])));
         let mut image = image::RgbImage::new(320, 240);
         let frame = frame(&report, Vec::new());
-        let Ok(()) = draw(&mut Canvas::new(&mut image), &frame, &report);
+        let Ok(()) = draw(
+            &mut Canvas::new(&mut image),
+            &frame,
+            &report,
+            report.shown(),
+        );
         let colour = palette::of_class(ClassId::new(0));
         let ground = image::Rgb([colour.r(), colour.g(), colour.b()]);
         let coloured = image.pixels().filter(|pixel| **pixel == ground).count() as u32;
@@ -153,11 +158,17 @@ fn long_labels_are_shortened_and_the_confidence_stays() {
 fn the_status_line_says_what_is_known() {
     let mut report = report("apple", None);
     let frame = frame(&report, Vec::new());
-    assert_eq!(status(&frame, &report), ["nothing", "30.0 fps", "12.3 ms"]);
+    assert_eq!(
+        status(&frame, &report, report.shown().is_some()),
+        ["nothing", "30.0 fps", "12.3 ms"]
+    );
     report.frames_per_second = None;
-    assert_eq!(status(&frame, &report), ["nothing", "12.3 ms"]);
+    assert_eq!(
+        status(&frame, &report, report.shown().is_some()),
+        ["nothing", "12.3 ms"]
+    );
     report.captured_at = None;
-    assert!(status(&frame, &report).is_empty());
+    assert!(status(&frame, &report, report.shown().is_some()).is_empty());
 }
 
 #[test]
@@ -166,7 +177,7 @@ fn a_box_that_lags_behind_says_how_old_it_is() {
     let first_word = |milliseconds| {
         let mut frame = frame(&found, Vec::new());
         frame.captured_at += Duration::from_millis(milliseconds);
-        status(&frame, &found).remove(0)
+        status(&frame, &found, found.shown().is_some()).remove(0)
     };
     assert_eq!(first_word(99), "30.0 fps");
     assert_eq!(first_word(127), "box 120 ms old");
@@ -175,7 +186,10 @@ fn a_box_that_lags_behind_says_how_old_it_is() {
     let nothing = report("apple", None);
     let mut later = frame(&nothing, Vec::new());
     later.captured_at += Duration::from_secs(1);
-    assert_eq!(status(&later, &nothing)[0], "nothing");
+    assert_eq!(
+        status(&later, &nothing, nothing.shown().is_some())[0],
+        "nothing"
+    );
 }
 
 #[test]
@@ -188,7 +202,7 @@ fn what_is_steady_is_drawn_where_frames_follow_each_other() {
     };
     let tracked = Report {
         is_tracked: true,
-        steady: Some(Steady {
+        stable: Some(Steady {
             track: 1,
             detection: held,
             duration: Duration::ZERO,
@@ -205,6 +219,7 @@ fn what_is_steady_is_drawn_where_frames_follow_each_other() {
             &mut Canvas::new(&mut image),
             &frame(report, Vec::new()),
             report,
+            report.shown(),
         );
         image
     };
@@ -247,9 +262,18 @@ fn a_true_box_is_named_unless_the_model_named_it() {
         bounding_box: NormBox::WHOLE,
     };
     let (found, missed) = (report("apple", Some(half)), report("apple", None));
-    assert_eq!(true_caption(&there("apple"), &found), "IoU 0.50");
-    assert_eq!(true_caption(&there("fig"), &found), "true: fig  IoU 0.50");
-    assert_eq!(true_caption(&there("fig"), &missed), "true: fig");
+    assert_eq!(
+        true_caption(&there("apple"), &found, found.shown()),
+        "IoU 0.50"
+    );
+    assert_eq!(
+        true_caption(&there("fig"), &found, found.shown()),
+        "true: fig  IoU 0.50"
+    );
+    assert_eq!(
+        true_caption(&there("fig"), &missed, missed.shown()),
+        "true: fig"
+    );
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl Inference {
         Report {
             sequence: frame.sequence,
             captured_at: Some(frame.captured_at),
-            steady,
+            stable: steady,
             events,
             capture: self.health.state(),
             dropped: self.health.dropped.get(),

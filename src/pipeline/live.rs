@@ -213,7 +213,7 @@ impl<'a> Screen<'a> {
             }
             let news = self.hub.take_changes();
             for change in &news {
-                display.state(change)?;
+                display.on_state_change(change)?;
             }
             let left = self.refresh.saturating_sub(shown.elapsed());
             match frames.take(left.min(STOP_CHECK)) {
@@ -228,7 +228,7 @@ impl<'a> Screen<'a> {
             shown = Instant::now();
         }
         for change in &self.hub.take_changes() {
-            display.state(change)?;
+            display.on_state_change(change)?;
         }
         Ok(())
     }

@@ -52,8 +52,8 @@ impl Served {
         while let Some(item) = self.0.pop() {
             match item {
                 Item::Show(frame, report) => sink.show(&frame, &report)?,
-                Item::Left(frame, report) => sink.left(&frame, &report)?,
-                Item::State(change) => sink.state(&change)?,
+                Item::Left(frame, report) => sink.on_track_ended(&frame, &report)?,
+                Item::State(change) => sink.on_state_change(&change)?,
             }
         }
         Ok(())

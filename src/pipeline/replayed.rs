@@ -44,7 +44,8 @@ pub(super) fn run(
             Ok(Some(frame)) => run.show(frame),
             Ok(None) => {
                 let left = run.leave();
-                break left.and_then(|()| Ok(run.sinks.each(|sink| sink.linger(stop))?));
+                break left
+                    .and_then(|()| Ok(run.sinks.each(|sink| sink.wait_until_closed(stop))?));
             }
             Err(error) => run.skip(&error).and_then(|()| match error {
                 error if error.is_recoverable() => Ok(()),
@@ -88,7 +89,7 @@ impl Run<'_> {
         if let Some(frame) = error.unreadable_frame() {
             self.outcome.skipped += 1;
             self.health.broken.add(1);
-            self.sinks.each(|sink| sink.skip(&frame))?;
+            self.sinks.each(|sink| sink.on_unreadable_frame(&frame))?;
         }
         Ok(())
     }
@@ -103,7 +104,7 @@ impl Run<'_> {
 
     fn tell_left(&mut self, left: &Report) -> Result<(), PipelineError> {
         if let Some(last) = &self.last {
-            self.sinks.each(|sink| sink.left(last, left))?;
+            self.sinks.each(|sink| sink.on_track_ended(last, left))?;
         }
         Ok(())
     }

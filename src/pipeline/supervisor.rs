@@ -236,7 +236,7 @@ impl Supervisor {
             CaptureState::Starting => CaptureState::Starting,
             _ => CaptureState::Reopening,
         };
-        let now = self.hub.health.now();
+        let now = self.hub.health.status();
         // An attempt that fails is no news.
         if now.state == state && !now.reason.is_empty() {
             self.hub

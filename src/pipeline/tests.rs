@@ -185,19 +185,19 @@ impl Sink for FakeSink {
         self.events_only
     }
 
-    fn left(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
         self.note(|told| told.left.push(report.clone()))
     }
 
-    fn skip(&mut self, frame: &UnreadableFrame) -> Result<(), SinkError> {
+    fn on_unreadable_frame(&mut self, frame: &UnreadableFrame) -> Result<(), SinkError> {
         self.note(|told| told.skipped.push(frame.reason.clone()))
     }
 
-    fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
+    fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         self.note(|told| told.states.push(change.clone()))
     }
 
-    fn linger(&mut self, _: &AtomicBool) -> Result<(), SinkError> {
+    fn wait_until_closed(&mut self, _: &AtomicBool) -> Result<(), SinkError> {
         self.note(|told| told.lingered = true)
     }
 }

@@ -11,12 +11,12 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::view::View;
+use super::compositor::Compositor;
 use super::{Sink, SinkError};
-use crate::config::Rotation;
 use crate::frame::Frame;
 use crate::health::StateChange;
 use crate::report::Report;
+use crate::rotation::Rotation;
 
 mod blit;
 mod console;
@@ -37,7 +37,7 @@ pub struct FramebufferSink {
     // Dropped in this order: the screen goes dark before the console gets it back.
     screen: Screen,
     console: Option<Console>,
-    view: View,
+    view: Compositor,
     rotation: Rotation,
     /// Size of what was shown last: a picture of another shape leaves rims behind.
     shown: (u32, u32),
@@ -57,7 +57,7 @@ impl FramebufferSink {
         Ok(Self {
             screen,
             console: None,
-            view: View::default(),
+            view: Compositor::default(),
             rotation,
             shown: (0, 0),
         })
@@ -116,7 +116,7 @@ impl Sink for FramebufferSink {
         }
     }
 
-    fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
+    fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         self.screen.follow()?;
         let room = self.screen.room(self.rotation);
         if self.view.state(change.state, room) {
@@ -125,7 +125,7 @@ impl Sink for FramebufferSink {
         Ok(())
     }
 
-    fn linger(&mut self, stop: &AtomicBool) -> Result<(), SinkError> {
+    fn wait_until_closed(&mut self, stop: &AtomicBool) -> Result<(), SinkError> {
         while !stop.load(Ordering::Relaxed) {
             std::thread::sleep(LINGER_CHECK);
         }

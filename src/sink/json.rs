@@ -1,88 +1,50 @@
-//! JSON lines: one object a line, for programs to read.
+//! JSON lines: one object per line, for programs to read.
 //!
-//! In go frames with their reports, out come lines, each flushed so that a reader sees it at once. A reader
-//! that has had enough (`| head`) ends the run quietly. This sink ends a run when it can't write; the one that
-//! goes on, and rotates files, is [`super::log`].
+//! [`JsonSink`] flushes each line, so that a reader gets it at once, and ends the run on a write error; a closed pipe
+//! (`| head`) is not an error. The sink that continues after write errors and rotates files is [`super::log`].
 //!
-//! Every line has `schema`, which is [`LINE_SCHEMA`]; what else stands in it tells its kind:
+//! Every line has `schema`, which is [`LINE_SCHEMA`]; the other fields depend on its kind:
 //!
 //! | line | fields |
 //! | --- | --- |
-//! | a frame | `time` and `frame`, or `picture`; `track` where something is steadily there; `width`, `height`, `detection`; `truth` and `iou` in made-up scenes; `inference_ms`, `frame_age_ms`, `model` |
-//! | an event | `time`, `frame`, `event` (`appeared`, `changed`, `left`), `track`, `from` (what it was taken for before it changed), `duration_s` (not with `appeared`), `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
-//! | a state | `time`, `state` (`starting`, `live`, `stalled`, `reopening`), `reason`, empty where nothing is wrong |
-//! | a picture that can't be read | `picture`, or `time` for a frame of a stream, and `error` |
-//! | a gap | `time`, `lost`: how many lines are missing here, and `error`: why |
+//! | a frame | `time` and `frame`, or `picture`; `track` if there is one; `width`, `height`, `detection`; `truth` and `iou` for synthetic frames; `inference_ms`, `frame_age_ms`, `model` |
+//! | an event | `time`, `frame`, `event` (`appeared`, `changed`, `left`), `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`), `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
+//! | a state | `time`, `state` (`starting`, `live`, `stalled`, `reopening`), `reason`, empty if there is no failure |
+//! | a read failure | `picture`, or `time` for a frame of a stream, and `error` |
+//! | a gap | `time`, `lost` (the number of lines missing here) and `error` (the cause) |
 //!
-//! `time` is RFC 3339 in UTC to the millisecond: when the frame was taken, when the state changed, when the gap
-//! was over. `detection` is `null` or has `class`, `confidence`, the corners `x_min`, `x_max`, `y_min`, `y_max`
-//! as shares of the frame, and `pixels`. A frame's detection is what was found in that very frame; an event's is
-//! the steady one. `duration_s` is in seconds.
+//! `time` is RFC 3339 in UTC to the millisecond: when the frame was captured, when the state changed, or when the gap
+//! ended. `detection` is `null` or has `class`, `confidence`, the corners `x_min`, `x_max`, `y_min`, `y_max` as
+//! fractions of the frame, and `pixels`. A frame's detection is that of the frame alone; an event's is the tracked
+//! one. `duration_s` is in seconds.
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use embedded_graphics::primitives::Rectangle;
+use serde::Serialize;
 
 use super::{Sink, SinkError};
-use crate::frame::{Frame, UnreadableFrame};
+use crate::detect::Detection;
+use crate::frame::{Frame, Origin, UnreadableFrame};
+use crate::geometry::NormBox;
 use crate::health::StateChange;
+use crate::label::Labels;
 use crate::report::Report;
-use crate::track::Event;
+use crate::track::{Event, EventKind};
 
-mod line;
-
-pub(super) use line::rfc3339;
-use line::{ErrorLine, EventLine, FrameLine, LostLine, StateLine};
-
-/// The version of the lines; it goes up when a field changes its meaning or goes away.
+/// The version of the lines. It is incremented when a field is removed or changes its meaning.
 pub const LINE_SCHEMA: u32 = 1;
 
-/// What gets a line, and a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lines {
-    /// Whatever appears, changes or leaves.
-    Events,
-    /// Every frame.
-    Frames,
-}
-
-/// Writes JSON lines, one a frame, to a stream.
+/// Writes one JSON line per frame to a stream.
 pub struct JsonSink<W> {
-    to: W,
-    /// What errors call it.
+    stream: W,
+    /// The name of the stream in errors.
     name: PathBuf,
 }
 
-/// The line of a frame, without its end.
-pub(crate) fn frame_line(frame: &Frame, report: &Report) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&FrameLine::of(frame, report))
-}
-
-/// The line of an event that came with a frame, without its end.
-pub(crate) fn event_line(
-    frame: &Frame,
-    report: &Report,
-    event: &Event,
-) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&EventLine::of(frame, report, event))
-}
-
-/// The line of a picture or frame that can't be read, without its end.
-pub(crate) fn error_line(frame: &UnreadableFrame) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&ErrorLine::of(frame))
-}
-
-/// The line of a change of state, without its end.
-pub(crate) fn state_line(change: &StateChange) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&StateLine::of(change))
-}
-
-/// The line that stands where so many lines are missing, without its end.
-pub(crate) fn lost_line(count: u64, error: &str) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&LostLine::of(count, error))
-}
-
 impl JsonSink<std::io::Stdout> {
-    /// Writes to standard output.
     #[must_use]
     pub fn stdout() -> Self {
         Self::new(std::io::stdout(), Path::new("standard output"))
@@ -90,30 +52,26 @@ impl JsonSink<std::io::Stdout> {
 }
 
 impl<W: Write> JsonSink<W> {
-    /// Writes to anything; `name` is what errors call it.
-    pub fn new(to: W, name: &Path) -> Self {
+    /// `name` is the name of the stream in errors.
+    pub fn new(stream: W, name: &Path) -> Self {
         Self {
-            to,
+            stream,
             name: name.into(),
         }
     }
 
-    fn write_line(&mut self, line: serde_json::Result<Vec<u8>>) -> Result<(), SinkError> {
-        // In one piece, so that a line is there as a whole or not at all.
-        let mut text = line.map_err(|error| self.failed(error.into()))?;
-        text.push(b'\n');
-        let written = self.to.write_all(&text).and_then(|()| self.to.flush());
-        written.map_err(|error| self.failed(error))
-    }
-
-    fn failed(&self, source: std::io::Error) -> SinkError {
-        match source.kind() {
+    fn write_line(&mut self, mut line: String) -> Result<(), SinkError> {
+        // One write per line, so that a reader never gets a part of one.
+        line.push('\n');
+        let written = self.stream.write_all(line.as_bytes());
+        let flushed = written.and_then(|()| self.stream.flush());
+        flushed.map_err(|source| match source.kind() {
             ErrorKind::BrokenPipe => SinkError::Closed,
             _ => SinkError::Write {
                 path: self.name.clone(),
                 source,
             },
-        }
+        })
     }
 }
 
@@ -122,9 +80,288 @@ impl<W: Write> Sink for JsonSink<W> {
         self.write_line(frame_line(frame, report))
     }
 
-    fn skip(&mut self, frame: &UnreadableFrame) -> Result<(), SinkError> {
-        self.write_line(error_line(frame))
+    fn on_unreadable_frame(&mut self, unreadable: &UnreadableFrame) -> Result<(), SinkError> {
+        self.write_line(unreadable_line(unreadable))
     }
+}
+
+/// The line of a frame, without a line break.
+pub(super) fn frame_line(frame: &Frame, report: &Report) -> String {
+    to_json(&FrameLine {
+        schema: LINE_SCHEMA,
+        origin: OriginFields::of(frame),
+        track: report.stable.as_ref().map(|stable| stable.track),
+        detection: FrameFields::of(frame, report.detection.as_ref(), &report.labels),
+        truth: TruthFields::of(frame, report),
+        model: ModelFields::of(report),
+    })
+}
+
+/// The lines of a report's events, in order and without line breaks.
+pub(super) fn event_lines(frame: &Frame, report: &Report) -> impl Iterator<Item = String> {
+    report
+        .events
+        .iter()
+        .map(|event| event_line(frame, report, event))
+}
+
+fn event_line(frame: &Frame, report: &Report, event: &Event) -> String {
+    let from = match event.kind {
+        EventKind::Changed { from } => Some(report.labels.name(from).unwrap_or("?")),
+        EventKind::Appeared | EventKind::Left => None,
+    };
+    let has_duration = event.kind != EventKind::Appeared;
+    to_json(&EventLine {
+        schema: LINE_SCHEMA,
+        time: rfc3339(event.time),
+        frame: report.sequence,
+        event: event.kind.name(),
+        track: event.track,
+        from,
+        duration_s: has_duration.then(|| rounded(event.duration.as_secs_f64(), 3)),
+        detection: FrameFields::of(frame, Some(&event.detection), &report.labels),
+        model: ModelFields::of(report),
+    })
+}
+
+/// The line of a picture or frame that cannot be read, without a line break.
+pub(super) fn unreadable_line(unreadable: &UnreadableFrame) -> String {
+    let path = unreadable.path.as_ref();
+    to_json(&UnreadableLine {
+        schema: LINE_SCHEMA,
+        time: path.is_none().then(|| rfc3339(SystemTime::now())),
+        picture: path.map(|path| path.to_string_lossy().into_owned()),
+        error: &unreadable.reason,
+    })
+}
+
+/// The line of a state change, without a line break.
+pub(super) fn state_line(change: &StateChange) -> String {
+    to_json(&StateLine {
+        schema: LINE_SCHEMA,
+        time: rfc3339(change.time),
+        state: change.state.name(),
+        reason: &change.reason,
+    })
+}
+
+/// The line that replaces `count` missing lines, without a line break.
+pub(super) fn gap_line(count: u64, error: &str) -> String {
+    to_json(&GapLine {
+        schema: LINE_SCHEMA,
+        time: rfc3339(SystemTime::now()),
+        lost: count,
+        error,
+    })
+}
+
+/// Serializes a structure of strings and numbers, which cannot fail.
+pub(super) fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("strings and numbers can be serialized")
+}
+
+#[derive(Serialize)]
+struct FrameLine<'a> {
+    schema: u32,
+    #[serde(flatten)]
+    origin: OriginFields,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    track: Option<u64>,
+    #[serde(flatten)]
+    detection: FrameFields<'a>,
+    #[serde(flatten)]
+    truth: Option<TruthFields<'a>>,
+    #[serde(flatten)]
+    model: ModelFields<'a>,
+}
+
+#[derive(Serialize)]
+struct EventLine<'a> {
+    schema: u32,
+    time: String,
+    frame: u64,
+    event: &'static str,
+    track: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_s: Option<f64>,
+    #[serde(flatten)]
+    detection: FrameFields<'a>,
+    #[serde(flatten)]
+    model: ModelFields<'a>,
+}
+
+#[derive(Serialize)]
+struct UnreadableLine<'a> {
+    schema: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture: Option<String>,
+    error: &'a str,
+}
+
+#[derive(Serialize)]
+struct StateLine<'a> {
+    schema: u32,
+    time: String,
+    state: &'static str,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct GapLine<'a> {
+    schema: u32,
+    time: String,
+    lost: u64,
+    error: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OriginFields {
+    Live { time: String, frame: u64 },
+    Picture { picture: String },
+}
+
+#[derive(Serialize)]
+struct FrameFields<'a> {
+    width: u32,
+    height: u32,
+    detection: Option<DetectionFields<'a>>,
+}
+
+#[derive(Serialize)]
+struct DetectionFields<'a> {
+    class: &'a str,
+    confidence: f64,
+    #[serde(flatten)]
+    corners: Corners,
+    /// `[left, top, right, bottom]`; right and bottom are exclusive.
+    pixels: [i64; 4],
+}
+
+/// The ground truth of a synthetic frame.
+#[derive(Serialize)]
+struct TruthFields<'a> {
+    truth: Option<TrueBoxFields<'a>>,
+    iou: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct TrueBoxFields<'a> {
+    class: &'a str,
+    #[serde(flatten)]
+    corners: Corners,
+}
+
+#[derive(Serialize)]
+struct Corners {
+    x_min: f64,
+    x_max: f64,
+    y_min: f64,
+    y_max: f64,
+}
+
+#[derive(Serialize)]
+struct ModelFields<'a> {
+    inference_ms: f64,
+    frame_age_ms: f64,
+    model: &'a str,
+}
+
+impl OriginFields {
+    fn of(frame: &Frame) -> Self {
+        match &frame.origin {
+            Origin::Picture(path) => Self::Picture {
+                picture: path.to_string_lossy().into_owned(),
+            },
+            Origin::Live | Origin::Scene(_) => Self::Live {
+                time: rfc3339(frame.time),
+                frame: frame.sequence,
+            },
+        }
+    }
+}
+
+impl<'a> FrameFields<'a> {
+    fn of(frame: &Frame, detection: Option<&Detection>, labels: &'a Labels) -> Self {
+        let (width, height) = frame.image.dimensions();
+        Self {
+            width,
+            height,
+            detection: detection.map(|detection| DetectionFields {
+                class: labels.name(detection.class).unwrap_or("?"),
+                confidence: rounded(f64::from(detection.confidence), 4),
+                corners: Corners::of(&detection.bounding_box),
+                pixels: edges(&detection.bounding_box.to_pixels(width, height)),
+            }),
+        }
+    }
+}
+
+impl<'a> ModelFields<'a> {
+    fn of(report: &'a Report) -> Self {
+        Self {
+            inference_ms: rounded(report.inference.as_secs_f64() * 1e3, 3),
+            frame_age_ms: rounded(report.frame_age.as_secs_f64() * 1e3, 3),
+            model: &report.model_hash,
+        }
+    }
+}
+
+impl<'a> TruthFields<'a> {
+    /// `None` for a frame whose ground truth is unknown.
+    fn of(frame: &'a Frame, report: &Report) -> Option<Self> {
+        if !matches!(frame.origin, Origin::Scene(_)) {
+            return None;
+        }
+        let truth = report.ground_truth(frame);
+        Some(Self {
+            truth: truth.map(|(truth, _)| TrueBoxFields {
+                class: &truth.label,
+                corners: Corners::of(&truth.bounding_box),
+            }),
+            iou: truth
+                .filter(|_| report.detection.is_some())
+                .map(|(_, iou)| rounded(f64::from(iou), 4)),
+        })
+    }
+}
+
+impl Corners {
+    fn of(bounding_box: &NormBox) -> Self {
+        let corners = bounding_box.corners();
+        let [x_min, x_max, y_min, y_max] = corners.map(|c| rounded(f64::from(c), 5));
+        Self {
+            x_min,
+            x_max,
+            y_min,
+            y_max,
+        }
+    }
+}
+
+fn edges(pixels: &Rectangle) -> [i64; 4] {
+    let (left, top) = (i64::from(pixels.top_left.x), i64::from(pixels.top_left.y));
+    let (width, height) = (i64::from(pixels.size.width), i64::from(pixels.size.height));
+    [left, top, left + width, top + height]
+}
+
+pub(super) fn rounded(value: f64, decimals: i32) -> f64 {
+    let unit = 10_f64.powi(decimals);
+    (value * unit).round() / unit
+}
+
+/// The last second that RFC 3339 can represent: the end of the year 9999.
+const LAST_SECOND: Duration = Duration::from_secs(253_402_300_799);
+
+/// To the millisecond, in UTC. A time before 1970 (a board without a battery) becomes 1970.
+pub(super) fn rfc3339(time: SystemTime) -> String {
+    let first = SystemTime::UNIX_EPOCH;
+    let time = time.clamp(first, first + LAST_SECOND);
+    humantime::format_rfc3339_millis(time).to_string()
 }
 
 #[cfg(test)]

@@ -1,67 +1,64 @@
-//! The log: JSON lines in a file that is rotated, or on standard output, for months.
+//! The log: JSON lines in a rotated file, or on standard output, for months.
 //!
-//! In go frames, reports and changes of state, out come the lines of [`super::json`]. Detection never ends
-//! because of it: where a line can't be written (the disk is full or read-only, the folder is gone) it is lost,
-//! counted in [`Health::lines_lost`], said once on standard error, and tried again with the first line after a
-//! second. Where lines are missing a `lost` line tells how many. Only a file that can't be opened at the start is
-//! an error, and a pipe whose reader has left ends the run.
+//! The lines are those of [`super::json`]. A failed write does not end the run: if a line cannot be written (the disk
+//! is full or read-only, the folder is missing), it is dropped, counted in [`Health::lines_lost`] and reported once on
+//! standard error. The first line after a second is tried again. A `lost` line replaces the missing ones. Only a file
+//! that cannot be opened at the start is an error, and a closed pipe ends the run.
 //!
-//! Each line is one `write`, and a line of which only a part could be written is cut off again, so every line
-//! that ends is whole. What a kill or a power cut tore is cut off when the file is next opened; standard output is
-//! treated alike if it is a file. A file is added to. Before it would grow beyond [`LogSettings::size`] it becomes
-//! `NAME.1`, what was `NAME.1` becomes `NAME.2`, and so on to [`LogSettings::keep`]. Where somebody else moves or
-//! deletes the file, the next line goes to a new one.
+//! Each line is one `write`. If only a part of it is written, that part is removed, so every line that ends is
+//! complete. A line that a kill or a power cut truncated is removed when the file is next opened, also if standard
+//! output is a file. The file is appended to. Before it would become longer than [`LogSettings::max_size`], `NAME`
+//! is renamed `NAME.1`, `NAME.1` is renamed `NAME.2`, and so on up to [`LogSettings::keep`]. If another program moves
+//! or deletes the file, the next line creates a new one.
 //!
-//! A kill of the program loses nothing that was logged. A power cut loses what the system has not put on the disk
-//! yet. With a line an event, which is rare, that is asked for after a line, at most once a second. With a line a
-//! frame it is left to the system, which takes up to half a minute: asking every second would write gigabytes a
-//! day and wear an SD card out. A file is put on the disk before it is rotated, and at the end.
+//! Killing the program loses no logged line. A power cut loses what the system has not written to the disk yet. With
+//! a line per event, which is rare, the file is synced after a line, at most once a second. With a line per frame
+//! that is left to the system, which takes up to half a minute: syncing every second would write gigabytes a day and
+//! wear out an SD card. A file is also synced before it is rotated, and at the end.
 
-use crate::warn;
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::json::{self, Lines};
-use super::loss::Loss;
-use super::{Sink, SinkError};
+use super::write_failures::WriteFailureLog;
+use super::{Sink, SinkError, json};
 use crate::frame::{Frame, UnreadableFrame};
 use crate::health::{Health, StateChange};
+use crate::log_lines::RecordPer;
 use crate::report::Report;
+use crate::warn;
 
-mod file;
 mod line_writer;
-mod rotate;
-mod stdout;
-mod tail;
+mod log_file;
+mod recovery;
 
-use file::LogFile;
 use line_writer::LineWriter;
+use log_file::LogFile;
+use recovery::repair;
 
-/// Time from one wait for the disk to the next.
-const SYNC_PAUSE: Duration = Duration::from_secs(1);
+/// Minimum time between two syncs.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How a log is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogSettings {
-    /// Bytes that a file may have; a single line may be longer.
-    pub size: u64,
-    /// How many old files are kept.
+    /// The size in bytes at which the file is rotated. A single line may be longer.
+    pub max_size: u64,
+    /// The number of rotated files to keep.
     pub keep: u32,
     /// What gets a line.
-    pub lines: Lines,
+    pub per: RecordPer,
 }
 
-/// Writes JSON lines and goes on when it can't.
+/// Writes JSON lines and continues after write errors.
 #[derive(Debug)]
 pub struct LogSink {
     target: Target,
-    lines: Lines,
-    /// What messages call it.
+    per: RecordPer,
+    /// The name of the log in messages.
     name: PathBuf,
-    loss: Loss,
+    failures: WriteFailureLog,
     health: Arc<Health>,
     synced_at: Option<Instant>,
 }
@@ -71,65 +68,64 @@ enum Target {
     File(LogFile),
     Stdout {
         writer: LineWriter<File>,
-        /// Bytes that were cut off at the start, until it is logged.
-        cut: Option<u64>,
+        /// Bytes removed from a truncated line at the start, until they are logged.
+        truncation: Option<u64>,
     },
 }
 
 impl LogSink {
-    /// A log in a file, which is added to, or made.
+    /// Opens a file for appending, or creates it.
     ///
     /// # Errors
-    /// [`SinkError::Write`] when it can't be opened, or another boxcam has it open.
+    /// [`SinkError::Write`] if it cannot be opened, or another boxcam has locked it.
     pub fn open(
         path: &Path,
         settings: LogSettings,
         health: Arc<Health>,
     ) -> Result<Self, SinkError> {
-        let LogSettings { size, keep, lines } = settings;
-        let file = LogFile::open(path, size, keep).map_err(|error| failed(path, error))?;
-        Ok(Self::new(Target::File(file), path, lines, health))
+        let LogSettings {
+            max_size,
+            keep,
+            per,
+        } = settings;
+        let file = LogFile::open(path, max_size, keep).map_err(|error| failed(path, error))?;
+        Ok(Self::new(Target::File(file), path, per, health))
     }
 
     /// A log on standard output, which is never rotated.
     ///
     /// # Errors
-    /// [`SinkError::Write`] when there is none.
-    pub fn stdout(lines: Lines, health: Arc<Health>) -> Result<Self, SinkError> {
+    /// [`SinkError::Write`] if standard output is closed.
+    pub fn stdout(per: RecordPer, health: Arc<Health>) -> Result<Self, SinkError> {
         let name = Path::new("standard output");
-        let (writer, cut) = stdout::open().map_err(|error| failed(name, error))?;
-        let target = Target::Stdout { writer, cut };
-        Ok(Self::new(target, name, lines, health))
+        let target = Target::stdout().map_err(|error| failed(name, error))?;
+        Ok(Self::new(target, name, per, health))
     }
 
-    fn new(target: Target, name: &Path, lines: Lines, health: Arc<Health>) -> Self {
+    fn new(target: Target, name: &Path, per: RecordPer, health: Arc<Health>) -> Self {
         let mut log = Self {
             target,
-            lines,
+            per,
             name: name.into(),
-            loss: Loss::new(name, "lines"),
+            failures: WriteFailureLog::new(name, "lines"),
             health,
             synced_at: None,
         };
-        log.note_cut();
-        log.settle();
+        log.record_truncation();
+        log.write_pending_gap();
         log
     }
 
-    fn put(&mut self, line: serde_json::Result<Vec<u8>>) -> Result<(), SinkError> {
-        let now = Instant::now();
-        if !self.loss.may_try(now) {
-            self.loss.pass();
+    fn put(&mut self, line: &str, now: Instant) -> Result<(), SinkError> {
+        if !self.failures.may_try(now) {
+            self.failures.record_drop();
             self.health.lines_lost.add(1);
             return Ok(());
         }
-        let written = line
-            .map_err(io::Error::from)
-            .and_then(|line| self.write(line));
-        match written {
+        match self.write(line, now) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Err(SinkError::Closed),
             Err(error) => {
-                self.loss.failed(error, now);
+                self.failures.record_failure(error, now);
                 self.health.lines_lost.add(1);
             }
             Ok(()) => {}
@@ -137,99 +133,109 @@ impl LogSink {
         Ok(())
     }
 
-    /// Writes a line, and before it what is to be said of lines that are missing here.
-    fn write(&mut self, line: Vec<u8>) -> io::Result<()> {
+    /// Writes a line, after the one that replaces missing lines, if any are missing.
+    fn write(&mut self, line: &str, now: Instant) -> io::Result<()> {
         self.target.make_ready()?;
-        self.note_cut();
-        let mut text = self.lost_line()?;
-        text.extend(line);
-        text.push(b'\n');
-        self.target.write(&text)?;
-        self.loss.over();
-        self.sync_in_time()
+        self.record_truncation();
+        let gap = self.gap_line().unwrap_or_default();
+        self.target.write(format!("{gap}{line}\n").as_bytes())?;
+        self.failures.record_success();
+        self.sync_if_due(now)
     }
 
-    /// Says that lines are missing, if any are and it can be said now.
-    fn settle(&mut self) {
-        let written = self.target.make_ready().and_then(|()| {
-            let text = self.lost_line()?;
-            if !text.is_empty() {
-                self.target.write(&text)?;
-                self.loss.over();
-            }
-            Ok(())
-        });
-        // If not, then with the next line.
-        drop(written);
+    /// Writes the line that replaces missing lines, if any are missing and it can be written now.
+    fn write_pending_gap(&mut self) {
+        if self.target.make_ready().is_err() {
+            return;
+        }
+        // If it fails, the line is written with the next one.
+        if let Some(gap) = self.gap_line()
+            && self.target.write(gap.as_bytes()).is_ok()
+        {
+            self.failures.record_success();
+        }
     }
 
-    fn lost_line(&self) -> io::Result<Vec<u8>> {
-        let Some((count, error)) = self.loss.so_far() else {
-            return Ok(Vec::new());
-        };
-        let mut line = json::lost_line(count, error)?;
-        line.push(b'\n');
-        Ok(line)
+    fn gap_line(&self) -> Option<String> {
+        let (count, error) = self.failures.lost()?;
+        Some(json::gap_line(count, error) + "\n")
     }
 
-    fn note_cut(&mut self) {
-        let Some(bytes) = self.target.take_cut() else {
+    fn record_truncation(&mut self) {
+        let Some(bytes) = self.target.take_truncation() else {
             return;
         };
-        let found = format!("its last line was torn: {bytes} bytes were cut off");
-        warn!("{}: {found}", self.name.display());
-        self.loss.found(found);
+        let message = format!("its last line was truncated: {bytes} bytes were removed");
+        warn!("{}: {message}", self.name.display());
+        self.failures.record_earlier_loss(message);
     }
 
-    fn sync_in_time(&mut self) -> io::Result<()> {
-        let is_due = self.synced_at.is_none_or(|at| at.elapsed() >= SYNC_PAUSE);
-        if self.lines == Lines::Frames || !is_due {
+    fn sync_if_due(&mut self, now: Instant) -> io::Result<()> {
+        let is_due = |at| now.saturating_duration_since(at) >= SYNC_INTERVAL;
+        if self.per == RecordPer::Frame || !self.synced_at.is_none_or(is_due) {
             return Ok(());
         }
-        self.synced_at = Some(Instant::now());
-        // What the disk does not take counts as lost, though it may yet be read.
+        self.synced_at = Some(now);
+        // A line that cannot be synced counts as lost, although it may still be readable.
         self.target.sync()
     }
 }
 
 impl Sink for LogSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
-        match self.lines {
-            Lines::Frames => self.put(json::frame_line(frame, report)),
-            Lines::Events => report
-                .events
-                .iter()
-                .try_for_each(|event| self.put(json::event_line(frame, report, event))),
+        let now = Instant::now();
+        match self.per {
+            RecordPer::Frame => self.put(&json::frame_line(frame, report), now),
+            RecordPer::Event => {
+                json::event_lines(frame, report).try_for_each(|line| self.put(&line, now))
+            }
         }
     }
 
     fn events_only(&self) -> bool {
-        self.lines == Lines::Events
+        self.per == RecordPer::Event
     }
 
-    fn skip(&mut self, frame: &UnreadableFrame) -> Result<(), SinkError> {
-        // Broken frames of a stream are counted; thousands of them are no events.
-        if self.lines == Lines::Events && frame.path.is_none() {
+    fn on_unreadable_frame(&mut self, unreadable: &UnreadableFrame) -> Result<(), SinkError> {
+        // Broken frames of a stream may come by the thousand. They are counted, but are not events.
+        if self.per == RecordPer::Event && unreadable.path.is_none() {
             return Ok(());
         }
-        self.put(json::error_line(frame))
+        self.put(&json::unreadable_line(unreadable), Instant::now())
     }
 
-    fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
-        self.put(json::state_line(change))
+    fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
+        self.put(&json::state_line(change), Instant::now())
     }
 }
 
 impl Drop for LogSink {
     fn drop(&mut self) {
-        self.settle();
-        self.loss.end();
-        // The lines are written; whether the disk takes them nobody waits to hear.
+        self.write_pending_gap();
+        self.failures.finish();
+        // The lines are written; a failed sync has nowhere to be reported.
         let _ = self.target.sync();
     }
 }
 
 impl Target {
+    /// Standard output: often a pipe. If it is a file, it may end with a truncated line.
+    fn stdout() -> io::Result<Self> {
+        let mut file = unbuffered_stdout()?;
+        let metadata = file.metadata()?;
+        // The position is 0 with `>>`, although writes go to the end. Elsewhere, it was set on purpose.
+        let is_at_end =
+            metadata.is_file() && [0, metadata.len()].contains(&file.stream_position()?);
+        let mut truncation = None;
+        let mut writer = LineWriter::new(file.try_clone()?);
+        // The shell opened the file for writing only. If it cannot be opened for reading, it is not repaired.
+        if is_at_end && let Ok(mut log) = File::open("/dev/fd/1") {
+            truncation = repair(&mut log, &mut writer)?;
+            file.seek(SeekFrom::End(0))?;
+        }
+        Ok(Self::Stdout { writer, truncation })
+    }
+
     fn make_ready(&mut self) -> io::Result<()> {
         match self {
             Self::File(file) => file.make_ready(),
@@ -237,17 +243,17 @@ impl Target {
         }
     }
 
-    fn take_cut(&mut self) -> Option<u64> {
+    fn take_truncation(&mut self) -> Option<u64> {
         match self {
-            Self::File(file) => file.take_cut(),
-            Self::Stdout { cut, .. } => cut.take(),
+            Self::File(file) => file.take_truncation(),
+            Self::Stdout { truncation, .. } => truncation.take(),
         }
     }
 
-    fn write(&mut self, text: &[u8]) -> io::Result<()> {
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         match self {
-            Self::File(file) => file.write(text),
-            Self::Stdout { writer, .. } => writer.write(text),
+            Self::File(file) => file.write(lines),
+            Self::Stdout { writer, .. } => writer.write(lines),
         }
     }
 
@@ -260,6 +266,19 @@ impl Target {
             Self::Stdout { .. } => Ok(()),
         }
     }
+}
+
+/// Standard output without the buffer of the standard library.
+#[cfg(unix)]
+fn unbuffered_stdout() -> io::Result<File> {
+    use std::os::fd::AsFd;
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(windows)]
+fn unbuffered_stdout() -> io::Result<File> {
+    use std::os::windows::io::AsHandle;
+    Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
 }
 
 fn failed(name: &Path, source: io::Error) -> SinkError {

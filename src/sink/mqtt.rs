@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use rumqttc::{Client, LastWill, MqttOptions, QoS};
 
-use super::{Sink, SinkError, words};
-use crate::config::BrokerAddress;
+use super::{Sink, SinkError, json};
+use crate::address::BrokerAddress;
 use crate::frame::Frame;
 use crate::health::{CaptureState, Health, StateChange};
 use crate::report::Report;
@@ -116,18 +116,18 @@ fn options(broker: &BrokerAddress, topics: &Topics) -> MqttOptions {
 
 impl Sink for MqttSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
-        for line in words::of_events(frame, report) {
+        for line in json::event_lines(frame, report) {
             self.desk.tell_event(line);
         }
         self.tell(State::of(report), Instant::now());
         Ok(())
     }
 
-    fn left(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         self.show(frame, report)
     }
 
-    fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
+    fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         let state = match change.state {
             CaptureState::Live => self.state.with_capture(change.state),
             // Nobody knows what is there while no frame comes.

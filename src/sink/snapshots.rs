@@ -1,19 +1,18 @@
-//! Snapshots: pictures with their boxes in a folder that never grows beyond a budget.
+//! Snapshots: annotated frames in a folder whose total size is limited.
 //!
-//! In go frames and reports, out come files. An event gets a JPEG named by its time, what happened, the class and
-//! the number of the track, as `20261123T204501.123Z-appeared-apple-17.jpg`. A run with a line a frame gets a PNG a
-//! frame instead, named as [`super::picture`] names them.
+//! Each event gets a JPEG named by its time, kind, class and track, as
+//! `20261123T204501.123Z-appeared-apple-17.jpg`. With a record per frame, each frame gets a PNG instead, named as in
+//! [`super::picture_files`]. A snapshot shows the detection of its own frame, not the tracked one.
 //!
-//! All snapshots of the folder together stay within the budget, the oldest go first. Which are snapshots of
-//! earlier runs is told by the two kinds of name, `TIME-EVENT-CLASS-TRACK.jpg` and `frame-NUMBER.png`; any other
-//! file that was there before is neither counted nor touched. A file is there as a whole or not at all; what a
-//! killed run left unfinished is removed at the start, so a folder is for one run at a time. Snapshots of events
-//! are put on the disk before they have their name, so that a power cut leaves no empty one.
+//! All snapshots in the folder together stay within the budget; the oldest are deleted first. Snapshots of earlier
+//! runs are recognized by their names, `TIME-EVENT-CLASS-TRACK.jpg` and `frame-NUMBER.png`; any other file from before
+//! is neither counted nor deleted. A file is complete when it gets its name. Temporary files of a killed run are
+//! deleted at the start, so a folder is for one run at a time. Snapshots of events are synced before they get their
+//! name, so that a power cut leaves no empty one.
 //!
-//! Detection never ends because of it: a snapshot that can't be written is lost, counted in
-//! [`Health::snapshots_lost`] and said once. Only a folder that can't be made or listed at the start is an error.
+//! A failed write does not end the run: the snapshot is dropped, counted in [`Health::snapshots_lost`] and reported
+//! once. Only a folder that cannot be created or listed at the start is an error.
 
-use crate::warn;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,122 +21,127 @@ use std::time::Instant;
 use bytesize::ByteSize;
 use image::ImageError;
 
-use super::json::Lines;
-use super::loss::Loss;
-use super::picture::{Care, Names, annotate, png, write_whole};
+use super::picture_files::{Durability, FileNamer, annotate, encode_png, write_atomically};
+use super::write_failures::WriteFailureLog;
 use super::{Sink, SinkError};
 use crate::frame::Frame;
 use crate::health::Health;
+use crate::log_lines::RecordPer;
 use crate::picture::encode_jpeg;
 use crate::report::Report;
+use crate::warn;
 
-mod name;
-mod store;
+mod snapshot_folder;
 
-use name::event_name;
-use store::Store;
+use snapshot_folder::{SnapshotFolder, event_file_name};
 
-/// Quality of the JPEGs: boxes and labels stay sharp, a file of 640 x 480 has some 60 kB.
+/// JPEG quality, 1 to 100: boxes and labels stay sharp, and a file of 640 x 480 has about 60 kB.
 const QUALITY: u8 = 85;
 
-/// Writes snapshots and goes on when it can't.
+/// Writes snapshots and continues after write errors.
 #[derive(Debug)]
 pub struct SnapshotSink {
-    folder: PathBuf,
-    lines: Lines,
-    store: Store,
-    names: Names,
-    loss: Loss,
+    path: PathBuf,
+    per: RecordPer,
+    folder: SnapshotFolder,
+    namer: FileNamer,
+    failures: WriteFailureLog,
     health: Arc<Health>,
-    has_said_full: bool,
+    has_reported_deletion: bool,
 }
 
 impl SnapshotSink {
-    /// A sink into a folder, which is made if it isn't there, for snapshots of `budget` bytes at most.
+    /// Creates the folder if it does not exist. `budget` is the maximum total size in bytes.
     ///
     /// # Errors
-    /// [`SinkError::Write`] when the folder can't be made or listed.
+    /// [`SinkError::Write`] if the folder cannot be created or listed.
     pub fn open(
-        folder: &Path,
-        lines: Lines,
+        path: &Path,
+        per: RecordPer,
         budget: u64,
         health: Arc<Health>,
     ) -> Result<Self, SinkError> {
-        let store = Store::open(folder, budget).map_err(|source| SinkError::Write {
-            path: folder.into(),
+        let folder = SnapshotFolder::open(path, budget).map_err(|source| SinkError::Write {
+            path: path.into(),
             source,
         })?;
         Ok(Self {
-            folder: folder.into(),
-            lines,
-            store,
-            names: Names::default(),
-            loss: Loss::new(folder, "snapshots"),
+            path: path.into(),
+            per,
+            folder,
+            namer: FileNamer::default(),
+            failures: WriteFailureLog::new(path, "snapshots"),
             health,
-            has_said_full: false,
+            has_reported_deletion: false,
         })
     }
 
-    fn keep_frame(&mut self, frame: &Frame, report: &Report) {
-        let name = self.names.next(frame);
-        if self.pauses() {
+    fn save_frame(&mut self, frame: &Frame, report: &Report) {
+        let name = self.namer.name(frame);
+        if self.drops_during_delay() {
             return;
         }
-        let kept = png(&annotate(frame, report)).map_err(io_error);
-        let kept = kept.and_then(|bytes| self.keep(name, &bytes, Care::Plain));
-        self.note(kept);
+        let image = annotate(frame, report, report.detection.as_ref());
+        let saved = encode_png(&image)
+            .map_err(io_error)
+            .and_then(|bytes| self.save(name, &bytes, Durability::Default));
+        self.record(saved);
     }
 
-    fn keep_events(&mut self, frame: &Frame, report: &Report) {
-        let mut picture = None;
+    /// Saves the frame once per event, encoded once.
+    fn save_events(&mut self, frame: &Frame, report: &Report) {
+        let mut encoded = None;
         for event in &report.events {
-            if self.pauses() {
+            if self.drops_during_delay() {
                 continue;
             }
-            let encoded = match picture.take() {
+            let bytes = match encoded.take() {
                 Some(bytes) => Ok(bytes),
-                None => encode_jpeg(&annotate(frame, report), QUALITY).map_err(io_error),
+                None => {
+                    let image = annotate(frame, report, report.detection.as_ref());
+                    encode_jpeg(&image, QUALITY).map_err(io_error)
+                }
             };
-            let kept = encoded.and_then(|bytes| {
-                let kept = self.keep(event_name(event, &report.labels), &bytes, Care::Synced);
-                picture = Some(bytes);
-                kept
+            let saved = bytes.and_then(|bytes| {
+                let name = event_file_name(event, &report.labels);
+                let saved = self.save(name, &bytes, Durability::Synced);
+                encoded = Some(bytes);
+                saved
             });
-            self.note(kept);
+            self.record(saved);
         }
     }
 
-    /// Whether nothing is tried for a while after a failure; what there was to keep then counts as lost.
-    fn pauses(&mut self) -> bool {
-        let may_try = self.loss.may_try(Instant::now());
+    /// Whether a retry delay is running. The snapshot then counts as lost.
+    fn drops_during_delay(&mut self) -> bool {
+        let may_try = self.failures.may_try(Instant::now());
         if !may_try {
-            self.loss.pass();
+            self.failures.record_drop();
             self.health.snapshots_lost.add(1);
         }
         !may_try
     }
 
-    fn keep(&mut self, name: String, bytes: &[u8], care: Care) -> io::Result<()> {
+    fn save(&mut self, name: String, bytes: &[u8], durability: Durability) -> io::Result<()> {
         let size = bytes.len() as u64;
-        let removed = self.store.make_room(&name, size)?;
-        if removed > 0 && self.lines == Lines::Frames && !self.has_said_full {
-            self.has_said_full = true;
-            let (folder, budget) = (self.folder.display(), ByteSize(self.store.budget()));
+        let deleted = self.folder.make_room(&name, size)?;
+        if deleted > 0 && self.per == RecordPer::Frame && !self.has_reported_deletion {
+            self.has_reported_deletion = true;
+            let (folder, budget) = (self.path.display(), ByteSize(self.folder.budget()));
             warn!(
-                "{folder}: the oldest snapshots go from now on, as all may have {budget}; \
-                 `--snapshots-size` allows more"
+                "{folder}: snapshot budget {budget} reached; deleting the oldest (see `--snapshots-size`)"
             );
         }
-        write_whole(&self.folder.join(&name), bytes, care)?;
-        self.store.add(name, size);
+        write_atomically(&self.path.join(&name), bytes, durability)?;
+        self.folder.add(name, size);
         Ok(())
     }
 
-    fn note(&mut self, kept: io::Result<()>) {
-        match kept {
-            Ok(()) => self.loss.over(),
+    fn record(&mut self, saved: io::Result<()>) {
+        match saved {
+            Ok(()) => self.failures.record_success(),
             Err(error) => {
-                self.loss.failed(error, Instant::now());
+                self.failures.record_failure(error, Instant::now());
                 self.health.snapshots_lost.add(1);
             }
         }
@@ -146,25 +150,25 @@ impl SnapshotSink {
 
 impl Sink for SnapshotSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
-        match self.lines {
-            Lines::Frames => self.keep_frame(frame, report),
-            Lines::Events => self.keep_events(frame, report),
+        match self.per {
+            RecordPer::Frame => self.save_frame(frame, report),
+            RecordPer::Event => self.save_events(frame, report),
         }
         Ok(())
     }
 
     fn events_only(&self) -> bool {
-        self.lines == Lines::Events
+        self.per == RecordPer::Event
     }
 }
 
 impl Drop for SnapshotSink {
     fn drop(&mut self) {
-        self.loss.end();
+        self.failures.finish();
     }
 }
 
-/// An encoder that fails is told of like a disk that does.
+/// An encoder error is handled as a write error.
 fn io_error(error: ImageError) -> io::Error {
     match error {
         ImageError::IoError(error) => error,

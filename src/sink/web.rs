@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::picture::annotate;
+use super::picture_files::annotate;
 use super::{Sink, SinkError};
 use crate::frame::Frame;
 use crate::health::{Health, StateChange};
@@ -41,11 +41,11 @@ pub struct WebSettings {
     /// Where the page is served; with port 0 the system chooses one.
     pub address: SocketAddr,
     /// Live pictures that are served at once; whoever comes then is sent away.
-    pub clients: NonZeroUsize,
+    pub max_clients: NonZeroUsize,
     /// What the page calls this camera.
     pub name: String,
     /// Time since a frame went through the model after which the run counts as ill.
-    pub patience: Duration,
+    pub unhealthy_after: Duration,
 }
 
 /// Serves the page until it is dropped.
@@ -106,7 +106,7 @@ impl WebSink {
         if started < self.next_picture {
             return;
         }
-        if let Some(picture) = Picture::encode(&annotate(frame, report)) {
+        if let Some(picture) = Picture::encode(&annotate(frame, report, report.shown())) {
             self.board.show_picture(picture);
         }
         let pause = (started.elapsed() * PICTURE_SHARE).max(PICTURE_PAUSE);
@@ -121,12 +121,12 @@ impl Sink for WebSink {
         Ok(())
     }
 
-    fn left(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         self.board.note(frame, report);
         Ok(())
     }
 
-    fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
+    fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         self.board.note_state(change);
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use image::RgbImage;
 use minifb::{Key, ScaleMode, Window, WindowOptions};
 
-use super::view::View;
+use super::compositor::Compositor;
 use super::{Sink, SinkError};
 use crate::frame::Frame;
 use crate::health::StateChange;
@@ -26,7 +26,7 @@ const LINGER_CHECK: Duration = Duration::from_millis(20);
 /// A window on the desktop.
 pub struct WindowSink {
     window: Window,
-    view: View,
+    view: Compositor,
 }
 
 impl WindowSink {
@@ -47,7 +47,7 @@ impl WindowSink {
         window.set_target_fps(0);
         Ok(Self {
             window,
-            view: View::default(),
+            view: Compositor::default(),
         })
     }
 
@@ -91,7 +91,7 @@ impl Sink for WindowSink {
         self.check_open()
     }
 
-    fn state(&mut self, change: &StateChange) -> Result<(), SinkError> {
+    fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         let room = self.room();
         if self.view.state(change.state, room) {
             self.put(room)?;
@@ -104,7 +104,7 @@ impl Sink for WindowSink {
         self.check_open()
     }
 
-    fn linger(&mut self, stop: &AtomicBool) -> Result<(), SinkError> {
+    fn wait_until_closed(&mut self, stop: &AtomicBool) -> Result<(), SinkError> {
         while !stop.load(Ordering::Relaxed) {
             self.window.update();
             self.check_open()?;

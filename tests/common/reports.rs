@@ -39,7 +39,7 @@ pub(crate) fn report(frame: &Frame, class: Option<usize>) -> Report {
         sequence: frame.sequence,
         captured_at: Some(frame.captured_at),
         detection: found,
-        steady: found.map(|detection| Steady {
+        stable: found.map(|detection| Steady {
             track: 7,
             detection,
             duration: Duration::from_millis(2500),

@@ -18,7 +18,7 @@ use boxcam_train::feed::{Feed, Look, Wanted};
 use boxcam_train::heads::CellPredictions;
 use boxcam_train::model::Model;
 use boxcam_train::network::to_vec;
-use boxcam_train::recipe::{BoxHeadKind, Recipe};
+use boxcam_train::recipe::{HeadKind, Recipe};
 use boxcam_train::weights;
 use burn::prelude::*;
 use clap::Parser;
@@ -106,9 +106,8 @@ fn main() -> Result<()> {
 fn predict(file: &Path, card: &ModelCard, split: &Dataset) -> Result<Vec<CellPredictions>> {
     let weights = weights::read(file)?;
     // Another recipe's head would have other shapes and stay untrained.
-    let recipe = Recipe::named(&card.training.recipe);
-    let recipe = recipe.context("the model's card names no recipe of this program")?;
-    if !matches!(recipe.box_head, BoxHeadKind::Fine { .. }) {
+    let recipe = Recipe::of_card(&card.training.recipe)?;
+    if recipe.head != HeadKind::Fcos {
         bail!("the recipe {} has no FCOS head", recipe.name);
     }
     let device = Device::flex();

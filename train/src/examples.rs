@@ -14,7 +14,7 @@ use fastrand::Rng;
 use image::RgbImage;
 
 use crate::background::{Area, empty_part, may_lack_a_box};
-use crate::recipe::{self, Recipe};
+use crate::recipe::{Recipe, SamplePer};
 use crate::view::View;
 
 /// Pixels of a made-up scene; the network sees fewer.
@@ -68,14 +68,14 @@ impl Examples {
         for picture in &split.pictures {
             all.add_file(picture, labels, recipe, random);
         }
-        for _ in 0..recipe.scenes {
-            all.add_scene(random.u64(..), labels, recipe.views, random);
+        for _ in 0..recipe.synthetic_images {
+            all.add_scene(random.u64(..), labels, recipe, random);
         }
-        for _ in 0..recipe.backgrounds {
+        for _ in 0..recipe.synthetic_negatives {
             let source = Source::Background {
                 seed: random.u64(..),
             };
-            all.add(source, None, None, recipe.views, random);
+            all.add(source, None, None, recipe, random);
         }
         all.add_empty_parts(split, recipe, random);
         all
@@ -89,7 +89,7 @@ impl Examples {
         random: &mut Rng,
     ) {
         let largest = picture.largest_box().map(|row| row.bounding_box);
-        let views = View::several(recipe.views, largest.as_ref(), random);
+        let views = View::several(recipe, largest.as_ref(), random);
         let index = self.pictures.len();
         let example = |class: &str, bounding_box| {
             let class = Some(labels.find(class)?);
@@ -99,9 +99,9 @@ impl Examples {
                 bounding_box,
             })
         };
-        let mut examples: Vec<Example> = match recipe.examples {
-            recipe::Examples::Pictures => Vec::from_iter(example(&picture.folder, largest)),
-            recipe::Examples::Rows => {
+        let mut examples: Vec<Example> = match recipe.sample_per {
+            SamplePer::Image => Vec::from_iter(example(&picture.folder, largest)),
+            SamplePer::Box => {
                 let rows = picture.annotations.iter();
                 rows.filter_map(|row| example(&row.class_name, Some(row.bounding_box)))
                     .collect()
@@ -117,7 +117,7 @@ impl Examples {
     /// The largest part without a box of pictures drawn by chance. A faulty row may be that of any picture, and a
     /// picture that can't be read is named when it is learnt from: both are passed over.
     fn add_empty_parts(&mut self, split: &Dataset, recipe: &Recipe, random: &mut Rng) {
-        if recipe.empty_parts == 0 || may_lack_a_box(split) {
+        if recipe.negative_crops == 0 || may_lack_a_box(split) {
             return;
         }
         let boxed = |picture: &&AnnotatedPicture| !picture.annotations.is_empty();
@@ -129,11 +129,11 @@ impl Examples {
             Some(Source::EmptyPart { of, area })
         });
         for source in parts.take(empty_parts(split.pictures.len(), recipe)) {
-            self.add(source, None, None, recipe.views, random);
+            self.add(source, None, None, recipe, random);
         }
     }
 
-    fn add_scene(&mut self, seed: u64, labels: &Labels, views: usize, random: &mut Rng) {
+    fn add_scene(&mut self, seed: u64, labels: &Labels, recipe: &Recipe, random: &mut Rng) {
         let truth = scene::random_scene(seed, SCENE_SIZE.0, SCENE_SIZE.1).truth;
         let found = truth.first().and_then(|truth| {
             let class = labels.find(&truth.label)?;
@@ -145,7 +145,7 @@ impl Examples {
                 Source::Scene { seed },
                 Some(class),
                 Some(truth),
-                views,
+                recipe,
                 random,
             );
         }
@@ -156,10 +156,10 @@ impl Examples {
         source: Source,
         class: Option<ClassId>,
         bounding_box: Option<NormBox>,
-        views: usize,
+        recipe: &Recipe,
         random: &mut Rng,
     ) {
-        let views = View::several(views, bounding_box.as_ref(), random);
+        let views = View::several(recipe, bounding_box.as_ref(), random);
         self.examples.push(Example {
             picture: self.pictures.len(),
             class,
@@ -172,7 +172,7 @@ impl Examples {
 /// How many parts without a box are learnt from at most: never more than one for four pictures.
 #[must_use]
 pub fn empty_parts(pictures: usize, recipe: &Recipe) -> usize {
-    recipe.empty_parts.min(pictures.div_ceil(4))
+    recipe.negative_crops.min(pictures.div_ceil(4))
 }
 
 impl Picture {
@@ -247,7 +247,12 @@ mod tests {
     #[test]
     fn by_rows_each_row_is_an_example_and_a_picture_without_rows_is_none() {
         let (_folder, split) = split();
-        let found = Examples::new(&split, &labels(), &Recipe::book(), 1);
+        let found = Examples::new(
+            &split,
+            &labels(),
+            &Recipe::named("baseline").expect("built in"),
+            1,
+        );
         assert_eq!((found.pictures.len(), found.examples.len()), (1, 2));
         assert_eq!(found.examples[0].class, labels().find("cake"));
         assert_eq!(found.pictures[0].views, [View::PLAIN]);
@@ -270,10 +275,10 @@ mod tests {
             fs::write(&csv, format!("{columns}{rows}")).expect("written");
             let split = Dataset::read(folder.path(), &csv).expect("readable");
             let recipe = Recipe {
-                scenes: 0,
-                backgrounds: 0,
-                empty_parts: 5,
-                ..Recipe::snacks()
+                synthetic_images: 0,
+                synthetic_negatives: 0,
+                negative_crops: 5,
+                ..Recipe::named("full").expect("built in")
             };
             Examples::new(&split, &labels(), &recipe, 1)
         };
@@ -294,9 +299,9 @@ mod tests {
     fn by_pictures_the_largest_box_counts_and_a_picture_without_rows_has_a_class() {
         let (_folder, split) = split();
         let recipe = Recipe {
-            scenes: 3,
-            backgrounds: 2,
-            ..Recipe::snacks()
+            synthetic_images: 3,
+            synthetic_negatives: 2,
+            ..Recipe::named("full").expect("built in")
         };
         let found = Examples::new(&split, &labels(), &recipe, 1);
         let files = &found.examples[..2];
@@ -307,7 +312,10 @@ mod tests {
         let nothing = found.examples.iter().filter(|e| e.class.is_none());
         assert_eq!(nothing.count(), 2);
         for picture in &found.pictures {
-            assert_eq!(picture.render().expect("readable").len(), recipe.views);
+            assert_eq!(
+                picture.render().expect("readable").len(),
+                recipe.cached_augmentations
+            );
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::mpsc::sync_channel;
 
-use boxcam::card::{InputSpec, Layout, ModelCard};
+use boxcam::card::{InputSpec, ModelCard, TensorLayout};
 use boxcam::picture::PictureError;
 use boxcam::preprocess::{InputTensor, PreprocessError, preprocess};
 use burn::prelude::*;
@@ -145,7 +145,7 @@ impl Features {
 pub fn channels_last(card: &ModelCard) -> ModelCard {
     ModelCard {
         input: InputSpec {
-            layout: Layout::Nhwc,
+            layout: TensorLayout::Nhwc,
             ..card.input.clone()
         },
         ..card.clone()

@@ -78,7 +78,7 @@ impl<'a> Fit<'a> {
         device: Device,
     ) -> Self {
         let plain = device.clone().without_autodiff();
-        let start = (!recipe.keeps_features()).then(|| model.frozen_backbone(&plain));
+        let start = (!recipe.caches_features()).then(|| model.frozen_backbone(&plain));
         Self {
             start: start.flatten(),
             teacher: None,
@@ -171,10 +171,10 @@ impl<'a> Fit<'a> {
             .filter(|&index| readable(examples[index].picture))
             .collect();
         random.shuffle(&mut order);
-        let settles = epoch + self.recipe.settling > self.recipe.schedule.epochs();
+        let settles = epoch + self.recipe.no_aug_epochs > self.recipe.epochs;
         let mut wanted = |&example: &usize| {
             let picture = examples[example].picture;
-            if self.recipe.keeps_features() {
+            if self.recipe.caches_features() {
                 // Another view each epoch, all views in turn.
                 let look = Look::Kept((epoch + picture) % pictures[picture].views.len());
                 return Wanted::alone(example, picture, look);
@@ -183,8 +183,12 @@ impl<'a> Fit<'a> {
             if settles {
                 return Wanted::alone(example, picture, Look::New(View::near(random)));
             }
-            let look = Look::New(View::random(truth.as_ref(), random));
-            let share = match random.f32() < self.recipe.mixed {
+            let look = Look::New(View::random(
+                &self.recipe.augmentation,
+                truth.as_ref(),
+                random,
+            ));
+            let share = match random.f32() < self.recipe.mixup_prob {
                 // Mostly a little.
                 true => 0.5 * random.f32().powi(2),
                 false => 0.0,
@@ -194,7 +198,7 @@ impl<'a> Fit<'a> {
                 ..Wanted::alone(example, picture, look)
             }
         };
-        let batches = order.chunks_exact(self.recipe.batch);
+        let batches = order.chunks_exact(self.recipe.batch_size);
         batches
             .map(|batch| batch.iter().map(&mut wanted).collect())
             .collect()
@@ -211,7 +215,7 @@ impl<'a> Fit<'a> {
         );
         let views = batch.tensor(&self.plain());
         if let Some(teacher) = &self.teacher {
-            truth = truth.blend_teacher(teacher.predict(views.clone()), self.recipe.taught);
+            truth = truth.blend_teacher(teacher.predict(views.clone()), self.recipe.kd_weight);
         }
         let input = Tensor::from_inner(self.input(views));
         self.learn_batch(done, input, &truth, progress);
@@ -255,7 +259,7 @@ impl<'a> Fit<'a> {
         let mut loss = class_loss.clone() + of_box.clone();
         if let Some(wanted) = &truth.teacher_features {
             let unlike = feature_distillation_loss(answer.features.clone(), wanted.clone());
-            loss = loss + unlike * self.recipe.likeness;
+            loss = loss + unlike * self.recipe.feature_kd_weight;
         }
         if self.recipe.l2 > 0.0 {
             loss = loss + self.model.net.heads.class.squared_weights() * self.recipe.l2;
@@ -266,16 +270,19 @@ impl<'a> Fit<'a> {
 
     fn learn(&mut self, loss: &Tensor<1>, done: f64) {
         let mut gradients = loss.backward();
-        let rates = self.recipe.schedule.rates(done);
+        let rates = self.recipe.rates(done);
         let step = |rate| Step {
             learning_rate: rate,
             weight_decay: self.recipe.weight_decay,
-            ema_update: self.recipe.averaging,
+            ema_update: (1.0 - self.recipe.ema_decay) as f32,
+            clip_norm: self.recipe.clip_norm,
         };
         let net = &mut self.model.net;
         let found = GradientsParams::from_module(&mut gradients, &net.trunk);
-        net.trunk = self.trunk.step(net.trunk.clone(), found, step(rates.trunk));
+        net.trunk = self
+            .trunk
+            .step(net.trunk.clone(), found, step(rates.backbone));
         let found = GradientsParams::from_module(&mut gradients, &net.heads);
-        net.heads = self.heads.step(net.heads.clone(), found, step(rates.heads));
+        net.heads = self.heads.step(net.heads.clone(), found, step(rates.head));
     }
 }

@@ -35,6 +35,12 @@
 //! Everything about pictures, boxes, cards and figures is boxcam's own: what is evaluated here is the
 //! detector that runs on the device.
 
+/// Writes one line to standard error.
+#[macro_export]
+macro_rules! message {
+    ($($message:tt)*) => { ::boxcam::diagnostics::write_line(format_args!($($message)*)) };
+}
+
 pub mod adamw;
 pub mod average;
 pub mod background;

@@ -8,6 +8,8 @@ use fastrand::Rng;
 use image::RgbImage;
 use image::imageops::flip_horizontal;
 
+use crate::recipe::{AugmentationSettings, Recipe};
+
 use self::colour::Colour;
 use self::patch::Patch;
 use self::window::{Span, Window, anywhere};
@@ -19,23 +21,8 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-/// Least share of the largest box that a crop must keep.
-const KEPT: f32 = 0.6;
-
-/// How often a picture is made smaller.
-const FARTHER: f32 = 0.3;
-
-/// Least area of a largest box that was larger before.
-const TINY: f32 = 0.02;
-
 /// How often a window is drawn again when it shows too little of the box.
 const TRIES: usize = 20;
-
-/// How often a part of what is seen is hidden.
-const HIDDEN: f32 = 0.25;
-
-/// Most of a box that may be hidden.
-const MOST_HIDDEN: f32 = 0.4;
 
 /// A look at a picture: cut or set into a plain surface, then mirrored, then recoloured, then partly hidden.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +47,8 @@ impl View {
     };
 
     /// The views of one picture: as it is, its mirror image, then as many by chance as are wanted.
-    pub fn several(count: usize, largest: Option<&NormBox>, random: &mut Rng) -> Vec<Self> {
+    pub fn several(recipe: &Recipe, largest: Option<&NormBox>, random: &mut Rng) -> Vec<Self> {
+        let count = recipe.cached_augmentations;
         let mirror = Self {
             mirrored: true,
             ..Self::PLAIN
@@ -68,7 +56,7 @@ impl View {
         let mut views = vec![Self::PLAIN, mirror];
         views.truncate(count);
         while views.len() < count {
-            views.push(Self::random(largest, random));
+            views.push(Self::random(&recipe.augmentation, largest, random));
         }
         views
     }
@@ -77,19 +65,24 @@ impl View {
     /// that small things are learnt too), mirrored half of the time, each colour factor within 0.3 of 1,
     /// a quarter of the time with a patch over it. A window that keeps too little of the largest box, or makes it
     /// tiny, is drawn again; a patch that hides too much of it is left out.
-    pub fn random(largest: Option<&NormBox>, random: &mut Rng) -> Self {
-        let colour = Colour::random(0.3, random);
+    pub fn random(
+        settings: &AugmentationSettings,
+        largest: Option<&NormBox>,
+        random: &mut Rng,
+    ) -> Self {
+        let colour = Colour::random(settings.color_jitter, random);
         let keeps = |window: &Window| {
             largest.is_none_or(|truth| {
                 let ((left, right), (top, bottom)) = window.place(truth);
                 let unit = |v: f32| v.clamp(0.0, 1.0);
                 let seen = (unit(right) - unit(left)) * (unit(bottom) - unit(top));
                 let whole = (right - left) * (bottom - top);
-                seen >= KEPT * whole && seen >= TINY.min(truth.area())
+                seen >= settings.min_visible * whole
+                    && seen >= settings.min_box_area.min(truth.area())
             })
         };
-        let farther = random.f32() < FARTHER;
-        let mut draw = || Window::random(farther, random);
+        let farther = random.f32() < settings.zoom_out_prob;
+        let mut draw = || Window::random(settings, farther, random);
         let drawn = (0..TRIES).map(|_| draw()).find(keeps);
         let view = Self {
             window: drawn.unwrap_or(Window::WHOLE),
@@ -98,10 +91,11 @@ impl View {
             hidden: None,
         };
         let seen = largest.and_then(|truth| view.of_box(truth));
-        let patch = (random.f32() < HIDDEN).then(|| Patch::random(random));
+        let patch = (random.f32() < settings.erase_prob)
+            .then(|| Patch::random(settings.erase_side, random));
         let shows = |patch: &Patch| {
             let hides = |seen: &NormBox| patch.hides(seen);
-            seen.as_ref().map_or(0.0, hides) <= MOST_HIDDEN
+            seen.as_ref().map_or(0.0, hides) <= settings.max_erased
         };
         Self {
             hidden: patch.flatten().filter(shows),

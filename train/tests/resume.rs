@@ -14,7 +14,8 @@ fn a_killed_training_goes_on_with_the_same_result() {
     let data = folder.path().join("data");
     let model = model_that_ships();
     succeed(&[
-        "scenes",
+        "data",
+        "synthesize",
         "--output",
         text(&data),
         "--train",
@@ -26,6 +27,7 @@ fn a_killed_training_goes_on_with_the_same_result() {
     let always = |run: &Path, recipe: &str| {
         let words = [
             "train",
+            "run",
             "--data",
             text(&data),
             "--weights",
@@ -34,20 +36,18 @@ fn a_killed_training_goes_on_with_the_same_result() {
             text(run),
             "--recipe",
             recipe,
-            "--side",
+            "--input-size",
             "64",
             "--epochs",
             "3",
-            "--views",
-            "2",
-            "--scenes",
-            "0",
-            "--backgrounds",
-            "0",
+            "--set",
+            "synthetic_images=0",
+            "--set",
+            "synthetic_negatives=0",
         ];
         words.map(str::to_owned)
     };
-    for recipe in ["quick", "snacks"] {
+    for recipe in ["quick", "full"] {
         let (whole, broken) = (whole.join(recipe), broken.join(recipe));
         let (unbroken, arguments) = (always(&whole, recipe), always(&broken, recipe));
         let unbroken = unbroken.each_ref().map(String::as_str);
@@ -74,7 +74,7 @@ fn a_killed_training_goes_on_with_the_same_result() {
         let (_, refused) = fail(&with(&["--seed", "2", "--resume"]));
         assert!(refused.contains("another training"), "{refused}");
         let (_, resumed) = succeed_saying(&with(&["--resume"]));
-        assert!(resumed.contains("going on after epoch"), "{resumed}");
+        assert!(resumed.contains("resuming after epoch"), "{resumed}");
         for file in ["float.onnx", "history.csv", "checkpoint.safetensors"] {
             let read = |run: &Path| std::fs::read(run.join(file)).expect("written");
             assert!(read(&whole) == read(&broken), "{recipe}: {file} differs");

@@ -96,7 +96,7 @@ struct Screen(Ages);
 impl Sink for Screen {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         let mut image = frame.image.clone();
-        let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report);
+        let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report, report.shown());
         // Before the first box there is nothing to measure.
         if let Some(found_at) = report.captured_at {
             self.0.picture.push(frame.captured_at.elapsed());

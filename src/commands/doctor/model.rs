@@ -38,7 +38,7 @@ fn proof(detector: &mut dyn Detector) -> Finding {
         Ok(agreement) if agreement.examples == 0 => Finding::note(
             "proof",
             "the model has no golden examples, so nothing shows that this machine computes it rightly",
-            "make it anew with boxcam-train, or add them: boxcam-train card FILE --golden --output FILE",
+            "make it anew with boxcam-train, or add them: boxcam-train model card FILE --golden --output FILE",
         ),
         Ok(agreement) => Finding::good(
             "proof",

@@ -5,7 +5,8 @@ use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
-use boxcam::config::{BrokerAddress, LogChoice, RunConfig, WebAddress};
+use boxcam::address::{BrokerAddress, WebAddress};
+use boxcam::config::{LogChoice, RunConfig};
 
 use super::Finding;
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use boxcam::config::CurveFile;
 use boxcam::evaluate::ThresholdPoint;
 use boxcam::sink::SinkError;
-use boxcam::sink::picture::save;
+use boxcam::sink::picture_files::save;
 use maud::Markup;
 
 use super::chart::{self, Series};

@@ -72,7 +72,7 @@ fn the_newest_frame_of_a_live_source_wins_and_drops_are_counted() {
     );
     assert_eq!(health.captured.get(), 100);
     assert_eq!(health.inferred.get(), outcome.frames);
-    assert_eq!(health.now().model, "0badcafe");
+    assert_eq!(health.status().model, "0badcafe");
 }
 
 #[test]
@@ -262,6 +262,6 @@ fn a_newer_model_takes_over_between_two_frames() {
         assert_eq!(told.left.len(), 1, "what the old model saw has left");
         assert_eq!(&*told.left[0].model_hash, "0badcafe");
         assert_eq!(health.models_swapped.get(), 1);
-        assert_eq!(health.now().model, "11111111");
+        assert_eq!(health.status().model, "11111111");
     }
 }

@@ -7,7 +7,7 @@ use image::RgbImage;
 
 use super::kernel::{FixInfo, VarInfo};
 use super::pixel::PixelFormat;
-use crate::config::Rotation;
+use crate::rotation::Rotation;
 
 /// Where bytes of the screen go.
 pub(super) trait Memory {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::blit::{self, Geometry};
 use super::kernel::{self, FixInfo, ScreenMemory, VarInfo};
 use super::pixel::PixelFormat;
-use crate::config::Rotation;
+use crate::rotation::Rotation;
 use crate::sink::SinkError;
 
 /// A wait for the screen that takes longer is of no use: no screen is that slow.

@@ -1,7 +1,4 @@
-//! Tests of the lines, written out in full.
-
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
 
 use image::RgbImage;
 
@@ -14,7 +11,7 @@ use crate::label::{ClassId, Labels};
 use crate::track::{EventKind, Steady};
 
 fn boxed([x_min, x_max, y_min, y_max]: [f32; 4]) -> NormBox {
-    NormBox::new(x_min, x_max, y_min, y_max).expect("sound")
+    NormBox::new(x_min, x_max, y_min, y_max).expect("valid")
 }
 
 fn report(detection: Option<Detection>) -> Report {
@@ -25,7 +22,7 @@ fn report(detection: Option<Detection>) -> Report {
         frames_per_second: Some(30.0),
         dropped: 3,
         ..Report::waiting(
-            Arc::new(Labels::new(vec!["apple".into(), "hot dog".into()]).expect("sound")),
+            Arc::new(Labels::new(vec!["apple".into(), "hot dog".into()]).expect("valid")),
             "0badcafe".into(),
         )
     }
@@ -41,13 +38,8 @@ fn hot_dog() -> Option<Detection> {
 
 fn frame(origin: Origin) -> Frame {
     Frame {
-        sequence: 7,
-        captured_at: Instant::now(),
         time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
-        position: None,
-        scene_start: false,
-        origin,
-        image: RgbImage::new(640, 480),
+        ..Frame::new(7, origin, RgbImage::new(640, 480))
     }
 }
 
@@ -60,7 +52,7 @@ fn line(origin: Origin, detection: Option<Detection>) -> String {
 }
 
 #[test]
-fn a_picture_and_its_detection_are_one_line() {
+fn a_picture_line_has_its_path_and_detection() {
     let expected = concat!(
         r#"{"schema":1,"picture":"a \"b\"/c.jpg","width":640,"height":480,"#,
         r#""detection":{"class":"hot dog","confidence":0.9123,"x_min":0.25,"x_max":0.5,"#,
@@ -75,7 +67,7 @@ fn a_picture_and_its_detection_are_one_line() {
 }
 
 #[test]
-fn a_live_frame_has_time_and_number_and_may_be_empty() {
+fn a_live_line_has_time_and_frame_and_detection_may_be_null() {
     let expected = concat!(
         r#"{"schema":1,"time":"2023-11-14T22:13:20.250Z","frame":7,"width":640,"height":480,"#,
         r#""detection":null,"inference_ms":12.346,"frame_age_ms":20.5,"model":"0badcafe"}"#,
@@ -85,7 +77,7 @@ fn a_live_frame_has_time_and_number_and_may_be_empty() {
 }
 
 #[test]
-fn a_scene_tells_the_truth_beside_the_detection() {
+fn a_synthetic_frame_has_its_ground_truth() {
     let truth = GroundTruth {
         label: "hot dog".to_owned(),
         bounding_box: boxed([0.25, 0.75, 0.0, 1.0]),
@@ -100,12 +92,11 @@ fn a_scene_tells_the_truth_beside_the_detection() {
 }
 
 #[test]
-fn a_picture_that_cannot_be_read_is_a_line_too() {
+fn an_unreadable_picture_is_a_line_with_an_error() {
     let mut text = Vec::new();
     let mut sink = JsonSink::new(&mut text, Path::new("memory"));
-    let path = "dir/empty.jpg".into();
-    sink.skip(&UnreadableFrame {
-        path: Some(path),
+    sink.on_unreadable_frame(&UnreadableFrame {
+        path: Some("dir/empty.jpg".into()),
         reason: "picture dir/empty.jpg: is empty (0 bytes); copy it again".to_owned(),
     })
     .expect("written");
@@ -118,19 +109,14 @@ fn a_picture_that_cannot_be_read_is_a_line_too() {
 }
 
 #[test]
-fn a_frame_of_a_stream_that_cannot_be_read_has_a_time() {
-    let frame = UnreadableFrame {
+fn an_unreadable_frame_of_a_stream_has_a_time() {
+    let line = unreadable_line(&UnreadableFrame {
         path: None,
-        reason: "standard input: it is cut off".to_owned(),
-    };
-    let line = text(error_line(&frame));
+        reason: "standard input: skipping an unreadable frame: it is cut off".to_owned(),
+    });
     let fields: serde_json::Value = serde_json::from_str(&line).expect("JSON");
     assert!(fields["time"].is_string() && fields.get("picture").is_none());
     assert!(line.contains("it is cut off"), "{line}");
-}
-
-fn text(line: serde_json::Result<Vec<u8>>) -> String {
-    String::from_utf8(line.expect("can be written")).expect("text")
 }
 
 fn tracked(kind: EventKind) -> (Report, Event) {
@@ -143,7 +129,7 @@ fn tracked(kind: EventKind) -> (Report, Event) {
     };
     let report = Report {
         sequence: 9,
-        steady: Some(Steady {
+        stable: Some(Steady {
             track: 3,
             detection: event.detection,
             duration: event.duration,
@@ -156,7 +142,7 @@ fn tracked(kind: EventKind) -> (Report, Event) {
 }
 
 #[test]
-fn an_event_is_a_line_with_the_steady_detection() {
+fn an_event_line_has_the_tracked_detection() {
     let frame = frame(Origin::Live);
     let rest = concat!(
         r#""width":640,"height":480,"#,
@@ -173,19 +159,19 @@ fn an_event_is_a_line_with_the_steady_detection() {
         ),
         (EventKind::Left, r#""left","track":3,"duration_s":2.5,"#),
     ];
-    for (kind, said) in cases {
+    for (kind, fields) in cases {
         let (report, event) = tracked(kind);
         let expected = format!(
-            r#"{{"schema":1,"time":"2023-11-14T22:13:20.000Z","frame":9,"event":{said}{rest}"#
+            r#"{{"schema":1,"time":"2023-11-14T22:13:20.000Z","frame":9,"event":{fields}{rest}"#
         );
-        assert_eq!(text(event_line(&frame, &report, &event)), expected);
+        assert_eq!(event_line(&frame, &report, &event), expected);
     }
 }
 
 #[test]
-fn a_frame_with_something_steady_in_it_has_a_track() {
+fn a_tracked_frame_has_a_track() {
     let (report, _) = tracked(EventKind::Appeared);
-    let line = text(frame_line(&frame(Origin::Live), &report));
+    let line = frame_line(&frame(Origin::Live), &report);
     assert!(
         line.contains(r#""frame":7,"track":3,"width":640"#),
         "{line}"
@@ -194,22 +180,22 @@ fn a_frame_with_something_steady_in_it_has_a_track() {
 }
 
 #[test]
-fn states_and_gaps_are_lines_too() {
+fn state_changes_and_gaps_are_lines() {
     let change = StateChange {
         state: CaptureState::Stalled,
         time: SystemTime::UNIX_EPOCH,
         reason: "no frame for 2s".to_owned(),
     };
     let expected = r#"{"schema":1,"time":"1970-01-01T00:00:00.000Z","state":"stalled","reason":"no frame for 2s"}"#;
-    assert_eq!(text(state_line(&change)), expected);
-    let line = text(lost_line(12, "No space left"));
+    assert_eq!(state_line(&change), expected);
+    let line = gap_line(12, "No space left");
     assert!(
         line.ends_with(r#""lost":12,"error":"No space left"}"#),
         "{line}"
     );
 }
 
-/// A writer that fails with the given kind and counts its flushes.
+/// A writer that fails with the given kind of error.
 struct Failing(ErrorKind);
 
 impl Write for Failing {
@@ -223,19 +209,22 @@ impl Write for Failing {
 }
 
 #[test]
-fn a_reader_that_left_is_no_failure_but_a_full_disk_is() {
+fn a_closed_pipe_is_not_an_error_but_a_full_disk_is() {
     let show = |kind| {
         let mut sink = JsonSink::new(Failing(kind), Path::new("out.jsonl"));
         sink.show(&frame(Origin::Live), &report(None))
             .expect_err("fails")
     };
     assert!(matches!(show(ErrorKind::BrokenPipe), SinkError::Closed));
-    let said = show(ErrorKind::StorageFull).to_string();
-    assert!(said.starts_with("out.jsonl: can't be written"), "{said}");
+    let message = show(ErrorKind::StorageFull).to_string();
+    assert!(
+        message.starts_with("out.jsonl: can't be written"),
+        "{message}"
+    );
 }
 
 #[test]
-fn a_clock_that_was_never_set_is_shown_as_1970() {
+fn times_outside_of_rfc_3339_are_clamped() {
     let early = SystemTime::UNIX_EPOCH - Duration::from_secs(5);
     assert_eq!(rfc3339(early), "1970-01-01T00:00:00.000Z");
     let late = SystemTime::UNIX_EPOCH + Duration::from_secs(400_000_000_000);

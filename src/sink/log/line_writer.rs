@@ -1,92 +1,90 @@
-//! Lines as a whole or not at all, on whatever is open: a file, a pipe, a terminal.
+//! Writes each line completely or not at all, to a file, a pipe or a terminal.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::thread;
 use std::time::Duration;
 
-/// How long a pipe that is full, and does not block, is left alone.
-const FULL_PIPE: Duration = Duration::from_millis(10);
+/// Delay before another write to a full non-blocking pipe.
+const FULL_PIPE_DELAY: Duration = Duration::from_millis(10);
 
-/// Something to write to from which the last bytes may be taken back.
+/// A writer that may be able to remove the bytes it wrote last.
 pub(super) trait Undo: Write {
-    /// Takes back so many bytes that were written last.
+    /// Removes the last `count` bytes.
     ///
     /// # Errors
-    /// Where that can't be done; they then stay.
+    /// If they cannot be removed.
     fn undo(&mut self, count: u64) -> io::Result<()>;
 }
 
-/// Writes lines so that none stands there torn, or goes on in another.
+/// Writes lines so that no line is incomplete or mixed with another.
 #[derive(Debug)]
 pub(super) struct LineWriter<W> {
-    to: W,
-    /// The rest of a line whose beginning was written and can't be taken back: it goes before all else.
+    inner: W,
+    /// The rest of a line of which a part was written and could not be removed. It is written before the next line.
     rest: Vec<u8>,
 }
 
 impl<W: Undo> LineWriter<W> {
-    pub(super) fn new(to: W) -> Self {
+    pub(super) fn new(inner: W) -> Self {
         let rest = Vec::new();
-        Self { to, rest }
+        Self { inner, rest }
     }
 
-    /// What it writes to.
     pub(super) fn inner(&self) -> &W {
-        &self.to
+        &self.inner
     }
 
-    /// Writes a line in one go. When it is `Ok` the line is there, or is begun and its rest comes first when
-    /// something is written again.
+    /// Writes a line. On `Ok` it is written, or a part of it is and the rest precedes the next write.
     ///
     /// # Errors
-    /// The system's, after which nothing of the line is there.
+    /// If nothing of the line was written.
     pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        self.finish()?;
-        let Err(failed) = push(&mut self.to, line) else {
+        self.write_rest()?;
+        let Err(partial) = write_counting(&mut self.inner, line) else {
             return Ok(());
         };
-        if failed.written == 0 || self.to.undo(failed.written as u64).is_ok() {
-            return Err(failed.error);
+        if partial.written == 0 || self.inner.undo(partial.written as u64).is_ok() {
+            return Err(partial.error);
         }
-        self.rest = line[failed.written..].to_vec();
+        self.rest = line[partial.written..].to_vec();
         Ok(())
     }
 
-    /// Writes the rest of a line that is begun.
-    fn finish(&mut self) -> io::Result<()> {
-        match push(&mut self.to, &self.rest) {
+    fn write_rest(&mut self) -> io::Result<()> {
+        match write_counting(&mut self.inner, &self.rest) {
             Ok(()) => {
                 self.rest.clear();
                 Ok(())
             }
-            Err(failed) => {
-                self.rest.drain(..failed.written);
-                Err(failed.error)
+            Err(partial) => {
+                self.rest.drain(..partial.written);
+                Err(partial.error)
             }
         }
     }
 }
 
-struct Failed {
+/// A write that failed after some bytes.
+struct PartialWrite {
     written: usize,
     error: io::Error,
 }
 
-/// `write_all` that tells how far it got.
-fn push(to: &mut impl Write, bytes: &[u8]) -> Result<(), Failed> {
+/// `write_all`, but an error has the number of bytes written before it.
+fn write_counting(to: &mut impl Write, bytes: &[u8]) -> Result<(), PartialWrite> {
     let mut written = 0;
     while written < bytes.len() {
         match to.write(&bytes[written..]) {
             Ok(0) => {
                 let error = ErrorKind::WriteZero.into();
-                return Err(Failed { written, error });
+                return Err(PartialWrite { written, error });
             }
             Ok(count) => written += count,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Whoever made this pipe wants no blocking; a slow reader is to be waited for all the same.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_PIPE),
-            Err(error) => return Err(Failed { written, error }),
+            // The pipe was opened non-blocking by another program. A slow reader is waited for all the same.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_PIPE_DELAY),
+            Err(error) => return Err(PartialWrite { written, error }),
         }
     }
     Ok(())
@@ -94,10 +92,10 @@ fn push(to: &mut impl Write, bytes: &[u8]) -> Result<(), Failed> {
 
 impl Undo for File {
     fn undo(&mut self, count: u64) -> io::Result<()> {
-        let about = self.metadata()?;
-        let end = about.len();
-        // Nobody else's bytes are cut off: what was written last must be what stands last.
-        if !about.is_file() || self.stream_position()? != end {
+        let metadata = self.metadata()?;
+        let end = metadata.len();
+        // Only our own bytes may be removed: the last write must be at the end of the file.
+        if !metadata.is_file() || self.stream_position()? != end {
             return Err(ErrorKind::Unsupported.into());
         }
         let start = end.saturating_sub(count);
@@ -110,14 +108,14 @@ impl Undo for File {
 mod tests {
     use super::*;
 
-    /// Has room for so many bytes, and fails beyond.
-    struct Small {
+    /// Accepts `room` more bytes and then fails.
+    struct LimitedWriter {
         bytes: Vec<u8>,
         room: usize,
         can_undo: bool,
     }
 
-    impl Write for Small {
+    impl Write for LimitedWriter {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let count = bytes.len().min(self.room);
             if count == 0 {
@@ -133,7 +131,7 @@ mod tests {
         }
     }
 
-    impl Undo for Small {
+    impl Undo for LimitedWriter {
         fn undo(&mut self, count: u64) -> io::Result<()> {
             if !self.can_undo {
                 return Err(ErrorKind::Unsupported.into());
@@ -144,9 +142,9 @@ mod tests {
         }
     }
 
-    fn writer(room: usize, can_undo: bool) -> LineWriter<Small> {
+    fn writer(room: usize, can_undo: bool) -> LineWriter<LimitedWriter> {
         let bytes = Vec::new();
-        LineWriter::new(Small {
+        LineWriter::new(LimitedWriter {
             bytes,
             room,
             can_undo,
@@ -154,47 +152,47 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_does_not_fit_leaves_no_trace() {
+    fn a_line_that_does_not_fit_is_removed() {
         for room in 4..8 {
             let mut writer = writer(room, true);
             writer.write(b"one\n").expect("fits");
-            writer.write(b"two\n").expect_err("is too much");
-            assert_eq!(writer.to.bytes, b"one\n", "room for {room}");
-            writer.to.room = 100;
+            writer.write(b"two\n").expect_err("too long");
+            assert_eq!(writer.inner.bytes, b"one\n", "room for {room}");
+            writer.inner.room = 100;
             writer.write(b"three\n").expect("fits again");
-            assert_eq!(writer.to.bytes, b"one\nthree\n");
+            assert_eq!(writer.inner.bytes, b"one\nthree\n");
         }
     }
 
     #[test]
-    fn what_cannot_be_taken_back_is_finished_first() {
+    fn a_partial_line_that_cannot_be_removed_is_completed_first() {
         for room in 5..8 {
             let mut writer = writer(room, false);
             writer.write(b"one\n").expect("fits");
-            writer.write(b"two\n").expect("is begun");
-            writer.write(b"three\n").expect_err("the rest comes first");
-            writer.to.room = 1;
-            writer.write(b"four\n").expect_err("still too little");
-            writer.to.room = 100;
+            writer.write(b"two\n").expect("partly written");
+            writer.write(b"three\n").expect_err("the rest does not fit");
+            writer.inner.room = 1;
+            writer.write(b"four\n").expect_err("still full");
+            writer.inner.room = 100;
             writer.write(b"five\n").expect("fits again");
-            assert_eq!(writer.to.bytes, b"one\ntwo\nfive\n", "room for {room}");
+            assert_eq!(writer.inner.bytes, b"one\ntwo\nfive\n", "room for {room}");
         }
     }
 
     #[test]
-    fn the_end_of_a_file_is_taken_back_and_nothing_else() {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn only_the_end_of_a_file_can_be_removed() {
+        let folder = tempfile::tempdir().expect("created");
         let path = folder.path().join("out");
         for append in [false, true] {
-            std::fs::write(&path, "").expect("made");
+            std::fs::write(&path, "").expect("created");
             let opened = File::options().write(true).append(append).open(&path);
             let mut file = opened.expect("opened");
             file.write_all(b"one\ntwo").expect("written");
-            file.undo(3).expect("taken back");
+            file.undo(3).expect("removed");
             file.write_all(b"three\n").expect("written");
-            assert_eq!(std::fs::read(&path).expect("there"), b"one\nthree\n");
-            std::fs::write(&path, "somebody else has it now").expect("written");
-            file.undo(6).expect_err("it is not at the end");
+            assert_eq!(std::fs::read(&path).expect("readable"), b"one\nthree\n");
+            std::fs::write(&path, "another program has written to it").expect("written");
+            file.undo(6).expect_err("not at the end");
         }
     }
 }

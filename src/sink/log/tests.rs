@@ -1,5 +1,3 @@
-//! The log as a sink: what gets a line, and what is told of lines that are missing.
-
 use std::fs;
 use std::time::SystemTime;
 
@@ -15,9 +13,9 @@ use crate::label::{ClassId, Labels};
 use crate::track::{Event, EventKind};
 
 const SETTINGS: LogSettings = LogSettings {
-    size: 1_000_000,
+    max_size: 1_000_000,
     keep: 1,
-    lines: Lines::Frames,
+    per: RecordPer::Frame,
 };
 
 fn frame(sequence: u64) -> Frame {
@@ -25,7 +23,7 @@ fn frame(sequence: u64) -> Frame {
 }
 
 fn report(events: &[EventKind]) -> Report {
-    let labels = Labels::new(vec!["apple".into()]).expect("sound");
+    let labels = Labels::new(vec!["apple".into()]).expect("valid");
     let event = |&kind| Event {
         kind,
         track: 1,
@@ -45,39 +43,39 @@ fn report(events: &[EventKind]) -> Report {
 }
 
 fn lines(path: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(path).expect("there");
+    let text = fs::read_to_string(path).expect("readable");
     let parsed = |line| serde_json::from_str(line).expect("JSON");
     text.lines().map(parsed).collect()
 }
 
-fn open(path: &Path, lines: Lines) -> (LogSink, Arc<Health>) {
+fn open(path: &Path, per: RecordPer) -> (LogSink, Arc<Health>) {
     let health = Arc::new(Health::default());
-    let settings = LogSettings { lines, ..SETTINGS };
+    let settings = LogSettings { per, ..SETTINGS };
     let log = LogSink::open(path, settings, Arc::clone(&health)).expect("opened");
     (log, health)
 }
 
 #[test]
-fn by_events_only_events_and_states_get_lines() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn per_event_only_events_and_state_changes_get_lines() {
+    let folder = tempfile::tempdir().expect("created");
     let path = folder.path().join("out.jsonl");
-    let (mut log, _) = open(&path, Lines::Events);
-    log.show(&frame(0), &report(&[])).expect("nothing to write");
+    let (mut log, _) = open(&path, RecordPer::Event);
+    log.show(&frame(0), &report(&[])).expect("ignored");
     let events = [EventKind::Left, EventKind::Appeared];
     log.show(&frame(1), &report(&events)).expect("written");
     let broken = UnreadableFrame {
         path: None,
         reason: "cut off".to_owned(),
     };
-    log.skip(&broken).expect("nothing to write");
-    log.left(&frame(1), &report(&[EventKind::Left]))
+    log.on_unreadable_frame(&broken).expect("ignored");
+    log.on_track_ended(&frame(1), &report(&[EventKind::Left]))
         .expect("written");
     let change = StateChange {
         state: CaptureState::Live,
         time: SystemTime::now(),
         reason: String::new(),
     };
-    log.state(&change).expect("written");
+    log.on_state_change(&change).expect("written");
     let lines = lines(&path);
     assert_eq!(
         (&lines[0]["event"], &lines[1]["event"]),
@@ -91,70 +89,73 @@ fn by_events_only_events_and_states_get_lines() {
 }
 
 #[test]
-fn by_frames_each_frame_gets_one_line() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn per_frame_each_frame_gets_one_line() {
+    let folder = tempfile::tempdir().expect("created");
     let path = folder.path().join("out.jsonl");
-    let (mut log, _) = open(&path, Lines::Frames);
+    let (mut log, _) = open(&path, RecordPer::Frame);
     log.show(&frame(0), &report(&[])).expect("written");
     let events = [EventKind::Left, EventKind::Appeared];
     log.show(&frame(1), &report(&events)).expect("written");
-    log.left(&frame(1), &report(&[EventKind::Left]))
-        .expect("known");
+    log.on_track_ended(&frame(1), &report(&[EventKind::Left]))
+        .expect("ignored");
     let numbers: Vec<Value> = lines(&path).iter().map(|l| l["frame"].clone()).collect();
     assert_eq!(numbers, [0, 1]);
 }
 
 #[test]
-fn a_log_torn_at_any_byte_has_only_whole_lines_afterwards() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn a_log_truncated_at_any_byte_has_only_complete_lines_afterwards() {
+    let folder = tempfile::tempdir().expect("created");
     let path = folder.path().join("out.jsonl");
-    let (mut log, _) = open(&path, Lines::Frames);
+    let (mut log, _) = open(&path, RecordPer::Frame);
     for number in 0..3 {
         log.show(&frame(number), &report(&[])).expect("written");
     }
     drop(log);
-    let text = fs::read(&path).expect("there");
+    let text = fs::read(&path).expect("readable");
     for length in 0..=text.len() {
         fs::write(&path, &text[..length]).expect("written");
-        let (mut log, health) = open(&path, Lines::Frames);
+        let (mut log, health) = open(&path, RecordPer::Frame);
         log.show(&frame(7), &report(&[])).expect("written");
-        let ends = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\n').count();
-        let is_whole = |at: usize| at == 0 || text[at - 1] == b'\n';
-        // A line that lacks only its end is ended, not lost.
-        let lacks_end = length < text.len() && text[length] == b'\n';
-        let whole = ends(&text[..length]) + usize::from(lacks_end);
-        let torn = !is_whole(length) && !lacks_end;
+        let line_breaks = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\n').count();
+        let is_line_start = |at: usize| at == 0 || text[at - 1] == b'\n';
+        // A line that lacks only its line break is completed, not lost.
+        let lacks_line_break = length < text.len() && text[length] == b'\n';
+        let complete = line_breaks(&text[..length]) + usize::from(lacks_line_break);
+        let is_truncated = !is_line_start(length) && !lacks_line_break;
         let lines = lines(&path);
         let numbers: Vec<u64> = lines.iter().filter_map(|l| l["frame"].as_u64()).collect();
-        let expected: Vec<u64> = (0..whole as u64).chain([7]).collect();
+        let expected: Vec<u64> = (0..complete as u64).chain([7]).collect();
         assert_eq!(numbers, expected, "{length} bytes");
         let lost: Vec<u64> = lines.iter().filter_map(|l| l["lost"].as_u64()).collect();
-        assert_eq!(lost, vec![1; usize::from(torn)], "{length} bytes");
+        assert_eq!(lost, vec![1; usize::from(is_truncated)], "{length} bytes");
         assert_eq!(health.lines_lost.get(), 0, "this run lost none");
     }
 }
 
 #[test]
-fn what_is_lost_meanwhile_is_counted_and_told() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let below = folder.path().join("below");
-    fs::create_dir(&below).expect("made");
-    let path = below.join("out.jsonl");
-    let (mut log, health) = open(&path, Lines::Frames);
+fn lines_lost_during_an_outage_are_counted_and_logged() {
+    let folder = tempfile::tempdir().expect("created");
+    let subfolder = folder.path().join("subfolder");
+    fs::create_dir(&subfolder).expect("created");
+    let path = subfolder.join("out.jsonl");
+    let (mut log, health) = open(&path, RecordPer::Frame);
     log.show(&frame(0), &report(&[])).expect("written");
     let kept = folder.path().join("kept");
-    fs::rename(&below, &kept).expect("moved");
+    fs::rename(&subfolder, &kept).expect("moved");
     for number in 1..6 {
-        log.show(&frame(number), &report(&[])).expect("goes on");
+        log.show(&frame(number), &report(&[]))
+            .expect("not an error");
     }
     assert_eq!(health.lines_lost.get(), 5);
-    fs::rename(&kept, &below).expect("moved back");
-    std::thread::sleep(Duration::from_millis(1100));
-    log.show(&frame(6), &report(&[])).expect("written");
-    log.show(&frame(7), &report(&[])).expect("written");
+    fs::rename(&kept, &subfolder).expect("moved back");
+    let later = Instant::now() + Duration::from_secs(1);
+    for number in [6, 7] {
+        let line = json::frame_line(&frame(number), &report(&[]));
+        log.put(&line, later).expect("written");
+    }
     let lines = lines(&path);
     assert_eq!(lines[1]["lost"], 5);
-    let error = lines[1]["error"].as_str().expect("words");
+    let error = lines[1]["error"].as_str().expect("text");
     assert!(error.starts_with("No such file"), "{error}");
     let numbers: Vec<Value> = lines.iter().map(|l| l["frame"].clone()).collect();
     assert_eq!(numbers, [0.into(), Value::Null, 6.into(), 7.into()]);
@@ -162,8 +163,8 @@ fn what_is_lost_meanwhile_is_counted_and_told() {
 }
 
 #[test]
-fn a_file_that_cannot_be_opened_is_named() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn the_error_names_a_file_that_cannot_be_opened() {
+    let folder = tempfile::tempdir().expect("created");
     let path = folder.path().join("no/such/out.jsonl");
     let error = LogSink::open(&path, SETTINGS, Arc::default()).expect_err("no folder");
     assert!(

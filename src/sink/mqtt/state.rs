@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::health::CaptureState;
 use crate::report::Report;
+use crate::sink::presence::Presence;
 
 /// What stands for no class.
 const NOTHING: &str = "nothing";
@@ -35,19 +36,18 @@ impl State {
     /// What a report says is there.
     pub(super) fn of(report: &Report) -> Self {
         let capture = report.capture.name();
-        let Some(shown) = report.shown() else {
-            return Self {
+        match Presence::of(report) {
+            None => Self {
                 capture,
                 ..Self::default()
-            };
-        };
-        let steady = report.steady.filter(|_| report.is_tracked);
-        Self {
-            present: true,
-            class: report.labels.name(shown.class).unwrap_or("?").to_owned(),
-            confidence: Some((f64::from(shown.confidence) * 100.0).round() / 100.0),
-            track: steady.map(|steady| steady.track),
-            capture,
+            },
+            Some(presence) => Self {
+                present: true,
+                class: presence.class,
+                confidence: Some(presence.confidence),
+                track: presence.track,
+                capture,
+            },
         }
     }
 

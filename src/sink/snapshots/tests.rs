@@ -1,5 +1,3 @@
-//! Snapshots in a real folder.
-
 use std::fs;
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +18,7 @@ fn live(sequence: u64) -> Frame {
 }
 
 fn report(kinds: &[EventKind], second: u64) -> Report {
-    let labels = Labels::new(vec!["apple".into()]).expect("sound");
+    let labels = Labels::new(vec!["apple".into()]).expect("valid");
     let event = |&kind| Event {
         kind,
         track: 1,
@@ -38,14 +36,14 @@ fn report(kinds: &[EventKind], second: u64) -> Report {
     }
 }
 
-fn open(folder: &Path, lines: Lines, budget: u64) -> (SnapshotSink, Arc<Health>) {
+fn open(folder: &Path, per: RecordPer, budget: u64) -> (SnapshotSink, Arc<Health>) {
     let health = Arc::new(Health::default());
-    let sink = SnapshotSink::open(folder, lines, budget, Arc::clone(&health));
+    let sink = SnapshotSink::open(folder, per, budget, Arc::clone(&health));
     (sink.expect("opened"), health)
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("there").flatten();
+    let entries = fs::read_dir(folder).expect("readable").flatten();
     let mut names: Vec<String> = entries
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
@@ -54,10 +52,10 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn events_get_a_picture_each() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (mut sink, _) = open(folder.path(), Lines::Events, 1_000_000);
-    sink.show(&live(0), &report(&[], 0)).expect("nothing to do");
+fn each_event_gets_a_snapshot() {
+    let folder = tempfile::tempdir().expect("created");
+    let (mut sink, _) = open(folder.path(), RecordPer::Event, 1_000_000);
+    sink.show(&live(0), &report(&[], 0)).expect("ignored");
     let kinds = [EventKind::Left, EventKind::Appeared];
     sink.show(&live(1), &report(&kinds, 5)).expect("written");
     let expected = [
@@ -65,27 +63,27 @@ fn events_get_a_picture_each() {
         "19700101T000005.000Z-left-apple-1.jpg",
     ];
     assert_eq!(names(folder.path()), expected);
-    let written = image::open(folder.path().join(expected[0])).expect("a picture");
+    let written = image::open(folder.path().join(expected[0])).expect("valid");
     assert_eq!((written.width(), written.height()), (64, 48));
 }
 
 #[test]
-fn the_budget_is_kept_over_restarts() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn the_budget_holds_across_restarts() {
+    let folder = tempfile::tempdir().expect("created");
     let path = folder.path();
     let total = || -> u64 {
-        let sizes = fs::read_dir(path).expect("there").flatten();
+        let sizes = fs::read_dir(path).expect("readable").flatten();
         sizes
-            .map(|entry| entry.metadata().expect("a file").len())
+            .map(|entry| entry.metadata().expect("readable").len())
             .sum()
     };
-    let (mut sink, _) = open(path, Lines::Events, 1_000_000);
+    let (mut sink, _) = open(path, RecordPer::Event, 1_000_000);
     sink.show(&live(0), &report(&[EventKind::Appeared], 0))
         .expect("written");
     let budget = total() * 3;
     for start in [1, 6, 11] {
-        // A budget of three, and no more than three are ever there.
-        let (mut sink, health) = open(path, Lines::Events, budget);
+        // The budget is that of three snapshots.
+        let (mut sink, health) = open(path, RecordPer::Event, budget);
         for second in start..start + 5 {
             sink.show(&live(0), &report(&[EventKind::Appeared], second))
                 .expect("written");
@@ -99,17 +97,17 @@ fn the_budget_is_kept_over_restarts() {
 }
 
 #[test]
-fn frames_get_pngs_and_pictures_of_this_run_count_too() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn each_frame_gets_a_png_and_counts_toward_the_budget() {
+    let folder = tempfile::tempdir().expect("created");
     fs::write(folder.path().join("mine.png"), [0; 5000]).expect("written");
-    let (mut sink, _) = open(folder.path(), Lines::Frames, 1_000_000);
+    let (mut sink, _) = open(folder.path(), RecordPer::Frame, 1_000_000);
     let last = live(1);
     sink.show(&last, &report(&[], 0)).expect("written");
-    sink.left(&last, &report(&[EventKind::Left], 0))
-        .expect("known");
+    sink.on_track_ended(&last, &report(&[EventKind::Left], 0))
+        .expect("ignored");
     assert_eq!(names(folder.path()), ["frame-000001.png", "mine.png"]);
-    let size = fs::metadata(folder.path().join("frame-000001.png")).expect("there");
-    let (mut sink, health) = open(folder.path(), Lines::Frames, size.len() * 2);
+    let size = fs::metadata(folder.path().join("frame-000001.png")).expect("readable");
+    let (mut sink, health) = open(folder.path(), RecordPer::Frame, size.len() * 2);
     for name in ["a.jpg", "b.jpg", "c.jpg"] {
         let picture = frame(0, Origin::Picture(name.into()));
         sink.show(&picture, &report(&[], 0)).expect("written");
@@ -119,29 +117,30 @@ fn frames_get_pngs_and_pictures_of_this_run_count_too() {
 }
 
 #[test]
-fn what_cannot_be_written_is_counted_and_the_run_goes_on() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (mut sink, health) = open(folder.path(), Lines::Frames, 1_000_000);
-    let in_the_way = folder.path().join("frame-000000.png");
-    fs::create_dir(&in_the_way).expect("made");
+fn failed_snapshots_are_counted_and_are_no_error() {
+    let folder = tempfile::tempdir().expect("created");
+    let (mut sink, health) = open(folder.path(), RecordPer::Frame, 1_000_000);
+    let folder_with_that_name = folder.path().join("frame-000000.png");
+    fs::create_dir(&folder_with_that_name).expect("created");
     for number in 0..3 {
-        sink.show(&live(number), &report(&[], 0)).expect("goes on");
+        sink.show(&live(number), &report(&[], 0))
+            .expect("not an error");
     }
-    // The first failed, the others came within the second in which nothing is tried.
+    // The first one failed, and the others came within the retry delay.
     assert_eq!(health.snapshots_lost.get(), 3);
     assert_eq!(names(folder.path()), ["frame-000000.png"]);
-    let (mut sink, health) = open(folder.path(), Lines::Events, 10);
+    let (mut sink, health) = open(folder.path(), RecordPer::Event, 10);
     sink.show(&live(0), &report(&[EventKind::Left], 0))
-        .expect("goes on");
+        .expect("not an error");
     assert_eq!(health.snapshots_lost.get(), 1, "larger than the budget");
 }
 
 #[test]
-fn a_folder_that_cannot_be_is_named() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn the_error_names_a_folder_that_cannot_be_created() {
+    let folder = tempfile::tempdir().expect("created");
     let file = folder.path().join("file");
-    fs::write(&file, "in the way").expect("written");
-    let opened = SnapshotSink::open(&file.join("below"), Lines::Events, 10, Arc::default());
-    let error = opened.expect_err("a file is in the way");
+    fs::write(&file, "not a folder").expect("written");
+    let opened = SnapshotSink::open(&file.join("below"), RecordPer::Event, 10, Arc::default());
+    let error = opened.expect_err("its parent is a file");
     assert!(error.to_string().contains("below"), "{error}");
 }

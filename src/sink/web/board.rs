@@ -11,9 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::WebSettings;
 use super::live::Picture;
 use crate::frame::Frame;
-use crate::health::{Health, Now, StateChange};
+use crate::health::{Health, HealthStatus, StateChange};
 use crate::report::Report;
-use crate::sink::words;
+use crate::sink::json;
+use crate::sink::presence::Presence;
 
 /// Events that are remembered.
 const EVENTS: usize = 100;
@@ -29,20 +30,11 @@ pub(super) struct Board {
 
 #[derive(Default)]
 struct Notes {
-    seen: Option<Seen>,
+    seen: Option<Presence>,
     /// JSON objects, the oldest first.
     events: VecDeque<String>,
     /// Events so far, those that are forgotten included.
     events_total: u64,
-}
-
-/// What is there.
-#[derive(Debug, Clone, Serialize)]
-struct Seen {
-    class: String,
-    confidence: f64,
-    track: Option<u64>,
-    duration_s: Option<f64>,
 }
 
 /// What `/state` tells.
@@ -53,7 +45,7 @@ struct StateFields<'a> {
     state: &'static str,
     reason: &'a str,
     seconds_since_frame: Option<f64>,
-    seen: Option<Seen>,
+    seen: Option<Presence>,
     frames_per_second: Option<f64>,
     inference_ms: f64,
     frame_age_ms: f64,
@@ -79,7 +71,7 @@ impl Board {
     pub(super) fn new(settings: WebSettings, health: Arc<Health>) -> Self {
         Self {
             places: Arc::new(Semaphore::new(
-                settings.clients.get().min(Semaphore::MAX_PERMITS),
+                settings.max_clients.get().min(Semaphore::MAX_PERMITS),
             )),
             settings,
             health,
@@ -90,9 +82,9 @@ impl Board {
 
     /// Takes note of a report.
     pub(super) fn note(&self, frame: &Frame, report: &Report) {
-        let lines = words::of_events(frame, report);
+        let lines = json::event_lines(frame, report);
         let mut notes = self.lock();
-        notes.seen = Seen::of(report);
+        notes.seen = Presence::of(report);
         for line in lines {
             notes.add(line);
         }
@@ -100,9 +92,7 @@ impl Board {
 
     /// Takes note of what capture is at.
     pub(super) fn note_state(&self, change: &StateChange) {
-        if let Some(line) = words::of_state(change) {
-            self.lock().add(line);
-        }
+        self.lock().add(json::state_line(change));
     }
 
     /// Shows everybody who looks a new picture.
@@ -140,7 +130,7 @@ impl Board {
 
     /// What `/state` tells.
     pub(super) fn state(&self) -> String {
-        let now = self.health.now();
+        let now = self.health.status();
         let (seen, events_total) = {
             let notes = self.lock();
             (notes.seen.clone(), notes.events_total)
@@ -164,9 +154,9 @@ impl Board {
 
     /// Whether the run is well, and what `/healthz` tells of it.
     pub(super) fn healthz(&self) -> (bool, String) {
-        let now = self.health.now();
+        let now = self.health.status();
         let since = now.last_inference.map(|last| last.elapsed());
-        let healthy = since.is_some_and(|since| since <= self.settings.patience);
+        let healthy = since.is_some_and(|since| since <= self.settings.unhealthy_after);
         let told = text(&HealthFields {
             healthy,
             state: now.state.name(),
@@ -181,7 +171,7 @@ impl Board {
     /// Live pictures that are served at the moment.
     pub(super) fn clients(&self) -> usize {
         self.settings
-            .clients
+            .max_clients
             .get()
             .saturating_sub(self.places.available_permits())
     }
@@ -202,21 +192,8 @@ impl Notes {
     }
 }
 
-impl Seen {
-    fn of(report: &Report) -> Option<Self> {
-        let shown = report.shown()?;
-        let steady = report.steady.filter(|_| report.is_tracked);
-        Some(Self {
-            class: report.labels.name(shown.class).unwrap_or("?").to_owned(),
-            confidence: rounded(f64::from(shown.confidence)),
-            track: steady.map(|steady| steady.track),
-            duration_s: steady.map(|steady| rounded(steady.duration.as_secs_f64())),
-        })
-    }
-}
-
 /// Time since a frame went through the model, once one has.
-fn seconds_since_frame(now: &Now) -> Option<f64> {
+fn seconds_since_frame(now: &HealthStatus) -> Option<f64> {
     now.last_inference
         .map(|last| rounded(last.elapsed().as_secs_f64()))
 }

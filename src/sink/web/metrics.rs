@@ -82,7 +82,7 @@ pub(super) fn text(board: &Board) -> String {
 }
 
 fn gauges(page: &mut Page, board: &Board) {
-    let now = board.health.now();
+    let now = board.health.status();
     page.head(
         "gauge",
         "capture_state",

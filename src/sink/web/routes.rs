@@ -79,7 +79,7 @@ fn file(content_type: &'static str, text: &'static str) -> MethodRouter<Arc<Boar
 
 async fn live_picture(State(board): State<Arc<Board>>) -> Response {
     let Some(place) = board.place() else {
-        let clients = board.settings.clients;
+        let clients = board.settings.max_clients;
         let words = format!(
             "All places for the live picture ({clients}) are taken; close another page, or allow more with \
              --web-clients.\n"

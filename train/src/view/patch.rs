@@ -15,9 +15,9 @@ pub(super) struct Patch {
 
 impl Patch {
     /// 1 to 16% of the view, each side a tenth to four tenths of it, of any colour, anywhere.
-    pub(super) fn random(random: &mut Rng) -> Option<Self> {
+    pub(super) fn random([shortest, longest]: [f32; 2], random: &mut Rng) -> Option<Self> {
         let mut span = || {
-            let extent = 0.1 + 0.3 * random.f32();
+            let extent = shortest + (longest - shortest) * random.f32();
             anywhere(extent, random)
         };
         let ((left, right), (top, bottom)) = (span(), span());

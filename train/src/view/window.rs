@@ -5,6 +5,8 @@ use fastrand::Rng;
 use image::imageops::{crop_imm, replace};
 use image::{Rgb, RgbImage};
 
+use crate::recipe::AugmentationSettings;
+
 /// What is seen, in shares of the picture: inside 0 to 1 a part of it, beyond that a plain surface around it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Window {
@@ -32,12 +34,13 @@ impl Window {
 
     /// 30 to 100% of the area, anywhere in the picture; or 1 to 3 times the area, the picture anywhere in
     /// it. Both 3:4 to 4:3 of the picture's own shape.
-    pub(super) fn random(farther: bool, random: &mut Rng) -> Self {
-        let area = match farther {
-            true => 1.0 + 2.0 * random.f32(),
-            false => 0.3 + 0.7 * random.f32(),
+    pub(super) fn random(settings: &AugmentationSettings, farther: bool, random: &mut Rng) -> Self {
+        let [smallest, largest] = match farther {
+            true => settings.zoom_out_area,
+            false => settings.crop_area,
         };
-        let spread = (4.0f32 / 3.0).ln();
+        let area = smallest + (largest - smallest) * random.f32();
+        let spread = settings.crop_max_aspect.ln();
         let aspect = (spread * (2.0 * random.f32() - 1.0)).exp();
         let extent = |share: f32| match farther {
             true => share.sqrt().max(1.0),

@@ -1,0 +1,294 @@
+//! Annotated frames in a folder, one PNG file per frame.
+//!
+//! `apple.png` for the picture `apple.jpg`, `frame-000123.png` for frame 123 of a camera or the demo. PNG is lossless,
+//! so the overlay is kept to the pixel. A file is complete when it gets its name; it replaces one of an earlier run.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ImageEncoder, ImageError, RgbImage};
+
+use super::{Sink, SinkError};
+use crate::detect::Detection;
+use crate::frame::{Frame, Origin};
+use crate::overlay::{self, Canvas};
+use crate::report::Report;
+
+/// The frame's image with the overlay of its report and of `detection`.
+#[must_use]
+pub fn annotate(frame: &Frame, report: &Report, detection: Option<&Detection>) -> RgbImage {
+    let mut image = frame.image.clone();
+    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report, detection);
+    image
+}
+
+/// Writes a file that is complete when it gets its name. It replaces one with the same name.
+///
+/// # Errors
+/// [`SinkError::Write`]
+pub fn save(path: &Path, bytes: &[u8]) -> Result<(), SinkError> {
+    write_atomically(path, bytes, Durability::Default).map_err(|source| SinkError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes each annotated frame into a folder.
+#[derive(Debug)]
+pub struct PictureSink {
+    folder: PathBuf,
+    namer: FileNamer,
+}
+
+/// Gives each frame of a run its own file name, the same ones if the run is repeated.
+#[derive(Debug, Default)]
+pub(super) struct FileNamer {
+    /// The names of pictures so far, in lower case: some file systems ignore the case.
+    taken: HashSet<String>,
+}
+
+impl PictureSink {
+    /// Creates the folder if it does not exist.
+    ///
+    /// # Errors
+    /// [`SinkError::Write`] if the folder cannot be created.
+    pub fn new(folder: impl Into<PathBuf>) -> Result<Self, SinkError> {
+        let folder = folder.into();
+        if let Err(source) = fs::create_dir_all(&folder) {
+            return Err(SinkError::Write {
+                path: folder,
+                source,
+            });
+        }
+        Ok(Self {
+            folder,
+            namer: FileNamer::default(),
+        })
+    }
+}
+
+impl Sink for PictureSink {
+    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+        let path = self.folder.join(self.namer.name(frame));
+        let image = annotate(frame, report, report.detection.as_ref());
+        let error = match encode_png(&image) {
+            Ok(bytes) => write_atomically(&path, &bytes, Durability::Default).err(),
+            Err(ImageError::IoError(source)) => Some(source),
+            Err(source) => return Err(SinkError::Encode { path, source }),
+        };
+        error.map_or(Ok(()), |source| Err(SinkError::Write { path, source }))
+    }
+}
+
+impl FileNamer {
+    pub(super) fn name(&mut self, frame: &Frame) -> String {
+        match &frame.origin {
+            Origin::Picture(path) => format!("{}.png", self.unique(&stem(path, frame.sequence))),
+            // The number is unique. Remembering all names of a run of months would fill the memory.
+            Origin::Live | Origin::Scene(_) => format!("{}.png", frame_name(frame.sequence)),
+        }
+    }
+
+    fn unique(&mut self, stem: &str) -> String {
+        let mut name = stem.to_owned();
+        let mut copy = 2_u64;
+        while !self.taken.insert(name.to_lowercase()) {
+            name = format!("{stem}-{copy}");
+            copy += 1;
+        }
+        name
+    }
+}
+
+fn stem(path: &Path, sequence: u64) -> String {
+    path.file_stem().map_or_else(
+        || frame_name(sequence),
+        |stem| stem.to_string_lossy().into_owned(),
+    )
+}
+
+fn frame_name(sequence: u64) -> String {
+    format!("frame-{sequence:06}")
+}
+
+pub(super) fn encode_png(image: &RgbImage) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = Vec::new();
+    // Frames wait while a file is encoded, so speed matters more than size.
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
+        .write_image(
+            image.as_raw(),
+            image.width(),
+            image.height(),
+            image::ExtendedColorType::Rgb8,
+        )?;
+    Ok(bytes)
+}
+
+/// Whether a file is flushed to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// When the system decides.
+    Default,
+    /// Before it gets its name, so that a power cut leaves no empty file.
+    Synced,
+}
+
+/// Writes a file under a temporary name and renames it when it is complete.
+pub(super) fn write_atomically(
+    path: &Path,
+    bytes: &[u8],
+    durability: Durability,
+) -> io::Result<()> {
+    let temporary = path.with_file_name(temporary_name());
+    let written = File::create(&temporary)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            match durability {
+                Durability::Default => Ok(()),
+                Durability::Synced => file.sync_data(),
+            }
+        })
+        .and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The first error is returned.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// A hidden name with boxcam's process ID.
+fn temporary_name() -> String {
+    format!(".boxcam-{}.part", std::process::id())
+}
+
+pub(super) fn is_temporary(name: &str) -> bool {
+    let process = name.strip_prefix(".boxcam-");
+    process
+        .and_then(|rest| rest.strip_suffix(".part"))
+        .is_some_and(|process| process.parse::<u32>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::detect::Detection;
+    use crate::frame::GroundTruth;
+    use crate::geometry::NormBox;
+    use crate::label::{ClassId, Labels};
+
+    fn frame(sequence: u64, origin: Origin) -> Frame {
+        let grey = RgbImage::from_pixel(64, 48, image::Rgb([90; 3]));
+        Frame::new(sequence, origin, grey)
+    }
+
+    fn picture(sequence: u64, path: &str) -> Frame {
+        frame(sequence, Origin::Picture(path.into()))
+    }
+
+    fn report() -> Report {
+        let labels = Labels::new(vec!["apple".to_owned()]).expect("valid");
+        Report {
+            detection: Some(Detection {
+                class: ClassId::new(0),
+                confidence: 0.9,
+                bounding_box: NormBox::new(0.2, 0.8, 0.2, 0.8).expect("valid"),
+            }),
+            inference: Duration::from_millis(10),
+            frame_age: Duration::from_millis(10),
+            ..Report::waiting(Arc::new(labels), "0123abcd".into())
+        }
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .expect("readable")
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into()
+            })
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn every_frame_has_its_own_complete_file() {
+        let folder = tempfile::tempdir().expect("created");
+        let inside = folder.path().join("new/snapshots");
+        let mut sink = PictureSink::new(&inside).expect("created");
+        let frames = [
+            picture(0, "a/one.jpg"),
+            picture(1, "b/one.png"),
+            picture(2, "b/One-2.jpg"),
+            picture(3, "one-3.webp"),
+            picture(4, "c/one.jpg"),
+            frame(123, Origin::Live),
+            frame(1_234_567, Origin::Scene(Vec::new())),
+        ];
+        for frame in &frames {
+            sink.show(frame, &report()).expect("written");
+        }
+        let expected = [
+            "One-2-2.png",
+            "frame-000123.png",
+            "frame-1234567.png",
+            "one-2.png",
+            "one-3.png",
+            "one-4.png",
+            "one.png",
+        ];
+        assert_eq!(names(&inside), expected);
+        let report = report();
+        let written = image::open(inside.join("one.png")).expect("a picture");
+        assert_eq!(
+            written.into_rgb8(),
+            annotate(&frames[0], &report, report.detection.as_ref())
+        );
+    }
+
+    #[test]
+    fn an_annotated_synthetic_frame_shows_its_ground_truth() {
+        let truth = vec![GroundTruth {
+            label: "apple".to_owned(),
+            bounding_box: NormBox::new(0.1, 0.6, 0.1, 0.6).expect("valid"),
+        }];
+        let report = report();
+        let annotate = |origin| annotate(&frame(0, origin), &report, report.detection.as_ref());
+        let live = annotate(Origin::Live);
+        let scene = annotate(Origin::Scene(truth));
+        assert_eq!(live.dimensions(), (64, 48));
+        assert_ne!(live, frame(0, Origin::Live).image);
+        assert_ne!(live, scene);
+    }
+
+    #[test]
+    fn the_error_names_a_folder_that_cannot_be_created() {
+        let folder = tempfile::tempdir().expect("created");
+        let file = folder.path().join("file");
+        fs::write(&file, "not a folder").expect("written");
+        let error = PictureSink::new(file.join("below")).expect_err("its parent is a file");
+        assert!(error.to_string().contains("below"), "{error}");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_no_file_behind() {
+        let folder = tempfile::tempdir().expect("created");
+        let mut sink = PictureSink::new(folder.path()).expect("created");
+        // A file cannot replace a folder.
+        fs::create_dir(folder.path().join("frame-000000.png")).expect("created");
+        let error = sink.show(&frame(0, Origin::Live), &report());
+        let error = error.expect_err("a folder has that name");
+        assert!(matches!(error, SinkError::Write { .. }));
+        assert!(error.to_string().contains("frame-000000.png"), "{error}");
+        assert_eq!(names(folder.path()), ["frame-000000.png"]);
+    }
+}
