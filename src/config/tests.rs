@@ -80,7 +80,7 @@ fn values_that_cannot_be_are_usage_errors() {
         "boxcam run --stall never",
         "boxcam evaluate --pictures val",
         "boxcam evaluate --pictures val --annotations a.csv --threads 0",
-        "boxcam evaluate --pictures val --annotations a.csv --pan",
+        "boxcam evaluate --pictures val --annotations a.csv --sliding-window",
         "boxcam evaluate --pictures val --annotations a.csv --curve curve.png",
     ];
     for line in lines {

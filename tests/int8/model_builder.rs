@@ -114,9 +114,9 @@ impl ModelBuilder {
         let count: i64 = dims.iter().product();
         let bytes = (0..count).map(|_| self.rng.i8(-127..=127) as u8).collect();
         self.constant(&format!("{name}.bytes"), DataType::Int8, dims, bytes);
-        let places = if is_per_channel { out } else { 1 };
+        let scale_count = if is_per_channel { out } else { 1 };
         let products = (count as usize / out) as f32;
-        let scales: Vec<f32> = (0..places)
+        let scales: Vec<f32> = (0..scale_count)
             .map(|_| gain * (0.5 + self.rng.f32()) / (90.0 * products.sqrt()))
             .collect();
         let scale_dims: &[i64] = if is_per_channel { &[out as i64] } else { &[] };
@@ -129,7 +129,7 @@ impl ModelBuilder {
             &format!("{name}.zeros"),
             DataType::Int8,
             scale_dims,
-            vec![0; places],
+            vec![0; scale_count],
         );
         let inputs = ["bytes", "scales", "zeros"].map(|part| format!("{name}.{part}"));
         let inputs = inputs.each_ref().map(String::as_str);

@@ -21,7 +21,7 @@ pub struct Graph {
     /// Length of each float buffer.
     pub float_lengths: Vec<usize>,
     /// In the order in which they run.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<GraphLayer>,
     pub outputs: Vec<FloatId>,
 }
 
@@ -45,7 +45,7 @@ pub enum InputQuantizer {
 
 /// An operation with its name in the model file.
 #[derive(Debug, Clone)]
-pub struct Layer {
+pub struct GraphLayer {
     pub name: String,
     pub operation: Operation,
 }

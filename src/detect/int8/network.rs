@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::float_ops::FloatBuffers;
 use super::graph::{
-    Conv2d, DepthwiseConv2d, FeatureMap, FloatId, FloatOp, Graph, InputQuantizer, Layer, MapId,
-    Operation,
+    Conv2d, DepthwiseConv2d, FeatureMap, FloatId, FloatOp, Graph, GraphLayer, InputQuantizer,
+    MapId, Operation,
 };
 use super::kernels::{Kernels, PackedConv2d, PackedDepthwise, PreparedLayer};
 use super::tensor::{AlignedBuffer, ConvGeometry, MapLayout, Quantized, Window};
@@ -54,7 +54,7 @@ struct PlacedMap {
 struct NamedStep {
     name: String,
     operation: String,
-    step: Step,
+    step: NetworkStep,
 }
 
 /// The memory of one run at a time.
@@ -107,10 +107,10 @@ impl Network {
         });
         let maps: Vec<PlacedMap> = maps.collect();
         // Each layer is dropped as soon as it is packed: two copies of all weights would be most of the peak memory.
-        let mut layers: Vec<Option<Layer>> = graph.layers.into_iter().map(Some).collect();
+        let mut layers: Vec<Option<GraphLayer>> = graph.layers.into_iter().map(Some).collect();
         let mut steps = Vec::new();
         for (numbers, intermediate) in schedule.iter().zip(&plan.intermediates) {
-            let layers: Vec<Layer> = numbers
+            let layers: Vec<GraphLayer> = numbers
                 .iter()
                 .filter_map(|&number| layers[number].take())
                 .collect();
@@ -118,7 +118,7 @@ impl Network {
             steps.push(NamedStep {
                 name: join(layers.iter().map(|layer| layer.name.as_str()).collect()),
                 operation: join(layers.iter().map(|layer| layer.operation.name()).collect()),
-                step: Step::new(&layers, &maps, kernels, intermediate.clone()),
+                step: NetworkStep::new(&layers, &maps, kernels, intermediate.clone()),
             });
         }
         Ok(Self {
@@ -220,7 +220,7 @@ impl Network {
 
 /// One layer, or a depthwise and a pointwise convolution together, with packed weights.
 #[derive(Debug)]
-enum Step {
+enum NetworkStep {
     Conv2d(MapId, WindowedLayer<PackedConv2d>, MapId),
     DepthwiseConv2d(MapId, WindowedLayer<PackedDepthwise>, MapId),
     SeparableConv2d(MapId, Box<SeparableConv2d>, MapId),
@@ -333,9 +333,14 @@ impl SeparableConv2d {
     }
 }
 
-impl Step {
+impl NetworkStep {
     /// Packs the one or two layers of a step.
-    fn new(layers: &[Layer], maps: &[PlacedMap], kernels: &Kernels, scratch: Range<usize>) -> Self {
+    fn new(
+        layers: &[GraphLayer],
+        maps: &[PlacedMap],
+        kernels: &Kernels,
+        scratch: Range<usize>,
+    ) -> Self {
         let map = |id: &MapId| &maps[id.0];
         if let [first, second] = layers {
             let (

@@ -10,7 +10,7 @@ use tract_onnx::tract_core::ops::math::{Max, Min};
 use tract_onnx::tract_core::ops::nn::Reduce;
 use tract_onnx::tract_hir::internal::*;
 
-use super::super::graph::{FeatureMap, FloatId, Graph, Layer, MapId, Operation};
+use super::super::graph::{FeatureMap, FloatId, Graph, GraphLayer, MapId, Operation};
 use super::super::tensor::{MapSize, OutputQuant, encode};
 use super::qdq::{DequantizeLinear, QuantizeLinear};
 
@@ -189,7 +189,7 @@ impl PatternMatcher<'_> {
     }
 
     pub(super) fn add_layer(&mut self, node: &TypedNode, operation: Operation) {
-        self.graph.layers.push(Layer {
+        self.graph.layers.push(GraphLayer {
             name: node.name.clone(),
             operation,
         });
@@ -197,7 +197,7 @@ impl PatternMatcher<'_> {
 
     /// Makes every value with a reader outside the match an output.
     fn finish(mut self) -> Option<Match> {
-        let is_convolution = |layer: &Layer| {
+        let is_convolution = |layer: &GraphLayer| {
             matches!(
                 layer.operation,
                 Operation::Conv2d(..) | Operation::DepthwiseConv2d(..)

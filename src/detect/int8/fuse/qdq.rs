@@ -247,15 +247,15 @@ impl EvalOp for QuantizeLinear {
             .0
             .range()
             .context("QuantizeLinear: the output type is not supported")?;
-        let quantised = view.iter().zip(self.0.per_element(floats.shape()));
-        let quantised = quantised.map(|(x, (scale, zero_point))| {
+        let quantized = view.iter().zip(self.0.per_element(floats.shape()));
+        let quantized = quantized.map(|(x, (scale, zero_point))| {
             ((x / scale).round_ties_even() + zero_point as f32).clamp(min, max)
         });
         let shape = floats.shape();
         let tensor = if self.0.datum_type == i8::datum_type() {
-            Tensor::from_shape(shape, &quantised.map(|q| q as i8).collect::<Vec<_>>())?
+            Tensor::from_shape(shape, &quantized.map(|q| q as i8).collect::<Vec<_>>())?
         } else {
-            Tensor::from_shape(shape, &quantised.map(|q| q as u8).collect::<Vec<_>>())?
+            Tensor::from_shape(shape, &quantized.map(|q| q as u8).collect::<Vec<_>>())?
         };
         Ok(tvec!(tensor.into()))
     }

@@ -43,7 +43,7 @@ impl PatternMatcher<'_> {
         if !is_supported {
             return None;
         }
-        let weights = Weights::new(self.model, node.inputs[1], 0)?;
+        let weights = ConvWeights::new(self.model, node.inputs[1], 0)?;
         let padding = pool.computed_padding(&[size.height, size.width]);
         let window = Window {
             kernel: [pool.kernel_shape[0], pool.kernel_shape[1]],
@@ -80,7 +80,7 @@ impl PatternMatcher<'_> {
         if size.height * size.width != 1 || einsum.q_params.is_some() {
             return None;
         }
-        let mut weights = Weights::new(self.model, node.inputs[1], out_axis)?;
+        let mut weights = ConvWeights::new(self.model, node.inputs[1], out_axis)?;
         if out_axis == 1 {
             let [inner, out] = weights.shape[..] else {
                 return None;
@@ -126,7 +126,7 @@ impl PatternMatcher<'_> {
         outlet: OutletId,
         input: MapId,
         bias: OutletId,
-        weights: &Weights,
+        weights: &ConvWeights,
         output: MapSize,
     ) -> Option<LinearLayer> {
         let scale = self.graph.feature_map(input).scale;
@@ -145,7 +145,7 @@ impl PatternMatcher<'_> {
         &mut self,
         node: &TypedNode,
         window: Window,
-        weights: Weights,
+        weights: ConvWeights,
         layer: &LinearLayer,
     ) -> Option<()> {
         let input = *self.graph.feature_map(layer.input);
@@ -204,7 +204,7 @@ impl PatternMatcher<'_> {
         &mut self,
         node: &TypedNode,
         window: Window,
-        weights: &Weights,
+        weights: &ConvWeights,
         layer: &LinearLayer,
     ) -> Option<()> {
         let input = *self.graph.feature_map(layer.input);
@@ -312,13 +312,13 @@ impl PatternMatcher<'_> {
 }
 
 /// Weights in the order of the file, as `q` with a zero point of 0, with a scale for each output channel.
-struct Weights {
+struct ConvWeights {
     values: Vec<i8>,
     shape: Vec<usize>,
     scales: Vec<f32>,
 }
 
-impl Weights {
+impl ConvWeights {
     /// `out_axis` is the axis of the output channels.
     fn new(model: &TypedModel, outlet: OutletId, out_axis: usize) -> Option<Self> {
         let (params, tensor) = dequantized_constant(model, outlet)?;

@@ -30,7 +30,7 @@ fn add_map(graph: &mut Graph, side: usize, channels: usize) -> MapId {
 
 fn add_layer(graph: &mut Graph, operation: Operation) {
     let name = graph.layers.len().to_string();
-    graph.layers.push(Layer { name, operation });
+    graph.layers.push(GraphLayer { name, operation });
 }
 
 fn conv2d(graph: &mut Graph, rng: &mut Rng, from: MapId, window: Window, to: MapId) {
