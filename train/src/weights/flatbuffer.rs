@@ -95,11 +95,7 @@ impl<'a> Table<'a> {
         Ok(bytes.and_then(|bytes| std::str::from_utf8(bytes.as_flattened()).ok()))
     }
 
-    /// Position and elements of a list.
-    fn vector<const N: usize>(
-        &self,
-        field: usize,
-    ) -> Result<Option<(usize, &'a [[u8; N]])>, ParseError> {
+    fn vector<const N: usize>(&self, field: usize) -> Result<Option<Vector<'a, N>>, ParseError> {
         let Some(position) = self.field(field)? else {
             return Ok(None);
         };
@@ -113,6 +109,9 @@ impl<'a> Table<'a> {
         Ok(Some((start, bytes.ok_or_else(truncated)?.as_chunks().0)))
     }
 }
+
+/// Position and elements of a list.
+type Vector<'a, const N: usize> = (usize, &'a [[u8; N]]);
 
 /// Where the offset at `position` points to.
 fn offset(bytes: &[u8], position: usize) -> Result<usize, ParseError> {

@@ -155,11 +155,14 @@ fn constant(
     found.ok_or_else(|| format!("{} has no constant operand {operand}", node.name).into())
 }
 
+/// Shape and values.
+type Shaped<const D: usize> = ([usize; D], Vec<f32>);
+
 /// Weights of rank `D` and biases of a layer.
 fn weights_and_bias<const D: usize>(
     node: &pb::NodeProto,
     constants: &Constants,
-) -> Result<([usize; D], Vec<f32>, Vec<f32>), ParseError> {
+) -> Result<(Shaped<D>, Vec<f32>), ParseError> {
     let (shape, weights) = constant(node, constants, 1)?;
     let (_, bias) = constant(node, constants, 2)?;
     let shape = <[usize; D]>::try_from(shape)
@@ -167,11 +170,11 @@ fn weights_and_bias<const D: usize>(
     if weights.len() != shape.iter().product::<usize>() || bias.len() != shape[0] {
         return Err(format!("{} has too few or too many weights", node.name).into());
     }
-    Ok((shape, weights, bias))
+    Ok(((shape, weights), bias))
 }
 
 fn dense(node: &pb::NodeProto, constants: &Constants) -> Result<DenseWeights, ParseError> {
-    let (shape, weights, bias) = weights_and_bias(node, constants)?;
+    let ((shape, weights), bias) = weights_and_bias(node, constants)?;
     Ok(DenseWeights {
         shape,
         weights,
@@ -180,7 +183,7 @@ fn dense(node: &pb::NodeProto, constants: &Constants) -> Result<DenseWeights, Pa
 }
 
 fn convolution(node: &pb::NodeProto, constants: &Constants) -> Result<ConvWeights, ParseError> {
-    let (shape, weights, bias) = weights_and_bias(node, constants)?;
+    let ((shape, weights), bias) = weights_and_bias(node, constants)?;
     let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name);
     let stride = attribute("strides").and_then(|a| a.ints.first());
     Ok(ConvWeights {
