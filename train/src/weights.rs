@@ -65,7 +65,7 @@ pub enum WeightsError {
     )]
     Broken { file: String, message: String },
     #[error(
-        "weights {file}: {message}; give a quantised MobileNet v1 or v2, the model.json of a detector on MobileNet v2, or a model of boxcam-train"
+        "weights {file}: {message}; give a quantized MobileNet v1 or v2, the model.json of a detector on MobileNet v2, or a model of boxcam-train"
     )]
     Unsupported { file: String, message: String },
     #[error(

@@ -115,7 +115,7 @@ fn split_tensor<'a>(entry: &Entry, bytes: &'a [u8]) -> Result<(Tensor, &'a [u8])
     let name = &entry.name;
     if entry.quantization.is_some() || !["float32", "int32"].contains(&entry.dtype.as_str()) {
         let message = format!(
-            "{name} is quantised or of type {}, expected float32",
+            "{name} is quantized or of type {}, expected float32",
             entry.dtype
         );
         return Err(ParseError::Unsupported(message));

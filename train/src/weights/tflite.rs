@@ -196,7 +196,7 @@ impl File<'_> {
         let bytes = data.ok_or_else(|| format!("tensor {name} has no data"))?;
         let bytes = bytes.as_flattened();
         let quantization = tensor.table(TENSOR_QUANTIZATION)?;
-        let quantization = quantization.ok_or_else(|| format!("tensor {name} is not quantised"))?;
+        let quantization = quantization.ok_or_else(|| format!("tensor {name} is not quantized"))?;
         let scale = match quantization.elements(QUANTIZATION_SCALE)? {
             Some([scale]) => f32::from_le_bytes(*scale),
             Some(scales) => {
