@@ -129,7 +129,7 @@ fn the_broker_hears_what_leaves_at_the_end() {
     let Some(broker) = Broker::start() else {
         return;
     };
-    let mut ear = broker.listen("boxcam/cam/+");
+    let mut ear = broker.subscribe("boxcam/cam/+");
     let place = TestDir::new();
     let (url, script) = (broker.url(""), camera::VANISHING);
     let words = ["--name", "cam", "--mqtt", &url];
@@ -140,5 +140,5 @@ fn the_broker_hears_what_leaves_at_the_end() {
     assert_eq!(ear.wait_for(event).json()["event"], "left");
     let last_state = ear.wait_for("boxcam/cam/state").json();
     assert_eq!(last_state["present"], false, "{last_state}");
-    assert_eq!(ear.wait_for("boxcam/cam/status").text, "offline");
+    assert_eq!(ear.wait_for("boxcam/cam/status").payload, "offline");
 }
