@@ -5,15 +5,13 @@ mod common;
 
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use boxcam::detect::tract::TractDetector;
 use boxcam::frame::{Frame, Origin};
-use boxcam::health::Health;
-use boxcam::pipeline::{Input, Pipeline, Times};
+use boxcam::pipeline::{LiveSource, Pipeline, SourceConfig, Timeouts};
 use boxcam::sink::service::ServiceSink;
 use boxcam::source::{FrameSource, SourceError};
 use common::{TestDir, rpicam, tiny_model};
@@ -143,29 +141,23 @@ fn child_with_a_hanging_source() {
     let service = ServiceSink::from_environment().expect("a service manager");
     let detector = TractDetector::from_bytes("tiny", &tiny_model::bytes()).expect("valid");
     let pipeline = Pipeline {
-        detector: Box::new(detector),
-        newer_models: None,
-        outputs: vec![Box::new(service)],
-        display: None,
-        threshold: None,
-        is_tracked: true,
-        frames: None,
-        stop: &NEVER,
-        health: Arc::new(Health::default()),
-        times: Times {
+        sinks: vec![Box::new(service)],
+        track: true,
+        timeouts: Timeouts {
             stall: Duration::from_millis(500),
-            ..Times::default()
+            ..Timeouts::default()
         },
+        ..Pipeline::new(Box::new(detector), &NEVER)
     };
     let mut frames = vec![0, 50];
     let open = move || -> Result<Box<dyn FrameSource>, SourceError> {
         Ok(Box::new(HangingSource(frames.pop().unwrap_or(0))))
     };
-    let input = Input::Live {
+    let input = SourceConfig::Live(LiveSource {
         open: Box::new(open),
-        reopens: true,
+        reopen: true,
         wait: false,
-    };
+    });
     pipeline.run(input).expect("killed before it ends");
 }
 

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Instant;
 
-use boxcam::config::EvaluateConfig;
 use boxcam::dataset::Dataset;
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{DetectError, Detector as _};
@@ -16,13 +15,14 @@ use boxcam::evaluate::{
     Details, Evaluation, Evaluator, Metrics, NegativeResults, Predictions, SkippedPicture,
     ThresholdPoint, threshold_curve,
 };
+use boxcam::options::EvaluateOptions;
 use boxcam::preprocess::preprocess;
 use boxcam::sink::picture_files::save;
 use boxcam::{diagnostics, warn};
 use serde::Serialize;
 
-use super::output::{json, print};
 use super::{Completion, Failure, model};
+use super::{json, print};
 use html_report::HtmlReport;
 
 mod chart;
@@ -33,7 +33,7 @@ mod threshold_report;
 /// Maximum number of pictures that are timed, spread evenly: the time depends on the network, hardly on the picture.
 const TIMED_PICTURES: usize = 100;
 
-pub(super) fn evaluate(config: &EvaluateConfig) -> Result<Completion, Failure> {
+pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> {
     let detector = model::load(config.model.as_deref())?;
     let annotated = Dataset::read(&config.pictures, &config.annotations)?;
     warn_each(&annotated.issues);
@@ -112,7 +112,7 @@ struct JsonReport<'a> {
 
 /// Writes the files that were requested and prints the metrics.
 fn write_reports(
-    config: &EvaluateConfig,
+    config: &EvaluateOptions,
     detector: &TractDetector,
     annotated: &Dataset,
     results: &Results<'_>,

@@ -5,7 +5,7 @@ use image::{Rgb, RgbImage};
 
 use super::*;
 use crate::label::{ClassId, Labels};
-use crate::track::Steady;
+use crate::track::StableDetection;
 
 /// A draw target that fails when something is drawn outside of it.
 struct StrictTarget {
@@ -204,7 +204,7 @@ fn the_given_detection_is_drawn() {
     };
     let tracked = Report {
         is_tracked: true,
-        stable: Some(Steady {
+        stable: Some(StableDetection {
             track: 1,
             detection: held,
             duration: Duration::ZERO,

@@ -6,7 +6,7 @@ use crate::detect::Detection;
 use crate::frame::Origin;
 use crate::geometry::NormBox;
 use crate::label::{ClassId, Labels};
-use crate::track::{Event, EventKind, Steady};
+use crate::track::{Event, EventKind, StableDetection};
 
 fn frame(sequence: u64, origin: Origin) -> Frame {
     let grey = image::RgbImage::from_pixel(64, 48, image::Rgb([90; 3]));
@@ -160,7 +160,7 @@ fn a_snapshot_shows_the_detection_of_its_own_frame() {
     let own = detection([0.5, 0.9, 0.5, 0.9]);
     let tracked = Report {
         detection: Some(own),
-        stable: Some(Steady {
+        stable: Some(StableDetection {
             track: 1,
             detection: detection([0.0, 0.4, 0.0, 0.4]),
             duration: Duration::from_secs(1),
