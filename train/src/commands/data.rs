@@ -11,22 +11,23 @@ use boxcam::label::Labels;
 use boxcam::overlay::{Canvas, draw_box};
 use boxcam::preprocess::preprocess;
 use boxcam::scene::{self, NegativeKind};
-use boxcam_train::background::{empty_part, may_lack_a_box};
+use boxcam_train::augmentation::Augmentation;
 use boxcam_train::dataset::inspection::{Finding, Inspection, text};
 use boxcam_train::dataset::prepared::{self, Summary, Transfer};
 use boxcam_train::dataset::share::{Choice, Plan, share_out};
 use boxcam_train::dataset::{Part, sheet};
 use boxcam_train::draw;
 use boxcam_train::draw::sheet::{Grid, PAGE, Tile};
-use boxcam_train::examples::{Example, Examples};
 use boxcam_train::message;
+use boxcam_train::negative_crops::{may_lack_a_box, negative_crop};
 use boxcam_train::recipe::Recipe;
-use boxcam_train::view::View;
+use boxcam_train::samples::{Sample, TrainingSet};
 use clap::{Args, Subcommand};
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::RgbColor;
 use fastrand::Rng;
 use image::RgbImage;
+use image::imageops::crop_imm;
 
 use super::train::{input_size, recipe_help, recipe_name};
 use super::{AnyData, OutputError, PreparedData, fingerprints, progress, threads, write};
@@ -220,17 +221,17 @@ fn show_batch(arguments: &ShowBatchArguments) -> Result<()> {
     let train = arguments.data.split("train")?;
     let size = arguments.input_size.or(recipe.input_size).unwrap_or(224);
     let card = preprocessing_card(&train, size)?;
-    let examples = Examples::new(&train, &card.labels, &recipe, arguments.seed);
+    let set = TrainingSet::new(&train, &card.labels, &recipe, arguments.seed);
     let random = &mut Rng::with_seed(arguments.seed);
     let count = usize::from(arguments.count);
-    let mut order: Vec<&Example> = examples.examples.iter().collect();
+    let mut order: Vec<&Sample> = set.samples.iter().collect();
     random.shuffle(&mut order);
     let mut tiles = Vec::new();
-    for example in order {
+    for sample in order {
         if tiles.len() == count {
             break;
         }
-        match sample_tile(example, &examples, &card, &recipe, random) {
+        match sample_tile(sample, &set, &card, &recipe, random) {
             Ok(tile) => tiles.push(tile),
             Err(fault) => message!("left out: {fault:#}"),
         }
@@ -246,7 +247,7 @@ fn show_batch(arguments: &ShowBatchArguments) -> Result<()> {
         "recipe {}, seed {}, {size} × {size} pixels each, of {} samples",
         recipe.name,
         arguments.seed,
-        examples.examples.len()
+        set.samples.len()
     );
     let grid = Grid {
         columns: TILES,
@@ -276,38 +277,42 @@ fn preprocessing_card(train: &Dataset, size: u32) -> Result<ModelCard> {
 
 /// One sample in one of its augmentations, preprocessed by the code that runs on the device.
 fn sample_tile(
-    example: &Example,
-    examples: &Examples,
+    sample: &Sample,
+    set: &TrainingSet,
     card: &ModelCard,
     recipe: &Recipe,
     random: &mut Rng,
 ) -> Result<Tile> {
-    let picture = &examples.pictures[example.picture];
-    let truth = example.bounding_box.as_ref();
-    let cached = random.usize(0..picture.views.len());
-    let (view, caption) = match (recipe.caches_features(), cached) {
+    let image = &set.images[sample.image];
+    let truth = sample.bounding_box.as_ref();
+    let cached = random.usize(0..image.augmentations.len());
+    let (augmentation, caption) = match (recipe.caches_features(), cached) {
         (false, _) => (
-            View::random(&recipe.augmentation, truth, random),
+            Augmentation::random(&recipe.augmentation, truth, random),
             "augmented".to_owned(),
         ),
-        (true, 0) => (picture.views[0].clone(), "unchanged".to_owned()),
+        (true, 0) => (image.augmentations[0].clone(), "unchanged".to_owned()),
         (true, cached) => {
-            let caption = format!("augmentation {} of {}", cached + 1, picture.views.len());
-            (picture.views[cached].clone(), caption)
+            let caption = format!(
+                "augmentation {} of {}",
+                cached + 1,
+                image.augmentations.len()
+            );
+            (image.augmentations[cached].clone(), caption)
         }
     };
-    let input = preprocess(&picture.show(&view)?, card)?;
+    let input = preprocess(&image.augmented(&augmentation)?, card)?;
     let (width, height) = (card.input.width, card.input.height);
     let mut tile = RgbImage::from_raw(width, height, input.pixels().to_vec())
         .context("the preprocessed image has too few pixels")?;
-    let name = example.class.and_then(|class| card.labels.name(class));
+    let name = sample.class.and_then(|class| card.labels.name(class));
     let name = name.unwrap_or("negative");
-    let moved = truth.and_then(|truth| view.of_box(truth));
+    let moved = truth.and_then(|truth| augmentation.apply_to_box(truth));
     if let Some(moved) = &moved {
         // Drawing into an image in memory cannot fail.
         let Ok(()) = draw_box(&mut Canvas::new(&mut tile), moved, Rgb888::WHITE, name);
     }
-    let note = match (&moved, truth, example.class) {
+    let note = match (&moved, truth, sample.class) {
         (Some(_), ..) | (None, None, None) => "",
         (None, Some(_), _) => ", box outside the crop",
         (None, None, Some(_)) => ", no box annotated",
@@ -449,10 +454,13 @@ fn write_negative(picture: &AnnotatedPicture, output: &Path) -> Result<bool> {
             return Ok(false);
         }
     };
-    let Some(area) = empty_part(picture, &image) else {
+    let Some(crop) = negative_crop(picture, &image) else {
         return Ok(false);
     };
     let name = picture.path.file_stem().unwrap_or_default();
-    save(&area.of(&image), &output.join(name).with_extension("png"))?;
+    save(
+        &crop_imm(&image, crop.x, crop.y, crop.width, crop.height).to_image(),
+        &output.join(name).with_extension("png"),
+    )?;
     Ok(true)
 }

@@ -21,7 +21,7 @@ use boxcam_train::draw::bars::bars;
 use boxcam_train::draw::palette::{Colour, Palette};
 use boxcam_train::draw::sheet::{Grid, PAGE, Tile, fitted, sheet};
 use boxcam_train::draw::svg;
-use boxcam_train::temper::{Answer, cross_entropy, factor, temper};
+use boxcam_train::temperature::{ScoredImage, cross_entropy, fit_factor, scale_logits};
 use boxcam_train::{message, onnx};
 use clap::{Args, Subcommand, ValueEnum};
 use embedded_graphics::pixelcolor::Rgb888;
@@ -369,8 +369,8 @@ fn calibrate(arguments: &CalibrateArguments) -> Result<()> {
     let validation = arguments.data.split("val")?;
     let before = confidence(&name, &model, &validation)?;
     let context = || format!("model {name}");
-    let factor = factor(&before.answers).with_context(context)?;
-    temper(&mut model, factor).with_context(context)?;
+    let factor = fit_factor(&before.images).with_context(context)?;
+    scale_logits(&mut model, factor).with_context(context)?;
     let after = confidence(&name, &model, &validation)?;
     println!(
         "temperature {:.3} (logits multiplied by {factor:.3}); on the validation split",
@@ -379,8 +379,8 @@ fn calibrate(arguments: &CalibrateArguments) -> Result<()> {
     println!("                             before    after");
     println!(
         "cross-entropy                {:.4}   {:.4}",
-        cross_entropy(&before.answers, 1.0),
-        cross_entropy(&after.answers, 1.0)
+        cross_entropy(&before.images, 1.0),
+        cross_entropy(&after.images, 1.0)
     );
     println!(
         "expected calibration error   {:.4}   {:.4}",
@@ -393,7 +393,7 @@ fn calibrate(arguments: &CalibrateArguments) -> Result<()> {
 
 /// A model's scores of all images of a split.
 struct Confidence {
-    answers: Vec<Answer>,
+    images: Vec<ScoredImage>,
     calibration: Calibration,
 }
 
@@ -405,16 +405,16 @@ fn confidence(
     let detector = TractDetector::from_bytes(name, &model.encode_to_vec())?;
     let labels = &detector.card().labels;
     let mut evaluation = Evaluation::new(labels.clone());
-    let mut answers = Vec::new();
+    let mut images = Vec::new();
     for (picture, prediction) in predictions(&detector, split, "images")? {
         evaluation.add(&picture.folder, &picture.annotations, &prediction);
-        answers.extend(labels.find(&picture.folder).map(|class| Answer {
+        images.extend(labels.find(&picture.folder).map(|class| ScoredImage {
             scores: prediction.scores().to_vec(),
             class: class.index(),
         }));
     }
     Ok(Confidence {
-        answers,
+        images,
         calibration: Calibration::of(&evaluation),
     })
 }

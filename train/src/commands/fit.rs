@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use boxcam::label::Labels;
-use boxcam_train::examples::empty_parts;
-use boxcam_train::fit::Fit;
 use boxcam_train::message;
 use boxcam_train::model::Model;
 use boxcam_train::quantize::WeightScales;
 use boxcam_train::quantize::calibrate::Calibration;
 use boxcam_train::recipe::{Override, Recipe};
+use boxcam_train::samples::max_negative_crops;
+use boxcam_train::trainer::Trainer;
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use clap::Args;
@@ -137,7 +137,7 @@ fn folder_name(path: &Path) -> String {
 /// The time of a training, from a few steps on noise. Images are read in the background and not counted.
 fn estimate(arguments: &RunArguments, recipe: &Recipe) -> Result<Duration> {
     let images = arguments.data.split("train")?.pictures.len();
-    let images = images + recipe.synthetic_negatives + empty_parts(images, recipe);
+    let images = images + recipe.synthetic_negatives + max_negative_crops(images, recipe);
     let weights = starting_weights(None)?;
     let size = recipe.input_size.unwrap_or(weights.side as u32);
     // Any two classes: heads take a negligible part of the time.
@@ -165,9 +165,9 @@ fn estimate(arguments: &RunArguments, recipe: &Recipe) -> Result<Duration> {
         seconds += each * (passes * images) as f64;
     }
     let steps = recipe.epochs * images / recipe.batch_size;
-    let mut fit = Fit::new(model, recipe, &card, 1, device.autodiff());
+    let mut trainer = Trainer::new(model, recipe, &card, 1, device.autodiff());
     // The first step is warm-up.
-    let took = fit.rehearse(shape, classes, 2);
+    let took = trainer.benchmark_steps(shape, classes, 2);
     seconds += took.last().map_or(0.0, Duration::as_secs_f64) * steps as f64;
     Ok(Duration::from_secs_f64(seconds))
 }

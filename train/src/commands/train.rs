@@ -8,17 +8,19 @@ use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
 use boxcam::dataset::Dataset;
 use boxcam::evaluate::Metrics;
 use boxcam::label::Labels;
-use boxcam_train::checkpoint::Checkpoint;
+use boxcam_train::checkpoint::{
+    Checkpoint, Identity, data_hash, file_hash, network_hash, recipe_text,
+};
 use boxcam_train::draw::palette::Palette;
 use boxcam_train::draw::svg;
-use boxcam_train::examples::{Examples, Picture};
 use boxcam_train::features::{Features, channels_last};
-use boxcam_train::fit::{Epoch, Fit, Progress, TrainingData, ValidationData};
 use boxcam_train::model::Model;
 use boxcam_train::plot::history::History;
 use boxcam_train::plot::{curves, report};
 use boxcam_train::recipe::{Override, Recipe, RecipeError};
+use boxcam_train::samples::{TrainingImage, TrainingSet};
 use boxcam_train::teacher::Teacher;
+use boxcam_train::trainer::{Epoch, Progress, Trainer, TrainingData, ValidationData};
 use boxcam_train::weights::{self, BackboneWeights, WeightsError};
 use boxcam_train::{message, onnx, storage};
 use burn::prelude::*;
@@ -192,8 +194,8 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
     // Both: burn keeps a generator for each kind of device.
     device.seed(arguments.seed);
     learning.seed(arguments.seed);
-    let examples = Examples::new(&train, &labels, &recipe, arguments.seed);
-    let found = examples.examples.len();
+    let set = TrainingSet::new(&train, &labels, &recipe, arguments.seed);
+    let found = set.samples.len();
     if found < MIN_SAMPLES {
         bail!(
             "{found} samples are too few: at least {MIN_SAMPLES} images are needed, better a hundred"
@@ -203,16 +205,29 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
     recipe.batch_size = recipe.batch_size.min(found / 4);
     let teacher = teacher(arguments, &recipe, &mut weights, &labels, &device)?;
     let model = Model::new(&weights, &labels, &recipe, &learning);
-    let shown = Picture::plain(&val);
+    let mut run = Run {
+        folder: &arguments.run,
+        identity: Identity {
+            recipe: recipe_text(&recipe),
+            seed: arguments.seed,
+            data: data_hash(&labels, &[&train, &val]),
+            network: network_hash(&weights.layers, model.frozen.len()),
+            teacher: teacher_hash(arguments)?,
+        },
+        history: Vec::new(),
+        card: card.clone(),
+    };
+    let checkpoint = run.checkpoint(arguments.resume)?;
+    let validation_images = TrainingImage::unaugmented(&val);
     let extractor = match recipe.caches_features() {
         true => model.extractor(&device),
         false => None,
     };
-    let compute = |pictures: &[Picture], what| {
-        let trunk = extractor.as_ref()?;
-        let bar = progress(pictures.len(), what);
+    let compute = |images: &[TrainingImage], what| {
+        let frozen = extractor.as_ref()?;
+        let bar = progress(images.len(), what);
         let card = channels_last(&card);
-        let features = Features::compute(pictures, &card, trunk, &device, |fault| {
+        let features = Features::compute(images, &card, frozen, &device, |fault| {
             bar.inc(1);
             if let Some(fault) = fault {
                 bar.suspend(|| message!("left out: {fault}"));
@@ -221,33 +236,31 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
         bar.finish();
         Some(features)
     };
-    let of_training = compute(&examples.pictures, "features, training  ");
-    let of_validation = compute(&shown, "features, validation");
+    let of_training = compute(&set.images, "features, training  ");
+    let of_validation = compute(&validation_images, "features, validation");
     let data = TrainingData {
         labels: &labels,
-        examples: &examples,
+        set: &set,
         features: of_training.as_ref(),
     };
     let validation = ValidationData {
         truth: &val.pictures,
-        pictures: &shown,
+        images: &validation_images,
         features: of_validation.as_ref(),
     };
-    let settings = format!(
-        "{recipe:?}, {} examples, seed {}, teacher {:?}",
-        examples.examples.len(),
-        arguments.seed,
-        arguments.teacher
-    );
-    let mut run = Run {
-        folder: &arguments.run,
-        settings,
-        history: Vec::new(),
-        card: card.clone(),
-    };
-    let mut fit = Fit::new(model, &recipe, &card, arguments.seed, learning).taught_by(teacher);
-    run.restore(&mut fit, arguments.resume)?;
-    run.epochs(&mut fit, &recipe, &data, &validation)
+    let mut trainer =
+        Trainer::new(model, &recipe, &card, arguments.seed, learning).with_teacher(teacher);
+    if let Some(checkpoint) = checkpoint {
+        message!("resuming after epoch {}", checkpoint.history.len());
+        trainer.restore(checkpoint.state);
+        run.history = checkpoint.history;
+    }
+    run.epochs(&mut trainer, &recipe, &data, &validation)
+}
+
+fn teacher_hash(arguments: &RunArguments) -> Result<Option<String>> {
+    let hash = arguments.teacher.as_deref().map(file_hash).transpose();
+    hash.context("the teacher cannot be read")
 }
 
 fn teacher(
@@ -334,38 +347,32 @@ pub(super) fn unnamed_card(labels: Labels, size: u32) -> ModelCard {
 /// A training and what it writes to its folder.
 struct Run<'a> {
     folder: &'a Path,
-    settings: String,
+    identity: Identity,
     history: Vec<Epoch>,
     card: ModelCard,
 }
 
 impl Run<'_> {
-    fn checkpoint(&self) -> PathBuf {
+    fn checkpoint_file(&self) -> PathBuf {
         self.folder.join("checkpoint.safetensors")
     }
 
-    /// Restores the checkpoint, if there is one. Without `resume` an existing checkpoint is an error, not overwritten.
-    fn restore(&mut self, fit: &mut Fit, resume: bool) -> Result<()> {
-        let path = self.checkpoint();
-        if !path.exists() {
-            return Ok(());
-        }
-        if !resume {
-            bail!(
+    /// The folder's checkpoint, if there is one. Without `resume` it is an error, so that no training is overwritten.
+    fn checkpoint(&self, resume: bool) -> Result<Option<Checkpoint>> {
+        let file = self.checkpoint_file();
+        match (file.exists(), resume) {
+            (false, _) => Ok(None),
+            (true, true) => Ok(Some(Checkpoint::read(&file, &self.identity)?)),
+            (true, false) => bail!(
                 "{} exists: add --resume to continue from it, or choose another --run",
-                path.display()
-            );
+                file.display()
+            ),
         }
-        let checkpoint = Checkpoint::read(&path, &self.settings)?;
-        message!("resuming after epoch {}", checkpoint.history.len());
-        fit.take_up(checkpoint.state);
-        self.history = checkpoint.history;
-        Ok(())
     }
 
     fn epochs(
         &mut self,
-        fit: &mut Fit,
+        trainer: &mut Trainer,
         recipe: &Recipe,
         data: &TrainingData,
         validation: &ValidationData,
@@ -375,23 +382,23 @@ impl Run<'_> {
             println!("{}", row(epoch));
         }
         for epoch in self.history.len() + 1..=recipe.epochs {
-            let steps = data.examples.examples.len() / recipe.batch_size;
+            let steps = data.set.samples.len() / recipe.batch_size;
             let bar = progress(steps, &format!("epoch {epoch:2}"));
             let advance = |now: &Progress| {
                 bar.inc(1);
                 bar.set_message(losses(now));
             };
-            let done = fit.epoch(epoch, data, advance, |fault| {
+            let done = trainer.epoch(epoch, data, advance, |fault| {
                 bar.suspend(|| message!("left out: {fault}"));
             });
             bar.finish_and_clear();
-            let (figures, class_loss) = fit
+            let (figures, class_loss) = trainer
                 .validate(data.labels, validation)
                 .context("the training diverged; try lower learning rates or another seed")?;
             let epoch = done.epoch(epoch, &figures, class_loss);
             println!("{}", row(&epoch));
             self.history.push(epoch);
-            self.save(fit, &figures)?;
+            self.save(trainer, &figures)?;
         }
         message!("written: {}", self.folder.join("float.onnx").display());
         Ok(())
@@ -399,23 +406,26 @@ impl Run<'_> {
 
     /// Writes everything after each epoch, so that an interrupted training has made a model too. The checkpoint is
     /// last: the epochs that it has are written.
-    fn save(&mut self, fit: &Fit, figures: &Metrics) -> Result<()> {
+    fn save(&mut self, trainer: &Trainer, figures: &Metrics) -> Result<()> {
         self.card.training.epochs = self.history.len();
         self.card.figures = BTreeMap::from([
             ("class_accuracy".to_owned(), figures.class_accuracy),
             ("mean_iou".to_owned(), figures.mean_iou),
         ]);
         let file = self.folder.join("float.onnx");
-        onnx::write(&file, &fit.model().export(&fit.made(), &self.card))?;
+        onnx::write(
+            &file,
+            &trainer.model().export(&trainer.ema_model(), &self.card),
+        )?;
         let file = self.folder.join("history.csv");
         storage::write_whole(&file, &storage::csv(&self.history)?)
             .map_err(|source| OutputError::new(&file, source))?;
         Checkpoint {
-            settings: self.settings.clone(),
+            identity: self.identity.clone(),
             history: self.history.clone(),
-            state: fit.state().map(Clone::clone),
+            state: trainer.state().map(Clone::clone),
         }
-        .write(&self.checkpoint())?;
+        .write(&self.checkpoint_file())?;
         Ok(())
     }
 }
@@ -480,12 +490,12 @@ fn benchmark(arguments: &BenchmarkArguments) -> Result<()> {
     let labels = Labels::new((0..CLASSES).map(|class| class.to_string()).collect())?;
     let card = unnamed_card(labels, u32::try_from(arguments.input_size)?);
     let model = Model::new(&weights, &card.labels, &recipe, &device);
-    let mut fit = Fit::new(model, &recipe, &card, 1, device);
+    let mut trainer = Trainer::new(model, &recipe, &card, 1, device);
     let batch = usize::from(arguments.batch_size);
     let shape = [batch, arguments.input_size, arguments.input_size, 3];
     let steps = usize::from(arguments.steps);
-    let mut seconds: Vec<f64> = fit
-        .rehearse(shape, CLASSES, steps + 1)
+    let mut seconds: Vec<f64> = trainer
+        .benchmark_steps(shape, CLASSES, steps + 1)
         .into_iter()
         .skip(1)
         .map(|took| took.as_secs_f64())
