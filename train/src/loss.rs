@@ -41,12 +41,10 @@ pub fn box_loss(
 ) -> Tensor<1> {
     let each = match kind {
         BoxLoss::None => return Tensor::zeros([1], &has_box.device()),
-        BoxLoss::SquaredError { weight } => squared_error(predicted, target) * weight,
-        BoxLoss::Overlap {
-            smooth_l1: weight, ..
-        } => {
+        BoxLoss::Mse { mse_weight } => squared_error(predicted, target) * mse_weight,
+        BoxLoss::Giou { l1_weight, .. } => {
             let overlap = giou(&predicted, &target).neg() + 1.0;
-            overlap + smooth_l1(predicted, target) * weight
+            overlap + smooth_l1(predicted, target) * l1_weight
         }
     };
     let count = has_box.clone().sum() + EPSILON;
@@ -64,9 +62,9 @@ pub fn dense_loss(
     box_weight: Tensor<2>,
     location_target: Tensor<2>,
 ) -> Option<Tensor<1>> {
-    let BoxLoss::Overlap {
-        cells: giou_weight,
-        middle: location_weight,
+    let BoxLoss::Giou {
+        cell_giou_weight,
+        location_weight,
         ..
     } = kind
     else {
@@ -78,13 +76,13 @@ pub fn dense_loss(
         .reshape([batch, 1, 4])
         .expand([batch, count, 4]);
     let flat = |boxes: Tensor<3>| boxes.reshape([batch * count, 4]);
-    let overlap = giou(&flat(cells.corners.clone()), &flat(target)).reshape([batch, count]);
+    let corners = cells.corners.clone().swap_dims(1, 2);
+    let overlap = giou(&flat(corners), &flat(target)).reshape([batch, count]);
     let examples = location_target.clone().sum() + EPSILON;
     let box_loss = ((overlap.neg() + 1.0) * box_weight).sum();
-    let location_loss = (log_softmax(cells.logits.clone(), 1) * location_target)
-        .sum()
-        .neg();
-    Some((box_loss * giou_weight + location_loss * location_weight) / examples)
+    let logits = cells.logits.clone().reshape([batch, count]);
+    let location_loss = (log_softmax(logits, 1) * location_target).sum().neg();
+    Some((box_loss * cell_giou_weight + location_loss * location_weight) / examples)
 }
 
 fn mean_of_corners(each: Tensor<2>) -> Tensor<1> {
@@ -133,6 +131,7 @@ fn min(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
 #[cfg(test)]
 mod tests {
     use boxcam::geometry::{NormBox, iou};
+    use burn::tensor::activation::softmax;
 
     use super::*;
     use crate::network::to_vec;
@@ -172,7 +171,7 @@ mod tests {
         let predicted = boxes(&[[0.1, 0.5, 0.1, 0.5], [0.0; 4]]);
         let target = boxes(&[[0.2, 0.5, 0.1, 0.5], [1.0; 4]]);
         let has_box = Tensor::from_data(TensorData::from([1.0f32, 0.0]), &Device::flex());
-        let kind = BoxLoss::SquaredError { weight: 10.0 };
+        let kind = BoxLoss::Mse { mse_weight: 10.0 };
         let loss = to_vec(box_loss(kind, predicted, target, has_box))[0];
         assert!((loss - 10.0 * 0.01 / 4.0).abs() < 1e-5, "{loss}");
     }
@@ -180,17 +179,20 @@ mod tests {
     #[test]
     fn dense_loss_is_zero_for_correct_cells_and_positive_for_others() {
         let device = Device::flex();
-        let kind = BoxLoss::Overlap {
-            smooth_l1: 0.0,
-            cells: 1.0,
-            middle: 1.0,
+        let kind = BoxLoss::Giou {
+            l1_weight: 0.0,
+            cell_giou_weight: 1.0,
+            location_weight: 1.0,
         };
         let target = boxes(&[[0.2, 0.6, 0.2, 0.6]]);
         let one_hot = || Tensor::<2>::from_data([[1.0f32, 0.0]], &device);
         let loss = |first: [f32; 4], logits: [f32; 2]| {
+            let logits = Tensor::<3>::from_data([[logits]], &device);
+            let corners = Tensor::<3>::from_data([[first, [0.0; 4]]], &device);
             let cells = CellPredictions {
-                logits: Tensor::from_data([logits], &device),
-                corners: Tensor::from_data([[first, [0.0; 4]]], &device),
+                weights: softmax(logits.clone(), 2),
+                logits,
+                corners: corners.swap_dims(1, 2),
             };
             let loss = dense_loss(kind, &cells, &target, one_hot(), one_hot());
             to_vec(loss.expect("an overlap loss"))[0]
