@@ -1,4 +1,8 @@
 //! The live pipeline under many faults and for many frames, with short timeouts: no event is lost, no resource leaks.
+#![allow(
+    clippy::print_stderr,
+    reason = "shows what was measured with --nocapture"
+)]
 #![cfg(target_os = "linux")]
 
 mod common;

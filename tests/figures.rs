@@ -1,4 +1,8 @@
 //! The shipped models have the metrics that models/README.md gives, measured by `boxcam evaluate`.
+#![allow(
+    clippy::print_stderr,
+    reason = "shows what was measured with --nocapture"
+)]
 
 use std::path::Path;
 use std::process::Command;

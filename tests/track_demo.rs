@@ -1,4 +1,8 @@
 //! The tracker on the demo's scenes, whose ground truth is known, with the model that ships.
+#![allow(
+    clippy::print_stderr,
+    reason = "shows what was measured with --nocapture"
+)]
 #![cfg(feature = "demo")]
 
 use std::path::Path;

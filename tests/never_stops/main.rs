@@ -1,4 +1,8 @@
 //! The program itself with a camera that fails in many ways: it recovers, and ends on a signal.
+#![allow(
+    clippy::print_stderr,
+    reason = "shows what was measured with --nocapture"
+)]
 #![cfg(all(target_os = "linux", feature = "web"))]
 
 #[cfg(feature = "mqtt")]

@@ -1,4 +1,8 @@
 //! The weights that training starts from, dequantised, compute what another engine computes with them.
+#![allow(
+    clippy::print_stderr,
+    reason = "shows what was measured with --nocapture"
+)]
 
 use std::path::{Path, PathBuf};
 

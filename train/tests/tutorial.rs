@@ -1,4 +1,8 @@
 //! The tutorial of `train/README.md`: pictures with boxes in COCO's format, one command, a model that finds them.
+#![allow(
+    clippy::print_stderr,
+    reason = "shows what was measured with --nocapture"
+)]
 
 mod common;
 

@@ -1,5 +1,9 @@
 //! The whole way as a person walks it: a data set, a training, a quantised model, and boxcam's own detector
 //! finding things with it. Starts from the trunk of the model that ships, so it needs nothing from outside.
+#![allow(
+    clippy::print_stderr,
+    reason = "shows what was measured with --nocapture"
+)]
 
 mod common;
 

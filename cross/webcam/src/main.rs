@@ -4,7 +4,10 @@
 //! Arguments are a format, a size and a file with the bytes of one frame, for example a JPEG; the camera sends this frame
 //! repeatedly. Commands on standard input inject faults: see [`stream::Behavior`]. The camera is unplugged when this
 //! program ends. It needs the module vhci-hcd, a loopback network and root; use it on test machines only.
-
+#![allow(
+    clippy::print_stderr,
+    reason = "its messages go to a terminal that outlives it"
+)]
 #![allow(
     clippy::print_stderr,
     reason = "a test program, whose messages go to standard error"
