@@ -1,8 +1,6 @@
-//! The model card: all that must travel with a model so that one file is enough.
+//! The model card: labels, preprocessing, threshold and metrics, stored in the model file.
 //!
-//! A card is stored as JSON under the key [`METADATA_KEY`] in the ONNX file's own `metadata_props`.
-//! In goes that metadata, out comes a [`ModelCard`] whose numbers are known to be usable, or a
-//! [`CardError`]. The card never touches the network's weights and does not read files.
+//! It is JSON under the key [`METADATA_KEY`] in the `metadata_props` of the ONNX file, validated when it is read.
 
 use std::collections::BTreeMap;
 
@@ -14,186 +12,161 @@ use crate::label::Labels;
 /// Key of the card in the ONNX file's `metadata_props`.
 pub const METADATA_KEY: &str = "boxcam.card";
 
-/// The version of the card that this program writes and the newest that it reads.
+/// The schema version that is written, and the newest that can be read.
 pub const CARD_SCHEMA: u32 = 1;
 
-/// Name of the ONNX output with one score a class: `[1, classes]`, softmax, sum 1.
+/// Name of the ONNX output with one score per class: `[1, classes]`, softmax.
 pub const CLASS_OUTPUT: &str = "class_prediction";
 
 /// Name of the ONNX output with the box: `[1, 4]` in the order of [`BoxOrder`].
 pub const BOX_OUTPUT: &str = "bbox_prediction";
 
-/// Longest side of a model's input in pixels; anything above is a broken card.
+/// Maximum side of a model's input in pixels; a larger value is an error in the card.
 const MAX_INPUT_SIDE: u32 = 4096;
 
-/// What a model is, what it must be given and what its answers mean.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
-    /// Version of this structure.
     pub schema: u32,
-    /// Name of the model for people.
     pub name: String,
-    /// Class names in the order of the scores.
+    /// In the order of the scores.
     pub labels: Labels,
-    /// What the network must be given.
     pub input: InputSpec,
-    /// What the four numbers of the box output are.
     pub box_order: BoxOrder,
-    /// Confidence from which a prediction is a detection, in `0..=1`.
+    /// Confidence from which a prediction is a detection, `0..=1`.
     pub threshold: f32,
-    /// What the model was trained on and how.
     pub training: Training,
-    /// Figures of the model on its validation data, by name (as `boxcam evaluate --json` names them).
+    /// Metrics on the validation pictures, named as by `boxcam evaluate --json`.
     pub figures: BTreeMap<String, f64>,
-    /// Pictures with what the trainer's engine said of them, which any other engine must say too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub golden: Vec<GoldenExample>,
 }
 
-/// A picture and what the model says of it.
+/// A picture with the prediction of the training program, which every other engine must reproduce.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GoldenExample {
-    /// The picture: a PNG in Base64.
+    /// A PNG in Base64.
     pub picture: String,
-    /// One score a class, in the order of the labels.
+    /// In the order of the labels.
     pub scores: Vec<f32>,
-    /// The box in the order of the card's `box_order`.
+    /// In the order of the card's `box_order`.
     pub corners: [f32; 4],
 }
 
-/// How a picture becomes the network's input: stretched to `width` x `height`, each 8-bit channel value
-/// `v` fed as `(v - zero_point) * scale`.
+/// Preprocessing: a picture is resized to `width` x `height` without keeping its aspect ratio, and each 8-bit channel value
+/// `v` becomes `(v - zero_point) * scale`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InputSpec {
-    /// Pixels across.
+    /// In pixels.
     pub width: u32,
-    /// Pixels down.
+    /// In pixels.
     pub height: u32,
-    /// Order of the dimensions.
-    pub layout: Layout,
-    /// Order of the colour channels.
+    pub layout: TensorLayout,
     pub channels: Channels,
-    /// The channel value that is fed as 0.
     pub zero_point: f32,
-    /// What one step of a channel value is fed as; finite and above 0.
+    /// Finite and above 0.
     pub scale: f32,
 }
 
 /// Order of the dimensions of the input tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Layout {
+pub enum TensorLayout {
     /// `[1, 3, height, width]`
     Nchw,
     /// `[1, height, width, 3]`
     Nhwc,
 }
 
-/// Order of the colour channels of the input tensor.
+/// Order of the color channels of the input tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channels {
-    /// Red, green, blue.
     Rgb,
 }
 
-/// What the four numbers of the box output are.
+/// Meaning of the four values of the box output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BoxOrder {
-    /// Corners in `0..=1` of the picture: `x_min, x_max, y_min, y_max`.
+    /// Corners as shares of the picture's width and height, `0..=1`.
     #[serde(rename = "x_min,x_max,y_min,y_max")]
     Corners,
 }
 
-/// Where a model comes from.
+/// How a model was trained.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Training {
-    /// Name of the recipe of `boxcam-train`.
+    /// Name of a recipe of `boxcam-train`.
     pub recipe: String,
-    /// What the data is.
     pub data: String,
-    /// Whom to thank for it, and under which licence it was used.
+    /// Authors and licence of the data.
     pub credits: String,
-    /// Training pictures.
+    /// Number of training pictures.
     pub pictures: usize,
-    /// Passes over them.
     pub epochs: usize,
-    /// Seed of every random choice.
     pub seed: u64,
 }
 
-/// Metadata that holds no usable card.
+/// Metadata without a usable card.
 #[derive(Debug, Error)]
 pub enum CardError {
-    /// The metadata has no [`METADATA_KEY`].
-    #[error("it has no model card (metadata \"{METADATA_KEY}\"); make the model with boxcam-train")]
+    #[error(
+        "it has no model card (metadata \"{METADATA_KEY}\"); create the model with boxcam-train"
+    )]
     Missing,
-    /// The card is no JSON of the right form.
-    #[error("its model card can't be read ({source}); make the model again with boxcam-train")]
-    Json {
-        /// What was wrong and where.
-        source: serde_json::Error,
-    },
-    /// The card is newer than this program.
+    #[error("its model card is invalid ({source}); create the model again with boxcam-train")]
+    Json { source: serde_json::Error },
     #[error(
         "its model card has schema {found}, this program reads up to {CARD_SCHEMA}; update boxcam"
     )]
-    Schema {
-        /// The card's schema.
-        found: u32,
-    },
-    /// A number of the card makes no sense.
+    Schema { found: u32 },
     #[error(
-        "its model card says {field} = {found}, expected {expected}; make the model again with boxcam-train"
+        "its model card has {field} = {found}, expected {expected}; create the model again with boxcam-train"
     )]
     Value {
-        /// The field.
         field: &'static str,
-        /// What it is.
         found: String,
-        /// What it should be.
         expected: &'static str,
     },
 }
 
 impl InputSpec {
-    /// The input of the MobileNets that boxcam-train starts from: RGB, `(value - 128) / 128`.
+    /// The input of the pretrained MobileNets: RGB, `(value - 128) / 128`.
     ///
-    /// Both numbers are powers of two, so quantising this input to 8 bits gives back the very pixel.
+    /// Both constants are powers of two, so quantizing this input to 8 bits restores the pixel values exactly.
     #[must_use]
     pub const fn mobilenet(side: u32) -> Self {
         Self {
             width: side,
             height: side,
-            layout: Layout::Nchw,
+            layout: TensorLayout::Nchw,
             channels: Channels::Rgb,
             zero_point: 128.0,
             scale: 1.0 / 128.0,
         }
     }
 
-    /// The shape of the tensor, a batch of one, in this layout.
+    /// Shape of the tensor, with a batch size of 1.
     #[must_use]
     pub const fn shape(&self) -> [usize; 4] {
         let (width, height) = (self.width as usize, self.height as usize);
         match self.layout {
-            Layout::Nchw => [1, 3, height, width],
-            Layout::Nhwc => [1, height, width, 3],
+            TensorLayout::Nchw => [1, 3, height, width],
+            TensorLayout::Nhwc => [1, height, width, 3],
         }
     }
 
-    /// What a channel value is fed to the network as.
+    /// The network's input for a channel value.
     #[must_use]
-    pub fn fed(&self, value: u8) -> f32 {
+    pub fn normalized(&self, value: u8) -> f32 {
         (f32::from(value) - self.zero_point) * self.scale
     }
 }
 
 impl ModelCard {
-    /// The card in an ONNX file's metadata.
+    /// Reads and validates the card in an ONNX file's metadata.
     ///
     /// # Errors
-    /// [`CardError`] when there is none, it is no card, too new, or a number in it is unusable.
+    /// [`CardError`] if the card is missing, invalid, newer than [`CARD_SCHEMA`] or has a value out of range.
     pub fn from_metadata<'a>(
         metadata: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, CardError> {
@@ -201,7 +174,7 @@ impl ModelCard {
         let (_, json) = entries
             .find(|(key, _)| *key == METADATA_KEY)
             .ok_or(CardError::Missing)?;
-        // The schema first: a newer card may well have another form, and "update" is the better advice.
+        // The schema first: a newer card may have other fields, and updating boxcam is then the fix.
         #[derive(Deserialize)]
         struct Versioned {
             schema: u32,
@@ -218,7 +191,7 @@ impl ModelCard {
         Ok(card)
     }
 
-    /// The card as an entry of an ONNX file's metadata: key and value.
+    /// Key and value of an entry of an ONNX file's metadata.
     #[must_use]
     pub fn to_metadata(&self) -> (&'static str, String) {
         let json =
@@ -227,7 +200,7 @@ impl ModelCard {
     }
 
     fn check(&self) -> Result<(), CardError> {
-        let wrong = |field, found: &dyn ToString, expected| CardError::Value {
+        let invalid = |field, found: &dyn ToString, expected| CardError::Value {
             field,
             found: found.to_string(),
             expected,
@@ -235,29 +208,28 @@ impl ModelCard {
         let input = &self.input;
         for (field, side) in [("input.width", input.width), ("input.height", input.height)] {
             if !(1..=MAX_INPUT_SIDE).contains(&side) {
-                return Err(wrong(field, &side, "1 to 4096"));
+                return Err(invalid(field, &side, "1 to 4096"));
             }
         }
         if !(input.scale.is_finite() && input.scale > 0.0) {
-            return Err(wrong("input.scale", &input.scale, "a number above 0"));
+            return Err(invalid("input.scale", &input.scale, "a number above 0"));
         }
         if !input.zero_point.is_finite() {
-            return Err(wrong("input.zero_point", &input.zero_point, "a number"));
+            return Err(invalid("input.zero_point", &input.zero_point, "a number"));
         }
         if !(0.0..=1.0).contains(&self.threshold) {
-            return Err(wrong("threshold", &self.threshold, "0 to 1"));
+            return Err(invalid("threshold", &self.threshold, "0 to 1"));
         }
         Ok(())
     }
 }
 
-/// A card for the tests of other modules.
 #[cfg(test)]
 pub(crate) fn test_card(side: u32) -> ModelCard {
     ModelCard {
         schema: CARD_SCHEMA,
         name: "test".to_owned(),
-        labels: Labels::new(vec!["apple".to_owned(), "banana".to_owned()]).expect("sound"),
+        labels: Labels::new(vec!["apple".to_owned(), "banana".to_owned()]).expect("valid"),
         input: InputSpec::mobilenet(side),
         box_order: BoxOrder::Corners,
         threshold: 0.5,
@@ -268,4 +240,64 @@ pub(crate) fn test_card(side: u32) -> ModelCard {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<ModelCard, CardError> {
+        ModelCard::from_metadata([("author", "x"), (METADATA_KEY, json)])
+    }
+
+    #[test]
+    fn a_card_survives_a_round_trip() {
+        let card = test_card(224);
+        let (key, json) = card.to_metadata();
+        assert_eq!(key, METADATA_KEY);
+        assert_eq!(read(&json).expect("reads"), card);
+    }
+
+    #[test]
+    fn missing_newer_and_invalid_cards_give_different_errors() {
+        assert!(matches!(
+            ModelCard::from_metadata([]),
+            Err(CardError::Missing)
+        ));
+        let newer = read(r#"{"schema": 99, "labels": 5}"#);
+        assert!(matches!(newer, Err(CardError::Schema { found: 99 })));
+        assert!(matches!(read("{"), Err(CardError::Json { .. })));
+        assert!(matches!(
+            read(r#"{"schema": 1}"#),
+            Err(CardError::Json { .. })
+        ));
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        type Change = fn(&mut ModelCard);
+        let cases: [(&str, Change); 5] = [
+            ("input.width", |c| c.input.width = 0),
+            ("input.height", |c| c.input.height = 100_000),
+            ("input.scale", |c| c.input.scale = 0.0),
+            ("threshold", |c| c.threshold = 1.5),
+            ("threshold", |c| c.threshold = -0.1),
+        ];
+        for (name, change) in cases {
+            let mut card = test_card(224);
+            change(&mut card);
+            let error = read(&card.to_metadata().1).expect_err("refused");
+            assert!(
+                matches!(error, CardError::Value { field, .. } if field == name),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn labels_are_validated() {
+        let json = test_card(224).to_metadata().1.replace("banana", "apple");
+        let error = read(&json).expect_err("refused");
+        assert!(
+            error.to_string().contains("duplicate class name \"apple\""),
+            "{error}"
+        );
+    }
+}

@@ -1,43 +1,38 @@
-//! What the program can be asked to do. Here, and only here, concrete sources, models and sinks are named.
+//! The commands. Only this module names concrete sources, detectors and sinks.
 
+use std::io::{ErrorKind, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use boxcam::config::Config;
 use boxcam::dataset::DatasetError;
 use boxcam::detect::DetectError;
 use boxcam::detect::tract::ModelError;
+use boxcam::options::Command;
 use boxcam::pipeline::PipelineError;
 use boxcam::sink::SinkError;
 use boxcam::source::SourceError;
+use serde::Serialize;
 use thiserror::Error;
 
 mod bench;
 mod detect;
-mod display;
 mod doctor;
 mod evaluate;
-mod input;
 mod model;
-mod network;
-mod output;
-mod outputs;
-mod reload;
 mod run;
 
-/// A command that came to its end.
+/// How a command without an error ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Completion {
-    /// All is done.
-    Whole,
-    /// Some pictures or rows could not be used; the rest is done.
+    Complete,
+    /// Some pictures or annotations could not be used.
     Partial,
 }
 
-/// A command that could not be carried out.
+/// The error of a command.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
-    /// This build lacks what was asked for.
     #[cfg_attr(
         all(
             feature = "camera",
@@ -47,21 +42,23 @@ pub(crate) enum Failure {
             feature = "mqtt",
             feature = "web"
         ),
-        allow(dead_code, reason = "this build has all of them")
+        allow(dead_code, reason = "this build has all features")
     )]
     #[error("this boxcam was built without {what}; build it with `--features {feature}`")]
     NotBuilt {
         what: &'static str,
         feature: &'static str,
     },
-    #[error("{count} of these will not work as asked; do what stands behind the > below each")]
-    Ill { count: usize },
+    #[error("{count} checks failed; see the suggested fixes above")]
+    ChecksFailed { count: usize },
+    #[error("signals can't be caught ({0}); end other programs and try again")]
+    Signals(std::io::Error),
     #[error(transparent)]
     Model(#[from] ModelError),
-    #[error("no model: none is built in and there is no {beside}; give one with `--model FILE`")]
+    #[error("no model: none is built in and {beside} does not exist; give one with `--model FILE`")]
     #[cfg_attr(
         feature = "embedded-model",
-        allow(dead_code, reason = "there is always one")
+        allow(dead_code, reason = "a model is built in")
     )]
     NoModel { beside: String },
     #[error(transparent)]
@@ -75,46 +72,64 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
     #[cfg(all(feature = "framebuffer", target_os = "linux"))]
-    #[error("boxcam starts console-guard by itself; there is no console to guard ({source})")]
+    #[error("console-guard is started by boxcam itself and failed here ({source})")]
     Guard { source: std::io::Error },
 }
 
-/// Exit codes other than 0, as `boxcam --help` tells them.
-const ILL: u8 = 1;
+/// Exit codes other than 0; `boxcam --help` lists them.
+const CHECKS_FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const MODEL: u8 = 3;
 const SOURCE: u8 = 4;
 const SINK: u8 = 5;
 
-/// Does what the command line asks for; ends early and well once `stop` becomes true.
-pub(crate) fn execute(config: &Config, stop: &AtomicBool) -> Result<Completion, Failure> {
-    match config {
-        Config::Run(config) => run::run(config, stop),
-        Config::Detect(config) => detect::detect(config, stop),
-        Config::Evaluate(config) => evaluate::evaluate(config),
-        Config::Bench(config) => bench::bench(config),
-        Config::Doctor(config) => doctor::doctor(config),
+/// Executes a command. It ends early, without an error, when `stop` becomes true.
+pub(crate) fn execute(command: &Command, stop: &AtomicBool) -> Result<Completion, Failure> {
+    match command {
+        Command::Run(options) => run::run(options, stop),
+        Command::Detect(options) => detect::detect(options, stop),
+        Command::Evaluate(options) => evaluate::evaluate(options),
+        Command::Bench(options) => bench::bench(options),
+        Command::Doctor(options) => doctor::doctor(options),
         #[cfg(all(feature = "framebuffer", target_os = "linux"))]
-        Config::ConsoleGuard => {
+        Command::ConsoleGuard => {
             boxcam::sink::framebuffer::guard_console()
                 .map_err(|source| Failure::Guard { source })?;
-            Ok(Completion::Whole)
+            Ok(Completion::Complete)
         }
     }
 }
 
+/// Prints a text to standard output. A closed pipe (e.g. `head`) is not an error.
+fn print(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(stdout_error(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The JSON text of a value, on one line.
+fn json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| stdout_error(error.into()))
+}
+
+fn stdout_error(source: std::io::Error) -> Failure {
+    let path = PathBuf::from("standard output");
+    SinkError::Write { path, source }.into()
+}
+
 impl Completion {
-    /// Whole if nothing is missing.
-    fn of(missing: u64) -> Self {
-        match missing {
-            0 => Self::Whole,
+    /// Complete if nothing was skipped.
+    fn of(skipped: u64) -> Self {
+        match skipped {
+            0 => Self::Complete,
             _ => Self::Partial,
         }
     }
 
     pub(crate) fn exit_code(self) -> ExitCode {
         match self {
-            Self::Whole => ExitCode::SUCCESS,
+            Self::Complete => ExitCode::SUCCESS,
             Self::Partial => ExitCode::from(SOURCE),
         }
     }
@@ -124,7 +139,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::NotBuilt { .. } => USAGE,
-            Self::Ill { .. } => ILL,
+            Self::ChecksFailed { .. } | Self::Signals(_) => CHECKS_FAILED,
             Self::Model(_) | Self::NoModel { .. } | Self::Detect(_) => MODEL,
             Self::Source(_) | Self::Dataset(_) => SOURCE,
             Self::Sink(_) => SINK,
@@ -132,7 +147,7 @@ impl Failure {
             Self::Guard { .. } => USAGE,
             Self::Pipeline(error) => match error {
                 PipelineError::Detect(_) | PipelineError::ModelPanicked => MODEL,
-                PipelineError::Sink(_) | PipelineError::OutputPanicked => SINK,
+                PipelineError::Sink(_) | PipelineError::SinkPanicked => SINK,
                 PipelineError::Source(_)
                 | PipelineError::Thread { .. }
                 | PipelineError::SourcePanicked

@@ -1,7 +1,7 @@
-//! From input tensor to detection: what every engine offers, and the threshold.
+//! Input tensor to detection.
 //!
-//! A [`Detector`] turns an [`InputTensor`] into a [`Prediction`], which is all that the network said. The
-//! threshold turns a prediction into a [`Detection`] or into none: "nothing here" is an answer too.
+//! A [`Detector`] runs a network on an [`InputTensor`] and returns its output as a [`Prediction`]. A confidence threshold
+//! converts a prediction to a [`Detection`] or to none.
 
 use smallvec::SmallVec;
 use thiserror::Error;
@@ -14,83 +14,74 @@ use crate::preprocess::InputTensor;
 pub mod int8;
 pub mod tract;
 
-/// Scores, one a class: within the prediction itself up to 32 of them, so that none is allocated for each frame.
+/// One score per class; up to 32 are stored inline, so that a prediction allocates nothing.
 type Scores = SmallVec<[f32; 32]>;
 
-/// What a network said of a picture, without any threshold.
+/// The output of a network for one image, without a threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
-    /// One score a class, in the order of the labels; never empty, no NaN.
+    /// In the order of the labels; not empty, all finite.
     scores: Scores,
-    /// The box output as it came.
+    /// The raw box output.
     corners: [f32; 4],
-    /// The one box.
     bounding_box: NormBox,
 }
 
-/// One thing found in a picture.
+/// One object in an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Detection {
-    /// What it is.
     pub class: ClassId,
-    /// How sure the network is, in `0..=1`.
+    /// In `0..=1`.
     pub confidence: f32,
-    /// Where it is.
     pub bounding_box: NormBox,
 }
 
-/// A network that could not answer.
+/// The network could not be run.
 #[derive(Debug, Error)]
 pub enum DetectError {
-    /// The tensor was made for another model.
+    /// The tensor was preprocessed for another model.
     #[error(
-        "the model takes {expected:?}, the tensor is {actual:?}; preprocess with the card of this model"
+        "the model's input is {expected:?}, the tensor is {actual:?}; preprocess with the card of this model"
     )]
     Shape {
-        /// Shape that the model takes.
+        /// Shape of the model's input.
         expected: [usize; 4],
         /// Shape of the tensor.
         actual: [usize; 4],
     },
-    /// The engine failed.
-    #[error("the model could not be run: {message}; if it stays so, load another model file")]
-    Engine {
-        /// The engine's own words.
-        message: String,
-    },
-    /// The network put out NaN or infinity.
+    #[error("the model could not be run: {message}; if this repeats, load another model file")]
+    Engine { message: String },
+    /// An output is NaN or infinite.
     #[error(
-        "the model's output \"{output}\" holds {value}; its weights are broken, load another model file"
+        "the model's output \"{output}\" holds {value}; its weights are invalid, load another model file"
     )]
     NotFinite {
         /// Name of the output.
         output: &'static str,
-        /// The value.
         value: f32,
     },
 }
 
-/// An engine with a model in it.
+/// A loaded model.
 pub trait Detector: Send {
-    /// The card of the model.
     fn card(&self) -> &ModelCard;
 
-    /// What tells this model file from any other, for logs: the first 8 hex digits of its SHA-256.
+    /// The first 8 hex digits of the model file's SHA-256, which identify it in logs.
     fn model_hash(&self) -> &str;
 
-    /// What the network says of a picture.
+    /// Runs the network on one image.
     ///
     /// # Errors
-    /// [`DetectError`] when the tensor is of another model or the engine fails.
+    /// [`DetectError`] if the tensor was preprocessed for another model or the engine fails.
     fn predict(&mut self, input: &InputTensor) -> Result<Prediction, DetectError>;
 }
 
 impl Prediction {
-    /// A prediction from a network's two outputs: scores, and corners `x_min, x_max, y_min, y_max`,
-    /// which are clamped into the picture.
+    /// Creates a prediction from a network's two outputs: scores, and corners `x_min, x_max, y_min, y_max` in units of the
+    /// image's width and height, which are clamped to the image.
     ///
     /// # Errors
-    /// [`DetectError::NotFinite`] when a number is none; [`DetectError::Engine`] without any score.
+    /// [`DetectError::NotFinite`] if a value is not finite; [`DetectError::Engine`] if there are no scores.
     pub fn new<S>(scores: S, corners: [f32; 4]) -> Result<Self, DetectError>
     where
         SmallVec<[f32; 32]>: From<S>,
@@ -101,7 +92,7 @@ impl Prediction {
             return Err(DetectError::NotFinite { output, value });
         }
         if scores.is_empty() {
-            let message = "it gave no scores".to_owned();
+            let message = "it returned no scores".to_owned();
             return Err(DetectError::Engine { message });
         }
         let bounding_box = NormBox::from_regression(corners).ok_or_else(|| {
@@ -117,26 +108,26 @@ impl Prediction {
         })
     }
 
-    /// One score a class, in the order of the labels.
+    /// One score per class, in the order of the labels.
     #[must_use]
     pub fn scores(&self) -> &[f32] {
         &self.scores
     }
 
-    /// The box output as the network put it out, `x_min, x_max, y_min, y_max`: finite, but neither kept in the
-    /// picture nor in order. A box head that was never trained shows here.
+    /// The raw box output, `x_min, x_max, y_min, y_max`: finite, but not clamped to the image and not ordered. Shows
+    /// whether a box head was trained at all.
     #[must_use]
     pub const fn corners(&self) -> [f32; 4] {
         self.corners
     }
 
-    /// The one box: [`Self::corners`], clamped into the picture and put in order.
+    /// [`Self::corners`], clamped to the image and ordered.
     #[must_use]
     pub fn bounding_box(&self) -> &NormBox {
         &self.bounding_box
     }
 
-    /// The class with the highest score, the first of equals, and that score.
+    /// The class with the highest score, the first of equal ones, and its score.
     #[must_use]
     pub fn top(&self) -> (ClassId, f32) {
         let mut best = (0, self.scores[0]);
@@ -148,7 +139,7 @@ impl Prediction {
         (ClassId::new(best.0), best.1)
     }
 
-    /// The top class if its score reaches the threshold.
+    /// The top class, if its score is at least the threshold.
     #[must_use]
     pub fn detection(&self, threshold: f32) -> Option<Detection> {
         let (class, confidence) = self.top();
@@ -165,9 +156,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_threshold_decides_whether_something_is_there() {
-        let prediction = Prediction::new(vec![0.1, 0.6, 0.3], [0.1, 0.9, 0.2, 0.8]).expect("sound");
-        let found = prediction.detection(0.6).expect("reaches it");
+    fn a_score_below_the_threshold_is_no_detection() {
+        let prediction = Prediction::new(vec![0.1, 0.6, 0.3], [0.1, 0.9, 0.2, 0.8]).expect("valid");
+        let found = prediction.detection(0.6).expect("at the threshold");
         assert_eq!((found.class.index(), found.confidence), (1, 0.6));
         assert_eq!(found.bounding_box.corners(), [0.1, 0.9, 0.2, 0.8]);
         assert_eq!(prediction.detection(0.61), None);
@@ -175,12 +166,12 @@ mod tests {
 
     #[test]
     fn the_first_of_equal_scores_is_the_top() {
-        let prediction = Prediction::new(vec![0.5, 0.5], [0.0; 4]).expect("sound");
+        let prediction = Prediction::new(vec![0.5, 0.5], [0.0; 4]).expect("valid");
         assert_eq!(prediction.top().0.index(), 0);
     }
 
     #[test]
-    fn noise_of_an_untrained_head_is_kept_beside_the_box() {
+    fn corners_are_kept_unclamped_beside_the_box() {
         let noise = [-0.04, 2.76, -1.58, 0.69];
         let prediction = Prediction::new(vec![1.0], noise).expect("finite");
         assert_eq!(prediction.corners(), noise);
@@ -188,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_outputs_are_errors() {
+    fn non_finite_or_missing_outputs_are_errors() {
         let nan = Prediction::new(vec![0.1, f32::NAN], [0.0; 4]);
         let class = "class_prediction";
         assert!(matches!(nan, Err(DetectError::NotFinite { output, .. }) if output == class));

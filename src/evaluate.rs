@@ -114,6 +114,16 @@ impl Evaluation {
         }
     }
 
+    /// Of predictions, in their order.
+    #[must_use]
+    pub fn of(predictions: &Predictions<'_>, labels: Labels) -> Self {
+        let mut evaluation = Self::new(labels);
+        for (picture, prediction) in &predictions.pictures {
+            evaluation.add(&picture.folder, &picture.annotations, prediction);
+        }
+        evaluation
+    }
+
     /// Adds a picture: its folder, its ground-truth boxes (may be empty) and the prediction for it.
     pub fn add<'a>(
         &mut self,

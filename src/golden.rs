@@ -1,12 +1,13 @@
-//! Golden examples: pictures in the model's card with what the trainer's engine said of them.
+//! Golden examples: pictures in the model card with the predictions that an engine must reproduce.
 //!
-//! In goes a detector, out comes how far it is from what its card promises, or a [`GoldenError`]. So a model
-//! file that was damaged but still loads, and an engine that computes something else on some board, are found
-//! before a camera is. Nothing here knows what is in the pictures: they need not be of the model's classes.
+//! Checking them detects a damaged model file that still loads, and an engine that computes wrongly on some machine,
+//! before a camera is opened. The pictures need not show objects of the model's classes.
 
-use base64::Engine;
+use std::io::Cursor;
+
+use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use image::{ImageFormat, RgbImage};
+use image::{ImageError, ImageFormat, ImageReader, RgbImage};
 use thiserror::Error;
 
 use crate::card::GoldenExample;
@@ -14,79 +15,73 @@ use crate::detect::{DetectError, Detector, Prediction};
 use crate::frame::{Frame, Origin};
 use crate::preprocess::{PreprocessError, preprocess};
 
-/// By how much a score or a corner may differ, in shares of 1: engines round differently, a broken one is
-/// further off.
+/// Maximum difference of a score or a box coordinate. Engines round differently; a broken one differs more.
 pub const TOLERANCE: f32 = 0.03;
 
-/// Longest side of a golden picture, in pixels.
+/// Maximum side of a golden picture, in pixels.
 const MAX_SIDE: u32 = 512;
 
-/// How far a detector is from its card.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Agreement {
-    /// Golden examples in the card; 0 proves nothing.
+    /// Number of golden examples in the card; 0 proves nothing.
     pub examples: usize,
-    /// The largest difference of any score or corner.
+    /// The largest difference of a score or a box coordinate.
     pub difference: f32,
 }
 
-/// A detector that does not do what its card promises.
+/// A golden example that can't be reproduced. Examples are numbered from 1.
 #[derive(Debug, Error)]
 pub enum GoldenError {
-    /// The picture of an example can't be read.
-    #[error("golden example {example} of its card can't be read ({message}); make the model again")]
+    #[error(
+        "golden example {example} of its card can't be read ({source}); create the model again with boxcam-train"
+    )]
     Picture {
-        /// Number of the example, from 1.
         example: usize,
-        /// What is wrong with it.
-        message: String,
+        source: GoldenPictureError,
     },
-    /// The detector could not answer.
     #[error("golden example {example}: {source}")]
-    Detect {
-        /// Number of the example, from 1.
-        example: usize,
-        /// Why not.
-        source: DetectError,
-    },
-    /// The picture can't be given to the model.
+    Detect { example: usize, source: DetectError },
     #[error("golden example {example}: {source}")]
     Preprocess {
-        /// Number of the example, from 1.
         example: usize,
-        /// Why not.
         source: PreprocessError,
     },
-    /// The answer is another.
     #[error(
-        "golden example {example}: the answer is {difference:.3} off what the card promises, at most \
+        "golden example {example}: the prediction differs by {difference:.3} from the one in the card, at most \
          {TOLERANCE} is allowed; the file is damaged or this machine computes wrongly: copy the file again"
     )]
     Differs {
-        /// Number of the example, from 1.
         example: usize,
-        /// The largest difference of a score or a corner; infinite where there are more or fewer of them.
+        /// The largest difference of a score or a box coordinate; infinite if the number of scores differs.
         difference: f32,
     },
 }
 
-/// Makes examples of pictures, at most 512 pixels wide and high, with what the detector says of them.
+#[derive(Debug, Error)]
+pub enum GoldenPictureError {
+    #[error(transparent)]
+    Base64(#[from] base64::DecodeError),
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error("{width} x {height} pixels, at most {MAX_SIDE} x {MAX_SIDE} is allowed")]
+    TooLarge { width: u32, height: u32 },
+}
+
+/// Creates golden examples from pictures of at most 512 x 512 pixels and the predictions of a detector.
 ///
 /// # Errors
-/// [`GoldenError`] when the detector can't answer or a picture is too large.
+/// [`GoldenError`] if a picture is too large or the detector fails.
 pub fn record(
     detector: &mut dyn Detector,
     pictures: impl IntoIterator<Item = RgbImage>,
 ) -> Result<Vec<GoldenExample>, GoldenError> {
     let numbered = (1..).zip(pictures);
     let examples = numbered.map(|(example, image)| {
-        let mut png = std::io::Cursor::new(Vec::new());
-        check_size(image.width(), image.height())
-            .and_then(|()| Ok(image.write_to(&mut png, ImageFormat::Png)?))
-            .map_err(|error| unreadable(example, &error))?;
+        let png = encode(&image).map_err(|source| GoldenError::Picture { example, source })?;
         let prediction = predict(detector, example, image)?;
         Ok(GoldenExample {
-            picture: BASE64_STANDARD.encode(png.into_inner()),
+            picture: BASE64_STANDARD.encode(png),
             scores: prediction.scores().to_vec(),
             corners: prediction.bounding_box().corners(),
         })
@@ -94,17 +89,17 @@ pub fn record(
     examples.collect()
 }
 
-/// Holds a detector against the examples in its card.
+/// Compares the predictions of a detector with the golden examples in its card.
 ///
 /// # Errors
-/// [`GoldenError`] for the first example that it fails.
+/// [`GoldenError`] for the first example that is not reproduced.
 pub fn check(detector: &mut dyn Detector) -> Result<Agreement, GoldenError> {
     let golden = detector.card().golden.clone();
     let mut agreement = Agreement::default();
-    for (example, promised) in (1..).zip(&golden) {
-        let image = picture(promised).map_err(|error| unreadable(example, &error))?;
-        let difference = distance(&predict(detector, example, image)?, promised);
-        // A NaN in the card agrees with nothing.
+    for (example, expected) in (1..).zip(&golden) {
+        let image = decode(expected).map_err(|source| GoldenError::Picture { example, source })?;
+        let difference = difference(&predict(detector, example, image)?, expected);
+        // A NaN in the card must fail too.
         if difference.is_nan() || difference > TOLERANCE {
             return Err(GoldenError::Differs {
                 example,
@@ -130,42 +125,39 @@ fn predict(
         .map_err(|source| GoldenError::Detect { example, source })
 }
 
-type AnyError = Box<dyn std::error::Error>;
+fn encode(image: &RgbImage) -> Result<Vec<u8>, GoldenPictureError> {
+    check_size(image.dimensions())?;
+    let mut png = Cursor::new(Vec::new());
+    image.write_to(&mut png, ImageFormat::Png)?;
+    Ok(png.into_inner())
+}
 
-fn picture(example: &GoldenExample) -> Result<RgbImage, AnyError> {
+fn decode(example: &GoldenExample) -> Result<RgbImage, GoldenPictureError> {
     let png = BASE64_STANDARD.decode(&example.picture)?;
-    let reader = || image::ImageReader::with_format(std::io::Cursor::new(&png), ImageFormat::Png);
-    let (width, height) = reader().into_dimensions()?;
-    check_size(width, height)?;
+    let reader = || ImageReader::with_format(Cursor::new(&png), ImageFormat::Png);
+    check_size(reader().into_dimensions()?)?;
     Ok(reader().decode()?.into_rgb8())
 }
 
-fn check_size(width: u32, height: u32) -> Result<(), AnyError> {
+fn check_size((width, height): (u32, u32)) -> Result<(), GoldenPictureError> {
     if width.max(height) > MAX_SIDE {
-        return Err(format!("{width} x {height} pixels, at most {MAX_SIDE} a side").into());
+        return Err(GoldenPictureError::TooLarge { width, height });
     }
     Ok(())
 }
 
-fn unreadable(example: usize, error: &AnyError) -> GoldenError {
-    GoldenError::Picture {
-        example,
-        message: error.to_string(),
-    }
-}
-
-/// The largest difference of a score or a corner.
-fn distance(said: &Prediction, promised: &GoldenExample) -> f32 {
-    if said.scores().len() != promised.scores.len() {
+/// The largest difference of a score or a box coordinate.
+fn difference(prediction: &Prediction, expected: &GoldenExample) -> f32 {
+    if prediction.scores().len() != expected.scores.len() {
         return f32::INFINITY;
     }
-    let scores = said.scores().iter().zip(&promised.scores);
-    let corners = said.bounding_box().corners();
-    let corners = corners.iter().zip(&promised.corners);
+    let scores = prediction.scores().iter().zip(&expected.scores);
+    let corners = prediction.bounding_box().corners();
+    let corners = corners.iter().zip(&expected.corners);
     let differences = scores.chain(corners).map(|(a, b)| (a - b).abs());
-    // Not `f32::max`, which would pass over a NaN.
-    let greater = |a: &f32, b: &f32| a.total_cmp(b);
-    differences.max_by(greater).unwrap_or_default()
+    // `f32::max` would ignore a NaN.
+    let larger = |a: &f32, b: &f32| a.total_cmp(b);
+    differences.max_by(larger).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -176,7 +168,7 @@ mod tests {
     use crate::card::{ModelCard, test_card};
     use crate::preprocess::InputTensor;
 
-    /// Scores the brightness of a picture.
+    /// Its first score is the brightness of the picture.
     struct Brightness(ModelCard, f32);
 
     impl Detector for Brightness {
@@ -203,21 +195,21 @@ mod tests {
     }
 
     #[test]
-    fn who_recorded_agrees_with_itself() {
+    fn the_detector_that_recorded_the_examples_passes() {
         let agreement = check(&mut with_examples()).expect("agrees");
         assert_eq!((agreement.examples, agreement.difference), (2, 0.0));
-        let without = check(&mut Brightness(test_card(4), 1.0)).expect("nothing to fail");
+        let without = check(&mut Brightness(test_card(4), 1.0)).expect("no example fails");
         assert_eq!(without.examples, 0);
     }
 
     #[test]
-    fn another_answer_is_refused_with_its_distance() {
+    fn a_different_prediction_is_refused_with_its_difference() {
         let mut nearly = with_examples();
         nearly.1 = 0.99;
-        assert!(check(&mut nearly).expect("near enough").difference > 0.0);
+        assert!(check(&mut nearly).expect("within the tolerance").difference > 0.0);
         let mut off = with_examples();
         off.1 = 0.9;
-        let error = check(&mut off).expect_err("too far off");
+        let error = check(&mut off).expect_err("beyond the tolerance");
         assert!(
             matches!(error, GoldenError::Differs { example: 2, difference } if difference > 0.07),
             "{error}"
@@ -225,20 +217,20 @@ mod tests {
     }
 
     #[test]
-    fn broken_examples_are_named() {
-        type Breaking = fn(&mut GoldenExample);
-        let cases: [(&str, Breaking); 4] = [
+    fn invalid_examples_are_named() {
+        type Change = fn(&mut GoldenExample);
+        let cases: [(&str, Change); 4] = [
             ("can't be read", |e| e.picture.truncate(21)),
             ("can't be read", |e| e.picture = "???".to_owned()),
-            ("inf off", |e| e.scores.truncate(1)),
-            ("NaN off", |e| e.corners[2] = f32::NAN),
+            ("differs by inf", |e| e.scores.truncate(1)),
+            ("differs by NaN", |e| e.corners[2] = f32::NAN),
         ];
-        for (expected, break_it) in cases {
+        for (expected, change) in cases {
             let mut detector = with_examples();
-            break_it(&mut detector.0.golden[1]);
-            let said = check(&mut detector).expect_err(expected).to_string();
-            assert!(said.starts_with("golden example 2"), "{said}");
-            assert!(said.contains(expected), "{said}");
+            change(&mut detector.0.golden[1]);
+            let error = check(&mut detector).expect_err(expected).to_string();
+            assert!(error.starts_with("golden example 2"), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
         let large = [RgbImage::new(600, 2)];
         assert!(record(&mut Brightness(test_card(4), 1.0), large).is_err());

@@ -1,16 +1,16 @@
 //! What gets a line in the log, and a snapshot: each event or each frame.
 
-use std::str::FromStr;
-
-use thiserror::Error;
+use clap::ValueEnum;
 
 /// The value of the option `--lines`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogLines {
-    /// Depends on the source.
+    /// Events for cameras and streams, frames for pictures and the demo
     #[default]
     Auto,
+    /// Each track that appears, changes or leaves
     Events,
+    /// Each frame
     Frames,
 }
 
@@ -22,11 +22,6 @@ pub enum RecordPer {
     Frame,
 }
 
-/// A text that is not a value of [`LogLines`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("expected auto, events or frames")]
-pub struct LogLinesError;
-
 impl LogLines {
     /// Resolves [`LogLines::Auto`] to `auto`.
     #[must_use]
@@ -35,19 +30,6 @@ impl LogLines {
             Self::Auto => auto,
             Self::Events => RecordPer::Event,
             Self::Frames => RecordPer::Frame,
-        }
-    }
-}
-
-impl FromStr for LogLines {
-    type Err = LogLinesError;
-
-    fn from_str(text: &str) -> Result<Self, LogLinesError> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "events" => Ok(Self::Events),
-            "frames" => Ok(Self::Frames),
-            _ => Err(LogLinesError),
         }
     }
 }

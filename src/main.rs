@@ -1,10 +1,9 @@
-//! boxcam, the program: the command line goes to a command, its result to an exit code.
+//! The program `boxcam`: parses the command line, executes the command and returns its exit code.
 
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result};
-use boxcam::config::{Config, ConfigError};
+use boxcam::options::{self, Command, OptionsError};
 use boxcam::warn;
 
 use commands::{Completion, Failure};
@@ -12,41 +11,35 @@ use commands::{Completion, Failure};
 mod commands;
 mod stop;
 
+const USAGE_ERROR: u8 = 2;
+
 fn main() -> ExitCode {
-    let config = match Config::from_args(std::env::args_os()) {
-        Ok(config) => config,
-        Err(ConfigError::Words(words)) => {
-            // Without a standard error there is nobody left to tell.
-            let _ = words.print();
-            return ExitCode::from(if words.use_stderr() { 2 } else { 0 });
+    let command = match options::parse(std::env::args_os()) {
+        Ok(command) => command,
+        Err(OptionsError::Cli(error)) => {
+            // Nothing can report that the terminal can't be written to.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE_ERROR } else { 0 });
         }
         Err(error) => {
             warn!("{error}");
-            return ExitCode::from(2);
+            return ExitCode::from(USAGE_ERROR);
         }
     };
-    match carry_out(&config) {
+    match execute(&command) {
         Ok(completion) => completion.exit_code(),
-        Err(error) => match error.downcast_ref::<Failure>() {
-            // Its message has its cause in it already.
-            Some(failure) => {
-                warn!("{failure}");
-                failure.exit_code()
-            }
-            None => {
-                warn!("{error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        Err(failure) => {
+            warn!("{failure}");
+            failure.exit_code()
+        }
     }
 }
 
-fn carry_out(config: &Config) -> Result<Completion> {
-    if config.is_guard() {
-        // It has its own way with signals.
-        return Ok(commands::execute(config, &AtomicBool::new(false))?);
+fn execute(command: &Command) -> Result<Completion, Failure> {
+    if command.is_console_guard() {
+        // It handles signals by itself.
+        return commands::execute(command, &AtomicBool::new(false));
     }
-    let stop = stop::flag()
-        .context("the signals that end a run can't be caught; end other programs and try again")?;
-    Ok(commands::execute(config, &stop)?)
+    let stop = stop::flag().map_err(Failure::Signals)?;
+    commands::execute(command, &stop)
 }

@@ -1,9 +1,9 @@
-//! Draws a report on a picture: the box with its label, the true box if it is known, and a status line; a band
-//! across the picture where something is amiss.
+//! Draws a report over an image: the box with its label, the ground-truth box if it is known, a status line, and a
+//! banner about the capture state.
 //!
-//! In goes any draw target of embedded-graphics that holds the whole picture, from a watch-sized display to a
-//! full HD screen; lines and writing grow with it. Nothing is drawn outside of the target, and the picture
-//! itself is not drawn here.
+//! The target is any draw target of embedded-graphics that holds the whole image, from a watch-sized display to a
+//! full HD screen; lines and text scale with it. Nothing is drawn outside of the target. The image itself is not
+//! drawn here.
 
 use std::time::Duration;
 
@@ -17,35 +17,57 @@ use crate::detect::Detection;
 use crate::frame::{Frame, GroundTruth, Origin};
 use crate::geometry::{NormBox, iou};
 use crate::health::CaptureState;
+use crate::label::ClassId;
 use crate::report::Report;
 
-mod banner;
 mod canvas;
-mod palette;
-mod tag;
-mod truth;
+mod text;
 
 pub use canvas::Canvas;
-pub use truth::{draw_caption, draw_truth};
 
-use banner::Banner;
-use palette::{CHALK, INK, QUIET};
-use tag::{Lettering, Tag};
+use text::{ScaledFont, TextLabel};
 
-/// Age from which a box is said to be old: a person sees that it lags behind.
-const AGED: Duration = Duration::from_millis(100);
+/// The age from which the status line shows the age of the box: it visibly lags behind.
+const VISIBLE_AGE: Duration = Duration::from_millis(100);
 
-/// Draws a report on a target that holds the whole picture of a frame, which may be a later one than the report
-/// is about.
+/// Text on a class color, and the outline that keeps a light line visible on a light image.
+const BLACK: Rgb888 = Rgb888::new(0, 0, 0);
+/// Text on a dark background, and the ground-truth box.
+const WHITE: Rgb888 = Rgb888::new(255, 255, 255);
+/// Unobtrusive text.
+const GRAY: Rgb888 = Rgb888::new(170, 170, 170);
+/// Background of a warning. It is not a class color.
+const AMBER: Rgb888 = Rgb888::new(0xFF, 0xC0, 0x00);
+
+/// Paul Tol's *light* scheme (<https://personal.sron.nl/~pault/>): distinguishable with color blindness, and black text
+/// is readable on each color.
+const CLASS_COLORS: [Rgb888; 8] = [
+    Rgb888::new(0x99, 0xDD, 0xFF),
+    Rgb888::new(0xEE, 0x88, 0x66),
+    Rgb888::new(0xBB, 0xCC, 0x33),
+    Rgb888::new(0xFF, 0xAA, 0xBB),
+    Rgb888::new(0xEE, 0xDD, 0x88),
+    Rgb888::new(0x44, 0xBB, 0x99),
+    Rgb888::new(0x77, 0xAA, 0xDD),
+    Rgb888::new(0xAA, 0xAA, 0x00),
+];
+
+/// With more than eight classes, some share a color.
+fn class_color(class: ClassId) -> Rgb888 {
+    CLASS_COLORS[class.index() % CLASS_COLORS.len()]
+}
+
+/// Draws a report on a target that holds the whole image of a frame. The frame may be a later one than the report
+/// describes. `detection` is the one to draw: the tracked one ([`Report::shown`]) on a display, that of the frame
+/// ([`Report::detection`]) in a snapshot.
 ///
-/// The box has the colour of its class and a tag with its label and confidence. True boxes are thin and
-/// dashed, with the IoU of the detection. The status line at the bottom says how many frames a second
-/// go through the model and how long the network took, how old the box is if it is much older than the picture,
-/// and quietly `nothing` when nothing was found. A band says when capture is in trouble, or that no frame has
-/// been through the model yet.
+/// The box has the color of its class and a label with the class and the confidence. Ground-truth boxes are thin and
+/// dashed, with the IoU of the detection. The status line at the bottom has the frames per second, the duration of
+/// the inference, the age of the box if it is much older than the frame, and `nothing` in gray without a detection. A
+/// banner reports a capture failure, or that there was no inference yet.
 ///
 /// # Errors
-/// Whatever the target fails with.
+/// Those of the target.
 pub fn draw<D>(
     target: &mut D,
     frame: &Frame,
@@ -60,34 +82,35 @@ where
         return Ok(());
     }
     let mut target = target.cropped(&area);
-    let layout = Layout::new(area.size);
-    let truth: &[GroundTruth] = match &frame.origin {
-        Origin::Scene(truth) => truth,
+    let layout = OverlayLayout::new(area.size);
+    let truths: &[GroundTruth] = match &frame.origin {
+        Origin::Scene(truths) => truths,
         Origin::Live | Origin::Picture(_) => &[],
     };
-    for there in truth {
-        layout.draw_true_box(&mut target, there)?;
+    for truth in truths {
+        layout.draw_dashed_box(&mut target, truth)?;
     }
     if let Some(detection) = detection {
         let label = report.labels.name(detection.class);
         layout.draw_detection(&mut target, detection, label)?;
     }
-    for there in truth {
-        layout.draw_true_tag(&mut target, there, report, detection)?;
+    for truth in truths {
+        let caption = truth_caption(truth, report, detection);
+        layout.draw_truth_caption(&mut target, truth, caption)?;
     }
-    layout.draw_status(&mut target, frame, report, detection)?;
-    match banner(report) {
+    layout.draw_status(&mut target, frame, report, detection.is_some())?;
+    match report_banner(report) {
         Some(banner) => banner.draw(&mut target),
         None => Ok(()),
     }
 }
 
-/// Draws a band that says what capture is at, on a target that shows the last picture or none; whether there was
-/// anything to say: while frames come, each says enough by itself.
+/// Draws a banner about the capture state over the last frame, or over an empty image. Returns whether there was
+/// anything to draw: there is no banner while frames arrive.
 ///
 /// # Errors
-/// Whatever the target fails with.
-pub fn draw_state<D>(target: &mut D, state: CaptureState) -> Result<bool, D::Error>
+/// Those of the target.
+pub fn draw_capture_state<D>(target: &mut D, state: CaptureState) -> Result<bool, D::Error>
 where
     D: DrawTarget<Color: From<Rgb888>>,
 {
@@ -100,15 +123,15 @@ where
     }
 }
 
-/// Draws one box as a detection is drawn: a line in that colour between dark rims, and a tag with the text, which
-/// is left out where the text is empty.
+/// Draws one box as a detection is drawn: a line of that color between dark outlines, and a label with the text unless
+/// it is empty.
 ///
 /// # Errors
-/// Whatever the target fails with.
+/// Those of the target.
 pub fn draw_box<D>(
     target: &mut D,
     bounding_box: &NormBox,
-    colour: Rgb888,
+    color: Rgb888,
     text: &str,
 ) -> Result<(), D::Error>
 where
@@ -119,50 +142,87 @@ where
         return Ok(());
     }
     let mut target = target.cropped(&area);
-    Layout::new(area.size).draw_box(&mut target, bounding_box, colour, text)
+    OverlayLayout::new(area.size).draw_box(&mut target, bounding_box, color, text)
 }
 
-/// The band that a report wants.
-fn banner(report: &Report) -> Option<Banner> {
-    match report.capture {
-        // There is a frame, so the first has come.
-        CaptureState::Starting | CaptureState::Live => {
-            report.captured_at.is_none().then_some(Banner::NO_MODEL)
-        }
-        state @ (CaptureState::Stalled | CaptureState::Reopening) => Banner::of_state(state),
+/// Draws ground-truth boxes without a detection: white with a black outline, each with its label unless that is empty.
+/// Larger boxes are drawn first, so that smaller ones stay visible.
+///
+/// # Errors
+/// Those of the target.
+pub fn draw_ground_truth<D>(target: &mut D, truths: &[GroundTruth]) -> Result<(), D::Error>
+where
+    D: DrawTarget<Color: From<Rgb888>>,
+{
+    let area = target.bounding_box();
+    if area.is_zero_sized() {
+        return Ok(());
     }
+    let mut target = target.cropped(&area);
+    let layout = OverlayLayout::new(area.size);
+    let mut largest_first: Vec<&GroundTruth> = truths.iter().collect();
+    largest_first.sort_by(|a, b| b.bounding_box.area().total_cmp(&a.bounding_box.area()));
+    for truth in &largest_first {
+        layout.draw_outlined(&mut target, &truth.bounding_box, WHITE)?;
+    }
+    let viewport = Rectangle::new(Point::zero(), area.size);
+    for truth in largest_first.iter().filter(|t| !t.label.is_empty()) {
+        let corner = layout.pixels(&truth.bounding_box).top_left;
+        layout
+            .small_label(truth.label.clone(), WHITE)
+            .draw(&mut target, corner, &viewport)?;
+    }
+    Ok(())
 }
 
-/// Sizes that suit a target.
-struct Layout {
+/// Draws a line of text at the bottom of a target, clipped at its edge.
+///
+/// # Errors
+/// Those of the target.
+pub fn draw_caption<D>(target: &mut D, text: &str) -> Result<(), D::Error>
+where
+    D: DrawTarget<Color: From<Rgb888>>,
+{
+    let area = target.bounding_box();
+    if area.is_zero_sized() || text.is_empty() {
+        return Ok(());
+    }
+    let mut target = target.cropped(&area);
+    OverlayLayout::new(area.size).draw_at_bottom(&mut target, text.to_owned(), WHITE)
+}
+
+/// Sizes in pixels that suit a target.
+struct OverlayLayout {
     size: Size,
-    /// Width of the line of the box, without its rims.
+    /// Width of the line of a box, without its outlines.
     line: u32,
-    /// Width of the dark rims that keep a line readable on a light picture.
-    rim: u32,
-    /// Width of the dashes of the true box.
+    /// Width of the dark outlines.
+    outline: u32,
+    /// Width of the dashes of a ground-truth box.
     dash: u32,
-    label: Lettering,
-    small: Lettering,
-    /// Where tags may be: all but the status line.
-    room: Rectangle,
+    /// Font of the detection's label.
+    label_font: ScaledFont,
+    /// Font of the status line and of captions.
+    small_font: ScaledFont,
+    /// Where labels may be: everywhere but over the status line.
+    viewport: Rectangle,
 }
 
-impl Layout {
+impl OverlayLayout {
     fn new(size: Size) -> Self {
         let side = size.width.min(size.height);
-        let small = Lettering::of_height(side / 32);
-        let status = small.tag_height();
+        let small_font = ScaledFont::of_height(side / 32);
+        let status_height = small_font.label_height();
         Self {
             size,
             line: (side / 160).max(2),
-            rim: (side / 480).max(1),
+            outline: (side / 480).max(1),
             dash: (side / 240).max(1),
-            label: Lettering::of_height((side / 22).max(13)),
-            small,
-            room: Rectangle::new(
+            label_font: ScaledFont::of_height((side / 22).max(13)),
+            small_font,
+            viewport: Rectangle::new(
                 Point::zero(),
-                Size::new(size.width, size.height.saturating_sub(status)),
+                Size::new(size.width, size.height.saturating_sub(status_height)),
             ),
         }
     }
@@ -181,99 +241,107 @@ impl Layout {
         D: DrawTarget<Color: From<Rgb888>>,
     {
         let confidence = format!("{:.0}%", detection.confidence * 100.0);
-        let text = self.caption(label.unwrap_or("?"), &confidence);
-        let colour = palette::of_class(detection.class);
-        self.draw_box(target, &detection.bounding_box, colour, &text)
+        let text = self.shortened(label.unwrap_or("?"), &confidence);
+        let color = class_color(detection.class);
+        self.draw_box(target, &detection.bounding_box, color, &text)
     }
 
     fn draw_box<D>(
         &self,
         target: &mut D,
         bounding_box: &NormBox,
-        colour: Rgb888,
+        color: Rgb888,
         text: &str,
     ) -> Result<(), D::Error>
     where
         D: DrawTarget<Color: From<Rgb888>>,
     {
-        let outer = self.pixels(bounding_box);
-        stroke(target, &outer, self.line + 2 * self.rim, INK)?;
-        let inner = outer.offset(-(self.rim as i32));
-        stroke(target, &inner, self.line, colour)?;
+        self.draw_outlined(target, bounding_box, color)?;
         if text.is_empty() {
             return Ok(());
         }
-        let tag = Tag {
+        let label = TextLabel {
             text: text.to_owned(),
-            lettering: self.label,
-            ink: INK,
-            ground: colour,
+            font: self.label_font,
+            color: BLACK,
+            background: color,
         };
-        let height = tag.size().height as i32;
-        let above = outer.top_left - Point::new(0, height);
-        // Without room above, the tag goes inside, on the upper line.
-        let place = if above.y >= 0 { above } else { outer.top_left };
-        tag.draw(target, place, &self.room)
+        let corner = self.pixels(bounding_box).top_left;
+        let above = corner - Point::new(0, label.size().height as i32);
+        // If it does not fit above the box, the label covers its upper line.
+        let position = if above.y >= 0 { above } else { corner };
+        label.draw(target, position, &self.viewport)
     }
 
-    /// Label and confidence, the label shortened to what the target is wide enough for.
-    fn caption(&self, label: &str, confidence: &str) -> String {
-        let most = self.label.characters_in(self.size.width);
-        let whole = format!("{label} {confidence}");
-        if whole.chars().count() <= most {
-            return whole;
-        }
-        let kept = most.saturating_sub(confidence.chars().count() + 3);
-        let start: String = label.chars().take(kept).collect();
-        format!("{start}.. {confidence}")
-    }
-
-    /// As many of the words, from the first, as a tag at the bottom has room for, but never none.
-    fn fitting(&self, words: &[String]) -> String {
-        let most = self.small.characters_in(self.size.width);
-        let counts = (1..=words.len()).rev();
-        let mut lines = counts.map(|count| words[..count].join("  "));
-        let fitting = lines.find(|line| line.chars().count() <= most);
-        fitting
-            .or_else(|| words.first().cloned())
-            .unwrap_or_default()
-    }
-
-    fn draw_true_box<D>(&self, target: &mut D, there: &GroundTruth) -> Result<(), D::Error>
-    where
-        D: DrawTarget<Color: From<Rgb888>>,
-    {
-        let pixels = self.pixels(&there.bounding_box);
-        stroke(target, &pixels, self.dash, INK)?;
-        for dash in dashes(&pixels, self.dash, self.dash * 6) {
-            fill(target, &dash, CHALK)?;
-        }
-        Ok(())
-    }
-
-    fn draw_true_tag<D>(
+    /// A line of that color between dark outlines.
+    fn draw_outlined<D>(
         &self,
         target: &mut D,
-        there: &GroundTruth,
-        report: &Report,
-        detection: Option<&Detection>,
+        bounding_box: &NormBox,
+        color: Rgb888,
     ) -> Result<(), D::Error>
     where
         D: DrawTarget<Color: From<Rgb888>>,
     {
-        let tag = Tag {
-            text: true_caption(there, report, detection),
-            lettering: self.small,
-            ink: CHALK,
-            ground: INK,
-        };
-        let pixels = self.pixels(&there.bounding_box);
+        let outer = self.pixels(bounding_box);
+        stroke(target, &outer, self.line + 2 * self.outline, BLACK)?;
+        let inner = outer.offset(-(self.outline as i32));
+        stroke(target, &inner, self.line, color)
+    }
+
+    /// Label and confidence, with the label shortened to fit the width.
+    fn shortened(&self, label: &str, confidence: &str) -> String {
+        let max_length = self.label_font.characters_in(self.size.width);
+        let text = format!("{label} {confidence}");
+        if text.chars().count() <= max_length {
+            return text;
+        }
+        let kept = max_length.saturating_sub(confidence.chars().count() + 3);
+        let start: String = label.chars().take(kept).collect();
+        format!("{start}.. {confidence}")
+    }
+
+    /// The first items, as many as fit the width, but at least one.
+    fn fitting(&self, items: &[String]) -> String {
+        let max_length = self.small_font.characters_in(self.size.width);
+        let counts = (1..=items.len()).rev();
+        let mut lines = counts.map(|count| items[..count].join("  "));
+        let fitting = lines.find(|line| line.chars().count() <= max_length);
+        fitting
+            .or_else(|| items.first().cloned())
+            .unwrap_or_default()
+    }
+
+    fn draw_dashed_box<D>(&self, target: &mut D, truth: &GroundTruth) -> Result<(), D::Error>
+    where
+        D: DrawTarget<Color: From<Rgb888>>,
+    {
+        let pixels = self.pixels(&truth.bounding_box);
+        stroke(target, &pixels, self.dash, BLACK)?;
+        for dash in dashes(&pixels, self.dash, self.dash * 6) {
+            fill(target, &dash, WHITE)?;
+        }
+        Ok(())
+    }
+
+    /// Below the bottom right corner, or above it if it does not fit below.
+    fn draw_truth_caption<D>(
+        &self,
+        target: &mut D,
+        truth: &GroundTruth,
+        caption: String,
+    ) -> Result<(), D::Error>
+    where
+        D: DrawTarget<Color: From<Rgb888>>,
+    {
+        let label = self.small_label(caption, WHITE);
+        let pixels = self.pixels(&truth.bounding_box);
         let corner = pixels.top_left + pixels.size;
-        let size = tag.size();
+        let size = label.size();
         let below = corner - Point::new(size.width as i32, 0);
-        let fits = corner.y + size.height as i32 <= self.room.size.height as i32;
-        let place = if fits { below } else { corner - size };
-        tag.draw(target, place, &self.room)
+        let fits = corner.y + size.height as i32 <= self.viewport.size.height as i32;
+        let position = if fits { below } else { corner - size };
+        label.draw(target, position, &self.viewport)
     }
 
     fn draw_status<D>(
@@ -281,48 +349,59 @@ impl Layout {
         target: &mut D,
         frame: &Frame,
         report: &Report,
-        detection: Option<&Detection>,
+        has_detection: bool,
     ) -> Result<(), D::Error>
     where
         D: DrawTarget<Color: From<Rgb888>>,
     {
-        let found = detection.is_some();
-        let text = self.fitting(&status(frame, report, found));
+        let text = self.fitting(&status(frame, report, has_detection));
         if text.is_empty() {
             return Ok(());
         }
-        let tag = Tag {
-            text,
-            lettering: self.small,
-            ink: if found { CHALK } else { QUIET },
-            ground: INK,
-        };
+        let color = if has_detection { WHITE } else { GRAY };
+        self.draw_at_bottom(target, text, color)
+    }
+
+    fn draw_at_bottom<D>(&self, target: &mut D, text: String, color: Rgb888) -> Result<(), D::Error>
+    where
+        D: DrawTarget<Color: From<Rgb888>>,
+    {
         let bottom = Point::new(0, self.size.height as i32);
-        tag.draw(target, bottom, &Rectangle::new(Point::zero(), self.size))
+        let whole = Rectangle::new(Point::zero(), self.size);
+        self.small_label(text, color).draw(target, bottom, &whole)
+    }
+
+    fn small_label(&self, text: String, color: Rgb888) -> TextLabel {
+        TextLabel {
+            text,
+            font: self.small_font,
+            color,
+            background: BLACK,
+        }
     }
 }
 
-/// What the status line says, the most important first; nothing before the first report.
-fn status(frame: &Frame, report: &Report, found: bool) -> Vec<String> {
+/// The items of the status line, the most important first; empty before the first inference.
+fn status(frame: &Frame, report: &Report, has_detection: bool) -> Vec<String> {
     let Some(captured_at) = report.captured_at else {
         return Vec::new();
     };
-    let mut words = Vec::new();
+    let mut items = Vec::new();
     let age = frame.captured_at.saturating_duration_since(captured_at);
-    if !found {
-        words.push("nothing".to_owned());
-    } else if age >= AGED {
-        words.push(format!("box {} old", age_in_words(age)));
+    if !has_detection {
+        items.push("nothing".to_owned());
+    } else if age >= VISIBLE_AGE {
+        items.push(format!("box {} old", format_age(age)));
     }
     if let Some(rate) = report.frames_per_second {
-        words.push(format!("{rate:.1} fps"));
+        items.push(format!("{rate:.1} fps"));
     }
-    words.push(format!("{:.1} ms", report.inference.as_secs_f64() * 1000.0));
-    words
+    items.push(format!("{:.1} ms", report.inference.as_secs_f64() * 1000.0));
+    items
 }
 
-/// To ten milliseconds or a tenth of a second: more digits only flicker.
-fn age_in_words(age: Duration) -> String {
+/// To ten milliseconds or a tenth of a second: more digits would only flicker.
+fn format_age(age: Duration) -> String {
     if age < Duration::from_secs(1) {
         format!("{} ms", age.as_millis() / 10 * 10)
     } else {
@@ -330,44 +409,122 @@ fn age_in_words(age: Duration) -> String {
     }
 }
 
-/// What is said of a true box: its IoU with the detection, and its name where the model missed it.
-fn true_caption(there: &GroundTruth, report: &Report, detection: Option<&Detection>) -> String {
+/// The IoU with the detection, and the true class if the detected one differs.
+fn truth_caption(truth: &GroundTruth, report: &Report, detection: Option<&Detection>) -> String {
     match detection {
-        Some(found) => {
-            let named = report.labels.name(found.class) == Some(there.label.as_str());
-            let overlap = iou(&found.bounding_box, &there.bounding_box);
-            if named {
+        Some(detection) => {
+            let is_class_correct =
+                report.labels.name(detection.class) == Some(truth.label.as_str());
+            let overlap = iou(&detection.bounding_box, &truth.bounding_box);
+            if is_class_correct {
                 format!("IoU {overlap:.2}")
             } else {
-                format!("true: {}  IoU {overlap:.2}", there.label)
+                format!("true: {}  IoU {overlap:.2}", truth.label)
             }
         }
-        None => format!("true: {}", there.label),
+        None => format!("true: {}", truth.label),
     }
 }
 
-/// A frame of `width` pixels just inside a rectangle.
-fn stroke<D>(target: &mut D, area: &Rectangle, width: u32, colour: Rgb888) -> Result<(), D::Error>
+/// A band across the image that can be read from a distance.
+struct Banner {
+    lines: [&'static str; 2],
+    is_warning: bool,
+}
+
+impl Banner {
+    /// Before the first inference.
+    const NO_INFERENCE: Self = Self {
+        lines: ["waiting for", "the model"],
+        is_warning: false,
+    };
+
+    /// `None` while frames arrive.
+    const fn of_state(state: CaptureState) -> Option<Self> {
+        let (lines, is_warning) = match state {
+            CaptureState::Starting => (["waiting for", "first frame"], false),
+            CaptureState::Live => return None,
+            CaptureState::Stalled => (["camera:", "stalled"], true),
+            CaptureState::Reopening => (["camera:", "reopening"], true),
+        };
+        Some(Self { lines, is_warning })
+    }
+
+    /// Draws the band over the middle of the target. All have the same size, so that one covers the other.
+    fn draw<D>(&self, target: &mut D) -> Result<(), D::Error>
+    where
+        D: DrawTarget<Color: From<Rgb888>>,
+    {
+        let area = target.bounding_box();
+        let height = (area.size.height * 9 / 20).clamp(1, area.size.width.max(1));
+        let top = area.top_left.y + (area.size.height.saturating_sub(height) / 2) as i32;
+        let band = Rectangle::new(
+            Point::new(area.top_left.x, top),
+            Size::new(area.size.width, height),
+        );
+        let (color, background) = if self.is_warning {
+            (BLACK, AMBER)
+        } else {
+            (WHITE, BLACK)
+        };
+        fill(target, &band, background)?;
+        // Without borders, the band would be invisible on an image of the same color.
+        let border = (height / 24).max(1);
+        for y in [top, top + height as i32 - border as i32] {
+            let line = Rectangle::new(
+                Point::new(band.top_left.x, y),
+                Size::new(band.size.width, border),
+            );
+            fill(target, &line, color)?;
+        }
+        let longest = self.lines.iter().map(|line| line.len()).max().unwrap_or(1);
+        // Less than half of the height per line, so that descenders stay off the border.
+        let font = ScaledFont::fitting(longest, Size::new(band.size.width, height * 4 / 9));
+        let line_height = font.height();
+        let slack = height.saturating_sub(2 * line_height) / 2;
+        let mut target = target.clipped(&band);
+        for (row, line) in (0..).zip(self.lines) {
+            let width = font.width(line.len());
+            let left = band.top_left.x + (band.size.width.saturating_sub(width) / 2) as i32;
+            let position = Point::new(left, top + (slack + row * line_height) as i32);
+            font.draw(&mut target, line, position, color)?;
+        }
+        Ok(())
+    }
+}
+
+fn report_banner(report: &Report) -> Option<Banner> {
+    match report.capture {
+        // A report has a frame, so the first frame has arrived.
+        CaptureState::Starting | CaptureState::Live => {
+            report.captured_at.is_none().then_some(Banner::NO_INFERENCE)
+        }
+        state @ (CaptureState::Stalled | CaptureState::Reopening) => Banner::of_state(state),
+    }
+}
+
+/// A line of `width` pixels along the inside of a rectangle's sides.
+fn stroke<D>(target: &mut D, area: &Rectangle, width: u32, color: Rgb888) -> Result<(), D::Error>
 where
     D: DrawTarget<Color: From<Rgb888>>,
 {
     let style = PrimitiveStyleBuilder::new()
-        .stroke_color(colour.into())
+        .stroke_color(color.into())
         .stroke_width(width)
         .stroke_alignment(StrokeAlignment::Inside)
         .build();
     area.into_styled(style).draw(target)
 }
 
-fn fill<D>(target: &mut D, area: &Rectangle, colour: Rgb888) -> Result<(), D::Error>
+fn fill<D>(target: &mut D, area: &Rectangle, color: Rgb888) -> Result<(), D::Error>
 where
     D: DrawTarget<Color: From<Rgb888>>,
 {
-    area.into_styled(PrimitiveStyle::with_fill(colour.into()))
+    area.into_styled(PrimitiveStyle::with_fill(color.into()))
         .draw(target)
 }
 
-/// Dashes of that width and length along the four sides of a rectangle, just inside of it.
+/// Dashes of that width and length along the inside of a rectangle's sides.
 fn dashes(area: &Rectangle, width: u32, length: u32) -> Vec<Rectangle> {
     let mut dashes = Vec::new();
     let far = area.top_left + area.size.saturating_sub(Size::new_equal(width));

@@ -1,16 +1,14 @@
-//! Source, model and sinks in motion.
+//! Runs a source, a model and sinks.
 //!
-//! In goes a source, out go its frames through the model to every sink. A replayed source is asked for one
-//! frame after the other and nothing is lost; all of it happens on the calling thread. A live one is watched
-//! over and opened anew when it fails; capture, model and each output have a thread of their own, the newest
-//! frame wins and frames that nobody had time for are counted. It knows traits only: no file, camera or
-//! window is opened here.
+//! An offline source is read on the calling thread and no frame is dropped. A live source is supervised: it is reopened
+//! when it fails or stalls. Capture, model and each sink have their own thread; the newest frame replaces one that
+//! still waits for the model, which is counted as dropped.
 //!
 //! ```text
-//! replayed   calling thread: source -> model -> outputs -> display
-//! live       supervise: opens, gives up, opens again
-//!            capture:   source -> newest frame -+-> model thread -> a queue for each output -> its thread
-//!                                               +-> calling thread: display, with the latest report
+//! offline   calling thread: source -> model -> sinks -> display
+//! live      supervisor thread: opens the source, gives it up, reopens it
+//!           capture thread:    source -> latest frame -+-> model thread -> one queue and thread per sink
+//!                                                      +-> calling thread: display, with the latest report
 //! ```
 
 use std::num::NonZeroU64;
@@ -28,160 +26,158 @@ use crate::sink::{Sink, SinkError};
 use crate::source::{FrameSource, SourceError, SourceFactory};
 
 mod capture;
-mod ending;
-mod hub;
+mod channels;
+mod clock;
 mod inference;
 mod live;
-mod outputs;
-mod queue;
-mod replayed;
-mod slot;
-mod supervisor;
+mod offline;
 
-/// What frames go through.
+pub use clock::{Clock, SystemClock};
+
+/// A detector with its sinks, and how to run them.
 pub struct Pipeline<'a> {
-    /// The model.
     pub detector: Box<dyn Detector>,
-    /// Models that take over from it, each before the next frame.
-    pub newer_models: Option<Receiver<Box<dyn Detector>>>,
-    /// Who is told, in this order.
-    pub outputs: Vec<Box<dyn Sink + Send>>,
-    /// Who shows it to a person; stays on the calling thread.
+    /// Detectors that replace the current one before the next frame.
+    pub new_models: Option<Receiver<Box<dyn Detector>>>,
+    /// Called in this order.
+    pub sinks: Vec<Box<dyn Sink + Send>>,
+    /// Stays on the calling thread, as window systems require.
     pub display: Option<&'a mut dyn Sink>,
-    /// Confidence from which a prediction is a detection, in `0..=1`; the model's own without it.
+    /// Confidence threshold of a detection, in `0..=1`; `None` for the model's own.
     pub threshold: Option<f32>,
-    /// Whether frames follow each other, so that what is in them can be tracked.
-    pub is_tracked: bool,
-    /// Ends the run after so many frames have been through the model.
-    pub frames: Option<NonZeroU64>,
-    /// Ends the run soon after it becomes true.
+    /// Whether frames follow each other, so that objects are tracked.
+    pub track: bool,
+    /// Ends the run after this number of frames.
+    pub max_frames: Option<NonZeroU64>,
+    /// Ends the run when it becomes true.
     pub stop: &'a AtomicBool,
-    /// Where it is counted how the run is doing.
     pub health: Arc<Health>,
-    /// How long things may take.
-    pub times: Times,
+    pub timeouts: Timeouts,
+    pub clock: Arc<dyn Clock>,
 }
 
-/// Where the frames of a run come from.
-pub enum Input {
-    /// A source that is asked for each frame.
-    Replayed(Box<dyn FrameSource>),
-    /// A source whose frames go by when nobody asks for them.
-    Live {
-        /// Opens it.
-        open: SourceFactory,
-        /// Whether it is opened again when it fails or ends; otherwise that ends the run.
-        reopens: bool,
-        /// Whether a source that can't be opened at first is waited for; otherwise that ends the run.
-        wait: bool,
-    },
+/// The source of a run.
+pub enum SourceConfig {
+    /// Read as fast as it is processed.
+    Offline(Box<dyn FrameSource>),
+    Live(LiveSource),
 }
 
-/// How long things may take in a live run.
+/// A source that delivers frames at its own rate.
+pub struct LiveSource {
+    pub open: SourceFactory,
+    /// Whether to reopen it when it fails or ends; otherwise the run ends.
+    pub reopen: bool,
+    /// Whether to wait for a source that can't be opened at the start; otherwise the run ends.
+    pub wait: bool,
+}
+
+/// Timeouts and intervals of a live run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
-    /// Time without a frame after which capture has stalled. A source that was just opened has twice that,
-    /// and four times where that was not enough.
+pub struct Timeouts {
+    /// A source that delivers no frame for this time has stalled. The first frame after opening may take twice this
+    /// time, or four times if that was not enough before.
     pub stall: Duration,
-    /// Pause before a source is opened again, the first time.
-    pub shortest_pause: Duration,
-    /// The longest such pause; each is twice the one before, and begins with the attempt before.
-    pub longest_pause: Duration,
-    /// Least time between two frames that are taken from a source, so that a flood leaves room for others.
-    pub least_interval: Duration,
-    /// Time after which the display is shown the last frame again, when no other has come.
-    pub refresh: Duration,
-    /// Time without a frame after which what was there has left.
-    pub forget: Duration,
-    /// Time for all that is under way to be finished at the end.
-    pub drain: Duration,
+    /// Delay before a source is reopened the first time. It doubles with each attempt.
+    pub min_retry_delay: Duration,
+    pub max_retry_delay: Duration,
+    /// Minimum time between two frames that are read from a source, which limits the load of a source without a rate.
+    pub min_frame_interval: Duration,
+    /// The display shows the last frame again after this time without a new one.
+    pub redraw_interval: Duration,
+    /// The current track ends after this time without a frame.
+    pub leave_after_gap: Duration,
+    /// Time for all threads to finish at the end.
+    pub shutdown_timeout: Duration,
 }
 
-impl Default for Times {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             stall: Duration::from_secs(2),
-            shortest_pause: Duration::from_millis(250),
-            longest_pause: Duration::from_secs(2),
-            least_interval: Duration::from_millis(2),
-            refresh: Duration::from_millis(500),
-            forget: Duration::from_secs(5),
-            drain: Duration::from_secs(5),
+            min_retry_delay: Duration::from_millis(250),
+            max_retry_delay: Duration::from_secs(2),
+            min_frame_interval: Duration::from_millis(2),
+            redraw_interval: Duration::from_millis(500),
+            leave_after_gap: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(5),
         }
     }
 }
 
-/// How a run went.
+/// What a run processed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Frames that went through the model.
+pub struct RunSummary {
+    /// Frames that the model processed.
     pub frames: u64,
-    /// Pictures and folders that could not be read. Broken frames of a live source are only counted in
-    /// [`Health::broken`].
+    /// Pictures and folders of an offline source that could not be read.
     pub skipped: u64,
-    /// Frames of a live source that never went through the model.
+    /// Frames of a live source that the model did not process.
     pub dropped: u64,
 }
 
-/// What ends a run early.
+/// What ends a run with an error.
 #[derive(Debug, Error)]
 pub enum PipelineError {
-    /// The source failed.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// A thread failed to start.
     #[error("no thread could be started for {what} ({source}); end other programs and try again")]
     Thread {
-        /// What the thread is for.
         what: &'static str,
-        /// The system's words.
         source: std::io::Error,
     },
-    /// The source panicked.
-    #[error("the source broke down; this is a fault of boxcam, please report what stands above")]
+    #[error(
+        "internal error in the source thread (this is a bug; please report the panic message above)"
+    )]
     SourcePanicked,
-    /// The model panicked.
-    #[error("the model broke down; this is a fault of boxcam, please report what stands above")]
+    #[error(
+        "internal error in the model thread (this is a bug; please report the panic message above)"
+    )]
     ModelPanicked,
-    /// An output panicked.
-    #[error("an output broke down; this is a fault of boxcam, please report what stands above")]
-    OutputPanicked,
-    /// A frame can't be given to the model.
+    #[error(
+        "internal error in a sink thread (this is a bug; please report the panic message above)"
+    )]
+    SinkPanicked,
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
-    /// The model failed.
     #[error(transparent)]
     Detect(#[from] DetectError),
-    /// A sink failed.
     #[error(transparent)]
     Sink(#[from] SinkError),
 }
 
-impl Pipeline<'_> {
-    /// Runs until the source ends, the limit of frames is reached, nobody looks any more
-    /// ([`SinkError::Closed`]) or `stop` becomes true; all of these are well. What is still there then leaves,
-    /// and the outputs are told all before this returns, in bounded time.
+impl<'a> Pipeline<'a> {
+    /// A pipeline without sinks that processes all frames, with default timeouts.
+    #[must_use]
+    pub fn new(detector: Box<dyn Detector>, stop: &'a AtomicBool) -> Self {
+        Self {
+            detector,
+            new_models: None,
+            sinks: Vec::new(),
+            display: None,
+            threshold: None,
+            track: false,
+            max_frames: None,
+            stop,
+            health: Arc::default(),
+            timeouts: Timeouts::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Runs until the source ends, `max_frames` is reached, the window or pipe of a sink is closed
+    /// ([`SinkError::Closed`]) or `stop` becomes true. None of these is an error. The current track ends then, and the
+    /// sinks receive all pending reports within [`Timeouts::shutdown_timeout`].
     ///
-    /// A thread whose source or output never answers is left behind.
+    /// Threads of a source or sink that do not finish in time are detached.
     ///
     /// # Errors
-    /// [`PipelineError`]; a single picture or frame that can't be read is none, and neither is a live source
-    /// that fails after it has given frames and can be opened again.
-    pub fn run(self, input: Input) -> Result<Outcome, PipelineError> {
-        match input {
-            Input::Replayed(source) => replayed::run(self, source),
-            Input::Live {
-                open,
-                reopens,
-                wait,
-            } => live::run(
-                self,
-                supervisor::Supply {
-                    open,
-                    reopens,
-                    wait,
-                },
-            ),
+    /// [`PipelineError`]. Unreadable pictures and frames are skipped; a live source that has delivered frames and may
+    /// be reopened is retried.
+    pub fn run(self, source: SourceConfig) -> Result<RunSummary, PipelineError> {
+        match source {
+            SourceConfig::Offline(source) => offline::run(self, source),
+            SourceConfig::Live(source) => live::run(self, source),
         }
     }
 }

@@ -9,7 +9,7 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer};
 use thiserror::Error;
 
-use crate::card::{InputSpec, Layout, ModelCard};
+use crate::card::{InputSpec, ModelCard, TensorLayout};
 use crate::frame::Frame;
 
 /// A picture as a network wants it. Only [`preprocess`] makes one.
@@ -111,11 +111,11 @@ impl InputTensor {
     /// The scaled numbers, in the layout and of the shape of the card.
     #[must_use]
     pub fn to_f32(&self) -> Vec<f32> {
-        let fed: [f32; 256] = std::array::from_fn(|value| self.spec.fed(value as u8));
+        let fed: [f32; 256] = std::array::from_fn(|value| self.spec.normalized(value as u8));
         let lookup = |value: &u8| fed[usize::from(*value)];
         match self.spec.layout {
-            Layout::Nhwc => self.pixels.iter().map(lookup).collect(),
-            Layout::Nchw => (0..3)
+            TensorLayout::Nhwc => self.pixels.iter().map(lookup).collect(),
+            TensorLayout::Nchw => (0..3)
                 .flat_map(|channel| self.pixels[channel..].iter().step_by(3).map(lookup))
                 .collect(),
         }
@@ -175,7 +175,7 @@ mod tests {
         let green = [100.0, 100.0, 101.0, 101.0].map(scaled);
         let blue = [255.0; 4].map(scaled);
         assert_eq!(planar.to_f32(), [red, green, blue].concat());
-        card.input.layout = Layout::Nhwc;
+        card.input.layout = TensorLayout::Nhwc;
         let interleaved = preprocess(&frame(picture), &card).expect("has pixels");
         assert_eq!(interleaved.shape(), [1, 2, 2, 3]);
         assert_eq!(

@@ -10,7 +10,7 @@ use crate::frame::{Frame, GroundTruth, Origin};
 use crate::geometry::iou;
 use crate::health::CaptureState;
 use crate::label::Labels;
-use crate::track::{Event, Steady};
+use crate::track::{Event, StableDetection};
 
 /// The report on one frame.
 ///
@@ -24,7 +24,7 @@ pub struct Report {
     /// The detection in this frame alone, if any.
     pub detection: Option<Detection>,
     /// The tracked detection, smoothed over this and earlier frames; `None` if nothing is tracked.
-    pub stable: Option<Steady>,
+    pub stable: Option<StableDetection>,
     /// Whether the source is tracked. If not, `stable` and `events` are empty.
     pub is_tracked: bool,
     /// Events of this frame, in order.

@@ -1,4 +1,4 @@
-//! Ctrl-C and `kill`: the first asks a run to end, the second ends the program at once.
+//! Termination signals (Ctrl-C, `kill`): the first ends a run gracefully, the second ends the program at once.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -6,11 +6,11 @@ use std::sync::atomic::AtomicBool;
 use signal_hook::consts::TERM_SIGNALS;
 use signal_hook::flag;
 
-/// A flag that becomes true when the program is asked to end.
+/// A flag that the first termination signal sets.
 pub(crate) fn flag() -> std::io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for &signal in TERM_SIGNALS {
-        // In this order: the first signal finds the flag still false and only sets it.
+        // The order matters: the first signal must find the flag unset.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
             .and_then(|_| flag::register(signal, Arc::clone(&stop)))?;
     }

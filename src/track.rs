@@ -1,69 +1,59 @@
-//! From predictions frame by frame to something steady: one box that does not flicker, and its events.
+//! Tracks one object over predictions: a stable detection, and events when it appears, changes or leaves.
 //!
-//! In go predictions with the moment of their frame, out come a [`Steady`] detection, if something is there,
-//! and the [`Event`]s of its coming, changing and going. It knows nothing of frames or clocks: whoever asks
-//! says what time it is, so that a recording replayed gives the same events.
-//!
-//! Everything goes by time and nothing by a number of frames, so that 1 frame a second does as 60 do. A
-//! frame *supports* a thing when the highest score reaches a threshold, or when the score of the class that
-//! is held reaches a lower one. A single frame never makes anything appear.
+//! The tracker has no clock: the caller passes the time of each frame, so a recording always gives the same events.
+//! Thresholds are in seconds, not frames, so the result is nearly independent of the frame rate. A frame *supports* a
+//! track if the highest score reaches a high threshold, or the score of the track's class a lower one. A single frame
+//! never starts a track.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::detect::{Detection, Prediction};
 use crate::label::ClassId;
 
-mod body;
-mod held_label;
+mod filters;
 mod settings;
-mod steady_box;
 
 pub use settings::TrackSettings;
 
-use body::Body;
+use filters::{ClassHysteresis, SmoothedBox};
 
-/// Something that is there, steady in time.
+/// The current state of a track.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Steady {
-    /// Number of the thing, from 1, one more with each that appears.
+pub struct StableDetection {
+    /// Number of the track, from 1.
     pub track: u64,
-    /// Its class held, its box smoothed.
+    /// The held class with its smoothed score, and the smoothed box.
     pub detection: Detection,
-    /// For how long it has been there, to the last frame that supported it.
+    /// Time from the first to the last frame that supported it.
     pub duration: Duration,
 }
 
-/// Something came, changed or went.
+/// A track appeared, changed its class or left.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Event {
-    /// What happened.
     pub kind: EventKind,
-    /// Number of the thing, as in [`Steady::track`].
+    /// Number of the track, as in [`StableDetection::track`].
     pub track: u64,
-    /// The thing as it now is; of one that left, as it last was.
+    /// Its current state; for a track that left, its last.
     pub detection: Detection,
-    /// When the frame was taken that decided it; of what was there before a gap, the last frame before it.
+    /// Capture time of the frame that caused the event; of a track that ended in a gap, the last frame before it.
     pub time: SystemTime,
-    /// How long it has been there: from its first frame to this one; of one that left, to its last frame.
+    /// Time from the track's first frame to this one; for a track that left, to its last frame.
     pub duration: Duration,
 }
 
-/// What happened to a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
-    /// It was not there before.
     Appeared,
-    /// It is taken for another class than before.
+    /// The class changed.
     Changed {
-        /// What it was taken for.
         from: ClassId,
     },
-    /// It is gone.
     Left,
 }
 
 impl EventKind {
-    /// Its name in logs: `appeared`, `changed` or `left`.
+    /// The name in logs: `appeared`, `changed` or `left`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -74,7 +64,7 @@ impl EventKind {
     }
 }
 
-/// Makes one steady thing of the predictions of one model.
+/// Tracks the object in the predictions of one model.
 ///
 /// ```
 /// use std::time::{Duration, Instant, SystemTime};
@@ -85,112 +75,128 @@ impl EventKind {
 /// let mut tracker = Tracker::new(TrackSettings::new(0.4));
 /// let apple = Prediction::new(vec![0.9, 0.1], [0.2, 0.6, 0.2, 0.6])?;
 /// let (start, time) = (Instant::now(), SystemTime::now());
-/// let (steady, _) = tracker.update(&apple, start, time);
-/// assert_eq!(steady, None);
+/// let (stable, _) = tracker.update(&apple, start, time);
+/// assert_eq!(stable, None);
 /// let later = Duration::from_millis(500);
-/// let (steady, events) = tracker.update(&apple, start + later, time + later);
-/// assert!(steady.is_some());
+/// let (stable, events) = tracker.update(&apple, start + later, time + later);
+/// assert!(stable.is_some());
 /// assert_eq!(events[0].kind.name(), "appeared");
 /// # Ok::<(), boxcam::detect::DetectError>(())
 /// ```
 #[derive(Debug)]
 pub struct Tracker {
     settings: TrackSettings,
-    /// Number of the last thing that appeared.
-    tracks: u64,
-    /// The last frame.
+    /// Number of tracks so far, which is the number of the last.
+    track_count: u64,
+    /// Time of the last frame.
     last: Option<(Instant, SystemTime)>,
-    /// Time that went by between all frames. A clock that jumps back stands still here.
+    /// Sum of the times between frames. It never goes back.
     now: Duration,
     candidate: Option<Candidate>,
-    thing: Option<Thing>,
+    track: Option<Track>,
 }
 
-/// What may be about to appear.
+/// What may become a track.
 #[derive(Debug)]
 struct Candidate {
-    body: Body,
+    state: TrackState,
     /// Time with support, less the time without.
     evidence: Duration,
 }
 
-/// What has appeared.
 #[derive(Debug)]
-struct Thing {
-    track: u64,
-    body: Body,
+struct Track {
+    number: u64,
+    state: TrackState,
     /// Time since the last frame that supported it.
     unsupported: Duration,
 }
 
+/// Class, box and lifetime of a track or a candidate.
+#[derive(Debug)]
+struct TrackState {
+    class: ClassHysteresis,
+    bounding_box: SmoothedBox,
+    /// First and last frame that supported it, on the tracker's clock.
+    first: Duration,
+    last: Duration,
+}
+
 impl Tracker {
-    /// Nothing is there yet.
     #[must_use]
     pub fn new(settings: TrackSettings) -> Self {
         Self {
             settings,
-            tracks: 0,
+            track_count: 0,
             last: None,
             now: Duration::ZERO,
             candidate: None,
-            thing: None,
+            track: None,
         }
     }
 
-    /// The same, but the next thing has the number after `tracks`, which is [`Tracker::tracks`] of a tracker
-    /// before.
+    /// Continues the numbering of another tracker: the next track has the number `track_count + 1`.
     #[must_use]
-    pub fn counting_on(self, tracks: u64) -> Self {
-        Self { tracks, ..self }
+    pub fn with_track_count(self, track_count: u64) -> Self {
+        Self {
+            track_count,
+            ..self
+        }
     }
 
-    /// Number of the last thing that appeared; 0 if there was none.
+    /// Number of tracks that have appeared.
     #[must_use]
-    pub const fn tracks(&self) -> u64 {
-        self.tracks
+    pub const fn track_count(&self) -> u64 {
+        self.track_count
     }
 
-    /// Takes in what the model said of a frame that was taken `at` that moment, `time` on the clock, and
-    /// tells what is there now and what happened.
+    /// Adds the prediction of a frame that was captured at `at`, which is `time` of the system clock. Returns the
+    /// current track, unless it is hidden, and the events.
     ///
-    /// Frames should come in their order; one that is not later than the last counts as taken at the same
-    /// moment.
+    /// A frame that is not later than the last counts as captured at the same time.
     pub fn update(
         &mut self,
         prediction: &Prediction,
         at: Instant,
         time: SystemTime,
-    ) -> (Option<Steady>, Vec<Event>) {
+    ) -> (Option<StableDetection>, Vec<Event>) {
         let mut events = Vec::new();
         let (last, last_time) = self.last.replace((at, time)).unwrap_or((at, time));
         let step = at.saturating_duration_since(last);
-        if step > self.settings.gap || self.is_of_another_model(prediction) {
+        if step > self.settings.reset_after || self.has_other_classes(prediction) {
             events.extend(self.finish(last_time));
         }
         self.now += step;
-        if !self.follow(prediction, step, time, &mut events) {
-            self.consider(prediction, step, time, &mut events);
+        if !self.update_track(prediction, step, time, &mut events) {
+            self.update_candidate(prediction, step, time, &mut events);
         }
-        (self.steady(), events)
+        (self.stable_detection(), events)
     }
 
-    /// Ends the watch at `time`, after the last frame or before a pause: what is still there leaves.
+    /// Ends the current track with the last frame, because the next frame starts a new scene.
+    pub fn start_scene(&mut self) -> Option<Event> {
+        let (_, time) = self.last?;
+        self.finish(time)
+    }
+
+    /// Ends the current track at `time`: after the last frame, or before a pause.
     pub fn finish(&mut self, time: SystemTime) -> Option<Event> {
         self.candidate = None;
-        let thing = self.thing.take()?;
-        Some(thing.event(EventKind::Left, time))
+        let track = self.track.take()?;
+        Some(track.event(EventKind::Left, time))
     }
 
-    fn is_of_another_model(&self, prediction: &Prediction) -> bool {
-        let classes = prediction.scores().len();
-        let thing = self.thing.as_ref().map(|thing| &thing.body);
-        let candidate = self.candidate.as_ref().map(|candidate| &candidate.body);
-        let mut bodies = thing.into_iter().chain(candidate);
-        bodies.any(|body| body.classes() != classes)
+    /// Whether the prediction is of a model with another number of classes.
+    fn has_other_classes(&self, prediction: &Prediction) -> bool {
+        let class_count = prediction.scores().len();
+        let track = self.track.as_ref().map(|track| &track.state);
+        let candidate = self.candidate.as_ref().map(|candidate| &candidate.state);
+        let mut states = track.into_iter().chain(candidate);
+        states.any(|state| state.class.class_count() != class_count)
     }
 
-    /// Whether the frame supports what is there, which then moves and may change.
-    fn follow(
+    /// Updates the current track; returns whether the frame supports it.
+    fn update_track(
         &mut self,
         prediction: &Prediction,
         step: Duration,
@@ -198,43 +204,37 @@ impl Tracker {
         events: &mut Vec<Event>,
     ) -> bool {
         let settings = &self.settings;
-        let Some(thing) = &mut self.thing else {
+        let Some(track) = &mut self.track else {
             return false;
         };
-        let (class, score) = prediction.top();
-        // What comes after a moment of nothing and has another name is another thing.
-        let is_another =
-            thing.unsupported >= settings.renew_after && class != thing.body.label.class();
-        let own = prediction.scores()[thing.body.label.class().index()];
-        let supports = own >= settings.stay || score >= settings.appear;
-        if supports && !is_another {
-            thing.unsupported = Duration::ZERO;
-            thing.body.see(prediction, self.now, settings);
-            let changed = thing.body.label.contest(self.now, settings);
-            events.extend(changed.map(|from| thing.event(EventKind::Changed { from }, time)));
+        if track.matches(prediction, settings) {
+            track.unsupported = Duration::ZERO;
+            track.state.update(prediction, self.now, settings);
+            let previous = track.state.class.update_class(self.now, settings);
+            events.extend(previous.map(|from| track.event(EventKind::Changed { from }, time)));
             self.candidate = None;
             return true;
         }
-        thing.unsupported += step;
-        if thing.unsupported > settings.leave_after {
-            events.push(thing.event(EventKind::Left, time));
-            self.thing = None;
+        track.unsupported += step;
+        if track.unsupported > settings.leave_after {
+            events.push(track.event(EventKind::Left, time));
+            self.track = None;
         }
         false
     }
 
-    /// Takes a frame that supports nothing that is there for something that may be coming.
-    fn consider(
+    /// Updates the candidate with a frame that does not support the current track.
+    fn update_candidate(
         &mut self,
         prediction: &Prediction,
         step: Duration,
         time: SystemTime,
         events: &mut Vec<Event>,
     ) {
-        let supports = prediction.top().1 >= self.settings.appear;
+        let supports = prediction.top().1 >= self.settings.high_threshold;
         let Some(mut candidate) = self.candidate.take() else {
             self.candidate = supports.then(|| Candidate {
-                body: Body::new(prediction, self.now),
+                state: TrackState::new(prediction, self.now),
                 evidence: Duration::ZERO,
             });
             return;
@@ -248,49 +248,93 @@ impl Tracker {
             return;
         }
         candidate.evidence += step;
-        candidate.body.see(prediction, self.now, &self.settings);
-        candidate.body.label.take_top();
+        let state = &mut candidate.state;
+        state.update(prediction, self.now, &self.settings);
+        state.class.set_class_to_top();
         let is_enough = candidate.evidence >= self.settings.appear_after
-            && candidate.body.label.confidence() >= self.settings.appear;
+            && state.class.confidence() >= self.settings.high_threshold;
         if is_enough {
-            self.appear(candidate.body, time, events);
+            self.start_track(candidate.state, time, events);
         } else {
             self.candidate = Some(candidate);
         }
     }
 
-    fn appear(&mut self, body: Body, time: SystemTime, events: &mut Vec<Event>) {
-        if let Some(gone) = self.thing.take() {
-            events.push(gone.event(EventKind::Left, time));
+    fn start_track(&mut self, state: TrackState, time: SystemTime, events: &mut Vec<Event>) {
+        if let Some(replaced) = self.track.take() {
+            events.push(replaced.event(EventKind::Left, time));
         }
-        self.tracks += 1;
-        let thing = Thing {
-            track: self.tracks,
-            body,
+        self.track_count += 1;
+        let track = Track {
+            number: self.track_count,
+            state,
             unsupported: Duration::ZERO,
         };
-        events.push(thing.event(EventKind::Appeared, time));
-        self.thing = Some(thing);
+        events.push(track.event(EventKind::Appeared, time));
+        self.track = Some(track);
     }
 
-    fn steady(&self) -> Option<Steady> {
-        let thing = self.thing.as_ref()?;
-        (thing.unsupported <= self.settings.hide_after).then(|| Steady {
-            track: thing.track,
-            detection: thing.body.detection(),
-            duration: thing.body.duration(),
+    fn stable_detection(&self) -> Option<StableDetection> {
+        let track = self.track.as_ref()?;
+        (track.unsupported <= self.settings.hide_after).then(|| StableDetection {
+            track: track.number,
+            detection: track.state.detection(),
+            duration: track.state.duration(),
         })
     }
 }
 
-impl Thing {
+impl Track {
+    /// Whether a frame supports this track. Another class after a pause is another object.
+    fn matches(&self, prediction: &Prediction, settings: &TrackSettings) -> bool {
+        let (top_class, top_score) = prediction.top();
+        let class = self.state.class.class();
+        if self.unsupported >= settings.new_track_after && top_class != class {
+            return false;
+        }
+        let own_score = prediction.scores()[class.index()];
+        own_score >= settings.low_threshold || top_score >= settings.high_threshold
+    }
+
     fn event(&self, kind: EventKind, time: SystemTime) -> Event {
         Event {
             kind,
-            track: self.track,
-            detection: self.body.detection(),
+            track: self.number,
+            detection: self.state.detection(),
             time,
-            duration: self.body.duration(),
+            duration: self.state.duration(),
+        }
+    }
+}
+
+impl TrackState {
+    fn new(prediction: &Prediction, now: Duration) -> Self {
+        Self {
+            class: ClassHysteresis::new(prediction),
+            bounding_box: SmoothedBox::new(prediction.bounding_box(), now),
+            first: now,
+            last: now,
+        }
+    }
+
+    /// Adds a frame that supports the track.
+    fn update(&mut self, prediction: &Prediction, now: Duration, settings: &TrackSettings) {
+        let step = now.saturating_sub(self.last);
+        self.class.update(prediction, step, settings);
+        let bounding_box = prediction.bounding_box();
+        self.bounding_box.update(bounding_box, now, settings);
+        self.last = now;
+    }
+
+    fn duration(&self) -> Duration {
+        self.last.saturating_sub(self.first)
+    }
+
+    fn detection(&self) -> Detection {
+        Detection {
+            class: self.class.class(),
+            confidence: self.class.confidence(),
+            bounding_box: self.bounding_box.smoothed(),
         }
     }
 }

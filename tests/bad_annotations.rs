@@ -1,18 +1,18 @@
-//! CSV files with faults in them, through `boxcam evaluate`.
+//! Invalid annotations, through `boxcam evaluate`.
 
 mod common;
 
 use common::{CommandOutput, TestDir};
 
 const HEADER: &str = "image_id,x_min,x_max,y_min,y_max,class_name,folder";
-const SOUND: &str = "a,0.25,0.75,0.25,0.75,red,red";
+const VALID: &str = "a,0.25,0.75,0.25,0.75,red,red";
 
-/// What `evaluate` says of a split with one red picture and this CSV.
-fn with_csv(text: &str) -> CommandOutput {
-    let place = TestDir::new();
-    place.write_solid_image("val/red/a.png", "red");
-    place.write("boxes.csv", text);
-    let words = [
+/// The output of `evaluate` for a dataset with one red picture and this CSV.
+fn evaluate_csv(text: &str) -> CommandOutput {
+    let directory = TestDir::new();
+    directory.write_solid_image("val/red/a.png", "red");
+    directory.write("boxes.csv", text);
+    let arguments = [
         "evaluate",
         "--pictures",
         "val",
@@ -20,18 +20,18 @@ fn with_csv(text: &str) -> CommandOutput {
         "boxes.csv",
         "--json",
     ];
-    place.run_tiny(&words)
+    directory.run_tiny(&arguments)
 }
 
 #[test]
-fn a_sound_file_is_sound() {
-    let said = with_csv(&format!("{HEADER}\n{SOUND}\n"));
-    said.assert_exit_code(0);
-    assert_eq!(said.lines()[0]["rows"], 1);
+fn a_valid_file_is_accepted() {
+    let output = evaluate_csv(&format!("{HEADER}\n{VALID}\n"));
+    output.assert_exit_code(0);
+    assert_eq!(output.lines()[0]["rows"], 1);
 }
 
 #[test]
-fn a_missing_column_ends_it_and_is_named() {
+fn a_missing_column_is_an_error_that_names_it() {
     let columns = HEADER.split(',').collect::<Vec<_>>();
     for missing in &columns {
         let others: Vec<_> = columns
@@ -39,17 +39,17 @@ fn a_missing_column_ends_it_and_is_named() {
             .filter(|name| *name != missing)
             .copied()
             .collect();
-        let said = with_csv(&format!("{}\n", others.join(",")));
-        said.assert_exit_code(4);
-        said.assert_stderr_contains(&[&format!(
+        let output = evaluate_csv(&format!("{}\n", others.join(",")));
+        output.assert_exit_code(4);
+        output.assert_stderr_contains(&[&format!(
             "annotations boxes.csv: has no column \"{missing}\""
         )]);
-        assert_eq!(said.stdout, "");
+        assert_eq!(output.stdout, "");
     }
 }
 
 #[test]
-fn bad_rows_are_named_and_the_rest_is_evaluated() {
+fn invalid_rows_are_named_and_the_rest_is_evaluated() {
     let cases = [
         (
             "a,left,0.75,0.25,0.75,red,red",
@@ -72,14 +72,14 @@ fn bad_rows_are_named_and_the_rest_is_evaluated() {
             "line 3: its picture val/pie/a.jpg is missing",
         ),
     ];
-    for (row, fault) in cases {
-        let said = with_csv(&format!("{HEADER}\n{SOUND}\n{row}\n{SOUND}\n"));
-        said.assert_exit_code(4);
-        said.assert_stderr_contains(&[&format!("annotations boxes.csv, {fault}")]);
-        assert_eq!(said.stderr.lines().count(), 1, "{said:?}");
-        let figures = said.lines().remove(0);
+    for (row, message) in cases {
+        let output = evaluate_csv(&format!("{HEADER}\n{VALID}\n{row}\n{VALID}\n"));
+        output.assert_exit_code(4);
+        output.assert_stderr_contains(&[&format!("annotations boxes.csv, {message}")]);
+        assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+        let metrics = output.lines().remove(0);
         assert_eq!(
-            (&figures["rows"], &figures["mean_iou"]),
+            (&metrics["rows"], &metrics["mean_iou"]),
             (&2.into(), &1.0.into()),
             "{row}"
         );
@@ -87,15 +87,15 @@ fn bad_rows_are_named_and_the_rest_is_evaluated() {
 }
 
 #[test]
-fn a_picture_that_cannot_be_read_is_named_and_left_out() {
-    let place = TestDir::new();
-    place.write_solid_image("val/red/a.png", "red");
-    place.write("val/red/b.png", "no picture");
-    place.write(
+fn an_unreadable_picture_is_named_and_skipped() {
+    let directory = TestDir::new();
+    directory.write_solid_image("val/red/a.png", "red");
+    directory.write("val/red/b.png", "no picture");
+    directory.write(
         "boxes.csv",
-        format!("{HEADER}\n{SOUND}\n{}\n", SOUND.replacen('a', "b", 1)),
+        format!("{HEADER}\n{VALID}\n{}\n", VALID.replacen('a', "b", 1)),
     );
-    let words = [
+    let arguments = [
         "evaluate",
         "--pictures",
         "val",
@@ -103,21 +103,22 @@ fn a_picture_that_cannot_be_read_is_named_and_left_out() {
         "boxes.csv",
         "--json",
     ];
-    let said = place.run_tiny(&words);
-    said.assert_exit_code(4);
-    said.assert_stderr_contains(&["picture val/red/b.png: is no picture"]);
-    let figures = said.lines().remove(0);
+    let output = directory.run_tiny(&arguments);
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&["picture val/red/b.png: is no picture"]);
+    let metrics = output.lines().remove(0);
     assert_eq!(
-        (&figures["rows"], &figures["pictures"]),
+        (&metrics["rows"], &metrics["pictures"]),
         (&1.into(), &1.into())
     );
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
-    let place = TestDir::new();
-    place.write_solid_image("val/red/a.png", "red");
-    let said = place.run_tiny(&["evaluate", "--pictures", "val", "--annotations", "none.csv"]);
-    said.assert_exit_code(4);
-    said.assert_stderr_contains(&["annotations none.csv: can't be read", "No such file"]);
+fn a_missing_file_is_named() {
+    let directory = TestDir::new();
+    directory.write_solid_image("val/red/a.png", "red");
+    let output =
+        directory.run_tiny(&["evaluate", "--pictures", "val", "--annotations", "none.csv"]);
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&["annotations none.csv: can't be read", "No such file"]);
 }

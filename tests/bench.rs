@@ -60,7 +60,7 @@ fn a_picture_of_ones_own_is_measured_and_people_get_a_table() {
     for words in [
         "picture red.png (32 x 24)",
         "inference",
-        "where the inference goes",
+        "inference time by operator",
         "load ",
     ] {
         assert!(said.stdout.contains(words), "no {words:?} in {said:?}");

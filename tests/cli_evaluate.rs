@@ -6,64 +6,64 @@ use common::{CommandOutput, TestDir};
 
 const HEADER: &str = "image_id,x_min,x_max,y_min,y_max,class_name,folder\n";
 
-/// Five pictures: the tiny model knows their colours and always says the box in the middle.
-fn split() -> TestDir {
-    let place = TestDir::new();
-    place.write_solid_image("val/red/r1.png", "red");
-    place.write_solid_image("val/red/r2.png", "blue");
-    place.write_solid_image("val/green/g1.bmp", "green");
-    place.write_solid_image("val/blue/b1.png", "blue");
-    place.write_solid_image("val/blue/b2.png", "blue");
-    place.write("val/readme.txt", "not in a class");
-    place.write("val/blue/notes.txt", "no picture");
+/// Five pictures. The tiny model classifies their color and always predicts the box in the middle.
+fn dataset() -> TestDir {
+    let directory = TestDir::new();
+    directory.write_solid_image("val/red/r1.png", "red");
+    directory.write_solid_image("val/red/r2.png", "blue");
+    directory.write_solid_image("val/green/g1.bmp", "green");
+    directory.write_solid_image("val/blue/b1.png", "blue");
+    directory.write_solid_image("val/blue/b2.png", "blue");
+    directory.write("val/readme.txt", "not in a class folder");
+    directory.write("val/blue/notes.txt", "not a picture");
     let rows = "r1,0.25,0.75,0.25,0.75,red,red\n\
                 r1,0.0,0.1,0.0,0.1,green,red\n\
                 r2,0.25,0.75,0.25,0.75,red,red\n\
                 g1,0.25,0.5,0.25,0.75,green,green\n\
                 b1,0.0,1.0,0.0,1.0,violet,blue\n";
-    place.write("boxes.csv", format!("{HEADER}{rows}"));
-    place
+    directory.write("boxes.csv", format!("{HEADER}{rows}"));
+    directory
 }
 
-fn evaluate(place: &TestDir, more: &[&str]) -> CommandOutput {
-    let words = [
+fn evaluate(directory: &TestDir, more: &[&str]) -> CommandOutput {
+    let arguments = [
         "evaluate",
         "--pictures",
         "val",
         "--annotations",
         "boxes.csv",
     ];
-    place.run_tiny(&[&words[..], more].concat())
+    directory.run_tiny(&[&arguments[..], more].concat())
 }
 
 #[test]
-fn the_figures_are_what_a_hand_computes() {
-    let said = evaluate(&split(), &["--json"]);
-    said.assert_exit_code(0);
-    assert_eq!(said.stderr, "");
-    let figures = said.lines().remove(0);
-    assert_eq!(said.stdout.lines().count(), 1);
+fn the_metrics_equal_values_computed_by_hand() {
+    let output = evaluate(&dataset(), &["--json"]);
+    output.assert_exit_code(0);
+    assert_eq!(output.stderr, "");
+    let metrics = output.lines().remove(0);
+    assert_eq!(output.stdout.lines().count(), 1);
     assert_eq!(
-        (&figures["rows"], &figures["pictures"]),
+        (&metrics["rows"], &metrics["pictures"]),
         (&5.into(), &5.into())
     );
-    assert_eq!(figures["unknown_class_rows"], 1);
-    let near = |name: &str, expected: f64| {
-        let found = figures[name].as_f64().expect("a number");
+    assert_eq!(metrics["unknown_class_rows"], 1);
+    let assert_near = |name: &str, expected: f64| {
+        let found = metrics[name].as_f64().expect("a number");
         assert!(
             (found - expected).abs() < 1e-5,
             "{name} is {found}, not {expected}"
         );
     };
-    // Right are the rows of r1 (red) and g1.
-    near("class_accuracy", 2.0 / 5.0);
-    // All but r2, which shows blue.
-    near("picture_accuracy", 4.0 / 5.0);
-    near("mean_iou", (1.0 + 0.0 + 1.0 + 0.5 + 0.25) / 5.0);
-    near("largest_box_mean_iou", (1.0 + 1.0 + 0.5 + 0.25) / 4.0);
-    near("largest_box_iou_over_half", 3.0 / 4.0);
+    // The boxes of r1 (red) and g1 are correct.
+    assert_near("class_accuracy", 2.0 / 5.0);
+    // All pictures but r2, which shows blue.
+    assert_near("picture_accuracy", 4.0 / 5.0);
+    assert_near("mean_iou", (1.0 + 0.0 + 1.0 + 0.5 + 0.25) / 5.0);
+    assert_near("largest_box_mean_iou", (1.0 + 1.0 + 0.5 + 0.25) / 4.0);
+    assert_near("largest_box_iou_over_half", 3.0 / 4.0);
     let corner = (0.25_f64.powi(2) + 0.65_f64.powi(2)) / 2.0;
-    near(
+    assert_near(
         "box_mse",
         (corner + 0.25_f64.powi(2) / 4.0 + 0.25_f64.powi(2)) / 5.0,
     );
@@ -71,82 +71,83 @@ fn the_figures_are_what_a_hand_computes() {
         "labels": ["red", "green", "blue"],
         "counts": [[1, 0, 1], [1, 1, 0], [0, 0, 0]],
     });
-    assert_eq!(figures["confusion"], confusion);
-    assert_eq!(figures["model"].as_str().map(str::len), Some(8));
+    assert_eq!(metrics["confusion"], confusion);
+    assert_eq!(metrics["model"].as_str().map(str::len), Some(8));
 }
 
 #[test]
-fn the_number_of_threads_changes_nothing() {
-    let place = split();
-    let figures = |more: &[&str]| {
-        let mut figures = evaluate(&place, &[&["--json"], more].concat())
+fn the_number_of_threads_does_not_change_the_metrics() {
+    let directory = dataset();
+    let metrics_with = |more: &[&str]| {
+        let mut metrics = evaluate(&directory, &[&["--json"], more].concat())
             .lines()
             .remove(0);
-        let speed = figures.as_object_mut().expect("an object").remove("speed");
-        // A time is another every time.
+        let speed = metrics.as_object_mut().expect("an object").remove("speed");
+        // Times differ between runs.
         assert!(speed.is_some_and(|speed| speed["inference_p50_ms"].is_f64()));
-        figures
+        metrics
     };
-    let one = figures(&["--threads", "1"]);
+    let one = metrics_with(&["--threads", "1"]);
     for more in [&["--threads", "2"][..], &["--threads", "7"], &[]] {
-        assert_eq!(figures(more), one);
+        assert_eq!(metrics_with(more), one);
     }
 }
 
 #[test]
-fn beside_the_figures_stands_what_needs_every_picture() {
-    let figures = evaluate(&split(), &["--json"]).lines().remove(0);
-    // Red is found once in two rows, green once in two: the first of its class, at once, up to a recall of a half.
+fn the_json_has_details_per_class_size_and_bin() {
+    let metrics = evaluate(&dataset(), &["--json"]).lines().remove(0);
+    // One of two red and one of two green boxes is found, each by the first detection of its class: precision 1 up to a
+    // recall of a half.
     let half = 51.0 / 101.0;
-    let ap50 = figures["ap50"].as_f64().expect("a number");
-    // Green's one detection has an IoU of exactly a half, red's one of 1; blue has no rows.
+    let ap50 = metrics["ap50"].as_f64().expect("a number");
+    // Green's detection has an IoU of exactly 0.5, red's of 1; blue has no boxes.
     assert!((ap50 - half).abs() < 1e-6, "{ap50}");
-    let red = &figures["per_class"][0];
+    let red = &metrics["per_class"][0];
     assert_eq!((&red["class"], &red["rows"]), (&"red".into(), &2.into()));
     assert_eq!(
         (&red["recall"], &red["precision"]),
         (&0.5.into(), &0.5.into())
     );
-    assert!(figures["per_class"][2]["recall"].is_null());
+    assert!(metrics["per_class"][2]["recall"].is_null());
     assert_eq!(
-        figures["iou_histogram"]["rows"].as_array().map(Vec::len),
+        metrics["iou_histogram"]["rows"].as_array().map(Vec::len),
         Some(10)
     );
-    let sizes = figures["per_size"].as_array().expect("a list");
+    let sizes = metrics["per_size"].as_array().expect("a list");
     let of_size = |size: &serde_json::Value| size["pictures"].as_u64().expect("a count");
-    // The two in the middle are a quarter of the picture, green's an eighth, blue's all of it.
+    // The two red boxes in the middle cover a quarter of the picture, green's an eighth, blue's all of it.
     assert_eq!(
         sizes.iter().map(of_size).collect::<Vec<_>>(),
         [0, 1, 2, 0, 1]
     );
     assert_eq!(
-        figures["calibration"]["bins"].as_array().map(Vec::len),
+        metrics["calibration"]["bins"].as_array().map(Vec::len),
         Some(10)
     );
-    let interval = &figures["intervals"]["class_accuracy"];
+    let interval = &metrics["intervals"]["class_accuracy"];
     let (low, high) = (interval["low"].as_f64(), interval["high"].as_f64());
     assert!(low < Some(0.4) && Some(0.4) < high, "{interval}");
-    let speed = &figures["speed"];
+    let speed = &metrics["speed"];
     assert_eq!(speed["pictures"], 5);
     assert!(speed["model_bytes"].as_u64() > Some(0) && speed["multiply_adds"].is_u64());
 }
 
 #[test]
-fn the_report_is_one_file_that_says_the_same() {
-    let place = with_walls();
-    let words = [
+fn the_report_is_one_file_with_the_same_metrics() {
+    let directory = dataset_with_walls();
+    let arguments = [
         "--negatives",
-        "nothing",
+        "negatives",
         "--json",
         "--report",
         "report.html",
     ];
-    let said = evaluate(&place, &words);
-    said.assert_exit_code(0);
-    let figures = said.lines().remove(0);
-    let page = std::fs::read_to_string(place.path("report.html")).expect("written");
+    let output = evaluate(&directory, &arguments);
+    output.assert_exit_code(0);
+    let metrics = output.lines().remove(0);
+    let page = std::fs::read_to_string(directory.path("report.html")).expect("written");
     for name in ["class_accuracy", "mean_iou", "largest_box_mean_iou", "ap50"] {
-        let shown = format!("{:.4}", figures[name].as_f64().expect("a number"));
+        let shown = format!("{:.4}", metrics[name].as_f64().expect("a number"));
         assert!(
             page.contains(&format!("<dd>{shown}<small>")),
             "{name} {shown}"
@@ -154,8 +155,11 @@ fn the_report_is_one_file_that_says_the_same() {
     }
     assert_eq!(page.matches("src=\"data:image/jpeg;base64,").count(), 4);
     assert!(page.contains("false alarms, wall"));
-    for far in ["src=\"http", "href=", "@import", "url(", "<script"] {
-        assert!(!page.contains(far), "{far} leads out of the file");
+    for external in ["src=\"http", "href=", "@import", "url(", "<script"] {
+        assert!(
+            !page.contains(external),
+            "{external} refers to another file"
+        );
     }
     assert_well_formed(&page);
 }
@@ -163,8 +167,8 @@ fn the_report_is_one_file_that_says_the_same() {
 /// Every element that is opened is closed, in the right order.
 fn assert_well_formed(page: &str) {
     let mut open = Vec::new();
-    for piece in page.split('<').skip(1) {
-        let (tag, _) = piece.split_once('>').expect("a tag that ends");
+    for part in page.split('<').skip(1) {
+        let (tag, _) = part.split_once('>').expect("a tag that ends");
         let name = tag.split([' ', '\n', '/']).next().unwrap_or_default();
         match tag.strip_prefix('/') {
             Some(closed) => assert_eq!(open.pop(), Some(closed), "{tag}"),
@@ -176,22 +180,22 @@ fn assert_well_formed(page: &str) {
 }
 
 #[test]
-fn a_report_that_can_not_be_written_is_a_sink_error() {
-    let said = evaluate(&split(), &["--report", "no/folder/report.html"]);
-    said.assert_exit_code(5);
-    said.assert_stderr_contains(&["no/folder/report.html: can't be written"]);
-    let said = evaluate(&split(), &["--report", "report.pdf"]);
-    said.assert_exit_code(2);
-    said.assert_stderr_contains(&["ends in .html"]);
+fn a_report_that_cannot_be_written_is_an_output_error() {
+    let output = evaluate(&dataset(), &["--report", "no/folder/report.html"]);
+    output.assert_exit_code(5);
+    output.assert_stderr_contains(&["no/folder/report.html: can't be written"]);
+    let output = evaluate(&dataset(), &["--report", "report.pdf"]);
+    output.assert_exit_code(2);
+    output.assert_stderr_contains(&["ends in .html"]);
 }
 
 #[test]
-fn people_get_a_table() {
-    let said = evaluate(&split(), &[]);
-    said.assert_exit_code(0);
+fn the_default_output_is_a_table() {
+    let output = evaluate(&dataset(), &[]);
+    output.assert_exit_code(0);
     let line = |start: &str| {
-        let found = said.stdout.lines().find(|line| line.starts_with(start));
-        found.unwrap_or_else(|| panic!("no {start} in {}", said.stdout))
+        let found = output.stdout.lines().find(|line| line.starts_with(start));
+        found.unwrap_or_else(|| panic!("no {start} in {}", output.stdout))
     };
     assert!(line("class accuracy, boxes").ends_with(" 0.4000"));
     assert!(line("mean IoU, boxes").ends_with(" 0.5500"));
@@ -199,45 +203,45 @@ fn people_get_a_table() {
 }
 
 #[test]
-fn a_split_that_is_not_there_is_a_source_error() {
-    let place = split();
-    let words = ["evaluate", "--annotations", "boxes.csv", "--pictures"];
-    let said = place.run_tiny(&[&words[..], &["nowhere"]].concat());
-    said.assert_exit_code(4);
-    said.assert_stderr_contains(&["folder nowhere: can't be listed"]);
-    std::fs::create_dir_all(place.path("bare/red")).expect("made");
-    let said = place.run_tiny(&[&words[..], &["bare"]].concat());
-    said.assert_exit_code(4);
-    said.assert_stderr_contains(&["folder bare: has no pictures"]);
+fn a_missing_dataset_is_a_source_error() {
+    let directory = dataset();
+    let arguments = ["evaluate", "--annotations", "boxes.csv", "--pictures"];
+    let output = directory.run_tiny(&[&arguments[..], &["nowhere"]].concat());
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&["folder nowhere: can't be listed"]);
+    std::fs::create_dir_all(directory.path("bare/red")).expect("made");
+    let output = directory.run_tiny(&[&arguments[..], &["bare"]].concat());
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&["folder bare: has no pictures"]);
 }
 
-/// A wall that is grey, which no colour wins, and one that is red.
-fn with_walls() -> TestDir {
-    let place = split();
-    place.write_solid_image("nothing/wall/red.png", "red");
+/// With two negatives: a grey wall, which has the same score for every color, and a red one.
+fn dataset_with_walls() -> TestDir {
+    let directory = dataset();
+    directory.write_solid_image("negatives/wall/red.png", "red");
     let grey = image::RgbImage::from_pixel(32, 24, image::Rgb([128; 3]));
-    let path = place.path("nothing/wall/grey.png");
+    let path = directory.path("negatives/wall/grey.png");
     grey.save(path).expect("written");
-    place
+    directory
 }
 
 #[test]
-fn every_threshold_is_held_against_pictures_with_nothing_in_them() {
-    let place = with_walls();
-    let said = evaluate(
-        &place,
-        &["--negatives", "nothing", "--sliding-window", "--json"],
+fn the_curve_has_false_alarms_on_negatives() {
+    let directory = dataset_with_walls();
+    let output = evaluate(
+        &directory,
+        &["--negatives", "negatives", "--sliding-window", "--json"],
     );
-    said.assert_exit_code(0);
-    let figures = said.lines().remove(0);
-    assert_eq!(figures["nothing"]["wall"], 2);
-    let curve = figures["curve"].as_array().expect("a list");
+    output.assert_exit_code(0);
+    let metrics = output.lines().remove(0);
+    assert_eq!(metrics["nothing"]["wall"], 2);
+    let curve = metrics["curve"].as_array().expect("a list");
     assert_eq!(curve.len(), 19);
-    // Grey has a third of the confidence, red nearly all, and a film is four seconds long.
-    for (point, alarms, a_minute) in [(&curve[5], 1.0, 15.0), (&curve[6], 0.5, 7.5)] {
+    // Grey has a confidence of a third, red of nearly 1, and a clip is four seconds long.
+    for (point, alarms, per_minute) in [(&curve[5], 1.0, 15.0), (&curve[6], 0.5, 7.5)] {
         assert_eq!(point["false_alarms"]["wall"], alarms, "{point}");
         assert_eq!(
-            point["false_appearances_a_minute"]["wall"], a_minute,
+            point["false_appearances_a_minute"]["wall"], per_minute,
             "{point}"
         );
         assert_eq!(point["pictures_found"], 1.0, "{point}");
@@ -247,23 +251,36 @@ fn every_threshold_is_held_against_pictures_with_nothing_in_them() {
 }
 
 #[test]
-fn the_curve_is_a_table_a_file_or_a_drawing() {
-    let place = with_walls();
+fn the_curve_is_a_table_a_csv_file_or_a_chart() {
+    let directory = dataset_with_walls();
     for (file, start) in [("curve.csv", "threshold,"), ("curve.svg", "<svg ")] {
-        let said = evaluate(&place, &["--negatives", "nothing", "--curve", file]);
-        said.assert_exit_code(0);
-        assert!(said.stdout.contains("false alarms, wall"), "{said:?}");
-        let written = std::fs::read_to_string(place.path(file)).expect("written");
+        let output = evaluate(&directory, &["--negatives", "negatives", "--curve", file]);
+        output.assert_exit_code(0);
+        assert!(output.stdout.contains("false alarms, wall"), "{output:?}");
+        let written = std::fs::read_to_string(directory.path(file)).expect("written");
         assert!(written.starts_with(start), "{written}");
     }
-    let said = evaluate(&place, &["--curve", "no/folder/curve.csv"]);
-    said.assert_exit_code(5);
-    said.assert_stderr_contains(&["no/folder/curve.csv: can't be written"]);
+    let output = evaluate(&directory, &["--curve", "no/folder/curve.csv"]);
+    output.assert_exit_code(5);
+    output.assert_stderr_contains(&["no/folder/curve.csv: can't be written"]);
 }
 
 #[test]
-fn without_pictures_with_nothing_in_them_there_is_an_error() {
-    let said = evaluate(&split(), &["--negatives", "nowhere"]);
-    said.assert_exit_code(4);
-    said.assert_stderr_contains(&["folder nowhere: can't be listed"]);
+fn a_missing_folder_of_negatives_is_an_error() {
+    let output = evaluate(&dataset(), &["--negatives", "nowhere"]);
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&["folder nowhere: can't be listed"]);
+}
+
+#[test]
+fn a_renamed_option_names_the_new_one() {
+    for (old, new) in [
+        (&["--nothing", "negatives"][..], "--negatives"),
+        (&["--nothing=negatives"], "--negatives"),
+        (&["--pan"], "--sliding-window"),
+    ] {
+        let output = evaluate(&dataset(), old);
+        output.assert_exit_code(2);
+        output.assert_stderr_contains(&[old[0].split('=').next().expect("a name"), new]);
+    }
 }

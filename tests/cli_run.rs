@@ -94,7 +94,7 @@ fn without_a_desktop_a_window_is_an_error_only_if_asked_for() {
         .expect("the program starts");
     assert_eq!(output.status.code(), Some(0));
     let talk = String::from_utf8_lossy(&output.stderr);
-    assert!(talk.contains("going on without a window"), "{talk}");
+    assert!(talk.contains("continuing without a window"), "{talk}");
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1);
 }
 

@@ -21,7 +21,7 @@ fn a_machine_on_which_all_works_is_told_so() {
     said.assert_exit_code(0);
     let diagnosis = &said.lines()[0];
     assert_eq!(finding(diagnosis, "model")["verdict"], "good");
-    let proof = finding(diagnosis, "proof");
+    let proof = finding(diagnosis, "self-test");
     assert_eq!(
         proof["verdict"], "good",
         "the model that ships has golden examples"
@@ -33,7 +33,7 @@ fn a_machine_on_which_all_works_is_told_so() {
     let words = place.run(&[&["doctor"], &EASY[..]].concat());
     words.assert_exit_code(0);
     assert!(
-        words.stdout.contains("ok   model     snacks ("),
+        words.stdout.contains("ok     model       snacks ("),
         "{words:?}"
     );
 }
@@ -51,7 +51,7 @@ fn what_is_wrong_is_told_with_its_mend() {
     ];
     let said = place.run(&[&["doctor"], &EASY[..], &log[..]].concat());
     said.assert_exit_code(1);
-    said.assert_stderr_contains(&["2 of these will not work as asked"]);
+    said.assert_stderr_contains(&["2 checks failed; see the suggested fixes above"]);
     let diagnosis = &said.lines()[0];
     assert_eq!(diagnosis["verdict"], "bad");
     for about in ["model", "log"] {
@@ -67,7 +67,7 @@ fn a_model_without_proof_is_noted() {
     let words = ["doctor", "--json", "--model", "tiny.onnx"];
     let said = place.run(&[&words, &EASY[..]].concat());
     said.assert_exit_code(0);
-    assert_eq!(finding(&said.lines()[0], "proof")["verdict"], "note");
+    assert_eq!(finding(&said.lines()[0], "self-test")["verdict"], "note");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The live pipeline for long and under every kind of fault, with times that are compressed: nothing is lost,
+//! The live pipeline for long and under every kind of fault, with timeouts that are compressed: nothing is lost,
 //! nothing grows.
 #![cfg(target_os = "linux")]
 
@@ -15,7 +15,7 @@ use boxcam::card::ModelCard;
 use boxcam::detect::{DetectError, Detector, Prediction};
 use boxcam::frame::{Frame, Origin};
 use boxcam::health::{Health, StateChange};
-use boxcam::pipeline::{Input, Pipeline, Times};
+use boxcam::pipeline::{LiveSource, Pipeline, SourceConfig, Timeouts};
 use boxcam::preprocess::InputTensor;
 use boxcam::report::Report;
 use boxcam::sink::{Sink, SinkError};
@@ -121,23 +121,18 @@ impl Sink for LogSink {
     }
 }
 
-fn pipeline(health: &Arc<Health>, outputs: [LogSink; 2], times: Times) -> Pipeline<'static> {
+fn pipeline(health: &Arc<Health>, outputs: [LogSink; 2], timeouts: Timeouts) -> Pipeline<'static> {
     let detector = Blinking {
         card: tiny_model::card(),
         health: Arc::clone(health),
     };
     let [all, events] = outputs;
     Pipeline {
-        detector: Box::new(detector),
-        newer_models: None,
-        outputs: vec![Box::new(all), Box::new(events)],
-        display: None,
-        threshold: None,
-        is_tracked: true,
-        frames: None,
-        stop: &STOP,
+        sinks: vec![Box::new(all), Box::new(events)],
+        track: true,
         health: Arc::clone(health),
-        times,
+        timeouts,
+        ..Pipeline::new(Box::new(detector), &STOP)
     }
 }
 
@@ -258,14 +253,14 @@ fn a_thousand_faults_lose_nothing() {
         events_only: true,
         ..LogSink::default()
     };
-    let times = Times {
+    let timeouts = Timeouts {
         stall: Duration::from_millis(60),
-        shortest_pause: Duration::from_millis(1),
-        longest_pause: Duration::from_millis(4),
-        least_interval: Duration::from_micros(200),
-        ..Times::default()
+        min_retry_delay: Duration::from_millis(1),
+        max_retry_delay: Duration::from_millis(4),
+        min_frame_interval: Duration::from_micros(200),
+        ..Timeouts::default()
     };
-    let pipeline = pipeline(&health, [all.clone(), events.clone()], times);
+    let pipeline = pipeline(&health, [all.clone(), events.clone()], timeouts);
     let (shown, start) = (Arc::clone(&all.shown), Instant::now());
     let samples = Arc::new(Mutex::new(Vec::new()));
     let (kept, counted) = (Arc::clone(&samples), Arc::clone(&health));
@@ -292,11 +287,11 @@ fn a_thousand_faults_lose_nothing() {
         });
         Ok(source)
     };
-    let input = Input::Live {
+    let input = SourceConfig::Live(LiveSource {
         open: Box::new(open),
-        reopens: true,
+        reopen: true,
         wait: false,
-    };
+    });
     let outcome = pipeline.run(input).expect("stopped");
     STOP.store(false, Ordering::Relaxed);
     let all = all.log.lock().expect("sound");
@@ -361,25 +356,25 @@ fn an_hour_of_frames_leaves_memory_threads_and_files_flat() {
     // The log of this test grows by itself: it is made as large as it gets.
     all.note(|log| log.frames = vec![1; HOUR as usize]);
     all.note(|log| log.frames.clear());
-    let times = Times {
-        least_interval: Duration::ZERO,
-        ..Times::default()
+    let timeouts = Timeouts {
+        min_frame_interval: Duration::ZERO,
+        ..Timeouts::default()
     };
     let mut watching = Watching {
         health: Arc::clone(&health),
         samples: Vec::new(),
     };
     let pipeline = Pipeline {
-        frames: NonZeroU64::new(HOUR),
+        max_frames: NonZeroU64::new(HOUR),
         display: Some(&mut watching),
-        ..pipeline(&health, [all.clone(), events.clone()], times)
+        ..pipeline(&health, [all.clone(), events.clone()], timeouts)
     };
     let start = Instant::now();
-    let input = Input::Live {
+    let input = SourceConfig::Live(LiveSource {
         open: Box::new(|| Ok(Box::new(Flood(0)))),
-        reopens: true,
+        reopen: true,
         wait: false,
-    };
+    });
     let outcome = pipeline.run(input).expect("done");
     watching.samples.push(held());
     assert_eq!(outcome.frames, HOUR);

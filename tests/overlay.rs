@@ -215,7 +215,7 @@ fn before_the_first_report_nobody_says_nothing_is_there() {
     let waiting = Report::waiting(Arc::new(labels), "0123abcd".into());
     check("240x240-waiting", (240, 240), &waiting, &[]);
     let mut image = plain(320, 240, 0);
-    let drawn = overlay::draw_state(&mut Canvas::new(&mut image), CaptureState::Starting);
+    let drawn = overlay::draw_capture_state(&mut Canvas::new(&mut image), CaptureState::Starting);
     assert_eq!(drawn, Ok(true));
     compare("320x240-starting", &image);
 }
@@ -223,7 +223,7 @@ fn before_the_first_report_nobody_says_nothing_is_there() {
 #[test]
 fn a_later_state_covers_an_earlier_one() {
     let draw_state = |image: &mut RgbImage, state| {
-        let Ok(drawn) = overlay::draw_state(&mut Canvas::new(image), state);
+        let Ok(drawn) = overlay::draw_capture_state(&mut Canvas::new(image), state);
         assert!(drawn);
     };
     for (width, height) in [(128, 64), (240, 240), (640, 480)] {

@@ -68,13 +68,13 @@ fn a_changed_model_is_taken_in_or_refused_while_frames_go_on() {
     // Whole and sound: copied beside it and renamed, as a careful person does.
     place.write("new.onnx", &second);
     fs::rename(place.path("new.onnx"), place.path("model.onnx")).expect("renamed");
-    let said = running.wait_for("taking in", |line| line.contains("it is taken in"));
-    assert!(said.contains("1 golden examples agree"), "{said}");
+    let said = running.wait_for("taking in", |line| line.contains("now active"));
+    assert!(said.contains("passed 1 golden examples"), "{said}");
     await_model(&place, &hash_of(&second));
 
     // Half of a file.
     place.write("model.onnx", &first[..first.len() / 2]);
-    let said = running.wait_for("refusal", |line| line.contains("goes on"));
+    let said = running.wait_for("refusal", |line| line.contains("stays active"));
     assert!(said.contains("is no complete ONNX file"), "{said}");
 
     // A file that loads, but whose weights were damaged: it does not say what its card promises.
@@ -83,13 +83,13 @@ fn a_changed_model_is_taken_in_or_refused_while_frames_go_on() {
     weights.float_data.reverse();
     weights.float_data[4] = -8.0;
     place.write("model.onnx", damaged.encode_to_vec());
-    let said = running.wait_for("refusal", |line| line.contains("goes on"));
-    assert!(said.contains("off what the card promises"), "{said}");
+    let said = running.wait_for("refusal", |line| line.contains("stays active"));
+    assert!(said.contains("differs by"), "{said}");
     assert!(said.contains(&hash_of(&second)), "{said}");
 
     // The old one has gone on all the time, and a sound one is taken in again.
     await_model(&place, &hash_of(&second));
     place.write("model.onnx", &first);
-    running.wait_for("taking in", |line| line.contains("it is taken in"));
+    running.wait_for("taking in", |line| line.contains("now active"));
     await_model(&place, &hash_of(&first));
 }

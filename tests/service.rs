@@ -5,15 +5,13 @@ mod common;
 
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use boxcam::detect::tract::TractDetector;
 use boxcam::frame::{Frame, Origin};
-use boxcam::health::Health;
-use boxcam::pipeline::{Input, Pipeline, Times};
+use boxcam::pipeline::{LiveSource, Pipeline, SourceConfig, Timeouts};
 use boxcam::sink::service::ServiceSink;
 use boxcam::source::{FrameSource, SourceError};
 use common::{TestDir, rpicam, tiny_model};
@@ -138,29 +136,23 @@ fn the_process_that_is_watched() {
     let service = ServiceSink::from_environment().expect("a manager");
     let detector = TractDetector::from_bytes("tiny", &tiny_model::bytes()).expect("sound");
     let pipeline = Pipeline {
-        detector: Box::new(detector),
-        newer_models: None,
-        outputs: vec![Box::new(service)],
-        display: None,
-        threshold: None,
-        is_tracked: true,
-        frames: None,
-        stop: &NEVER,
-        health: Arc::new(Health::default()),
-        times: Times {
+        sinks: vec![Box::new(service)],
+        track: true,
+        timeouts: Timeouts {
             stall: Duration::from_millis(500),
-            ..Times::default()
+            ..Timeouts::default()
         },
+        ..Pipeline::new(Box::new(detector), &NEVER)
     };
     let mut frames = vec![0, 50];
     let open = move || -> Result<Box<dyn FrameSource>, SourceError> {
         Ok(Box::new(Hanging(frames.pop().unwrap_or(0))))
     };
-    let input = Input::Live {
+    let input = SourceConfig::Live(LiveSource {
         open: Box::new(open),
-        reopens: true,
+        reopen: true,
         wait: false,
-    };
+    });
     pipeline.run(input).expect("killed before that");
 }
 
@@ -177,7 +169,7 @@ fn a_source_that_hangs_does_not_feed_the_watchdog() {
     assert_eq!(manager.count("READY=1"), 1);
     let fed = manager.count("WATCHDOG=1");
     assert!(fed >= 1, "{:?}", manager.heard);
-    // Many times the interval in which it was fed.
+    // Many timeouts the interval in which it was fed.
     manager.listen(Duration::from_secs(2));
     assert_eq!(manager.count("WATCHDOG=1"), fed, "{:?}", manager.heard);
     let is_reopening = |line: &String| line.starts_with("STATUS=reopening: ");
@@ -209,7 +201,7 @@ for frame in $(seq 40); do cat red.mjpg; sleep 0.03; done; exec sleep 600";
     assert_eq!(manager.count("READY=1"), 1);
     let fed = manager.count("WATCHDOG=1");
     assert!(fed >= 1, "{:?}", manager.heard);
-    // Many times the interval in which it was fed.
+    // Many timeouts the interval in which it was fed.
     manager.listen(Duration::from_secs(2));
     assert_eq!(manager.count("WATCHDOG=1"), fed, "{:?}", manager.heard);
     let id = program.id().to_string();

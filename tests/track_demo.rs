@@ -12,7 +12,7 @@ use boxcam::geometry::iou;
 use boxcam::preprocess::preprocess;
 use boxcam::source::FrameSource;
 use boxcam::source::demo::{DemoSource, Timing};
-use boxcam::track::{Event, EventKind, Steady, TrackSettings, Tracker};
+use boxcam::track::{Event, EventKind, StableDetection, TrackSettings, Tracker};
 
 /// Frames of the demo: every one of the 20 snacks once.
 const FRAMES: usize = 600;
@@ -89,13 +89,13 @@ impl Outcome {
         &mut self,
         truth: &GroundTruth,
         prediction: &Prediction,
-        steady: Option<Steady>,
+        steady: Option<StableDetection>,
         is_right: impl Fn(boxcam::label::ClassId) -> bool,
     ) {
         let held = steady.filter(|steady| is_right(steady.detection.class));
         self.shown.add_hit(held.is_some());
         self.wrong_labels += usize::from(steady.is_some() && held.is_none());
-        if let Some(Steady { detection, .. }) = held {
+        if let Some(StableDetection { detection, .. }) = held {
             let overlap = |seen| f64::from(iou(&truth.bounding_box, seen));
             self.raw_iou.add(overlap(prediction.bounding_box()));
             self.steady_iou.add(overlap(&detection.bounding_box));

@@ -1,7 +1,7 @@
-//! Instructions an inference, counted by the processor through `perf` or, where it has no counters, by Valgrind.
+//! Instructions per inference, counted by the processor through `perf` or, where it has no counters, by Valgrind.
 //!
-//! They tell what the time can't: whether an engine does less work, or the machine was kinder to it. Two runs of
-//! different length are counted and the rest, loading the model and Python itself, falls out in the difference.
+//! Unlike times, they do not depend on the load of the machine. Two runs of different length are counted; loading the
+//! model and starting Python cancel out in the difference.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,21 +9,20 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::engine::{Engine, Kind, Start};
+use crate::engine::{Engine, EngineKind, WorkerCommand};
 use crate::setup::Setup;
 
-/// What counts.
 #[derive(Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Counter {
-    /// The processor.
+    /// The processor's counters.
     Perf,
-    /// An emulated processor without AVX-512: engines run there what they have for AVX2. Slow, but exact.
+    /// An emulated processor without AVX-512, so that engines run their AVX2 code. Slow, but exact.
     Valgrind,
 }
 
 impl Counter {
-    /// The processor if it counts here; Valgrind only for those who have the time.
+    /// The processor's counters if it has any, else Valgrind if wanted.
     pub(crate) fn find(is_emulation_wanted: bool) -> Option<Self> {
         if perf_counts() {
             Some(Self::Perf)
@@ -31,15 +30,15 @@ impl Counter {
             Some(Self::Valgrind)
         } else {
             eprintln!(
-                "SKIPPED: perf counts no instructions here (it is missing, or the machine is a virtual one); \
-                 --valgrind counts those of an AVX2 machine, slowly"
+                "instructions are not counted: perf is not installed, or this virtual machine has no counters; \
+                 --valgrind counts those of an AVX2 processor, slowly"
             );
             None
         }
     }
 
-    /// Instructions for one inference of an engine.
-    pub(crate) fn per_inference(self, kind: &Kind, setup: &Setup) -> Result<f64> {
+    /// Instructions per inference of an engine.
+    pub(crate) fn per_inference(self, kind: &EngineKind, setup: &Setup) -> Result<f64> {
         let (few, many) = match self {
             Self::Perf => (5, 25),
             Self::Valgrind => (1, 4),
@@ -49,9 +48,9 @@ impl Counter {
         Ok((most - least) / f64::from(many - few))
     }
 
-    /// All instructions of a worker that does some inferences.
-    fn counted(self, start: Start, inferences: u32) -> Result<f64> {
-        let counts = start.talk.with_extension("count");
+    /// All instructions of a worker that runs some inferences.
+    fn counted(self, start: WorkerCommand, inferences: u32) -> Result<f64> {
+        let counts = start.log.with_extension("count");
         let mut command = self.command(&counts);
         command
             .arg(start.command.get_program())
@@ -59,18 +58,18 @@ impl Counter {
         for (name, value) in start.command.get_envs() {
             command.envs(value.map(|value| (name, value)));
         }
-        let talk = start.talk;
-        let mut engine = Engine::start(Start { command, talk })?;
+        let log = start.log;
+        let mut engine = Engine::start(WorkerCommand { command, log })?;
         engine.run(inferences)?;
-        let process = engine.process();
+        let process = engine.process_id();
         // The count is written when the worker has ended.
         drop(engine);
         match self {
             Self::Perf => first_number(&std::fs::read_to_string(counts)?),
             Self::Valgrind => {
-                // A process that the engine started on its side has a file of its own.
-                let said = std::fs::read_to_string(counts.with_extension(process.to_string()))?;
-                let collected = said.lines().find_map(|l| l.split_once("Collected :"));
+                // A child process of the engine has a file of its own.
+                let text = std::fs::read_to_string(counts.with_extension(process.to_string()))?;
+                let collected = text.lines().find_map(|l| l.split_once("Collected :"));
                 collected.and_then(|(_, count)| count.trim().parse().ok())
             }
         }
@@ -97,19 +96,19 @@ impl Counter {
     }
 }
 
-/// Whether `perf` is there and the machine lets it count.
+/// Whether `perf` is installed and can count instructions.
 fn perf_counts() -> bool {
     let mut command = Command::new("perf");
     command.args(["stat", "-x,", "-e", "instructions:u", "true"]);
-    let said = command
+    let stderr = command
         .output()
         .map(|output| output.stderr)
         .unwrap_or_default();
-    first_number(&String::from_utf8_lossy(&said)).is_some()
+    first_number(&String::from_utf8_lossy(&stderr)).is_some()
 }
 
-/// The count in the first line that begins with one; "<not supported>" is none.
-fn first_number(said: &str) -> Option<f64> {
-    let mut lines = said.lines();
+/// The first line's number; `None` for "<not supported>".
+fn first_number(text: &str) -> Option<f64> {
+    let mut lines = text.lines();
     lines.find_map(|line| line.split(',').next()?.parse().ok())
 }

@@ -1,9 +1,8 @@
-//! boxcam beside other engines: the same network, picture and machine, one thread, in one run.
+//! boxcam beside other engines: the same network, image and machine, one thread, in one run.
 //!
-//! `cargo bench --bench peers` makes the other engines' models from a boxcam model, starts each engine in a
-//! process of its own, checks that all say the same of some pictures, and then lets them compute in turn, round
-//! after round, so that whatever else the machine does meets all of them alike. README.md beside this file says
-//! what each is given and how to read the table.
+//! Converts a boxcam model for the other engines, starts each engine in its own process, compares their predictions with a
+//! reference, and then times them in turn, round after round, so that the load of the machine affects all of them alike.
+//! README.md lists each engine's model and input, and explains the table.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +14,8 @@ use boxcam::detect::tract::TractDetector;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 
-use engine::{ENGINES, Engine, Kind, OURS, REFERENCE};
+use agreement::Agreement;
+use engine::{ENGINES, Engine, EngineKind, OURS, REFERENCE};
 use instructions::Counter;
 use report::{Report, Row};
 use setup::Setup;
@@ -27,38 +27,39 @@ mod report;
 mod setup;
 mod worker;
 
-/// Time that one engine computes before it is the next one's turn: some turns of the system's own clock, and
-/// short beside the changes of a busy machine's mood.
+/// Time that each engine computes per round: long against the resolution of the clock, short against changes of the
+/// machine's load.
 const TURN_SECONDS: f64 = 0.1;
 
 /// boxcam beside other engines, one thread each
 #[derive(Parser)]
 struct Options {
-    /// Model to compare on
+    /// Model to run
     #[arg(long, default_value_os_t = root().join("models/snacks.onnx"))]
     model: PathBuf,
-    /// Turns that each engine has
+    /// Number of rounds
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Write all figures to this file too
+    /// Also write all results to this JSON file
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Only these engines, boxcam, and the one whose answers are taken for right
+    /// Only boxcam and these engines
     #[arg(long, value_delimiter = ',', value_name = "ENGINE,...", value_parser = names())]
     only: Vec<String>,
-    /// Count the instructions of an emulated AVX2 machine where this one's processor doesn't count
+    /// Count instructions on an emulated AVX2 processor if this one has no counters
     #[arg(long)]
     valgrind: bool,
-    /// Be one engine for the process that measures
+    /// Run as the worker of one engine
     #[arg(long, hide = true, value_names = ["ENGINE", "FOLDER"], num_args = 2)]
     worker: Option<Vec<String>>,
-    /// What cargo says to all benches
+    /// Passed by cargo to all benchmarks
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn names() -> PossibleValuesParser {
@@ -81,7 +82,7 @@ fn run(options: &Options) -> Result<ExitCode> {
         worker::run(engine, &options.model, Path::new(folder))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let report = compare(options)?;
+    let report = measure_all(options)?;
     print!("{report}");
     if let Some(file) = &options.json {
         let text = serde_json::to_string_pretty(&report)?;
@@ -94,36 +95,46 @@ fn run(options: &Options) -> Result<ExitCode> {
     })
 }
 
-fn compare(options: &Options) -> Result<Report> {
+/// An engine and its row in the table.
+struct RunningEngine {
+    row: usize,
+    kind: &'static EngineKind,
+    engine: Engine,
+}
+
+fn measure_all(options: &Options) -> Result<Report> {
     let model = std::path::absolute(&options.model)?;
     let card: ModelCard = TractDetector::from_file(&model)?.card().clone();
     let setup = Setup::make(&model, &card)?;
     let wanted = ENGINES.iter().filter(|kind| {
         let only = &options.only;
-        let is_needed = [OURS, REFERENCE].contains(&kind.name);
-        only.is_empty() || is_needed || only.iter().any(|name| name == kind.name)
+        only.is_empty() || kind.is_ours() || only.iter().any(|name| name == kind.name)
     });
     let mut rows = Vec::new();
-    let mut engines: Vec<(usize, Engine)> = Vec::new();
+    let mut engines: Vec<RunningEngine> = Vec::new();
     for kind in wanted {
         eprintln!("starting {}", kind.name);
         match start(kind, &setup) {
             Ok(engine) => {
-                engines.push((rows.len(), engine));
+                engines.push(RunningEngine {
+                    row: rows.len(),
+                    kind,
+                    engine,
+                });
                 rows.push(Row::new(kind.name));
             }
             Err(error) => {
-                eprintln!("SKIPPED: {}: {error:#}", kind.name);
+                eprintln!("{} is not measured: {error:#}", kind.name);
                 rows.push(Row::missing(kind.name, &error));
             }
         }
     }
-    let reference = agreement::check(&mut rows, &engines);
+    let reference = compare_predictions(&setup, &mut rows, &engines);
     measure(options.rounds, &mut rows, &mut engines);
     drop(engines);
     let counter = Counter::find(options.valgrind);
     if let Some(counter) = counter {
-        setup.keep_one_picture()?;
+        setup.keep_one_image()?;
         count(counter, &mut rows, &setup);
     }
     Ok(Report::new(
@@ -135,7 +146,34 @@ fn compare(options: &Options) -> Result<Report> {
     ))
 }
 
-/// Counts instructions where it works; a table without some of them is better than none.
+/// Compares the predictions of all engines with the reference's, or with boxcam's if the reference cannot be started.
+/// Returns the name of the reference.
+fn compare_predictions(setup: &Setup, rows: &mut [Row], engines: &[RunningEngine]) -> &'static str {
+    eprintln!("starting {}", REFERENCE.name);
+    let reference = setup.command(&REFERENCE).and_then(Engine::start);
+    let ours = engines.iter().find(|running| running.kind.is_ours());
+    let (name, expected) = match (&reference, ours) {
+        (Ok(reference), _) => (REFERENCE.name, &reference.ready.predictions),
+        (Err(error), Some(ours)) => {
+            eprintln!(
+                "the engines are compared with boxcam, as the reference is missing: {error:#}"
+            );
+            (OURS, &ours.engine.ready.predictions)
+        }
+        (Err(_), None) => return "nothing",
+    };
+    for running in engines {
+        let predictions = &running.engine.ready.predictions;
+        let row = &mut rows[running.row];
+        row.agreement = Some(Agreement::new(running.kind, predictions, expected));
+        if row.is_wrong() {
+            eprintln!("WRONG: {} computes another network than {name}", row.name);
+        }
+    }
+    name
+}
+
+/// Counts instructions; the table has no count for engines where this fails.
 fn count(counter: Counter, rows: &mut [Row], setup: &Setup) {
     eprintln!("counting instructions");
     for kind in &ENGINES {
@@ -143,39 +181,39 @@ fn count(counter: Counter, rows: &mut [Row], setup: &Setup) {
         if let Some(row) = rows.iter_mut().find(present) {
             match counter.per_inference(kind, setup) {
                 Ok(instructions) => row.instructions = Some(instructions),
-                Err(error) => eprintln!("SKIPPED: instructions of {}: {error:#}", kind.name),
+                Err(error) => eprintln!("instructions of {} are not counted: {error:#}", kind.name),
             }
         }
     }
 }
 
-fn start(kind: &Kind, setup: &Setup) -> Result<Engine> {
+fn start(kind: &EngineKind, setup: &Setup) -> Result<Engine> {
     let mut engine = Engine::start(setup.command(kind)?)?;
-    // The first inferences after loading find cold caches.
+    // The first inferences run with cold caches.
     engine.run(3)?;
     Ok(engine)
 }
 
-/// Lets all engines compute in turn; one that ends on the way is missing from then on.
-fn measure(rounds: u32, rows: &mut [Row], engines: &mut [(usize, Engine)]) {
+/// Times all engines in turn; one that ends early counts as missing.
+fn measure(rounds: u32, rows: &mut [Row], engines: &mut [RunningEngine]) {
     eprintln!("measuring {rounds} rounds");
     for round in 0..rounds as usize {
-        for place in 0..engines.len() {
-            // Each round begins with another engine, so that none always follows the same one.
-            let (row, engine) = &mut engines[(place + round) % engines.len()];
-            let row = &mut rows[*row];
+        for turn in 0..engines.len() {
+            // Each round starts with another engine.
+            let running = &mut engines[(turn + round) % engines.len()];
+            let row = &mut rows[running.row];
             if row.missing.is_none() {
-                take_turn(row, engine)
+                take_turn(row, &mut running.engine)
                     .unwrap_or_else(|error| row.missing = Some(error.to_string()));
             }
         }
     }
-    for (row, engine) in engines {
-        rows[*row].take(engine);
+    for running in engines {
+        rows[running.row].record(&running.engine);
     }
 }
 
-/// The first inference finds its caches full of another engine; it only tells how many fit in the turn.
+/// The first inference runs with another engine's data in the caches; it only determines how many fit in the turn.
 fn take_turn(row: &mut Row, engine: &mut Engine) -> Result<()> {
     let one = engine.run(1)?.wall;
     let count = (TURN_SECONDS / one).ceil().clamp(1.0, 10_000.0);

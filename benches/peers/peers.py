@@ -1,14 +1,14 @@
-"""Runs one engine for the bench: a process of its own that computes when it is told to.
+"""Worker of one engine: runs inferences on request.
 
 usage: peers.py ENGINE MODEL.onnx FOLDER
-FOLDER: what make_models.py wrote, the model's card.json, and pictures.u8: pictures of the model's size, RGB, one after
+FOLDER: the files of make_models.py, the model's card.json, and images.u8: images of the model's size, RGB, one after
 the other.
-First comes a line of JSON: the engine's version, the CPU time to load the model and that of its first inference, and
-scores and corners for each picture. Then for each line "N" on standard input, N inferences of the first picture and a
-line with the seconds of CPU (this process) and of the clock that they took.
+Prints a line of JSON: the engine's version, the CPU time to load the model and that of its first inference, and
+scores and corners for each image. Then for each line "N" on standard input it runs N inferences of the first image and
+prints their CPU time (of this process) and their wall time in seconds.
 
-What an engine is given is ready made: floats for those that take floats, in memory that the engine may read where
-it lies. Turning pixels into it is not counted, which favours these engines over boxcam, where it is.
+The inputs are ready made: floats for engines that take floats, in memory that the engine may read without a copy.
+Converting pixels is not timed, unlike in boxcam, which favours these engines.
 """
 
 import importlib
@@ -24,13 +24,13 @@ import numpy
 class OnnxRuntime:
     package = "onnxruntime"
 
-    def __init__(self, model):
+    def __init__(self, model, optimizations="ORT_ENABLE_ALL"):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, optimizations)
         self.session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         self.binding = self.session.io_binding()
         self.outputs = {}
@@ -40,7 +40,7 @@ class OnnxRuntime:
             self.outputs[output.name] = value
         self.wrap = onnxruntime.OrtValue.ortvalue_from_numpy
 
-    def give(self, pixels, floats):
+    def set_input(self, pixels, floats):
         self.input = self.wrap(floats)
         self.binding.bind_ortvalue_input(self.session.get_inputs()[0].name, self.input)
 
@@ -62,12 +62,12 @@ class OpenVino:
         self.request = self.compiled.create_infer_request()
         self.wrap = lambda floats: openvino.Tensor(floats, shared_memory=True)
 
-    def give(self, pixels, floats):
+    def set_input(self, pixels, floats):
         self.input = self.wrap(floats)
         self.request.set_input_tensor(self.input)
 
     def run(self):
-        # Unshared, it would copy the outputs each time; started and waited for, it would wake another thread.
+        # Without sharing it would copy the outputs each time; asynchronously it would wake another thread.
         self.request.infer(share_outputs=True)
 
     def output(self, name):
@@ -80,15 +80,15 @@ class LiteRt:
     def __init__(self, model):
         from ai_edge_litert.interpreter import Interpreter
 
-        # XNNPACK takes all layers that it knows, without being asked.
+        # XNNPACK is used by default for all layers that it supports.
         self.interpreter = Interpreter(model_path=str(model), num_threads=1)
         self.interpreter.allocate_tensors()
         self.spec = self.interpreter.get_input_details()[0]
         self.indices = self.interpreter.get_signature_runner().get_output_details()
-        # The runner's way in copies and checks; this is the interpreter itself.
+        # Without the copies and checks of the signature runner.
         self.run = self.interpreter.invoke
 
-    def give(self, pixels, floats):
+    def set_input(self, pixels, floats):
         if self.spec["dtype"] == numpy.int8:
             scale, zero_point = self.spec["quantization"]
             values = numpy.clip(numpy.rint(pixels / numpy.float32(scale)) + zero_point, -128, 127)
@@ -110,7 +110,7 @@ class Ncnn:
         self.net.opt.num_threads = 1
         self.net.opt.use_int8_inference = True
         self.net.opt.lightmode = True
-        # Memory that is kept from one inference to the next, as ncnn's own benchmark has it.
+        # Memory is kept between inferences, as in ncnn's own benchmark.
         self.allocators = ncnn.UnlockedPoolAllocator(), ncnn.PoolAllocator()
         self.net.opt.blob_allocator, self.net.opt.workspace_allocator = self.allocators
         ncnn.set_omp_num_threads(1)
@@ -120,7 +120,7 @@ class Ncnn:
         self.source = self.net.input_names()[0]
         self.outputs = {}
 
-    def give(self, pixels, floats):
+    def set_input(self, pixels, floats):
         self.input = self.wrap(floats[0])
 
     def run(self):
@@ -133,6 +133,8 @@ class Ncnn:
 
 
 ENGINES = {
+    # The model's operators in floats, without int8 kernels, which saturate on some processors.
+    "onnxruntime-reference": ("onnxruntime", lambda model, folder: OnnxRuntime(model, "ORT_DISABLE_ALL")),
     "onnxruntime-int8": ("onnxruntime", lambda model, folder: OnnxRuntime(folder / "uint8.onnx")),
     "onnxruntime-f32": ("onnxruntime", lambda model, folder: OnnxRuntime(folder / "float.onnx")),
     "openvino-int8": ("openvino", lambda model, folder: OpenVino(model)),
@@ -141,10 +143,10 @@ ENGINES = {
 }
 
 
-def pictures(folder):
-    """The pictures as the model's card wants them fed, row by row and as the layout of the card has them."""
+def images(folder):
+    """The images, scaled as the model's card has it: with channels last, and as a tensor of the card's layout."""
     spec = json.loads((folder / "card.json").read_text())["input"]
-    raw = numpy.fromfile(folder / "pictures.u8", numpy.uint8).reshape(-1, spec["height"], spec["width"], 3)
+    raw = numpy.fromfile(folder / "images.u8", numpy.uint8).reshape(-1, spec["height"], spec["width"], 3)
     scaled = (raw.astype(numpy.float32) - numpy.float32(spec["zero_point"])) * numpy.float32(spec["scale"])
     turned = scaled.transpose(0, 3, 1, 2) if spec["layout"] == "nchw" else scaled
     return [(pixels, numpy.ascontiguousarray(floats[None])) for pixels, floats in zip(scaled, turned)]
@@ -152,29 +154,29 @@ def pictures(folder):
 
 def main():
     name, model, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    inputs = pictures(folder)
+    inputs = images(folder)
     module, make = ENGINES[name]
-    # Python's own loading of the engine is not the engine's.
+    # Importing the Python package is not counted as loading.
     importlib.import_module(module)
     start = time.process_time()
     peer = make(model, folder)
     loaded = time.process_time()
-    peer.give(*inputs[0])
+    peer.set_input(*inputs[0])
     peer.run()
     first = time.process_time()
-    answers = []
+    predictions = []
     for pixels, floats in inputs:
-        peer.give(pixels, floats)
+        peer.set_input(pixels, floats)
         peer.run()
-        answers.append([peer.output(o).reshape(-1).tolist() for o in ("class_prediction", "bbox_prediction")])
-    peer.give(*inputs[0])
-    hello = {
+        predictions.append([peer.output(o).reshape(-1).tolist() for o in ("class_prediction", "bbox_prediction")])
+    peer.set_input(*inputs[0])
+    ready = {
         "version": metadata.version(peer.package),
         "load_ms": (loaded - start) * 1e3,
         "first_ms": (first - loaded) * 1e3,
-        "answers": answers,
+        "predictions": predictions,
     }
-    print(json.dumps(hello), flush=True)
+    print(json.dumps(ready), flush=True)
     for line in sys.stdin:
         clock, used = time.perf_counter(), time.process_time()
         for _ in range(int(line)):

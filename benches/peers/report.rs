@@ -7,21 +7,21 @@ use anyhow::Error;
 use boxcam::detect::tract::cpu_features;
 use serde::Serialize;
 
-use crate::agreement::Agreement;
+use crate::agreement::{Agreement, Verdict};
 use crate::engine::{Engine, OURS};
 use crate::instructions::Counter;
 
-/// What is known of one engine; times a round in the order of the rounds.
+/// The results of one engine; times are per round, in order.
 #[derive(Serialize)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) version: Option<String>,
-    /// Why it could not be measured.
+    /// Why it was not measured.
     pub(crate) missing: Option<String>,
     pub(crate) agreement: Option<Agreement>,
     pub(crate) cpu_ms: Vec<f64>,
     pub(crate) wall_ms: Vec<f64>,
-    /// How many times as long as ours, by the middle one of the rounds' ratios.
+    /// Time relative to boxcam: the median of the rounds' ratios.
     pub(crate) times_ours: Option<f64>,
     pub(crate) instructions: Option<f64>,
     pub(crate) load_ms: Option<f64>,
@@ -29,16 +29,15 @@ pub(crate) struct Row {
     pub(crate) peak_rss_mb: Option<f64>,
 }
 
-/// All that one run found.
+/// The results of one run.
 #[derive(Serialize)]
 pub(crate) struct Report {
     pub(crate) cpu: String,
     pub(crate) cpu_features: Vec<&'static str>,
     pub(crate) model: String,
     pub(crate) rounds: u32,
-    /// The engine whose answers were taken for right.
+    /// The engine whose predictions are the reference.
     pub(crate) reference: &'static str,
-    /// What counted the instructions.
     pub(crate) counter: Option<Counter>,
     pub(crate) rows: Vec<Row>,
 }
@@ -67,17 +66,17 @@ impl Row {
         }
     }
 
-    /// What the engine says of itself and the system of it.
-    pub(crate) fn take(&mut self, engine: &Engine) {
-        self.version = Some(engine.hello.version.clone());
-        self.load_ms = Some(engine.hello.load_ms);
-        self.first_ms = Some(engine.hello.first_ms);
+    /// Takes over what the engine reported, and its memory.
+    pub(crate) fn record(&mut self, engine: &Engine) {
+        self.version = Some(engine.ready.version.clone());
+        self.load_ms = Some(engine.ready.load_ms);
+        self.first_ms = Some(engine.ready.first_ms);
         self.peak_rss_mb = engine.peak_rss_mb();
     }
 
-    /// Whether it computes something else than the others.
     pub(crate) fn is_wrong(&self) -> bool {
-        self.agreement.is_some_and(|agreement| agreement.is_wrong())
+        self.agreement
+            .is_some_and(|agreement| agreement.verdict == Verdict::Wrong)
     }
 }
 
@@ -92,7 +91,7 @@ impl Report {
         let ours = rows.iter().find(|row| row.name == OURS);
         let ours = ours.map(|row| row.cpu_ms.clone()).unwrap_or_default();
         for row in &mut rows {
-            // Round by round, so that a slow minute of the machine is in both halves of a ratio.
+            // Per round, so that a slow phase of the machine is in both times of a ratio.
             let ratios = row
                 .cpu_ms
                 .iter()
@@ -118,12 +117,15 @@ impl fmt::Display for Report {
         writeln!(f, "{} ({})", self.cpu, self.cpu_features.join(" "))?;
         writeln!(
             f,
-            "{}, one thread, CPU time, {} rounds; agrees with {}: same top class, most that a score and an edge of \
-             the box differ",
+            "{}, one thread, CPU time, {} rounds; agreement with {}: same top class, greatest difference of a score and of \
+             an edge of the box",
             self.model, self.rounds, self.reference
         )?;
         if self.counter == Some(Counter::Valgrind) {
-            writeln!(f, "instructions: counted by Valgrind, of an AVX2 machine")?;
+            writeln!(
+                f,
+                "instructions: counted by Valgrind, which emulates an AVX2 processor"
+            )?;
         }
         writeln!(f)?;
         writeln!(
@@ -161,12 +163,18 @@ impl fmt::Display for Row {
         };
         let agrees = self.agreement.map_or("-".to_owned(), |agreement| {
             let Agreement {
-                pictures,
+                images,
                 same_class,
                 score_difference,
                 box_difference,
+                verdict,
             } = agreement;
-            format!("{same_class}/{pictures} {score_difference:.4} {box_difference:.4}")
+            let mark = if verdict == Verdict::Saturates {
+                "saturates: "
+            } else {
+                ""
+            };
+            format!("{mark}{same_class}/{images} {score_difference:.4} {box_difference:.4}")
         });
         write!(
             f,
@@ -190,13 +198,13 @@ fn median(mut numbers: Vec<f64>) -> Option<f64> {
     Some(f64::midpoint(*middle, *other))
 }
 
-/// The processor as the system calls it.
+/// The processor's name in /proc/cpuinfo, or the board's.
 fn cpu_name() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let named = info
         .lines()
         .find_map(|line| line.strip_prefix("model name"));
-    // Boards on ARM have no such line, but a name of their own.
+    // ARM boards have no such line.
     let board = || std::fs::read_to_string("/proc/device-tree/model").ok();
     let name = named.map(str::to_owned).or_else(board);
     let name = name.unwrap_or_else(|| "unknown processor".to_owned());

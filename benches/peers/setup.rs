@@ -1,4 +1,4 @@
-//! What must be there before anything is measured: a Python with the engines, their models, the pictures.
+//! Prepares a run: a Python environment with the engines, their models, and the images.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,21 @@ use boxcam::frame::{Frame, Origin};
 use boxcam::preprocess::preprocess;
 use boxcam::scene::random_scene;
 
-use crate::engine::{Kind, Start};
+use crate::engine::{EngineKind, WorkerCommand};
 
-/// Pictures that the engines must agree on; the first is the one that is timed.
-const PICTURES: u64 = 8;
+/// Images on which the engines are compared; the first one is timed.
+const IMAGES: u64 = 8;
 
-/// The file with the pictures: of the model's size, RGB, one after the other.
-pub(crate) const PICTURES_FILE: &str = "pictures.u8";
+/// The images of the model's input size, RGB, one after the other.
+pub(crate) const IMAGES_FILE: &str = "images.u8";
 
-/// The file with the model's card, for workers that never load the model itself.
+/// The model's card, for workers that do not read it from the model.
 pub(crate) const CARD_FILE: &str = "card.json";
 
-/// One thread, whatever an engine is built with; the workers ask each engine in its own words too.
+/// One thread, in addition to each engine's own setting.
 const ONE_THREAD: [&str; 3] = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
 
-/// A folder with all that the workers need.
+/// The folder with all files that the workers read.
 pub(crate) struct Setup {
     model: PathBuf,
     folder: PathBuf,
@@ -34,13 +34,13 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn make(model: &Path, card: &ModelCard) -> Result<Self> {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
-        // Of another model nothing may be left over.
+        // No file of another model may be left.
         let models = folder.join("models");
         if models.exists() {
             fs::remove_dir_all(&models)?;
         }
         fs::create_dir_all(&models)?;
-        fs::write(models.join(PICTURES_FILE), pictures(card)?)?;
+        fs::write(models.join(IMAGES_FILE), images(card)?)?;
         fs::write(models.join(CARD_FILE), serde_json::to_string(card)?)?;
         let python = python(&folder.join("python"));
         if let Some(python) = &python {
@@ -53,19 +53,19 @@ impl Setup {
         })
     }
 
-    /// Leaves only the picture that is timed, for workers whose answers nobody reads.
-    pub(crate) fn keep_one_picture(&self) -> Result<()> {
-        let file = self.folder.join(PICTURES_FILE);
+    /// Keeps only the image that is timed, for workers whose predictions are not used.
+    pub(crate) fn keep_one_image(&self) -> Result<()> {
+        let file = self.folder.join(IMAGES_FILE);
         let mut pixels = fs::read(&file)?;
-        pixels.truncate(pixels.len() / PICTURES as usize);
+        pixels.truncate(pixels.len() / IMAGES as usize);
         Ok(fs::write(file, pixels)?)
     }
 
-    /// What starts an engine's worker.
-    pub(crate) fn command(&self, kind: &Kind) -> Result<Start> {
+    /// The command of an engine's worker.
+    pub(crate) fn command(&self, kind: &EngineKind) -> Result<WorkerCommand> {
         let mut command = if kind.is_python {
             let Some(python) = &self.python else {
-                bail!("it takes Python 3 and a way to PyPI");
+                bail!("needs Python 3 with venv, and PyPI");
             };
             let mut command = Command::new(python);
             command.arg(script("peers.py")).arg(kind.name);
@@ -78,32 +78,32 @@ impl Setup {
             command
         };
         command.envs(ONE_THREAD.map(|name| (name, "1")));
-        let talk = self.folder.join(format!("{}.stderr", kind.name));
-        Ok(Start { command, talk })
+        let log = self.folder.join(format!("{}.stderr", kind.name));
+        Ok(WorkerCommand { command, log })
     }
 }
 
 fn script(name: &str) -> PathBuf {
-    crate::root().join("benches/peers").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-fn pictures(card: &ModelCard) -> Result<Vec<u8>> {
+fn images(card: &ModelCard) -> Result<Vec<u8>> {
     let (width, height) = (card.input.width, card.input.height);
     let mut pixels = Vec::new();
-    for seed in 0..PICTURES {
+    for seed in 0..IMAGES {
         let frame = Frame::new(seed, Origin::Live, random_scene(seed, width, height).image);
         pixels.extend_from_slice(preprocess(&frame, card)?.pixels());
     }
     Ok(pixels)
 }
 
-/// Python in an environment of its own, kept between runs, with every engine that can be had.
+/// Python in a virtual environment, kept between runs, with every engine that can be installed.
 fn python(home: &Path) -> Option<PathBuf> {
     let python = home.join("bin/python");
     if !python.exists() {
-        let made = said(Command::new("python3").args(["-m", "venv"]).arg(home));
+        let made = run(Command::new("python3").args(["-m", "venv"]).arg(home));
         if let Err(why) = made {
-            eprintln!("SKIPPED: no Python engine, as python3 can't make an environment: {why:#}");
+            eprintln!("no Python engine is measured: python3 -m venv failed: {why:#}");
             return None;
         }
     }
@@ -116,12 +116,12 @@ fn python(home: &Path) -> Option<PathBuf> {
         "--disable-pip-version-check",
     ];
     eprintln!("installing the engines from PyPI");
-    let all = said(Command::new(&python).args(pip).arg("-r").arg(&requirements));
+    let all = run(Command::new(&python).args(pip).arg("-r").arg(&requirements));
     if all.is_err() {
-        // One that isn't there for this machine must not keep the others away.
+        // A package without a wheel for this machine must not prevent the others.
         for package in fs::read_to_string(&requirements).ok()?.lines() {
-            if let Err(why) = said(Command::new(&python).args(pip).arg(package)) {
-                eprintln!("SKIPPED: {package} can't be installed: {why:#}");
+            if let Err(why) = run(Command::new(&python).args(pip).arg(package)) {
+                eprintln!("{package} is not installed: {why:#}");
             }
         }
     }
@@ -133,22 +133,25 @@ fn make_models(python: &Path, model: &Path, folder: &Path) {
     command.arg(script("make_models.py")).arg(model).arg(folder);
     // No __pycache__ beside the sources.
     command.env("PYTHONDONTWRITEBYTECODE", "1");
-    match said(&mut command) {
-        Ok(talk) => eprint!("{talk}"),
-        Err(why) => eprintln!("SKIPPED: some engines' models can't be made: {why:#}"),
+    match run(&mut command) {
+        Ok(messages) => eprint!("{messages}"),
+        Err(why) => eprintln!("models of other engines are not written: {why:#}"),
     }
 }
 
-/// Runs a command; its standard error, or why it failed.
-fn said(command: &mut Command) -> Result<String> {
+/// Runs a command and returns its standard error; fails with its last line.
+fn run(command: &mut Command) -> Result<String> {
     let program = command.get_program().display().to_string();
     let output = command.output().context(program)?;
-    let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+    let messages = String::from_utf8_lossy(&output.stderr).into_owned();
     if !output.status.success() {
         bail!(
             "{}",
-            talk.lines().last().unwrap_or("it failed without a word")
+            messages
+                .lines()
+                .last()
+                .unwrap_or("it failed without a message")
         );
     }
-    Ok(talk)
+    Ok(messages)
 }

@@ -1,7 +1,7 @@
-//! The engines in Rust, each in a process of its own: the other side of [`crate::engine`].
+//! The Rust engines, each in its own process: the worker side of [`crate::engine`].
 //!
-//! boxcam is given pixels, as its pipeline gives them; stock `tract` is given floats that are ready made, like
-//! the engines of peers.py.
+//! The input of boxcam is pixels, as in its pipeline; the input of stock `tract` is floats that are ready made, as for the
+//! engines of peers.py.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -17,19 +17,19 @@ use cpu_time::ProcessTime;
 use image::RgbImage;
 use tract_onnx::prelude::*;
 
-use crate::engine::{Hello, OURS};
-use crate::setup::{CARD_FILE, PICTURES_FILE};
+use crate::engine::{OURS, Ready};
+use crate::setup::{CARD_FILE, IMAGES_FILE};
 
 /// Scores and corners.
-type Answer = (Vec<f32>, Vec<f32>);
+type Prediction = (Vec<f32>, Vec<f32>);
 
-/// A network that is ready: runs one of its pictures.
-type Run = Box<dyn FnMut(usize) -> Result<Answer>>;
+/// A loaded network, which runs one of its images.
+type Run = Box<dyn FnMut(usize) -> Result<Prediction>>;
 
-/// Is one engine until its input ends.
+/// Runs one engine until standard input ends.
 pub(crate) fn run(engine: &str, model: &Path, folder: &Path) -> Result<()> {
     let card = serde_json::from_str(&std::fs::read_to_string(folder.join(CARD_FILE))?)?;
-    let inputs = inputs(&folder.join(PICTURES_FILE), &card)?;
+    let inputs = inputs(&folder.join(IMAGES_FILE), &card)?;
     let count = inputs.len();
     let start = ProcessTime::try_now()?;
     let (mut run, version) = match engine {
@@ -39,18 +39,18 @@ pub(crate) fn run(engine: &str, model: &Path, folder: &Path) -> Result<()> {
             tract_version()?,
         ),
         "tract-int8" => (tract(model, &inputs)?, tract_version()?),
-        _ => bail!("there is no engine \"{engine}\""),
+        _ => bail!("unknown engine \"{engine}\""),
     };
     let load_ms = start.try_elapsed()?.as_secs_f64() * 1e3;
     let start = ProcessTime::try_now()?;
     run(0)?;
-    let hello = Hello {
+    let ready = Ready {
         version,
         load_ms,
         first_ms: start.try_elapsed()?.as_secs_f64() * 1e3,
-        answers: (0..count).map(&mut run).collect::<Result<_>>()?,
+        predictions: (0..count).map(&mut run).collect::<Result<_>>()?,
     };
-    println!("{}", serde_json::to_string(&hello)?);
+    println!("{}", serde_json::to_string(&ready)?);
     for line in std::io::stdin().lock().lines() {
         let inferences: u32 = line?.trim().parse()?;
         let (cpu, wall) = (ProcessTime::try_now()?, Instant::now());
@@ -66,27 +66,27 @@ pub(crate) fn run(engine: &str, model: &Path, folder: &Path) -> Result<()> {
 fn inputs(file: &Path, card: &ModelCard) -> Result<Vec<InputTensor>> {
     let (width, height) = (card.input.width, card.input.height);
     let pixels = std::fs::read(file).with_context(|| file.display().to_string())?;
-    let pictures = pixels.chunks_exact(width as usize * height as usize * 3);
+    let images = pixels.chunks_exact(width as usize * height as usize * 3);
     let input = |(number, pixels): (u64, &[u8])| {
         let image =
-            RgbImage::from_raw(width, height, pixels.to_vec()).context("no whole picture")?;
+            RgbImage::from_raw(width, height, pixels.to_vec()).context("an image is truncated")?;
         Ok(preprocess(&Frame::new(number, Origin::Live, image), card)?)
     };
-    (0..).zip(pictures).map(input).collect()
+    (0..).zip(images).map(input).collect()
 }
 
 fn ours(model: &Path, inputs: Vec<InputTensor>) -> Result<Run> {
     let mut detector = TractDetector::from_file(model)?;
-    Ok(Box::new(move |picture| {
-        let prediction = detector.predict(&inputs[picture])?;
+    Ok(Box::new(move |image| {
+        let prediction = detector.predict(&inputs[image])?;
         let corners = prediction.bounding_box().corners().to_vec();
         Ok((prediction.scores().to_vec(), corners))
     }))
 }
 
-/// `tract` as it is, without anything of boxcam.
+/// Stock `tract`, without boxcam's operators.
 fn tract(model: &Path, inputs: &[InputTensor]) -> Result<Run> {
-    let shape = inputs.first().context("no pictures")?.shape();
+    let shape = inputs.first().context("no images")?.shape();
     let plan = onnx()
         .model_for_path(model)?
         .with_input_fact(0, f32::fact(shape).into())?
@@ -94,9 +94,9 @@ fn tract(model: &Path, inputs: &[InputTensor]) -> Result<Run> {
         .into_runnable()?;
     let ready = |input: &InputTensor| Ok(Tensor::from_shape(&shape, &input.to_f32())?.into());
     let inputs: Vec<TValue> = inputs.iter().map(ready).collect::<Result<_>>()?;
-    Ok(Box::new(move |picture| {
-        // A clone of a value is another handle to the same numbers.
-        let outputs = plan.run(tvec!(inputs[picture].clone()))?;
+    Ok(Box::new(move |image| {
+        // A clone of a value shares its data.
+        let outputs = plan.run(tvec!(inputs[image].clone()))?;
         let [scores, corners] = &outputs[..] else {
             bail!("{} outputs, expected two", outputs.len());
         };
@@ -109,9 +109,9 @@ fn floats(value: &TValue) -> Result<Vec<f32>> {
     Ok(view.iter().copied().collect())
 }
 
-/// The version that Cargo.lock has.
+/// The version in Cargo.lock.
 fn tract_version() -> Result<String> {
-    let lock = std::fs::read_to_string(crate::root().join("Cargo.lock"))?;
+    let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock"))?;
     let mut lines = lock
         .lines()
         .skip_while(|line| *line != "name = \"tract-core\"");

@@ -1,43 +1,45 @@
 //! `boxcam bench`: the time and memory that a frame takes on this machine.
 //!
-//! Each stage is timed in every frame of one run, so that their quantiles can be set side by side; the machine's
-//! noise is in them. Nothing is compared with anything here.
+//! Each stage is timed in each frame of one run, so all stages have the same noise. The age of a frame on the display is
+//! measured in the live pipeline.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use boxcam::config::BenchConfig;
 use boxcam::detect::Detector;
 use boxcam::detect::tract::{LayerTime, TractDetector};
 use boxcam::frame::{Frame, Origin};
+use boxcam::options::BenchOptions;
 use boxcam::overlay::{self, Canvas};
 use boxcam::picture::{self, PictureError};
+use boxcam::pipeline::{LiveSource, Pipeline, PipelineError, SourceConfig};
 use boxcam::preprocess::preprocess;
 use boxcam::report::Report;
-use boxcam::source::SourceError;
+use boxcam::sink::{Sink, SinkError};
+use boxcam::source::{FrameSource, SourceError};
 use image::RgbImage;
 use serde::Serialize;
 
-use super::output::{json, print};
-use super::{Completion, Failure, model};
-use quantiles::{Quantiles, milliseconds};
+use super::{Completion, Failure, json, model, print};
 
-mod quantiles;
-mod screen;
-mod table;
+/// Frames before the first measured one, which fill caches and train branch predictors.
+const WARM_UP_FRAMES: usize = 3;
 
-/// Frames before the first one that counts: caches and branch predictors have to see it once or twice.
-const WARM_UP: usize = 3;
-
-/// Runs from which the time of a layer is taken.
+/// Runs over which the time of a layer is taken.
 const LAYER_RUNS: usize = 15;
 
-/// What was measured.
+/// Number of operators and of layers in the table, the slowest first.
+const TABLE_ROWS: usize = 10;
+
 #[derive(Serialize)]
-struct Measured {
+struct Measurements {
     model: String,
-    /// What the processor has that the integer layers run with; none for a model in floats.
+    /// CPU features that the int8 kernels use; `None` for a float model.
     kernels: Option<&'static str>,
     /// The picture, and its width and height in pixels.
     picture: String,
@@ -46,27 +48,27 @@ struct Measured {
     threads: usize,
     frames: usize,
     stages: Stages<Quantiles>,
-    /// From when a frame is taken to when it is drawn, while frames come 30 times a second.
+    /// From capture to display of a frame, at 30 frames per second.
     camera_to_screen: Option<Quantiles>,
-    /// From when the frame is taken that a box is from, to when that box is drawn, on a later frame.
+    /// From capture of a frame to display of its bounding box, on a later frame.
     camera_to_box: Option<Quantiles>,
-    /// Reading the model file, checking it and preparing it to be run.
+    /// Time to read, check and prepare the model file.
     load_ms: f64,
-    /// From the start of loading to the first box of the first picture.
+    /// Time from the start of loading to the bounding box of the first picture.
     first_box_ms: f64,
-    /// The most memory that this process had at any time, this measuring included.
+    /// Maximum memory of this process, including the measurement.
     peak_rss_mb: Option<f64>,
     layers: Vec<Layer>,
 }
 
-/// One of each for every stage.
+/// A value for each stage.
 #[derive(Debug, Default, Serialize)]
 struct Stages<T> {
     decode: T,
     preprocess: T,
     inference: T,
     draw: T,
-    /// All of it, decoding and drawing included.
+    /// All stages together.
     frame: T,
 }
 
@@ -79,56 +81,55 @@ struct Layer {
     share: f64,
 }
 
-pub(super) fn bench(config: &BenchConfig) -> Result<Completion, Failure> {
-    let picture = Encoded::read(config.picture.as_deref())?;
+pub(super) fn bench(options: &BenchOptions) -> Result<Completion, Failure> {
+    let picture = EncodedPicture::read(options.picture.as_deref())?;
     let started = Instant::now();
-    let options = model::engine(Some(config.threads));
-    let (mut detector, _) = model::load_from(config.model.as_deref(), options)?;
+    let engine = model::engine(Some(options.threads));
+    let (mut detector, _) = model::load_from(options.model.as_deref(), engine)?;
     let load = started.elapsed();
-    one_frame(&picture, &mut detector)?;
+    time_frame(&picture, &mut detector)?;
     let first_box = started.elapsed();
-    let times = all_frames(&picture, &mut detector, config.frames.get())?;
-    let ages = screen::ages(&picture, &detector)?;
-    // Before the layers, whose measuring takes memory that a run does not.
+    let times = time_frames(&picture, &mut detector, options.frames.get())?;
+    let ages = display_ages(&picture, &detector)?;
+    // Taken before the layers are timed, which needs more memory than a run.
     let peak_rss_mb = peak_rss_mb();
-    let frame = picture.decoded()?;
-    let input =
-        preprocess(&frame, detector.card()).map_err(boxcam::pipeline::PipelineError::from)?;
-    let measured = Measured {
+    let frame = picture.frame()?;
+    let input = preprocess(&frame, detector.card()).map_err(PipelineError::from)?;
+    let measurements = Measurements {
         model: detector.model_hash().to_owned(),
         kernels: detector.kernels(),
         picture: picture.name.clone(),
         width: frame.image.width(),
         height: frame.image.height(),
-        threads: config.threads.get(),
-        frames: config.frames.get(),
+        threads: options.threads.get(),
+        frames: options.frames.get(),
         stages: times.quantiles(),
-        camera_to_screen: Quantiles::of(&ages.picture),
-        camera_to_box: Quantiles::of(&ages.found),
+        camera_to_screen: Quantiles::of(&ages.frame),
+        camera_to_box: Quantiles::of(&ages.bounding_box),
         load_ms: milliseconds(load),
         first_box_ms: milliseconds(first_box),
         peak_rss_mb,
         layers: layers(&detector.layer_times(&input, LAYER_RUNS)?),
     };
-    print(&if config.json {
-        json(&measured)?
+    print(&if options.json {
+        json(&measurements)?
     } else {
-        table::of(&measured)
+        table(&measurements)
     })?;
-    Ok(Completion::Whole)
+    Ok(Completion::Complete)
 }
 
-/// A picture as it comes from a file or a camera.
+/// The bytes of a picture file or of a frame of a camera.
 #[derive(Clone)]
-struct Encoded {
+struct EncodedPicture {
     name: String,
     bytes: Vec<u8>,
 }
 
-impl Encoded {
+impl EncodedPicture {
     fn read(file: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = file else {
-            return built_in();
+            return demo_picture();
         };
         match std::fs::read(path) {
             Ok(bytes) => Ok(Self {
@@ -142,48 +143,46 @@ impl Encoded {
         }
     }
 
-    fn image(&self) -> Result<RgbImage, SourceError> {
+    fn decode(&self) -> Result<RgbImage, SourceError> {
         Ok(picture::decode(Path::new(&self.name), &self.bytes)?)
     }
 
-    fn decoded(&self) -> Result<Frame, Failure> {
-        Ok(Frame::new(0, Origin::Live, self.image()?))
+    fn frame(&self) -> Result<Frame, Failure> {
+        Ok(Frame::new(0, Origin::Live, self.decode()?))
     }
 }
 
-/// A frame of the demo as a camera would send it: a JPEG of 640 x 480.
+/// A frame of the demo as a JPEG, which is what most cameras deliver.
 #[cfg(feature = "demo")]
-fn built_in() -> Result<Encoded, Failure> {
+fn demo_picture() -> Result<EncodedPicture, Failure> {
     use boxcam::scene::random_scene;
     use boxcam::source::demo::{HEIGHT, WIDTH};
     let scene = random_scene(1, WIDTH, HEIGHT);
-    let bytes = picture::encode_jpeg(&scene.image, 85).map_err(|source| {
-        boxcam::sink::SinkError::Encode {
-            path: "(demo)".into(),
-            source,
-        }
+    let bytes = picture::encode_jpeg(&scene.image, 85).map_err(|source| SinkError::Encode {
+        path: "(demo)".into(),
+        source,
     })?;
     let name = "(demo)".to_owned();
-    Ok(Encoded { name, bytes })
+    Ok(EncodedPicture { name, bytes })
 }
 
 #[cfg(not(feature = "demo"))]
-fn built_in() -> Result<Encoded, Failure> {
+fn demo_picture() -> Result<EncodedPicture, Failure> {
     Err(Failure::NotBuilt {
-        what: "the demo, so `--picture PICTURE` is needed",
+        what: "the demo, so `--picture PICTURE` is required",
         feature: "demo",
     })
 }
 
-type Times = Stages<Vec<Duration>>;
+type StageTimes = Stages<Vec<Duration>>;
 
-impl Times {
-    fn add(&mut self, one: &Stages<Duration>) {
-        self.decode.push(one.decode);
-        self.preprocess.push(one.preprocess);
-        self.inference.push(one.inference);
-        self.draw.push(one.draw);
-        self.frame.push(one.frame);
+impl StageTimes {
+    fn push(&mut self, frame: &Stages<Duration>) {
+        self.decode.push(frame.decode);
+        self.preprocess.push(frame.preprocess);
+        self.inference.push(frame.inference);
+        self.draw.push(frame.draw);
+        self.frame.push(frame.frame);
     }
 
     fn quantiles(&self) -> Stages<Quantiles> {
@@ -198,19 +197,21 @@ impl Times {
     }
 }
 
-/// Takes one frame from its bytes to a picture with its box drawn.
-fn one_frame(picture: &Encoded, detector: &mut TractDetector) -> Result<Stages<Duration>, Failure> {
+/// Times one frame from its bytes to the picture with its bounding box.
+fn time_frame(
+    picture: &EncodedPicture,
+    detector: &mut TractDetector,
+) -> Result<Stages<Duration>, Failure> {
     let started = Instant::now();
-    let frame = picture.decoded()?;
+    let frame = picture.frame()?;
     let decoded = Instant::now();
-    let input =
-        preprocess(&frame, detector.card()).map_err(boxcam::pipeline::PipelineError::from)?;
+    let input = preprocess(&frame, detector.card()).map_err(PipelineError::from)?;
     let preprocessed = Instant::now();
     let prediction = detector.predict(&input)?;
     let inferred = Instant::now();
     let labels = Arc::new(detector.card().labels.clone());
     let report = Report {
-        // Without a threshold, so that there is always a box to draw.
+        // A threshold of 0, so that there is always a box to draw.
         detection: prediction.detection(0.0),
         captured_at: Some(frame.captured_at),
         inference: inferred - preprocessed,
@@ -235,17 +236,16 @@ fn one_frame(picture: &Encoded, detector: &mut TractDetector) -> Result<Stages<D
     })
 }
 
-/// So many frames, after a few that don't count.
-fn all_frames(
-    picture: &Encoded,
+fn time_frames(
+    picture: &EncodedPicture,
     detector: &mut TractDetector,
     frames: usize,
-) -> Result<Times, Failure> {
-    let mut times = Times::default();
-    for number in 0..WARM_UP + frames {
-        let time = one_frame(picture, detector)?;
-        if number >= WARM_UP {
-            times.add(&time);
+) -> Result<StageTimes, Failure> {
+    let mut times = StageTimes::default();
+    for number in 0..WARM_UP_FRAMES + frames {
+        let frame = time_frame(picture, detector)?;
+        if number >= WARM_UP_FRAMES {
+            times.push(&frame);
         }
     }
     Ok(times)
@@ -263,7 +263,7 @@ fn layers(times: &[LayerTime]) -> Vec<Layer> {
     times.iter().map(layer).collect()
 }
 
-/// The most memory that this process ever had, in MB of 1,000,000 bytes, where the system tells.
+/// The maximum memory of this process in MB of 1,000,000 bytes; `None` if the system does not report it.
 fn peak_rss_mb() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -271,4 +271,223 @@ fn peak_rss_mb() -> Option<f64> {
         .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some((kibibytes * 1024.0 / 1e5).round() / 10.0)
+}
+
+/// Time between two frames of the simulated camera.
+const FRAME_INTERVAL: Duration = Duration::from_nanos(1_000_000_000 / 30);
+
+/// Frames that the model processes while ages are measured.
+const AGE_FRAMES: u64 = 20;
+
+/// Ages at the time of display.
+#[derive(Default)]
+struct DisplayAges {
+    /// Of the frame.
+    frame: Vec<Duration>,
+    /// Of the frame in which the displayed bounding box was found.
+    bounding_box: Vec<Duration>,
+}
+
+/// Runs the live pipeline with a camera that delivers the same picture 30 times per second, and a display in memory.
+fn display_ages(
+    picture: &EncodedPicture,
+    detector: &TractDetector,
+) -> Result<DisplayAges, Failure> {
+    let mut display = MemoryDisplay(DisplayAges::default());
+    let picture = picture.clone();
+    let stop = AtomicBool::new(false);
+    let pipeline = Pipeline {
+        display: Some(&mut display),
+        // There is always a box to draw.
+        threshold: Some(0.0),
+        track: true,
+        max_frames: AGE_FRAMES.try_into().ok(),
+        ..Pipeline::new(Box::new(detector.clone()), &stop)
+    };
+    pipeline.run(SourceConfig::Live(LiveSource {
+        open: Box::new(move || Ok(Box::new(RepeatedPicture::new(picture.clone())) as _)),
+        reopen: false,
+        wait: false,
+    }))?;
+    Ok(display.0)
+}
+
+/// A camera that delivers the same picture again and again.
+struct RepeatedPicture {
+    picture: EncodedPicture,
+    next: Instant,
+    sequence: u64,
+}
+
+impl RepeatedPicture {
+    fn new(picture: EncodedPicture) -> Self {
+        Self {
+            picture,
+            next: Instant::now(),
+            sequence: 0,
+        }
+    }
+}
+
+impl FrameSource for RepeatedPicture {
+    fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
+        thread::sleep(self.next.saturating_duration_since(Instant::now()));
+        let captured_at = Instant::now();
+        self.next = captured_at + FRAME_INTERVAL;
+        let image = self.picture.decode()?;
+        let sequence = self.sequence;
+        self.sequence += 1;
+        Ok(Some(Frame {
+            captured_at,
+            ..Frame::new(sequence, Origin::Live, image)
+        }))
+    }
+}
+
+struct MemoryDisplay(DisplayAges);
+
+impl Sink for MemoryDisplay {
+    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+        let mut image = frame.image.clone();
+        let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report, report.shown());
+        // `None` before the first bounding box.
+        if let Some(captured_at) = report.captured_at {
+            self.0.frame.push(frame.captured_at.elapsed());
+            self.0.bounding_box.push(captured_at.elapsed());
+        }
+        Ok(())
+    }
+}
+
+/// Quantiles in milliseconds, by nearest rank.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct Quantiles {
+    p50_ms: f64,
+    p95_ms: f64,
+    p99_ms: f64,
+}
+
+impl Quantiles {
+    /// `None` without times.
+    fn of(times: &[Duration]) -> Option<Self> {
+        let mut sorted = times.to_vec();
+        sorted.sort_unstable();
+        let at = |percent: usize| {
+            let rank = (sorted.len() * percent).div_ceil(100).max(1);
+            sorted.get(rank - 1).map(|time| milliseconds(*time))
+        };
+        Some(Self {
+            p50_ms: at(50)?,
+            p95_ms: at(95)?,
+            p99_ms: at(99)?,
+        })
+    }
+}
+
+/// Rounded to microseconds.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn table(measurements: &Measurements) -> String {
+    let mut text = String::new();
+    let kernels = measurements.kernels.unwrap_or("none, a float model");
+    let Measurements {
+        model,
+        picture,
+        width,
+        height,
+        frames,
+        threads,
+        stages,
+        ..
+    } = measurements;
+    let _ = writeln!(
+        text,
+        "model {model}, int8 kernels: {kernels}\n\
+         picture {picture} ({width} x {height}), {frames} frames, {threads} threads\n\n\
+         stage             p50        p95        p99"
+    );
+    for (name, times) in [
+        ("decode", stages.decode),
+        ("preprocess", stages.preprocess),
+        ("inference", stages.inference),
+        ("draw", stages.draw),
+        ("frame, total", stages.frame),
+    ] {
+        let _ = writeln!(
+            text,
+            "{name:13} {:7.2} ms {:7.2} ms {:7.2} ms",
+            times.p50_ms, times.p95_ms, times.p99_ms
+        );
+    }
+    for (name, ages) in [
+        ("camera to screen", measurements.camera_to_screen),
+        ("camera to box", measurements.camera_to_box),
+    ] {
+        if let Some(ages) = ages {
+            let _ = writeln!(
+                text,
+                "{name:16} {:4.1} ms {:7.1} ms {:7.1} ms",
+                ages.p50_ms, ages.p95_ms, ages.p99_ms
+            );
+        }
+    }
+    let _ = writeln!(
+        text,
+        "\nload {:.1} ms, first box after {:.1} ms",
+        measurements.load_ms, measurements.first_box_ms
+    );
+    if let Some(peak) = measurements.peak_rss_mb {
+        let _ = writeln!(text, "peak memory {peak:.1} MB");
+    }
+    text.push_str(&layer_table(&measurements.layers));
+    text
+}
+
+fn layer_table(layers: &[Layer]) -> String {
+    let mut by_operator: BTreeMap<&str, (usize, f64, f64)> = BTreeMap::new();
+    for layer in layers {
+        let (count, ms, share) = by_operator.entry(&layer.operator).or_default();
+        *count += 1;
+        *ms += layer.ms;
+        *share += layer.share;
+    }
+    let mut operators: Vec<_> = by_operator.into_iter().collect();
+    operators.sort_by(|(_, a), (_, b)| b.1.total_cmp(&a.1));
+    let mut text = "\ninference time by operator\n".to_owned();
+    for (operator, (count, ms, share)) in operators.iter().take(TABLE_ROWS) {
+        let share = share * 100.0;
+        let _ = writeln!(text, "{share:5.1}% {ms:8.3} ms  {count:3} x {operator}");
+    }
+    let mut slowest: Vec<&Layer> = layers.iter().collect();
+    slowest.sort_by(|a, b| b.ms.total_cmp(&a.ms));
+    text.push_str("\nslowest layers\n");
+    for layer in slowest.iter().take(TABLE_ROWS) {
+        let share = layer.share * 100.0;
+        let _ = writeln!(
+            text,
+            "{share:5.1}% {:8.3} ms  {} ({})",
+            layer.ms, layer.name, layer.operator
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_of_the_nearest_rank() {
+        let times: Vec<Duration> = (1..=100).rev().map(Duration::from_millis).collect();
+        let quantiles = Quantiles::of(&times).expect("times");
+        assert_eq!(
+            (quantiles.p50_ms, quantiles.p95_ms, quantiles.p99_ms),
+            (50.0, 95.0, 99.0)
+        );
+        let one = Quantiles::of(&[Duration::from_micros(1500)]).expect("one time");
+        assert_eq!((one.p50_ms, one.p99_ms), (1.5, 1.5));
+        assert_eq!(Quantiles::of(&[]), None);
+    }
 }

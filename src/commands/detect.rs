@@ -1,11 +1,9 @@
-//! `boxcam detect`: each picture once, a JSON line each.
+//! `boxcam detect`: one JSON line for each picture.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use boxcam::config::{DetectConfig, Threshold};
-use boxcam::health::Health;
-use boxcam::pipeline::{Input, Pipeline, Times};
+use boxcam::options::{DetectOptions, Threshold};
+use boxcam::pipeline::{Pipeline, SourceConfig};
 use boxcam::sink::Sink;
 use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::json::JsonSink;
@@ -14,29 +12,22 @@ use boxcam::source::pictures::PicturesSource;
 
 use super::{Completion, Failure, model};
 
-pub(super) fn detect(config: &DetectConfig, stop: &AtomicBool) -> Result<Completion, Failure> {
-    let options = model::engine(config.threads);
-    let (detector, _) = model::load_from(config.model.file.as_deref(), options)?;
-    let mut outputs: Vec<Box<dyn Sink + Send>> = vec![
+pub(super) fn detect(options: &DetectOptions, stop: &AtomicBool) -> Result<Completion, Failure> {
+    let engine = model::engine(options.threads);
+    let (detector, _) = model::load_from(options.model.file.as_deref(), engine)?;
+    let mut sinks: Vec<Box<dyn Sink + Send>> = vec![
         Box::new(JsonSink::stdout()),
         Box::new(ConsoleStats::default()),
     ];
-    if let Some(folder) = &config.annotate {
-        outputs.push(Box::new(PictureSink::new(folder)?));
+    if let Some(folder) = &options.annotate {
+        sinks.push(Box::new(PictureSink::new(folder)?));
     }
     let pipeline = Pipeline {
-        detector: Box::new(detector),
-        newer_models: None,
-        outputs,
-        display: None,
-        threshold: config.model.threshold.map(Threshold::value),
-        is_tracked: false,
-        frames: None,
-        stop,
-        health: Arc::new(Health::default()),
-        times: Times::default(),
+        sinks,
+        threshold: options.model.threshold.map(Threshold::value),
+        ..Pipeline::new(Box::new(detector), stop)
     };
-    let source = PicturesSource::new(config.pictures.iter().cloned());
-    let outcome = pipeline.run(Input::Replayed(Box::new(source)))?;
-    Ok(Completion::of(outcome.skipped))
+    let source = PicturesSource::new(options.pictures.iter().cloned());
+    let summary = pipeline.run(SourceConfig::Offline(Box::new(source)))?;
+    Ok(Completion::of(summary.skipped))
 }

@@ -1,50 +1,52 @@
-//! `boxcam doctor`: what works here, what doesn't, and how to mend it.
+//! `boxcam doctor`: checks whether `boxcam run` will work with these options, and suggests fixes.
 //!
-//! In goes what `boxcam run` would be asked to do, out come findings in plain words. Nothing is changed: no
-//! camera is switched to another mode, no screen is drawn on, and what a run would write is only looked at.
+//! The checks change nothing: no camera changes its mode, nothing is drawn on a screen and nothing is written.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use boxcam::config::DoctorConfig;
+use boxcam::address::{BrokerAddress, WebAddress};
+use boxcam::detect::Detector;
+use boxcam::golden;
+use boxcam::options::{DoctorOptions, LogChoice, ModelOptions, RunOptions};
 use serde::Serialize;
 
-use super::output::{json, print};
-use super::{Completion, Failure};
+use super::{Completion, Failure, json, model, print};
 use machine::Machine;
 
-mod board;
-mod camera;
+mod hardware;
 mod machine;
-mod model;
-mod outputs;
-mod screen;
 
-/// One thing that was looked at.
+/// Time for the broker to accept a connection.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Finding {
-    /// What it is about, in a word.
+    /// What was checked, in one word.
     about: &'static str,
     verdict: Verdict,
-    /// What there is.
-    says: String,
-    /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
+    #[serde(rename = "says")]
+    message: String,
+    #[serde(rename = "mend", skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
 }
 
-/// How it stands with something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
-    /// It works.
     Good,
-    /// It is not there or not as good as it could be, and boxcam runs without it.
+    /// Missing or not ideal, but boxcam runs without it.
     Note,
-    /// What boxcam was asked to do will not work.
-    Bad,
+    /// The run will fail.
+    #[serde(rename = "bad")]
+    Failed,
 }
 
-/// What programs get.
+/// The JSON output.
 #[derive(Serialize)]
 struct Diagnosis<'a> {
     version: &'static str,
@@ -53,61 +55,68 @@ struct Diagnosis<'a> {
 }
 
 impl Finding {
-    fn good(about: &'static str, says: impl Into<String>) -> Self {
+    fn good(about: &'static str, message: impl Into<String>) -> Self {
         Self {
             about,
             verdict: Verdict::Good,
-            says: says.into(),
-            mend: None,
+            message: message.into(),
+            fix: None,
         }
     }
 
-    fn note(about: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
+    fn note(about: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             verdict: Verdict::Note,
-            mend: Some(mend.into()),
-            ..Self::good(about, says)
+            fix: Some(fix.into()),
+            ..Self::good(about, message)
         }
     }
 
-    fn bad(about: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
+    fn failed(about: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
-            verdict: Verdict::Bad,
-            ..Self::note(about, says, mend)
+            verdict: Verdict::Failed,
+            ..Self::note(about, message, fix)
+        }
+    }
+
+    /// Failed if the run needs it, else a note.
+    fn missing(
+        is_needed: bool,
+        about: &'static str,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        match is_needed {
+            true => Self::failed(about, message, fix),
+            false => Self::note(about, message, fix),
         }
     }
 }
 
-pub(super) fn doctor(config: &DoctorConfig) -> Result<Completion, Failure> {
-    let findings = findings(config, &Machine::this());
-    let verdict = worst(&findings);
-    print(&if config.json {
-        let diagnosis = Diagnosis {
+pub(super) fn doctor(options: &DoctorOptions) -> Result<Completion, Failure> {
+    let findings = findings(&options.run, &Machine::this());
+    print(&if options.json {
+        json(&Diagnosis {
             version: env!("CARGO_PKG_VERSION"),
-            verdict,
+            verdict: worst(&findings),
             findings: &findings,
-        };
-        json(&diagnosis)?
+        })?
     } else {
-        words(&findings)
+        text(&findings)
     })?;
-    match verdict {
-        Verdict::Bad => Err(Failure::Ill {
-            count: findings
-                .iter()
-                .filter(|f| f.verdict == Verdict::Bad)
-                .count(),
-        }),
-        Verdict::Good | Verdict::Note => Ok(Completion::Whole),
+    let failed = findings.iter().filter(|f| f.verdict == Verdict::Failed);
+    match failed.count() {
+        0 => Ok(Completion::Complete),
+        count => Err(Failure::ChecksFailed { count }),
     }
 }
 
-fn findings(config: &DoctorConfig, machine: &Machine) -> Vec<Finding> {
-    let mut findings = board::findings(machine);
-    findings.extend(model::findings(&config.run.model));
-    findings.extend(camera::findings(&config.run, machine));
-    findings.extend(screen::findings(&config.run.display, machine));
-    findings.extend(outputs::findings(&config.run));
+fn findings(options: &RunOptions, machine: &Machine) -> Vec<Finding> {
+    let mut findings = hardware::board(machine);
+    findings.extend(model_checks(&options.model));
+    findings.extend(hardware::cameras(options, machine));
+    findings.extend(hardware::screens(&options.display, machine));
+    findings.extend(sink_checks(options));
     findings
 }
 
@@ -116,20 +125,174 @@ fn worst(findings: &[Finding]) -> Verdict {
     verdicts.max().unwrap_or(Verdict::Good)
 }
 
-fn words(findings: &[Finding]) -> String {
+fn text(findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings {
         let mark = match finding.verdict {
-            Verdict::Good => "ok ",
-            Verdict::Note => "-  ",
-            Verdict::Bad => "BAD",
+            Verdict::Good => "ok    ",
+            Verdict::Note => "-     ",
+            Verdict::Failed => "FAILED",
         };
-        let _ = writeln!(text, "{mark}  {:9} {}", finding.about, finding.says);
-        if let Some(mend) = &finding.mend {
-            let _ = writeln!(text, "{:14} > {mend}", "");
+        let _ = writeln!(text, "{mark} {:11} {}", finding.about, finding.message);
+        if let Some(fix) = &finding.fix {
+            let _ = writeln!(text, "{:18} > {fix}", "");
         }
     }
     text
+}
+
+/// Whether the model loads, and whether this machine computes its golden examples correctly.
+fn model_checks(options: &ModelOptions) -> Vec<Finding> {
+    let started = Instant::now();
+    let mut detector = match model::load(options.file.as_deref()) {
+        Ok(detector) => detector,
+        Err(failure) => {
+            let fix = "give another file with `--model FILE`, or none for the built-in model";
+            return vec![Finding::failed("model", failure.to_string(), fix)];
+        }
+    };
+    let load_ms = started.elapsed().as_secs_f64() * 1e3;
+    let card = detector.card();
+    let kernels = detector.kernels().unwrap_or("none, a float model");
+    let message = format!(
+        "{} ({}), {} classes, input {} x {}, threshold {}, loaded in {load_ms:.0} ms, int8 kernels: {kernels}",
+        card.name,
+        detector.model_hash(),
+        card.labels.len(),
+        card.input.width,
+        card.input.height,
+        options.threshold_or(card.threshold),
+    );
+    vec![Finding::good("model", message), self_test(&mut detector)]
+}
+
+fn self_test(detector: &mut dyn Detector) -> Finding {
+    match golden::check(detector) {
+        Ok(agreement) if agreement.examples == 0 => Finding::note(
+            "self-test",
+            "the model has no golden examples, so its results on this machine can't be verified",
+            "add golden examples: boxcam-train model card FILE --golden --output FILE",
+        ),
+        Ok(agreement) => {
+            let (count, difference) = (agreement.examples, agreement.difference);
+            let message =
+                format!("passed {count} golden examples (max difference {difference:.4})");
+            Finding::good("self-test", message)
+        }
+        Err(error) => Finding::failed(
+            "self-test",
+            error.to_string(),
+            "copy the model file again; if that does not help, report the board and its system",
+        ),
+    }
+}
+
+/// Whether the log, the snapshots, the broker and the web page can be used.
+fn sink_checks(options: &RunOptions) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let LogChoice::File(path) = &options.log {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let max_size = options.log_size.as_u64() * (u64::from(options.log_keep) + 1);
+        findings.push(storage("log", folder, max_size));
+    }
+    if let Some(folder) = &options.snapshots {
+        let existing = folder.ancestors().find(|folder| folder.is_dir());
+        let existing = existing.unwrap_or(Path::new("."));
+        let max_size = options.snapshots_size.as_u64();
+        findings.push(storage("snapshots", existing, max_size));
+    }
+    findings.extend(options.mqtt.as_ref().map(broker));
+    findings.extend(options.web.as_ref().map(web_page));
+    findings
+}
+
+/// Whether a folder can be written to and has `max_size` bytes free.
+fn storage(about: &'static str, folder: &Path, max_size: u64) -> Finding {
+    let path = folder.display();
+    if let Err(error) = check_writable(folder) {
+        return Finding::failed(
+            about,
+            format!("{path} can't be written to ({error})"),
+            format!("create it and give it to the user that runs boxcam: sudo chown $USER {path}"),
+        );
+    }
+    let megabytes = |bytes: u64| bytes / 1_000_000;
+    match free_bytes(folder) {
+        Some(free) if free < max_size => Finding::note(
+            about,
+            format!(
+                "{path} has {} MB free, boxcam may use up to {} MB",
+                megabytes(free),
+                megabytes(max_size)
+            ),
+            "free some space, or set a smaller size",
+        ),
+        Some(free) => Finding::good(about, format!("{path}, {} MB free", megabytes(free))),
+        None => Finding::good(about, format!("{path} can be written to")),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn check_writable(folder: &Path) -> std::io::Result<()> {
+    use rustix::fs::{Access, access};
+    Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn check_writable(folder: &Path) -> std::io::Result<()> {
+    match std::fs::metadata(folder)?.permissions().readonly() {
+        true => Err(ErrorKind::PermissionDenied.into()),
+        false => Ok(()),
+    }
+}
+
+/// Bytes that this user may still write; `None` if the system does not report it.
+#[cfg(target_os = "linux")]
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let file_system = rustix::fs::statvfs(folder).ok()?;
+    Some(file_system.f_bavail * file_system.f_frsize)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn free_bytes(_: &Path) -> Option<u64> {
+    None
+}
+
+fn broker(address: &BrokerAddress) -> Finding {
+    let address = format!("{}:{}", address.host, address.port);
+    let connected = address
+        .to_socket_addrs()
+        .and_then(|mut found| found.next().ok_or_else(|| ErrorKind::NotFound.into()))
+        .and_then(|found| TcpStream::connect_timeout(&found, BROKER_TIMEOUT));
+    match connected {
+        Ok(_) => Finding::good("broker", format!("{address} accepts connections")),
+        // A note, because a run continues without the broker and connects later.
+        Err(error) => Finding::note(
+            "broker",
+            format!("{address} can't be reached ({error})"),
+            "start the broker, check its name and port, and let it listen on the network",
+        ),
+    }
+}
+
+fn web_page(address: &WebAddress) -> Finding {
+    let address = address.0;
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::good("web page", format!("{address} is free")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Finding::note(
+            "web page",
+            format!("{address} is in use, perhaps by a running boxcam"),
+            "if not, choose another port with `--web`",
+        ),
+        Err(error) => Finding::failed(
+            "web page",
+            format!("{address} can't be served ({error})"),
+            "choose an address of this machine and a port above 1023",
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -137,18 +300,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_stands_out_with_its_mend() {
+    fn findings_are_listed_with_their_fixes() {
         let findings = [
             Finding::good("model", "fine"),
-            Finding::note("heat", "warm", "give it air"),
-            Finding::bad("camera", "none", "plug one in"),
+            Finding::note("temperature", "warm", "add a fan"),
+            Finding::failed("camera", "none", "plug one in"),
         ];
-        let expected = "ok   model     fine\n\
-                        -    heat      warm\n               > give it air\n\
-                        BAD  camera    none\n               > plug one in\n";
-        assert_eq!(words(&findings), expected);
-        assert_eq!(worst(&findings), Verdict::Bad);
+        let expected = "ok     model       fine\n\
+                        -      temperature warm\n                   > add a fan\n\
+                        FAILED camera      none\n                   > plug one in\n";
+        assert_eq!(text(&findings), expected);
+        assert_eq!(worst(&findings), Verdict::Failed);
         assert_eq!(worst(&findings[..2]), Verdict::Note);
         assert_eq!(worst(&[]), Verdict::Good);
+    }
+
+    #[test]
+    fn storage_is_checked_for_access_and_space() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(storage("log", folder.path(), 1).verdict, Verdict::Good);
+        assert_eq!(
+            storage("log", &folder.path().join("none"), 1).verdict,
+            Verdict::Failed
+        );
+        if cfg!(target_os = "linux") {
+            assert_eq!(
+                storage("log", folder.path(), u64::MAX).verdict,
+                Verdict::Note
+            );
+        }
+    }
+
+    #[test]
+    fn brokers_and_ports_are_tried() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let url = format!("mqtt://{address}");
+        let reachable = broker(&url.parse().expect("valid"));
+        assert_eq!(reachable.verdict, Verdict::Good);
+        assert_eq!(web_page(&WebAddress(address)).verdict, Verdict::Note);
+        let any_free_port = WebAddress(([127, 0, 0, 1], 0).into());
+        assert_eq!(web_page(&any_free_port).verdict, Verdict::Good);
+        let other_machine = WebAddress(([192, 0, 2, 1], 80).into());
+        assert_eq!(web_page(&other_machine).verdict, Verdict::Failed);
     }
 }

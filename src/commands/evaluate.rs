@@ -8,21 +8,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Instant;
 
-use boxcam::config::EvaluateConfig;
 use boxcam::dataset::Dataset;
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{DetectError, Detector as _};
 use boxcam::evaluate::{
-    Details, Evaluation, Evaluator, Metrics, NegativeResults, Predictions, ThresholdPoint,
-    threshold_curve,
+    Details, Evaluation, Evaluator, Metrics, NegativeResults, Predictions, SkippedPicture,
+    ThresholdPoint, threshold_curve,
 };
+use boxcam::options::EvaluateOptions;
 use boxcam::preprocess::preprocess;
 use boxcam::sink::picture_files::save;
 use boxcam::{diagnostics, warn};
 use serde::Serialize;
 
-use super::output::{json, print};
 use super::{Completion, Failure, model};
+use super::{json, print};
 use html_report::HtmlReport;
 
 mod chart;
@@ -33,7 +33,7 @@ mod threshold_report;
 /// Maximum number of pictures that are timed, spread evenly: the time depends on the network, hardly on the picture.
 const TIMED_PICTURES: usize = 100;
 
-pub(super) fn evaluate(config: &EvaluateConfig) -> Result<Completion, Failure> {
+pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> {
     let detector = model::load(config.model.as_deref())?;
     let annotated = Dataset::read(&config.pictures, &config.annotations)?;
     warn_each(&annotated.issues);
@@ -46,20 +46,20 @@ pub(super) fn evaluate(config: &EvaluateConfig) -> Result<Completion, Failure> {
     let threads = config.threads.or_else(|| available_parallelism().ok());
     let threads = threads.map_or(1, NonZeroUsize::get);
     let evaluator = Evaluator::new(&detector, threads, &step);
-    let results = Results::of(&evaluator, &detector, &annotated)?;
-    let on_negatives = on_negatives(&evaluator, &negatives, config.sliding_window)?;
+    let predictions = evaluator.predict(&annotated)?;
+    let (on_negatives, skipped_negatives) =
+        on_negatives(&evaluator, &negatives, config.sliding_window)?;
     progress.clear();
-    warn_each(&results.predictions.skipped);
-    warn_each(&on_negatives.skipped);
-    write_reports(
-        config,
-        &detector,
-        &annotated,
-        &results,
-        &on_negatives.results,
-    )?;
-    let skipped = results.predictions.skipped.len() + on_negatives.skipped.len();
-    Ok(Completion::of((annotated.issues.len() + skipped) as u64))
+    warn_each(&predictions.skipped);
+    warn_each(&skipped_negatives);
+    let skipped = annotated.issues.len() + predictions.skipped.len() + skipped_negatives.len();
+    let results = Results {
+        evaluation: Evaluation::of(&predictions, detector.card().labels.clone()),
+        predictions,
+        negatives: on_negatives,
+    };
+    write_reports(config, &detector, &annotated, &results)?;
+    Ok(Completion::of(skipped as u64))
 }
 
 fn warn_each(issues: &[impl Display]) {
@@ -68,55 +68,31 @@ fn warn_each(issues: &[impl Display]) {
     }
 }
 
-/// Predictions for annotated pictures; the pictures of both fields are the same in the same order.
+/// The predictions for the annotated pictures and for the negatives.
 struct Results<'d> {
     predictions: Predictions<'d>,
+    /// Of `predictions`, picture by picture.
     evaluation: Evaluation,
-}
-
-impl<'d> Results<'d> {
-    fn of(
-        evaluator: &Evaluator<'_, TractDetector>,
-        detector: &TractDetector,
-        annotated: &'d Dataset,
-    ) -> Result<Self, DetectError> {
-        let predictions = evaluator.predict(annotated)?;
-        let mut evaluation = Evaluation::new(detector.card().labels.clone());
-        for (picture, prediction) in &predictions.pictures {
-            evaluation.add(&picture.folder, &picture.annotations, prediction);
-        }
-        Ok(Self {
-            predictions,
-            evaluation,
-        })
-    }
-}
-
-struct OnNegatives {
-    results: NegativeResults,
-    skipped: Vec<boxcam::evaluate::SkippedPicture>,
+    negatives: NegativeResults,
 }
 
 fn on_negatives(
     evaluator: &Evaluator<'_, TractDetector>,
     negatives: &Dataset,
     with_clips: bool,
-) -> Result<OnNegatives, DetectError> {
+) -> Result<(NegativeResults, Vec<SkippedPicture>), DetectError> {
     let mut results = NegativeResults::default();
     let predictions = evaluator.predict(negatives)?;
     for (picture, prediction) in &predictions.pictures {
         results.add(&picture.folder, prediction);
     }
     if with_clips {
-        // Its skipped pictures are those of the first pass.
+        // The same pictures are skipped as in the first pass.
         for (picture, clip) in evaluator.predict_clips(negatives)?.pictures {
             results.add_clip(&picture.folder, clip);
         }
     }
-    Ok(OnNegatives {
-        results,
-        skipped: predictions.skipped,
-    })
+    Ok((results, predictions.skipped))
 }
 
 /// The output of `--json`.
@@ -136,16 +112,15 @@ struct JsonReport<'a> {
 
 /// Writes the files that were requested and prints the metrics.
 fn write_reports(
-    config: &EvaluateConfig,
+    config: &EvaluateOptions,
     detector: &TractDetector,
     annotated: &Dataset,
     results: &Results<'_>,
-    negatives: &NegativeResults,
 ) -> Result<(), Failure> {
     let model = detector.model_hash();
     let metrics = &results.evaluation.metrics();
     let details = &Details::of(&results.evaluation);
-    let curve = threshold_curve(&results.evaluation, negatives);
+    let curve = threshold_curve(&results.evaluation, &results.negatives);
     if let Some(file) = &config.curve {
         threshold_report::write(file, &curve)?;
     }
@@ -170,7 +145,7 @@ fn write_reports(
         Some(speed) if config.json => print(&json(&JsonReport {
             model,
             metrics,
-            negatives: negatives.counts().collect(),
+            negatives: results.negatives.counts().collect(),
             curve: &curve,
             details,
             speed,

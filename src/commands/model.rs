@@ -1,68 +1,225 @@
-//! Which model is used: the one that was asked for, else the one beside the program, else the built-in one.
+//! Loads the model of a command: the one that was given, else the one beside the program, else the built-in one. Reloads
+//! a model file that changes during a run.
 
+use std::fs::Metadata;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::available_parallelism;
+use std::time::{Duration, SystemTime};
 
-use boxcam::detect::tract::{EngineOptions, TractDetector};
+use boxcam::detect::Detector;
+use boxcam::detect::tract::{EngineOptions, ModelError, TractDetector};
+use boxcam::golden::{self, GoldenError};
+use boxcam::health::Health;
+use boxcam::warn;
+use thiserror::Error;
 
 use super::Failure;
 
-/// The name under which a model beside the program is found.
-const BESIDE: &str = "boxcam.onnx";
+/// The name of the model file beside the program.
+const MODEL_BESIDE_PROGRAM: &str = "boxcam.onnx";
 
-/// Most threads that share an inference unless more are asked for: a layer has few rows.
-const MOST_THREADS: usize = 4;
+/// Maximum of the default number of threads: a layer has too few rows for more.
+const MAX_DEFAULT_THREADS: usize = 4;
 
-/// How the model is run: with so many threads or, where nobody says how many, with all cores but one, which has frames
-/// to take and to show.
+/// Default threads: the number of cores - 1 (one is left for capture and display), from 1 to 4.
 pub(super) fn engine(threads: Option<NonZeroUsize>) -> EngineOptions {
-    let spare = || {
+    let default = || {
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
-        cores.saturating_sub(1).clamp(1, MOST_THREADS)
+        cores.saturating_sub(1).clamp(1, MAX_DEFAULT_THREADS)
     };
     EngineOptions {
-        threads: threads.map_or_else(spare, NonZeroUsize::get),
+        threads: threads.map_or_else(default, NonZeroUsize::get),
         ..EngineOptions::default()
     }
 }
 
-/// Loads the model, to be run by one thread.
-pub(super) fn load(asked_for: Option<&Path>) -> Result<TractDetector, Failure> {
-    load_from(asked_for, EngineOptions::default()).map(|(detector, _)| detector)
+/// Loads the model for one thread.
+pub(super) fn load(file: Option<&Path>) -> Result<TractDetector, Failure> {
+    load_from(file, EngineOptions::default()).map(|(detector, _)| detector)
 }
 
-/// Loads the model, and says from which file; none for the built-in one.
+/// Loads the model and returns its file; `None` for the built-in one.
 pub(super) fn load_from(
-    asked_for: Option<&Path>,
-    options: EngineOptions,
+    file: Option<&Path>,
+    engine: EngineOptions,
 ) -> Result<(TractDetector, Option<PathBuf>), Failure> {
-    let beside = beside_program();
-    let file = match asked_for {
+    let program = std::env::current_exe().unwrap_or_default();
+    let beside = program.with_file_name(MODEL_BESIDE_PROGRAM);
+    let file = match file {
         Some(file) => file.to_owned(),
         None if beside.exists() => beside,
-        None => return Ok((built_in(&beside, options)?, None)),
+        None => return Ok((built_in(&beside, engine)?, None)),
     };
-    Ok((TractDetector::from_file_with(&file, options)?, Some(file)))
-}
-
-fn beside_program() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    program.with_file_name(BESIDE)
+    Ok((TractDetector::from_file_with(&file, engine)?, Some(file)))
 }
 
 #[cfg(feature = "embedded-model")]
-fn built_in(_beside: &Path, options: EngineOptions) -> Result<TractDetector, Failure> {
+fn built_in(_beside: &Path, engine: EngineOptions) -> Result<TractDetector, Failure> {
     let bytes = include_bytes!("../../models/snacks.onnx");
-    Ok(TractDetector::from_bytes_with(
-        "(built in)",
-        bytes,
-        options,
-    )?)
+    Ok(TractDetector::from_bytes_with("(built in)", bytes, engine)?)
 }
 
 #[cfg(not(feature = "embedded-model"))]
 fn built_in(beside: &Path, _: EngineOptions) -> Result<TractDetector, Failure> {
     let beside = beside.display().to_string();
     Err(Failure::NoModel { beside })
+}
+
+/// How often the model file is checked. It is loaded when it is the same at two checks, so that a copy in progress is
+/// not loaded.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A changed model file that is not used.
+#[derive(Debug, Error)]
+enum ReloadError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("model {}: {source}", file.display())]
+    Golden { file: PathBuf, source: GoldenError },
+}
+
+/// Identifies the content of a file without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileStamp {
+    length: u64,
+    modified: Option<SystemTime>,
+    inode: u64,
+}
+
+/// Watches a model file on a thread of its own, which ends with the receiver. Each new model has passed its golden
+/// examples; the receiver gets one at a time.
+pub(super) fn watch(
+    file: &Path,
+    running: &dyn Detector,
+    engine: EngineOptions,
+    health: &Arc<Health>,
+) -> std::io::Result<Receiver<Box<dyn Detector>>> {
+    let (sender, receiver) = sync_channel(1);
+    let watcher = FileWatcher {
+        file: file.to_owned(),
+        running: running.model_hash().to_owned(),
+        engine,
+        loaded: stamp(file),
+        last_seen: stamp(file),
+        health: Arc::clone(health),
+    };
+    std::thread::Builder::new()
+        .name("reload".to_owned())
+        .spawn(move || watcher.run(&sender))?;
+    Ok(receiver)
+}
+
+struct FileWatcher {
+    file: PathBuf,
+    /// Hash of the current model.
+    running: String,
+    engine: EngineOptions,
+    loaded: Option<FileStamp>,
+    last_seen: Option<FileStamp>,
+    health: Arc<Health>,
+}
+
+impl FileWatcher {
+    fn run(mut self, models: &SyncSender<Box<dyn Detector>>) {
+        loop {
+            std::thread::sleep(CHECK_INTERVAL);
+            if !self.is_new_and_complete() {
+                continue;
+            }
+            match load_verified(&self.file, self.engine) {
+                // The file was touched, or replaced by the same model.
+                Ok(detector) if detector.model_hash() == self.running => {}
+                Ok(detector) => {
+                    self.running = detector.model_hash().to_owned();
+                    if models.send(detector).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    self.health.models_refused.add(1);
+                    warn!("{error}; model {} stays active", self.running);
+                }
+            }
+        }
+    }
+
+    /// Whether the file has changed since it was loaded, but not since the last check.
+    fn is_new_and_complete(&mut self) -> bool {
+        let now = stamp(&self.file);
+        let is_complete = now == self.last_seen;
+        self.last_seen = now;
+        // A missing file is about to be replaced, or no longer needed.
+        let is_new = now.is_some() && now != self.loaded;
+        if is_complete && is_new {
+            self.loaded = now;
+        }
+        is_complete && is_new
+    }
+}
+
+fn load_verified(file: &Path, engine: EngineOptions) -> Result<Box<dyn Detector>, ReloadError> {
+    let mut detector = TractDetector::from_file_with(file, engine)?;
+    let agreement = golden::check(&mut detector).map_err(|source| ReloadError::Golden {
+        file: file.to_owned(),
+        source,
+    })?;
+    warn!(
+        "model {}: new model {} passed {} golden examples (max difference {:.3}), now active",
+        file.display(),
+        detector.model_hash(),
+        agreement.examples,
+        agreement.difference
+    );
+    Ok(Box::new(detector))
+}
+
+fn stamp(file: &Path) -> Option<FileStamp> {
+    let metadata = std::fs::metadata(file).ok()?;
+    Some(FileStamp {
+        length: metadata.len(),
+        modified: metadata.modified().ok(),
+        inode: inode(&metadata),
+    })
+}
+
+#[cfg(unix)]
+fn inode(metadata: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn inode(_: &Metadata) -> u64 {
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_file_is_loaded_once_when_it_no_longer_changes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("model.onnx");
+        std::fs::write(&file, "one").expect("written");
+        let mut watcher = FileWatcher {
+            file: file.clone(),
+            running: String::new(),
+            engine: EngineOptions::default(),
+            loaded: stamp(&file),
+            last_seen: stamp(&file),
+            health: Arc::default(),
+        };
+        assert!(!watcher.is_new_and_complete(), "nothing has changed");
+        std::fs::write(&file, "half of").expect("written");
+        assert!(!watcher.is_new_and_complete(), "it may still grow");
+        std::fs::write(&file, "half of two").expect("written");
+        assert!(!watcher.is_new_and_complete(), "it has grown");
+        assert!(watcher.is_new_and_complete());
+        assert!(!watcher.is_new_and_complete(), "it was loaded");
+        std::fs::remove_file(&file).expect("removed");
+        assert!(!watcher.is_new_and_complete() && !watcher.is_new_and_complete());
+    }
 }

@@ -1,74 +1,382 @@
-//! `boxcam run`: a source is watched until it ends or somebody ends it.
+//! `boxcam run`: opens the source, the sinks and the display of the options, and runs them.
 
-use boxcam::warn;
-use std::io::IsTerminal;
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::Receiver;
 
-use boxcam::config::{RunConfig, SourceChoice, Threshold};
-use boxcam::detect::Detector;
-use boxcam::detect::tract::EngineOptions;
+use boxcam::camera_choice::CameraChoice;
 use boxcam::health::Health;
-use boxcam::pipeline::{Input, Pipeline, PipelineError, Times};
+use boxcam::log_lines::RecordPer;
+use boxcam::options::{DisplayChoice, LogChoice, RunOptions, SourceChoice, Threshold};
+use boxcam::pipeline::{LiveSource, Pipeline, PipelineError, SourceConfig, Timeouts};
 use boxcam::sink::console_stats::ConsoleStats;
+use boxcam::sink::log::{LogSettings, LogSink};
+use boxcam::sink::snapshots::SnapshotSink;
 use boxcam::sink::{Sink, SinkError};
+use boxcam::source::pictures::PicturesSource;
+use boxcam::source::{FrameSource, SourceFactory};
+use boxcam::warn;
 
-use super::input::input;
-use super::outputs::outputs;
-use super::{Completion, Failure, display, model, reload};
+use super::{Completion, Failure, model};
 
-pub(super) fn run(config: &RunConfig, stop: &AtomicBool) -> Result<Completion, Failure> {
-    let options = model::engine(config.threads);
-    let (detector, file) = model::load_from(config.model.file.as_deref(), options)?;
+pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion, Failure> {
+    let engine = model::engine(options.threads);
+    let (detector, file) = model::load_from(options.model.file.as_deref(), engine)?;
     let health = Arc::new(Health::default());
     let stats = ConsoleStats::default();
-    let mut outputs = outputs(config, &health)?;
-    outputs.insert(0, Box::new(stats.clone()));
-    let mut display = display::open(config)?;
-    // Somebody who looks wants to see it move; a count of frames wants to be done, the same each time.
-    let is_watched = display.is_some() || config.frames.is_none();
-    let input = input(config, is_watched)?;
-    let is_live = matches!(input, Input::Live { .. });
-    let newer_models = match &file {
-        Some(file) if is_live => Some(watch(file, &detector, options, &health)?),
+    let mut sinks: Vec<BoxedSink> = vec![Box::new(stats.clone())];
+    sinks.extend(open_sinks(options, &health)?);
+    let mut display = open_display(options)?;
+    // Real time for interactive runs; as fast as possible with `--frames`, for the same frames each time.
+    let is_interactive = display.is_some() || options.frames.is_none();
+    let source = open_source(options, is_interactive)?;
+    let is_live = matches!(source, SourceConfig::Live(_));
+    let new_models = match &file {
+        Some(file) if is_live => {
+            let started = model::watch(file, &detector, engine, &health);
+            let what = "watching the model file";
+            Some(started.map_err(|source| PipelineError::Thread { what, source })?)
+        }
         _ => None,
     };
     let pipeline = Pipeline {
-        detector: Box::new(detector),
-        newer_models,
-        outputs,
+        new_models,
+        sinks,
         display: display.as_mut().map(|sink| &mut **sink as &mut dyn Sink),
-        threshold: config.model.threshold.map(Threshold::value),
-        is_tracked: !matches!(config.source, SourceChoice::Pictures(_)),
-        frames: config.frames,
-        stop,
+        threshold: options.model.threshold.map(Threshold::value),
+        track: !matches!(options.source, SourceChoice::Pictures(_)),
+        max_frames: options.frames,
         health: Arc::clone(&health),
-        times: Times {
-            stall: config.stall,
-            ..Times::default()
+        timeouts: Timeouts {
+            stall: options.stall,
+            ..Timeouts::default()
         },
+        ..Pipeline::new(Box::new(detector), stop)
     };
-    let outcome = pipeline.run(input)?;
-    if config.source == SourceChoice::Demo && std::io::stderr().is_terminal() {
+    let summary = pipeline.run(source)?;
+    if options.source == SourceChoice::Demo && std::io::stderr().is_terminal() {
         warn!("{stats}");
     }
-    // A live run lives with it; whoever replays something wants all of it.
+    // A live run continues without what could not be written; an offline run must write everything.
     if !is_live && health.lines_lost.get() + health.snapshots_lost.get() > 0 {
         return Err(SinkError::Incomplete.into());
     }
-    Ok(Completion::of(outcome.skipped))
+    Ok(Completion::of(summary.skipped))
 }
 
-fn watch(
-    file: &Path,
-    running: &dyn Detector,
-    options: EngineOptions,
-    health: &Arc<Health>,
-) -> Result<Receiver<Box<dyn Detector>>, Failure> {
-    reload::watch(file, running.model_hash(), options, health).map_err(|source| {
-        let what = "the model file";
-        PipelineError::Thread { what, source }.into()
+fn open_source(options: &RunOptions, is_interactive: bool) -> Result<SourceConfig, Failure> {
+    match &options.source {
+        SourceChoice::Pictures(path) => {
+            let source = PicturesSource::new([path.clone()]);
+            Ok(SourceConfig::Offline(Box::new(source)))
+        }
+        SourceChoice::Camera(camera) => open_camera(camera, options),
+        SourceChoice::Rpicam(camera) => open_rpicam(*camera, options),
+        SourceChoice::Stdin => open_stdin(options),
+        SourceChoice::Demo => open_demo(is_interactive),
+    }
+}
+
+/// A camera, which is reopened when it fails.
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "cameras need Linux")
+)]
+fn reopened(open: SourceFactory, options: &RunOptions) -> SourceConfig {
+    SourceConfig::Live(LiveSource {
+        open,
+        reopen: true,
+        wait: options.wait,
+    })
+}
+
+#[cfg(all(feature = "camera", target_os = "linux"))]
+fn open_camera(choice: &CameraChoice, options: &RunOptions) -> Result<SourceConfig, Failure> {
+    use boxcam::source::camera::{CameraSource, CaptureRequest};
+    let choice = choice.clone();
+    let request = CaptureRequest {
+        width: options.size.width,
+        height: options.size.height,
+        fps: options.rate.get(),
+        timeout: options.stall,
+    };
+    let open: SourceFactory = Box::new(move || {
+        let camera = CameraSource::open(&choice, &request)?;
+        warn!("{}", camera.chosen());
+        Ok(Box::new(camera) as Box<dyn FrameSource>)
+    });
+    Ok(reopened(open, options))
+}
+
+#[cfg(not(all(feature = "camera", target_os = "linux")))]
+fn open_camera(_: &CameraChoice, _: &RunOptions) -> Result<SourceConfig, Failure> {
+    Err(Failure::NotBuilt {
+        what: "cameras (Linux only)",
+        feature: "camera",
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn open_rpicam(camera: u32, options: &RunOptions) -> Result<SourceConfig, Failure> {
+    use boxcam::source::rpicam::RpicamSource;
+    let (size, rate) = (options.size, options.rate.get());
+    let open: SourceFactory = Box::new(move || {
+        let source = RpicamSource::open(camera, size.width, size.height, rate)?;
+        Ok(Box::new(source) as Box<dyn FrameSource>)
+    });
+    Ok(reopened(open, options))
+}
+
+/// Standard input: offline if it is a file, else a live stream that can't be reopened.
+#[cfg(target_os = "linux")]
+fn open_stdin(options: &RunOptions) -> Result<SourceConfig, Failure> {
+    use boxcam::source::SourceError;
+    use boxcam::source::stream::stdin::{StdinInput, StdinSource};
+    let source = match StdinSource::open((options.size.width, options.size.height))? {
+        StdinInput::File(source) => return Ok(SourceConfig::Offline(Box::new(source))),
+        StdinInput::Live(source) => source,
+    };
+    let mut source = Some(Box::new(source) as Box<dyn FrameSource>);
+    let open: SourceFactory = Box::new(move || {
+        source.take().ok_or_else(|| SourceError::Stream {
+            stream: "standard input".to_owned(),
+            message: "it has ended".to_owned(),
+        })
+    });
+    Ok(SourceConfig::Live(LiveSource {
+        open,
+        reopen: false,
+        wait: false,
+    }))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_rpicam(_: u32, _: &RunOptions) -> Result<SourceConfig, Failure> {
+    Err(NO_STREAMS)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_stdin(_: &RunOptions) -> Result<SourceConfig, Failure> {
+    Err(NO_STREAMS)
+}
+
+#[cfg(not(target_os = "linux"))]
+const NO_STREAMS: Failure = Failure::NotBuilt {
+    what: "streams (Linux only)",
+    feature: "default",
+};
+
+#[cfg(feature = "demo")]
+fn open_demo(is_interactive: bool) -> Result<SourceConfig, Failure> {
+    use boxcam::source::demo::{DemoSource, Timing};
+    if !is_interactive {
+        let source = DemoSource::new(Timing::Immediate);
+        return Ok(SourceConfig::Offline(Box::new(source)));
+    }
+    Ok(SourceConfig::Live(LiveSource {
+        open: Box::new(|| Ok(Box::new(DemoSource::new(Timing::RealTime)))),
+        reopen: false,
+        wait: false,
+    }))
+}
+
+#[cfg(not(feature = "demo"))]
+fn open_demo(_: bool) -> Result<SourceConfig, Failure> {
+    Err(Failure::NotBuilt {
+        what: "the demo",
+        feature: "demo",
+    })
+}
+
+type BoxedSink = Box<dyn Sink + Send>;
+
+/// Opens all sinks but the display, the log first.
+fn open_sinks(options: &RunOptions, health: &Arc<Health>) -> Result<Vec<BoxedSink>, Failure> {
+    let record_per = options.lines.resolve(auto_lines(&options.source));
+    let log = match &options.log {
+        LogChoice::Stdout => LogSink::stdout(record_per, Arc::clone(health))?,
+        LogChoice::File(path) => {
+            let settings = LogSettings {
+                max_size: options.log_size.as_u64(),
+                keep: options.log_keep,
+                per: record_per,
+            };
+            LogSink::open(path, settings, Arc::clone(health))?
+        }
+    };
+    let mut sinks: Vec<BoxedSink> = vec![Box::new(log)];
+    if let Some(folder) = &options.snapshots {
+        let budget = options.snapshots_size.as_u64();
+        let snapshots = SnapshotSink::open(folder, record_per, budget, Arc::clone(health))?;
+        sinks.push(Box::new(snapshots));
+    }
+    #[cfg(target_os = "linux")]
+    if let Some(service) = boxcam::sink::service::ServiceSink::from_environment() {
+        sinks.push(Box::new(service));
+    }
+    sinks.extend(open_mqtt(options, health)?);
+    sinks.extend(open_web(options, health)?);
+    Ok(sinks)
+}
+
+/// What `--lines auto` means for a source.
+fn auto_lines(source: &SourceChoice) -> RecordPer {
+    match source {
+        SourceChoice::Demo | SourceChoice::Pictures(_) => RecordPer::Frame,
+        SourceChoice::Camera(_) | SourceChoice::Rpicam(_) | SourceChoice::Stdin => RecordPer::Event,
+    }
+}
+
+#[cfg(feature = "mqtt")]
+fn open_mqtt(options: &RunOptions, health: &Arc<Health>) -> Result<Option<BoxedSink>, Failure> {
+    use boxcam::sink::mqtt::MqttSink;
+    let Some(broker) = &options.mqtt else {
+        return Ok(None);
+    };
+    let sink = MqttSink::start(broker, &camera_name(options), Arc::clone(health))?;
+    Ok(Some(Box::new(sink)))
+}
+
+#[cfg(not(feature = "mqtt"))]
+fn open_mqtt(options: &RunOptions, _: &Arc<Health>) -> Result<Option<BoxedSink>, Failure> {
+    match options.mqtt {
+        None => Ok(None),
+        Some(_) => Err(Failure::NotBuilt {
+            what: "MQTT",
+            feature: "mqtt",
+        }),
+    }
+}
+
+/// Starts the web page and prints its address.
+#[cfg(feature = "web")]
+fn open_web(options: &RunOptions, health: &Arc<Health>) -> Result<Option<BoxedSink>, Failure> {
+    use boxcam::sink::web::{WebSettings, WebSink};
+    use std::time::Duration;
+    /// The page reports a failure only after at least this time without a frame: a short interruption is none.
+    const MIN_TIMEOUT: Duration = Duration::from_secs(10);
+    let Some(address) = options.web else {
+        return Ok(None);
+    };
+    let settings = WebSettings {
+        address: address.0,
+        max_clients: options.web_clients,
+        name: camera_name(options),
+        unhealthy_after: options.stall.saturating_mul(2).max(MIN_TIMEOUT),
+    };
+    let sink = WebSink::serve(settings, Arc::clone(health))?;
+    warn!("web page at http://{}/", sink.address());
+    Ok(Some(Box::new(sink)))
+}
+
+#[cfg(not(feature = "web"))]
+fn open_web(options: &RunOptions, _: &Arc<Health>) -> Result<Option<BoxedSink>, Failure> {
+    match options.web {
+        None => Ok(None),
+        Some(_) => Err(Failure::NotBuilt {
+            what: "the web page",
+            feature: "web",
+        }),
+    }
+}
+
+/// The name of this camera for the broker and the web page.
+#[cfg(any(feature = "mqtt", feature = "web"))]
+fn camera_name(options: &RunOptions) -> String {
+    let name = options.name.clone().or_else(host_name);
+    name.unwrap_or_else(|| "boxcam".to_owned())
+}
+
+#[cfg(all(any(feature = "mqtt", feature = "web"), target_os = "linux"))]
+fn host_name() -> Option<String> {
+    let system = rustix::system::uname();
+    let name = system.nodename().to_string_lossy();
+    Some(name.into_owned()).filter(|name| !name.is_empty())
+}
+
+#[cfg(all(any(feature = "mqtt", feature = "web"), not(target_os = "linux")))]
+fn host_name() -> Option<String> {
+    None
+}
+
+/// Opens the display. `auto` is a window if there is a desktop, else a framebuffer that boxcam may use and that no other
+/// program draws on, else none. It reports no missing framebuffer, because most machines without a desktop have none.
+fn open_display(options: &RunOptions) -> Result<Option<Box<dyn Sink>>, Failure> {
+    match &options.display {
+        DisplayChoice::None => Ok(None),
+        DisplayChoice::Window => open_window().map(Some),
+        DisplayChoice::Framebuffer(path) => open_framebuffer(path.as_deref(), options).map(Some),
+        DisplayChoice::Auto if has_desktop() => match open_window() {
+            Ok(window) => Ok(Some(window)),
+            Err(failure) => {
+                warn!("{failure}; continuing without a window");
+                Ok(None)
+            }
+        },
+        // Pictures are processed and done; they do not need a whole screen.
+        DisplayChoice::Auto if matches!(options.source, SourceChoice::Pictures(_)) => Ok(None),
+        DisplayChoice::Auto if is_framebuffer_in_use() => Ok(None),
+        DisplayChoice::Auto => Ok(open_framebuffer(None, options).ok()),
+    }
+}
+
+/// Whether this build can open a window under X11 or Wayland.
+fn has_desktop() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    cfg!(feature = "window") && (is_set("DISPLAY") || is_set("WAYLAND_DISPLAY"))
+}
+
+#[cfg(feature = "window")]
+fn open_window() -> Result<Box<dyn Sink>, Failure> {
+    Ok(Box::new(boxcam::sink::window::WindowSink::open()?))
+}
+
+#[cfg(not(feature = "window"))]
+fn open_window() -> Result<Box<dyn Sink>, Failure> {
+    Err(Failure::NotBuilt {
+        what: "windows",
+        feature: "window",
+    })
+}
+
+#[cfg(all(feature = "framebuffer", target_os = "linux"))]
+fn is_framebuffer_in_use() -> bool {
+    boxcam::sink::framebuffer::is_screen_taken()
+}
+
+#[cfg(not(all(feature = "framebuffer", target_os = "linux")))]
+fn is_framebuffer_in_use() -> bool {
+    false
+}
+
+#[cfg(all(feature = "framebuffer", target_os = "linux"))]
+fn open_framebuffer(path: Option<&Path>, options: &RunOptions) -> Result<Box<dyn Sink>, Failure> {
+    use std::process::Command;
+
+    let mut sink = boxcam::sink::framebuffer::FramebufferSink::open(path, options.rotate)?;
+    let taken = std::env::current_exe().map(|program| {
+        let mut guard = Command::new(program);
+        guard.arg("console-guard");
+        sink.take_console(guard)
+    });
+    // Frames are shown even if the console keeps writing text over them.
+    match taken {
+        Ok(Ok(true)) => {}
+        Ok(Ok(false)) => warn!(
+            "text of the console may appear over the frames; run boxcam from that console, as root or with the \
+             capability CAP_SYS_TTY_CONFIG"
+        ),
+        Ok(Err(error)) => warn!("{error}; text may appear over the frames"),
+        Err(error) => warn!("the console guard can't be started ({error})"),
+    }
+    Ok(Box::new(sink))
+}
+
+#[cfg(not(all(feature = "framebuffer", target_os = "linux")))]
+fn open_framebuffer(_: Option<&Path>, _: &RunOptions) -> Result<Box<dyn Sink>, Failure> {
+    Err(Failure::NotBuilt {
+        what: "framebuffers (Linux only)",
+        feature: "framebuffer",
     })
 }

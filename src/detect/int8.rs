@@ -1,25 +1,20 @@
-//! Quantised inference: a network's int8 layers fused, in 8 bits and channels-last from the picture to the heads.
+//! Quantized inference: a network's int8 layers, fused and computed in 8 bits, channels last, from the image to the heads.
 //!
-//! | module | what it does |
+//! | module | contents |
 //! | --- | --- |
-//! | [`arithmetic`] | what a stored number means, and how a sum becomes one |
-//! | [`map`] | where the pixels of a map lie, which of them a window covers |
-//! | [`layer`] | layers with their weights |
-//! | [`kernels`] | the loops, once for every kind of processor |
-//! | [`floats`] | the few operations behind the heads |
-//! | [`graph`] | what a network computes |
-//! | [`network`] | a graph ready to run, in one block of memory |
-//! | [`rewrite`] | finds all this in a tract graph and puts it there as one operator |
+//! | [`tensor`] | quantized values, memory layouts, convolution geometry |
+//! | [`graph`] | the operations of a network |
+//! | [`float_ops`] | the operations on floats after the heads |
+//! | [`kernels`] | the convolution loops, one implementation per processor family |
+//! | [`network`] | a graph with packed weights and a memory plan, ready to run |
+//! | [`fuse`] | a tract pass that replaces quantized operators with one network operator |
 //!
-//! `docs/int8.md` has the arithmetic, the layouts, the measurements and what was tried and lost. Only [`rewrite`]
-//! names tract.
+//! `docs/int8.md` describes the arithmetic, the layouts, the measurements and what was tried without success. Only
+//! [`fuse`] uses tract. Each module imports only those above it.
 
-pub mod aligned;
-pub mod arithmetic;
-pub mod floats;
+pub mod float_ops;
+pub mod fuse;
 pub mod graph;
 pub mod kernels;
-pub mod layer;
-pub mod map;
 pub mod network;
-pub mod rewrite;
+pub mod tensor;

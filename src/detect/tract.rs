@@ -1,12 +1,13 @@
-//! The engine: `tract` runs the ONNX file. With its own submodules the only file of the product that names
-//! tract's model API.
+//! Loads ONNX files and runs them with tract and the integer network. Only this module and
+//! [`super::int8::fuse`] use tract.
 //!
-//! In go the bytes of a model file, out comes a [`TractDetector`] that has been run once, or a
-//! [`ModelError`] that says what about the file is not as it should be. A file without a model card, or
-//! whose card and graph disagree, is refused here and never reaches a camera.
+//! A [`TractDetector`] has been run once when it is returned. A file without a model card, or whose card and graph
+//! differ, is a [`ModelError`].
 
+use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -19,15 +20,11 @@ use super::{DetectError, Detector, Prediction};
 use crate::card::{BOX_OUTPUT, CLASS_OUTPUT, CardError, ModelCard};
 use crate::preprocess::InputTensor;
 
-mod cost;
 mod engine;
-mod layers;
 
 pub use engine::EngineOptions;
-pub use layers::LayerTime;
 
-/// Features of this processor, as it tells when asked, that make a network faster; empty where it has none or
-/// none is known of its kind.
+/// The features of this processor that speed up a network; empty where none is known.
 #[must_use]
 pub fn cpu_features() -> Vec<&'static str> {
     #[cfg_attr(target_arch = "arm", allow(unused_mut))]
@@ -50,92 +47,59 @@ pub fn cpu_features() -> Vec<&'static str> {
 /// A model file that can't be used.
 #[derive(Debug, Error)]
 pub enum ModelError {
-    /// The file can't be read.
     #[error("model {model}: can't be read ({source}); check the path and its permissions")]
     Read {
-        /// The file.
         model: String,
-        /// The system's words.
         source: std::io::Error,
     },
-    /// The bytes are no ONNX, or only a part of one.
     #[error(
-        "model {model}: is no complete ONNX file ({message}); copy it again or give another file"
+        "model {model}: not a complete ONNX file ({message}); copy it again or use another file"
     )]
-    NotOnnx {
-        /// The file.
-        model: String,
-        /// What is wrong.
-        message: String,
-    },
-    /// It is ONNX, but no model of boxcam.
+    NotOnnx { model: String, message: String },
+    /// It has no valid model card.
     #[error("model {model}: {source}")]
-    Card {
-        /// The file.
-        model: String,
-        /// What is wrong with its card.
-        source: CardError,
-    },
-    /// Its input is not what its card says.
+    Card { model: String, source: CardError },
     #[error(
-        "model {model}: its input is {actual}, its card says {expected:?} 32-bit floats; \
+        "model {model}: its input is {actual}, its card requires {expected:?} 32-bit floats; \
          export the model again so that both agree"
     )]
     Input {
-        /// The file.
         model: String,
-        /// Shape by the card.
+        /// Shape required by the card.
         expected: [usize; 4],
         /// What the graph declares.
         actual: String,
     },
-    /// It lacks one of the two outputs.
     #[error(
         "model {model}: has no output \"{output}\" (it has: {found}); boxcam needs \
          \"{CLASS_OUTPUT}\" and \"{BOX_OUTPUT}\""
     )]
     MissingOutput {
-        /// The file.
         model: String,
-        /// The one that is missing.
         output: &'static str,
-        /// The ones there are.
+        /// Names of the graph's outputs.
         found: String,
     },
-    /// An output has another shape than the card asks for.
     #[error(
-        "model {model}: its output \"{output}\" has shape {actual:?}, its card asks for {expected:?}; \
+        "model {model}: its output \"{output}\" has shape {actual:?}, its card requires {expected:?}; \
          export the model again so that both agree"
     )]
     Output {
-        /// The file.
         model: String,
-        /// The output.
         output: &'static str,
-        /// Shape by the card.
+        /// Shape required by the card.
         expected: [usize; 2],
         /// Shape as computed.
         actual: Vec<usize>,
     },
-    /// It puts out numbers that are none, already for an empty picture.
+    /// An output is not finite, even for a blank image.
     #[error("model {model}: {source}")]
-    Broken {
-        /// The file.
-        model: String,
-        /// What it put out.
-        source: DetectError,
-    },
-    /// The engine can't run the graph.
+    Broken { model: String, source: DetectError },
     #[error("model {model}: the engine can't run it ({message}); export it with boxcam-train")]
-    Engine {
-        /// The file.
-        model: String,
-        /// The engine's words.
-        message: String,
-    },
+    Engine { model: String, message: String },
 }
 
-/// A model in `tract`, ready to run.
+/// A model in tract, ready to run.
 #[derive(Clone)]
 pub struct TractDetector {
     engine: Engine,
@@ -145,19 +109,30 @@ pub struct TractDetector {
     multiply_adds: Option<u64>,
 }
 
+/// The time that one layer takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerTime {
+    /// Name of the layer in the model file, or the names of all layers that run together.
+    pub name: String,
+    /// What the engine runs for it.
+    pub operator: String,
+    /// Median over the runs.
+    pub time: Duration,
+}
+
 impl TractDetector {
     /// Loads a model file.
     ///
     /// # Errors
-    /// [`ModelError`] with the path in it.
+    /// [`ModelError`] with the path.
     pub fn from_file(path: &Path) -> Result<Self, ModelError> {
         Self::from_file_with(path, EngineOptions::default())
     }
 
-    /// Loads a model file, to be run as told.
+    /// Loads a model file, to be run with these options.
     ///
     /// # Errors
-    /// [`ModelError`] with the path in it.
+    /// [`ModelError`] with the path.
     pub fn from_file_with(path: &Path, options: EngineOptions) -> Result<Self, ModelError> {
         let model = path.display().to_string();
         match std::fs::read(path) {
@@ -166,18 +141,18 @@ impl TractDetector {
         }
     }
 
-    /// Loads a model from the bytes of an ONNX file; `name` is what errors call it.
+    /// Loads a model from the bytes of an ONNX file; `name` is its name in errors.
     ///
     /// # Errors
-    /// [`ModelError`] with the name in it.
+    /// [`ModelError`] with the name.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, ModelError> {
         Self::from_bytes_with(name, bytes, EngineOptions::default())
     }
 
-    /// Loads a model from the bytes of an ONNX file, to be run as told.
+    /// Loads a model from the bytes of an ONNX file, to be run with these options.
     ///
     /// # Errors
-    /// [`ModelError`] with the name in it.
+    /// [`ModelError`] with the name.
     pub fn from_bytes_with(
         name: &str,
         bytes: &[u8],
@@ -212,25 +187,75 @@ impl TractDetector {
         Ok(detector)
     }
 
-    /// What the processor has that the integer layers are run with; none where no layer is in whole numbers.
+    /// Name of the kernels that run the integer layers; `None` if no layer runs in integer arithmetic.
     #[must_use]
     pub fn kernels(&self) -> Option<&'static str> {
         self.engine.kernels()
     }
 
-    /// Runs the network once on nothing: what it puts out must be what the card says.
+    /// Bytes of the model file, including its card.
+    #[must_use]
+    pub const fn file_bytes(&self) -> usize {
+        self.file_bytes
+    }
+
+    /// Multiply-adds of the convolutions and matrix products for one image; `None` if a shape in the file is not fixed.
+    #[must_use]
+    pub const fn multiply_adds(&self) -> Option<u64> {
+        self.multiply_adds
+    }
+
+    /// Runs the network `runs` times (at least once) on one input and measures the time of each layer, in the order in
+    /// which they run.
+    ///
+    /// # Errors
+    /// As [`Detector::predict`].
+    pub fn layer_times(
+        &mut self,
+        input: &InputTensor,
+        runs: usize,
+    ) -> Result<Vec<LayerTime>, DetectError> {
+        self.check_shape(input)?;
+        let mut layers: Vec<(String, String, Vec<Duration>)> = Vec::new();
+        for run in 0..runs.max(1) {
+            let timed = self.engine.run_timed(input);
+            let timed = timed.map_err(|error| engine_error(&error))?;
+            if run == 0 {
+                let names = timed.iter();
+                layers = names
+                    .map(|(name, operator, _)| (name.clone(), operator.clone(), Vec::new()))
+                    .collect();
+            }
+            for (layer, (_, _, time)) in layers.iter_mut().zip(timed) {
+                layer.2.push(time);
+            }
+        }
+        let layers = layers
+            .into_iter()
+            .map(|(name, operator, mut times)| LayerTime {
+                name,
+                operator,
+                time: {
+                    times.sort_unstable();
+                    times[times.len() / 2]
+                },
+            });
+        Ok(layers.collect())
+    }
+
+    /// Runs the network once on a blank image and compares its outputs with the card.
     fn check_outputs(&mut self, name: &str) -> Result<(), ModelError> {
-        let nothing = InputTensor::zeros(&self.card);
-        let ran = self.engine.run(&nothing).map(|answer| answer.shapes());
-        let shapes = ran.map_err(|error| ModelError::Engine {
+        let blank = InputTensor::zeros(&self.card);
+        let output = self.engine.run(&blank).map(|output| output.shapes());
+        let shapes = output.map_err(|error| ModelError::Engine {
             model: name.to_owned(),
             message: format!("{error:#}"),
         })?;
-        let wanted = [
+        let required = [
             (CLASS_OUTPUT, [1, self.card.labels.len()]),
             (BOX_OUTPUT, [1, 4]),
         ];
-        for ((output, expected), actual) in wanted.into_iter().zip(shapes) {
+        for ((output, expected), actual) in required.into_iter().zip(shapes) {
             if actual != expected {
                 return Err(ModelError::Output {
                     model: name.to_owned(),
@@ -240,7 +265,7 @@ impl TractDetector {
                 });
             }
         }
-        match self.predict(&nothing) {
+        match self.predict(&blank) {
             Ok(_) => Ok(()),
             Err(source) => Err(ModelError::Broken {
                 model: name.to_owned(),
@@ -270,13 +295,13 @@ impl Detector for TractDetector {
 
     fn predict(&mut self, input: &InputTensor) -> Result<Prediction, DetectError> {
         self.check_shape(input)?;
-        let answer = self
+        let output = self
             .engine
             .run(input)
             .map_err(|error| engine_error(&error))?;
-        let prediction = answer.numbers(|[scores, corners]| {
+        let prediction = output.with_values(|[scores, corners]| {
             let corners = <[f32; 4]>::try_from(corners).map_err(|_| DetectError::Engine {
-                message: format!("a box of {} numbers, expected 4", corners.len()),
+                message: format!("a box has {} values, expected 4", corners.len()),
             })?;
             Prediction::new(scores, corners)
         });
@@ -303,52 +328,82 @@ fn metadata(proto: &pb::ModelProto) -> impl Iterator<Item = (&str, &str)> {
     props.map(|entry| (entry.key.as_str(), entry.value.as_str()))
 }
 
-/// The graph's one real input must be declared as the card says; a dimension may be left open.
+/// The graph must declare one input of the card's shape; dimensions may be left open.
 fn check_input(name: &str, graph: &pb::GraphProto, expected: [usize; 4]) -> Result<(), ModelError> {
-    let is_weight = |input: &str| graph.initializer.iter().any(|w| w.name == input);
-    let mut inputs = graph.input.iter().filter(|input| !is_weight(&input.name));
-    let declared = match (inputs.next(), inputs.next()) {
-        (Some(input), None) => declared_shape(input),
-        (None, _) => Err("missing".to_owned()),
-        (Some(_), Some(_)) => Err("more than one tensor".to_owned()),
-    };
-    let actual = match declared {
-        Ok(dims) => {
-            let agrees =
-                |(dim, want): (&Option<i64>, &usize)| dim.is_none_or(|d| d == *want as i64);
-            if dims.len() == 4 && dims.iter().zip(&expected).all(agrees) {
-                return Ok(());
-            }
-            let shown = dims
-                .iter()
-                .map(|d| d.map_or("?".to_owned(), |d| d.to_string()));
-            format!("[{}] floats", shown.collect::<Vec<_>>().join(", "))
-        }
-        Err(what) => what,
-    };
+    let declared = DeclaredInput::new(graph);
+    if declared.accepts(expected) {
+        return Ok(());
+    }
     Err(ModelError::Input {
         model: name.to_owned(),
         expected,
-        actual,
+        actual: declared.to_string(),
     })
 }
 
-/// The dimensions of a 32-bit float tensor (`None` where left open), or what it is instead.
-fn declared_shape(input: &pb::ValueInfoProto) -> Result<Vec<Option<i64>>, String> {
-    use pb::tensor_shape_proto::dimension::Value::DimValue;
-    let tensor = match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
-        Some(pb::type_proto::Value::TensorType(tensor)) => tensor,
-        _ => return Err("no tensor".to_owned()),
-    };
-    if tensor.elem_type != pb::tensor_proto::DataType::Float as i32 {
-        return Err(format!("a tensor of ONNX data type {}", tensor.elem_type));
+/// What a graph declares as its input.
+enum DeclaredInput {
+    Missing,
+    Several,
+    NoTensor,
+    /// ONNX's number of the element type.
+    NoFloats(i32),
+    /// Dimensions of 32-bit floats; `None` where left open.
+    Floats(Vec<Option<i64>>),
+}
+
+impl DeclaredInput {
+    fn new(graph: &pb::GraphProto) -> Self {
+        // Older files list their weights as inputs too.
+        let is_weight = |input: &str| graph.initializer.iter().any(|w| w.name == input);
+        let mut inputs = graph.input.iter().filter(|input| !is_weight(&input.name));
+        match (inputs.next(), inputs.next()) {
+            (Some(input), None) => Self::from_info(input),
+            (None, _) => Self::Missing,
+            (Some(_), Some(_)) => Self::Several,
+        }
     }
-    let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
-    let known = dims.map(|dim| match dim.value {
-        Some(DimValue(value)) => Some(value),
-        _ => None,
-    });
-    Ok(known.collect())
+
+    fn from_info(input: &pb::ValueInfoProto) -> Self {
+        use pb::tensor_shape_proto::dimension::Value::DimValue;
+        let tensor = match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
+            Some(pb::type_proto::Value::TensorType(tensor)) => tensor,
+            _ => return Self::NoTensor,
+        };
+        if tensor.elem_type != pb::tensor_proto::DataType::Float as i32 {
+            return Self::NoFloats(tensor.elem_type);
+        }
+        let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
+        let fixed = dims.map(|dim| match dim.value {
+            Some(DimValue(value)) => Some(value),
+            _ => None,
+        });
+        Self::Floats(fixed.collect())
+    }
+
+    fn accepts(&self, shape: [usize; 4]) -> bool {
+        let Self::Floats(dims) = self else {
+            return false;
+        };
+        let agrees = |(dim, side): (&Option<i64>, &usize)| dim.is_none_or(|d| d == *side as i64);
+        dims.len() == 4 && dims.iter().zip(&shape).all(agrees)
+    }
+}
+
+impl Display for DeclaredInput {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("missing"),
+            Self::Several => f.write_str("more than one tensor"),
+            Self::NoTensor => f.write_str("not a tensor"),
+            Self::NoFloats(elem_type) => write!(f, "a tensor of ONNX data type {elem_type}"),
+            Self::Floats(dims) => {
+                let dims = dims.iter();
+                let dims = dims.map(|d| d.map_or("?".to_owned(), |d| d.to_string()));
+                write!(f, "[{}] floats", dims.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
 }
 
 fn find_output(
@@ -378,4 +433,18 @@ fn short_hash(bytes: &[u8]) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+#[cfg(all(test, feature = "embedded-model"))]
+mod tests {
+    use super::*;
+
+    /// `boxcam-train` counts the same number in the file.
+    #[test]
+    fn the_multiply_adds_of_the_shipped_model_are_counted() {
+        let bytes = include_bytes!("../../models/snacks.onnx");
+        let detector = TractDetector::from_bytes("snacks", bytes).expect("loads");
+        assert_eq!(detector.multiply_adds(), Some(544_236_088));
+        assert_eq!(detector.file_bytes(), bytes.len());
+    }
 }

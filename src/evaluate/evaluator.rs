@@ -92,11 +92,8 @@ impl<'a, D: Detector + Clone> Evaluator<'a, D> {
         dataset: &Dataset,
     ) -> Result<(Evaluation, Vec<SkippedPicture>), DetectError> {
         let predictions = self.predict(dataset)?;
-        let mut evaluation = Evaluation::new(self.detector.card().labels.clone());
-        for (picture, prediction) in &predictions.pictures {
-            evaluation.add(&picture.folder, &picture.annotations, prediction);
-        }
-        Ok((evaluation, predictions.skipped))
+        let labels = self.detector.card().labels.clone();
+        Ok((Evaluation::of(&predictions, labels), predictions.skipped))
     }
 
     fn each<'d, T: Send>(

@@ -1,4 +1,4 @@
-//! Draw targets of ours: a picture in memory, and a coarser view of any target.
+//! An image as a draw target.
 
 use std::convert::Infallible;
 
@@ -7,7 +7,7 @@ use embedded_graphics::prelude::*;
 use embedded_graphics::primitives::Rectangle;
 use image::{Rgb, RgbImage};
 
-/// An [`RgbImage`] to draw on. What lies outside of it is cut off.
+/// An [`RgbImage`] to draw on. Drawing outside of it has no effect.
 ///
 /// ```
 /// use boxcam::overlay::Canvas;
@@ -21,7 +21,6 @@ use image::{Rgb, RgbImage};
 pub struct Canvas<'a>(&'a mut RgbImage);
 
 impl<'a> Canvas<'a> {
-    /// A canvas over a picture.
     pub fn new(image: &'a mut RgbImage) -> Self {
         Self(image)
     }
@@ -41,24 +40,24 @@ impl DrawTarget for Canvas<'_> {
     where
         I: IntoIterator<Item = Pixel<Self::Color>>,
     {
-        for Pixel(place, colour) in pixels {
-            let (Ok(x), Ok(y)) = (u32::try_from(place.x), u32::try_from(place.y)) else {
+        for Pixel(position, color) in pixels {
+            let (Ok(x), Ok(y)) = (u32::try_from(position.x), u32::try_from(position.y)) else {
                 continue;
             };
             if let Some(pixel) = self.0.get_pixel_mut_checked(x, y) {
-                *pixel = to_pixel(colour);
+                *pixel = to_pixel(color);
             }
         }
         Ok(())
     }
 
-    fn fill_solid(&mut self, area: &Rectangle, colour: Self::Color) -> Result<(), Self::Error> {
+    fn fill_solid(&mut self, area: &Rectangle, color: Self::Color) -> Result<(), Self::Error> {
         let area = area.intersection(&self.bounding_box());
         let (left, top) = (area.top_left.x as usize, area.top_left.y as usize);
         let (width, height) = (area.size.width as usize, area.size.height as usize);
-        let Rgb(pixel) = to_pixel(colour);
+        let Rgb(pixel) = to_pixel(color);
         let line = self.0.width() as usize;
-        // Whole lines at once: on a large screen most of the time goes into filled grounds.
+        // Row by row: on a large screen, filled backgrounds take most of the time.
         let pixels = self.0.as_chunks_mut::<3>().0;
         for row in top..top + height {
             pixels[row * line + left..][..width].fill(pixel);
@@ -67,49 +66,8 @@ impl DrawTarget for Canvas<'_> {
     }
 }
 
-fn to_pixel(colour: Rgb888) -> Rgb<u8> {
-    Rgb([colour.r(), colour.g(), colour.b()])
-}
-
-/// A target whose pixels are squares of `scale` x `scale` pixels of another, so that a font of a fixed
-/// size can be read on a large picture.
-pub(super) struct Scaled<'a, D> {
-    pub(super) target: &'a mut D,
-    pub(super) scale: u32,
-}
-
-impl<D: DrawTarget> Scaled<'_, D> {
-    fn enlarged(&self, area: &Rectangle) -> Rectangle {
-        Rectangle::new(area.top_left * self.scale as i32, area.size * self.scale)
-    }
-}
-
-impl<D: DrawTarget> Dimensions for Scaled<'_, D> {
-    fn bounding_box(&self) -> Rectangle {
-        let area = self.target.bounding_box();
-        Rectangle::new(area.top_left / self.scale as i32, area.size / self.scale)
-    }
-}
-
-impl<D: DrawTarget> DrawTarget for Scaled<'_, D> {
-    type Color = D::Color;
-    type Error = D::Error;
-
-    fn draw_iter<I>(&mut self, pixels: I) -> Result<(), Self::Error>
-    where
-        I: IntoIterator<Item = Pixel<Self::Color>>,
-    {
-        for Pixel(place, colour) in pixels {
-            let square = self.enlarged(&Rectangle::new(place, Size::new_equal(1)));
-            self.target.fill_solid(&square, colour)?;
-        }
-        Ok(())
-    }
-
-    fn fill_solid(&mut self, area: &Rectangle, colour: Self::Color) -> Result<(), Self::Error> {
-        let area = self.enlarged(area);
-        self.target.fill_solid(&area, colour)
-    }
+fn to_pixel(color: Rgb888) -> Rgb<u8> {
+    Rgb([color.r(), color.g(), color.b()])
 }
 
 #[cfg(test)]
@@ -117,32 +75,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_outside_is_cut_off() {
+    fn drawing_outside_has_no_effect() {
         let mut image = RgbImage::new(3, 2);
         let mut canvas = Canvas::new(&mut image);
-        let places = [(-1, 0), (0, -1), (3, 0), (0, 2), (2, 1)];
-        let pixels = places.map(|(x, y)| Pixel(Point::new(x, y), Rgb888::WHITE));
+        let positions = [(-1, 0), (0, -1), (3, 0), (0, 2), (2, 1)];
+        let pixels = positions.map(|(x, y)| Pixel(Point::new(x, y), Rgb888::WHITE));
         canvas.draw_iter(pixels).expect("infallible");
         let around = Rectangle::new(Point::new(-5, -5), Size::new(6, 6));
         canvas.fill_solid(&around, Rgb888::RED).expect("infallible");
         let expected = [255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255];
         assert_eq!(image.into_raw(), expected);
-    }
-
-    #[test]
-    fn a_scaled_pixel_is_a_square() {
-        let mut image = RgbImage::new(6, 6);
-        let mut canvas = Canvas::new(&mut image);
-        let mut scaled = Scaled {
-            target: &mut canvas,
-            scale: 3,
-        };
-        assert_eq!(scaled.bounding_box().size, Size::new(2, 2));
-        Pixel(Point::new(1, 0), Rgb888::WHITE)
-            .draw(&mut scaled)
-            .expect("infallible");
-        for (x, y, pixel) in image.enumerate_pixels() {
-            assert_eq!(pixel[0] == 255, x >= 3 && y < 3, "{x} {y}");
-        }
     }
 }

@@ -1,26 +1,28 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use image::{Rgb, RgbImage};
+
 use super::*;
 use crate::label::{ClassId, Labels};
-use crate::track::Steady;
+use crate::track::StableDetection;
 
-/// A display that is stricter than real ones: to draw outside of it is a fault.
-struct Strict {
+/// A draw target that fails when something is drawn outside of it.
+struct StrictTarget {
     area: Rectangle,
-    touched: u64,
+    drawn_pixels: u64,
 }
 
 #[derive(Debug)]
 struct Outside(Point);
 
-impl Dimensions for Strict {
+impl Dimensions for StrictTarget {
     fn bounding_box(&self) -> Rectangle {
         self.area
     }
 }
 
-impl DrawTarget for Strict {
+impl DrawTarget for StrictTarget {
     type Color = Rgb888;
     type Error = Outside;
 
@@ -32,7 +34,7 @@ impl DrawTarget for Strict {
             if !self.area.contains(place) {
                 return Err(Outside(place));
             }
-            self.touched += 1;
+            self.drawn_pixels += 1;
         }
         Ok(())
     }
@@ -43,7 +45,7 @@ fn boxed(corners: [f32; 4]) -> NormBox {
 }
 
 fn report(label: &str, bounding_box: Option<NormBox>) -> Report {
-    let labels = Labels::new(vec![label.to_owned()]).expect("sound");
+    let labels = Labels::new(vec![label.to_owned()]).expect("valid");
     Report {
         detection: bounding_box.map(|bounding_box| Detection {
             class: ClassId::new(0),
@@ -58,14 +60,14 @@ fn report(label: &str, bounding_box: Option<NormBox>) -> Report {
     }
 }
 
-/// A frame that was taken together with its report, with what is truly in it.
+/// The frame that a report describes, with its ground truth.
 fn frame(report: &Report, truth: Vec<GroundTruth>) -> Frame {
     let origin = if truth.is_empty() {
         Origin::Live
     } else {
         Origin::Scene(truth)
     };
-    let frame = Frame::new(0, origin, image::RgbImage::new(1, 1));
+    let frame = Frame::new(0, origin, RgbImage::new(1, 1));
     Frame {
         captured_at: report.captured_at.unwrap_or(frame.captured_at),
         ..frame
@@ -73,19 +75,19 @@ fn frame(report: &Report, truth: Vec<GroundTruth>) -> Frame {
 }
 
 #[test]
-fn nothing_is_drawn_outside_of_any_target() {
+fn nothing_is_drawn_outside_of_the_target() {
     let mut random = fastrand::Rng::with_seed(5);
     let labels = [
         "apple",
         "a name that is much longer than any picture is wide, by far",
     ];
     for round in 0..1500 {
-        let mut strict = Strict {
+        let mut strict = StrictTarget {
             area: Rectangle::new(
                 Point::new(random.i32(-50..50), random.i32(-50..50)),
                 Size::new(random.u32(0..400), random.u32(0..300)),
             ),
-            touched: 0,
+            drawn_pixels: 0,
         };
         let mut any_box = || boxed([(); 4].map(|()| random.f32() * 1.4 - 0.2));
         let found = (round % 3 > 0).then(&mut any_box);
@@ -104,13 +106,13 @@ fn nothing_is_drawn_outside_of_any_target() {
         if let Err(Outside(place)) = draw(&mut strict, &frame, &report, report.shown()) {
             panic!("{place} of {:?}", strict.area);
         }
-        assert_eq!(strict.touched == 0, strict.area.is_zero_sized());
+        assert_eq!(strict.drawn_pixels == 0, strict.area.is_zero_sized());
     }
 }
 
 #[test]
-fn the_tag_is_wholly_visible_wherever_the_box_is() {
-    let layout = Layout::new(Size::new(320, 240));
+fn the_label_is_fully_visible_wherever_the_box_is() {
+    let layout = OverlayLayout::new(Size::new(320, 240));
     for (x, y) in [
         (0.0, 0.0),
         (0.95, 0.0),
@@ -119,7 +121,7 @@ fn the_tag_is_wholly_visible_wherever_the_box_is() {
         (0.4, 0.4),
     ] {
         let report = report("strawberry", Some(boxed([x, x + 0.05, y, y + 0.05])));
-        let mut image = image::RgbImage::new(320, 240);
+        let mut image = RgbImage::new(320, 240);
         let frame = frame(&report, Vec::new());
         let Ok(()) = draw(
             &mut Canvas::new(&mut image),
@@ -127,35 +129,35 @@ fn the_tag_is_wholly_visible_wherever_the_box_is() {
             &report,
             report.shown(),
         );
-        let colour = palette::of_class(ClassId::new(0));
-        let ground = image::Rgb([colour.r(), colour.g(), colour.b()]);
-        let coloured = image.pixels().filter(|pixel| **pixel == ground).count() as u32;
+        let color = class_color(ClassId::new(0));
+        let background = Rgb([color.r(), color.g(), color.b()]);
+        let colored = image.pixels().filter(|pixel| **pixel == background).count() as u32;
         let characters = "strawberry 97%".len();
-        let tag = Tag {
+        let label = TextLabel {
             text: " ".repeat(characters),
-            lettering: layout.label,
-            ink: INK,
-            ground: colour,
+            font: layout.label_font,
+            color: BLACK,
+            background: color,
         };
-        let whole = tag.size().width * tag.size().height;
-        // Letters take less than a third of their ground.
-        assert!(coloured > whole * 2 / 3, "{coloured} of {whole} at {x} {y}");
+        let whole = label.size().width * label.size().height;
+        // The text covers less than a third of the background.
+        assert!(colored > whole * 2 / 3, "{colored} of {whole} at {x} {y}");
     }
 }
 
 #[test]
 fn long_labels_are_shortened_and_the_confidence_stays() {
-    let narrow = Layout::new(Size::new(100, 100));
-    assert_eq!(narrow.caption("fig", "97%"), "fig 97%");
-    assert_eq!(narrow.caption("strawberry", "100%"), "straw.. 100%");
+    let narrow = OverlayLayout::new(Size::new(100, 100));
+    assert_eq!(narrow.shortened("fig", "97%"), "fig 97%");
+    assert_eq!(narrow.shortened("strawberry", "100%"), "straw.. 100%");
     assert_eq!(
-        narrow.caption("h\u{fc}ttenk\u{e4}se", "97%"),
+        narrow.shortened("h\u{fc}ttenk\u{e4}se", "97%"),
         "h\u{fc}tten.. 97%"
     );
 }
 
 #[test]
-fn the_status_line_says_what_is_known() {
+fn the_status_line_has_what_is_known() {
     let mut report = report("apple", None);
     let frame = frame(&report, Vec::new());
     assert_eq!(
@@ -172,17 +174,17 @@ fn the_status_line_says_what_is_known() {
 }
 
 #[test]
-fn a_box_that_lags_behind_says_how_old_it_is() {
+fn the_status_line_has_the_age_of_an_old_box() {
     let found = report("apple", Some(NormBox::WHOLE));
-    let first_word = |milliseconds| {
+    let first_item = |milliseconds| {
         let mut frame = frame(&found, Vec::new());
         frame.captured_at += Duration::from_millis(milliseconds);
         status(&frame, &found, found.shown().is_some()).remove(0)
     };
-    assert_eq!(first_word(99), "30.0 fps");
-    assert_eq!(first_word(127), "box 120 ms old");
-    assert_eq!(first_word(2340), "box 2.3 s old");
-    // Where there is no box, none is old.
+    assert_eq!(first_item(99), "30.0 fps");
+    assert_eq!(first_item(127), "box 120 ms old");
+    assert_eq!(first_item(2340), "box 2.3 s old");
+    // Without a box there is no age.
     let nothing = report("apple", None);
     let mut later = frame(&nothing, Vec::new());
     later.captured_at += Duration::from_secs(1);
@@ -193,7 +195,7 @@ fn a_box_that_lags_behind_says_how_old_it_is() {
 }
 
 #[test]
-fn what_is_steady_is_drawn_where_frames_follow_each_other() {
+fn the_given_detection_is_drawn() {
     let once = report("apple", Some(boxed([0.0, 0.2, 0.0, 0.2])));
     let held = Detection {
         class: ClassId::new(0),
@@ -202,7 +204,7 @@ fn what_is_steady_is_drawn_where_frames_follow_each_other() {
     };
     let tracked = Report {
         is_tracked: true,
-        stable: Some(Steady {
+        stable: Some(StableDetection {
             track: 1,
             detection: held,
             duration: Duration::ZERO,
@@ -214,7 +216,7 @@ fn what_is_steady_is_drawn_where_frames_follow_each_other() {
         ..once.clone()
     };
     let drawn = |report: &Report| {
-        let mut image = image::RgbImage::new(160, 120);
+        let mut image = RgbImage::new(160, 120);
         let Ok(()) = draw(
             &mut Canvas::new(&mut image),
             &frame(report, Vec::new()),
@@ -228,56 +230,56 @@ fn what_is_steady_is_drawn_where_frames_follow_each_other() {
 }
 
 #[test]
-fn a_short_line_keeps_the_most_important_words() {
-    let words = ["box 120 ms old", "30.0 fps", "12.3 ms"].map(str::to_owned);
-    let line = |width| Layout::new(Size::new(width, 64)).fitting(&words);
+fn a_narrow_status_line_keeps_the_most_important_items() {
+    let items = ["box 120 ms old", "30.0 fps", "12.3 ms"].map(str::to_owned);
+    let line = |width| OverlayLayout::new(Size::new(width, 64)).fitting(&items);
     assert_eq!(line(240), "box 120 ms old  30.0 fps  12.3 ms");
     assert_eq!(line(150), "box 120 ms old  30.0 fps");
     assert_eq!(line(128), "box 120 ms old");
     assert_eq!(line(20), "box 120 ms old");
-    assert_eq!(Layout::new(Size::new(90, 90)).fitting(&[]), "");
+    assert_eq!(OverlayLayout::new(Size::new(90, 90)).fitting(&[]), "");
 }
 
 #[test]
-fn a_band_says_what_is_amiss() {
+fn a_banner_reports_capture_failures() {
     let mut report = report("apple", None);
-    let says = |report: &Report| banner(report).is_some();
-    for (state, amiss) in CaptureState::ALL
+    let has_banner = |report: &Report| report_banner(report).is_some();
+    for (state, expected) in CaptureState::ALL
         .into_iter()
         .zip([false, false, true, true])
     {
         report.capture = state;
-        assert_eq!(says(&report), amiss, "{state:?}");
+        assert_eq!(has_banner(&report), expected, "{state:?}");
     }
     report.capture = CaptureState::Live;
     report.captured_at = None;
-    assert!(says(&report), "no frame has been through the model");
+    assert!(has_banner(&report), "no inference yet");
 }
 
 #[test]
-fn a_true_box_is_named_unless_the_model_named_it() {
+fn the_true_class_is_shown_unless_it_was_detected() {
     let half = boxed([0.0, 0.5, 0.0, 1.0]);
-    let there = |label: &str| GroundTruth {
+    let truth = |label: &str| GroundTruth {
         label: label.to_owned(),
         bounding_box: NormBox::WHOLE,
     };
     let (found, missed) = (report("apple", Some(half)), report("apple", None));
     assert_eq!(
-        true_caption(&there("apple"), &found, found.shown()),
+        truth_caption(&truth("apple"), &found, found.shown()),
         "IoU 0.50"
     );
     assert_eq!(
-        true_caption(&there("fig"), &found, found.shown()),
+        truth_caption(&truth("fig"), &found, found.shown()),
         "true: fig  IoU 0.50"
     );
     assert_eq!(
-        true_caption(&there("fig"), &missed, missed.shown()),
+        truth_caption(&truth("fig"), &missed, missed.shown()),
         "true: fig"
     );
 }
 
 #[test]
-fn dashes_lie_on_the_sides_of_their_box() {
+fn dashes_lie_along_the_sides_of_the_box() {
     let area = Rectangle::new(Point::new(3, 4), Size::new(50, 31));
     let dashes = dashes(&area, 2, 8);
     assert_eq!(dashes.len(), 2 * 4 + 2 * 2);
@@ -289,28 +291,98 @@ fn dashes_lie_on_the_sides_of_their_box() {
 }
 
 #[test]
-fn one_box_is_drawn_in_its_colour_with_a_tag_or_without() {
+fn a_box_is_drawn_in_its_color_with_or_without_a_label() {
     let drawn = |text: &str| {
-        let mut image = image::RgbImage::new(200, 160);
-        let there = boxed([0.25, 0.75, 0.5, 0.75]);
-        let Ok(()) = draw_box(&mut Canvas::new(&mut image), &there, Rgb888::GREEN, text);
+        let mut image = RgbImage::new(200, 160);
+        let bounding_box = boxed([0.25, 0.75, 0.5, 0.75]);
+        let Ok(()) = draw_box(
+            &mut Canvas::new(&mut image),
+            &bounding_box,
+            Rgb888::GREEN,
+            text,
+        );
         image
     };
-    let green = |image: &image::RgbImage, rows: std::ops::Range<u32>| {
+    let green = |image: &RgbImage, rows: std::ops::Range<u32>| {
         let pixels = image.enumerate_pixels();
         pixels
             .filter(|(_, y, pixel)| rows.contains(y) && pixel.0 == [0, 255, 0])
             .count()
     };
-    let (plain, tagged) = (drawn(""), drawn("apple"));
-    // The tag is above the box, whose line both have.
+    let (plain, labeled) = (drawn(""), drawn("apple"));
+    // The label is above the box.
     assert_eq!(green(&plain, 0..80), 0);
-    assert!(green(&tagged, 0..80) > 200);
-    assert_eq!(green(&plain, 80..160), green(&tagged, 80..160));
+    assert!(green(&labeled, 0..80) > 200);
+    assert_eq!(green(&plain, 80..160), green(&labeled, 80..160));
     assert!(green(&plain, 80..160) > 200);
-    let mut strict = Strict {
+    let mut strict = StrictTarget {
         area: Rectangle::new(Point::zero(), Size::zero()),
-        touched: 0,
+        drawn_pixels: 0,
     };
     draw_box(&mut strict, &boxed([0.0, 1.0, 0.0, 1.0]), Rgb888::RED, "x").expect("nothing to draw");
+}
+
+#[test]
+fn a_ground_truth_box_is_white_with_black_outlines() {
+    let mut image = RgbImage::from_pixel(200, 200, Rgb([90, 90, 90]));
+    let bounding_box = NormBox::new(0.25, 0.75, 0.25, 0.75).expect("valid");
+    let label = "cup".to_owned();
+    let truth = [GroundTruth {
+        label,
+        bounding_box,
+    }];
+    draw_ground_truth(&mut Canvas::new(&mut image), &truth).expect("infallible");
+    let right_edge: Vec<u8> = (145..151).map(|x| image.get_pixel(x, 120)[0]).collect();
+    assert_eq!(right_edge, [90, 0, 255, 255, 0, 90]);
+    assert_eq!(image.get_pixel(100, 100)[0], 90, "nothing is drawn inside");
+}
+
+#[test]
+fn ground_truth_can_be_drawn_on_tiny_targets() {
+    for side in [0, 1, 3] {
+        let mut image = RgbImage::new(side, side);
+        let label = "pineapple".to_owned();
+        let truth = [GroundTruth {
+            label,
+            bounding_box: NormBox::WHOLE,
+        }];
+        draw_ground_truth(&mut Canvas::new(&mut image), &truth).expect("infallible");
+        draw_caption(&mut Canvas::new(&mut image), "a/b.jpg").expect("infallible");
+    }
+}
+
+/// Relative luminance, as defined by WCAG 2.
+fn luminance(color: Rgb888) -> f32 {
+    let linear = |channel: u8| {
+        let value = f32::from(channel) / 255.0;
+        if value <= 0.04045 {
+            value / 12.92
+        } else {
+            ((value + 0.055) / 1.055).powf(2.4)
+        }
+    };
+    0.2126 * linear(color.r()) + 0.7152 * linear(color.g()) + 0.0722 * linear(color.b())
+}
+
+#[test]
+fn black_is_readable_on_every_class_color() {
+    for index in 0..CLASS_COLORS.len() {
+        let class = luminance(class_color(ClassId::new(index)));
+        let contrast = (class + 0.05) / (luminance(BLACK) + 0.05);
+        // WCAG's strictest level for small text is 7.
+        assert!(contrast >= 7.0, "color {index}: {contrast}");
+    }
+}
+
+#[test]
+fn black_is_readable_on_amber() {
+    assert!((luminance(AMBER) + 0.05) / (luminance(BLACK) + 0.05) >= 7.0);
+}
+
+#[test]
+fn every_class_has_a_color() {
+    assert_eq!(
+        class_color(ClassId::new(usize::MAX)),
+        class_color(ClassId::new(7))
+    );
 }

@@ -1,37 +1,38 @@
-//! A frame through the model and the tracker to its report.
+//! Processes a frame: preprocess, model, tracker, report.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::PipelineError;
+use super::{Clock, PipelineError};
 use crate::detect::Detector;
 use crate::frame::Frame;
 use crate::health::Health;
 use crate::label::Labels;
 use crate::preprocess::preprocess;
 use crate::report::Report;
-use crate::track::{Event, EventKind, Steady, TrackSettings, Tracker};
+use crate::track::{Event, EventKind, StableDetection, TrackSettings, Tracker};
 
-/// Frames over which the rate is measured.
+/// Number of frames over which the frame rate is measured.
 const RATE_FRAMES: usize = 30;
 
-/// The model at work.
+/// A model with its tracker.
 pub(super) struct Inference {
     model: Model,
-    newer_models: Option<Receiver<Box<dyn Detector>>>,
-    /// The threshold that was asked for.
-    asked_for: Option<f32>,
-    /// `None` where frames have nothing to do with each other.
+    new_models: Option<Receiver<Box<dyn Detector>>>,
+    /// Overrides the threshold of the model.
+    threshold: Option<f32>,
+    /// `None` if frames do not follow each other.
     tracker: Option<Tracker>,
-    rate: Rate,
+    rate: FrameRate,
     health: Arc<Health>,
-    /// What the frames of a recording are counted from; `None` for live ones, which have their own moment.
+    clock: Arc<dyn Clock>,
+    /// The time of frame position 0; `None` if frames are at their capture time.
     start: Option<Instant>,
 }
 
-/// A model, with what it says of itself.
+/// A detector, with copies of its card's values for the reports.
 struct Model {
     detector: Box<dyn Detector>,
     threshold: f32,
@@ -40,108 +41,117 @@ struct Model {
 }
 
 impl Inference {
-    /// A model that is about to begin, with what the person asked for.
     pub(super) fn new(
         detector: Box<dyn Detector>,
-        newer_models: Option<Receiver<Box<dyn Detector>>>,
-        asked_for: Option<f32>,
+        new_models: Option<Receiver<Box<dyn Detector>>>,
+        threshold: Option<f32>,
         health: Arc<Health>,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
-            model: Model::new(detector, asked_for, &health),
-            asked_for,
-            newer_models,
+            model: Model::new(detector, threshold, &health),
+            new_models,
+            threshold,
             tracker: None,
-            rate: Rate::default(),
+            rate: FrameRate::default(),
             health,
+            clock,
             start: None,
         }
     }
 
-    /// The same, and what is in its frames is tracked.
-    pub(super) fn tracking(self, is_tracked: bool) -> Self {
+    pub(super) fn with_tracking(self, track: bool) -> Self {
         let settings = TrackSettings::new(self.model.threshold);
         Self {
-            tracker: is_tracked.then(|| Tracker::new(settings)),
+            tracker: track.then(|| Tracker::new(settings)),
             ..self
         }
     }
 
-    /// The same for frames of a recording, whose places in it are counted from now.
-    pub(super) fn replaying(self) -> Self {
+    /// Takes the time of a frame from its position in a recording, if it has one.
+    pub(super) fn with_frame_positions(self) -> Self {
         Self {
-            start: Some(Instant::now()),
+            start: Some(self.clock.now()),
             ..self
         }
     }
 
-    /// What is told before any frame has been through the model.
-    pub(super) fn waiting(&self) -> Report {
+    /// The report before the first frame.
+    pub(super) fn waiting_report(&self) -> Report {
         Report {
             is_tracked: self.tracker.is_some(),
             ..Report::waiting(Arc::clone(&self.model.labels), Arc::clone(&self.model.hash))
         }
     }
 
-    /// Lets a newer model take over, if one waits. What the one at hand has seen leaves with the report that
-    /// comes back.
-    pub(super) fn take_newer_model(&mut self, last: Option<&Frame>) -> Option<Report> {
-        let newer = self.newer_models.as_ref()?.try_iter().last()?;
-        let left = last.and_then(|frame| self.leave(frame));
-        self.model = Model::new(newer, self.asked_for, &self.health);
+    /// Switches to the newest waiting model. Returns a report if that ends the current track.
+    pub(super) fn take_new_model(&mut self, last: Option<&Frame>) -> Option<Report> {
+        let detector = self.new_models.as_ref()?.try_iter().last()?;
+        let report = last.and_then(|frame| self.end_track(frame));
+        self.model = Model::new(detector, self.threshold, &self.health);
         let settings = TrackSettings::new(self.model.threshold);
-        let renewed = |old: Tracker| Tracker::new(settings).counting_on(old.tracks());
+        let renewed = |old: Tracker| Tracker::new(settings).with_track_count(old.track_count());
         self.tracker = self.tracker.take().map(renewed);
         self.health.models_swapped.add(1);
-        left
+        report
     }
 
-    /// What the model says of a frame.
-    pub(super) fn look(&mut self, frame: &Frame) -> Result<Report, PipelineError> {
+    /// Runs the model on a frame. `scene_start` ends the current track first.
+    pub(super) fn process(
+        &mut self,
+        frame: &Frame,
+        scene_start: bool,
+    ) -> Result<Report, PipelineError> {
         let input = preprocess(frame, self.model.detector.card())?;
-        let started = Instant::now();
+        let started = self.clock.now();
         let prediction = self.model.detector.predict(&input)?;
-        let now = Instant::now();
-        let at = self.moment_of(frame);
-        let tracker = self.tracker.as_mut();
-        let tracked = tracker.map(|tracker| tracker.update(&prediction, at, frame.time));
-        let (steady, events) = tracked.unwrap_or_default();
+        let now = self.clock.now();
+        let at = self.time_of(frame);
+        let (mut stable, mut events) = (None, Vec::new());
+        if let Some(tracker) = &mut self.tracker {
+            if scene_start {
+                events.extend(tracker.start_scene());
+            }
+            let (tracked, more) = tracker.update(&prediction, at, frame.time);
+            stable = tracked;
+            events.extend(more);
+        }
         let report = Report {
             detection: prediction.detection(self.model.threshold),
-            inference: now.duration_since(started),
+            inference: now.saturating_duration_since(started),
             frame_age: now.saturating_duration_since(frame.captured_at),
             frames_per_second: self.rate.tick(now),
-            ..self.about(frame, steady, events)
+            ..self.report(frame, stable, events)
         };
-        self.count(&report, now);
+        self.update_health(&report, now);
         Ok(report)
     }
 
-    fn moment_of(&self, frame: &Frame) -> Instant {
-        let place = self.start.zip(frame.position);
-        let moment = place.and_then(|(start, position)| start.checked_add(position));
-        moment.unwrap_or(frame.captured_at)
+    fn time_of(&self, frame: &Frame) -> Instant {
+        let position = self.start.zip(frame.position);
+        let time = position.and_then(|(start, position)| start.checked_add(position));
+        time.unwrap_or(frame.captured_at)
     }
 
-    /// What is still there leaves, as nothing more will be known of it.
-    pub(super) fn leave(&mut self, last: &Frame) -> Option<Report> {
+    /// Ends the current track, because no frame follows `last` for now. Returns a report if there was one.
+    pub(super) fn end_track(&mut self, last: &Frame) -> Option<Report> {
         let event = self.tracker.as_mut()?.finish(last.time)?;
-        Some(self.about(last, None, vec![event]))
+        Some(self.report(last, None, vec![event]))
     }
 
-    fn about(&self, frame: &Frame, steady: Option<Steady>, events: Vec<Event>) -> Report {
+    fn report(&self, frame: &Frame, stable: Option<StableDetection>, events: Vec<Event>) -> Report {
         Report {
             sequence: frame.sequence,
             captured_at: Some(frame.captured_at),
-            stable: steady,
+            stable,
             events,
             capture: self.health.state(),
             dropped: self.health.dropped.get(),
-            ..self.waiting()
+            ..self.waiting_report()
         }
     }
 
-    fn count(&self, report: &Report, at: Instant) {
+    fn update_health(&self, report: &Report, at: Instant) {
         let appeared = |event: &&Event| event.kind == EventKind::Appeared;
         let appeared = report.events.iter().filter(appeared).count();
         self.health.appeared.add(appeared as u64);
@@ -156,13 +166,13 @@ impl Inference {
 }
 
 impl Model {
-    /// The model that is at work from now on, of which `health` takes note.
-    fn new(detector: Box<dyn Detector>, asked_for: Option<f32>, health: &Health) -> Self {
+    /// Also records the model in `health`.
+    fn new(detector: Box<dyn Detector>, threshold: Option<f32>, health: &Health) -> Self {
         let card = detector.card();
         let hash = detector.model_hash();
         health.update(|now| hash.clone_into(&mut now.model));
         Self {
-            threshold: asked_for.unwrap_or(card.threshold),
+            threshold: threshold.unwrap_or(card.threshold),
             labels: Arc::new(card.labels.clone()),
             hash: hash.into(),
             detector,
@@ -170,19 +180,19 @@ impl Model {
     }
 }
 
-/// Frames a second, over the last few.
+/// Frames per second over the last [`RATE_FRAMES`].
 #[derive(Default)]
-struct Rate(VecDeque<Instant>);
+struct FrameRate(VecDeque<Instant>);
 
-impl Rate {
+impl FrameRate {
     fn tick(&mut self, now: Instant) -> Option<f32> {
         if self.0.len() == RATE_FRAMES {
             self.0.pop_front();
         }
         self.0.push_back(now);
-        let elapsed: Duration = now.duration_since(*self.0.front()?);
-        let elapsed = elapsed.as_secs_f32();
-        let passes = self.0.len() - 1;
-        (passes > 0 && elapsed > 0.0).then(|| passes as f32 / elapsed)
+        let first = *self.0.front()?;
+        let seconds = now.saturating_duration_since(first).as_secs_f32();
+        let intervals = self.0.len() - 1;
+        (intervals > 0 && seconds > 0.0).then(|| intervals as f32 / seconds)
     }
 }

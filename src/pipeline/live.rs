@@ -1,5 +1,6 @@
-//! A live source: capture, model and outputs on threads of their own, the display on the calling thread.
+//! Runs a live source: capture, model and sinks on threads of their own, the display on the calling thread.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -7,242 +8,297 @@ use std::time::{Duration, Instant};
 
 use image::RgbImage;
 
-use super::ending::{has_ended, spawn};
-use super::hub::Hub;
+use super::capture::Supervisor;
+use super::channels::{Message, SceneFrame, Shared, SinkQueue, Taken, spawn, wait_for_thread};
 use super::inference::Inference;
-use super::outputs::Output;
-use super::queue::Queue;
-use super::slot::Next;
-use super::supervisor::{Supervisor, Supply};
-use super::{Outcome, Pipeline, PipelineError, Times};
+use super::{LiveSource, Pipeline, PipelineError, RunSummary, Timeouts};
 use crate::frame::{Frame, Origin};
 use crate::report::Report;
 use crate::sink::{Sink, SinkError};
 
-/// How often a wait looks whether it should end.
-const STOP_CHECK: Duration = Duration::from_millis(50);
+/// Size of the black image that is shown before the first frame.
+const BLACK_SIZE: (u32, u32) = (640, 480);
 
-/// Size of the black picture that is shown before the first frame.
-const BLACK: (u32, u32) = (640, 480);
-
-/// Runs a live source until it ends for good or somebody ends the run.
-pub(super) fn run(pipeline: Pipeline<'_>, supply: Supply) -> Result<Outcome, PipelineError> {
-    let Pipeline {
-        display,
-        stop,
-        times,
-        health,
-        frames,
-        ..
-    } = pipeline;
+/// Runs a live source until it ends for good or the run is stopped.
+pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSummary, PipelineError> {
+    let (stop, timeouts) = (pipeline.stop, pipeline.timeouts);
+    let (health, clock) = (Arc::clone(&pipeline.health), Arc::clone(&pipeline.clock));
     let inference = Inference::new(
         pipeline.detector,
-        pipeline.newer_models,
+        pipeline.new_models,
         pipeline.threshold,
         Arc::clone(&health),
+        Arc::clone(&clock),
     );
-    let inference = inference.tracking(pipeline.is_tracked);
-    let outputs = pipeline.outputs;
-    let queues = outputs.iter().map(|sink| Queue::new(sink.events_only()));
-    let hub = Arc::new(Hub::new(
+    let inference = inference.with_tracking(pipeline.track);
+    let sinks = pipeline.sinks;
+    let queues = sinks.iter().map(|sink| SinkQueue::new(sink.events_only()));
+    let shared = Arc::new(Shared::new(
         Arc::clone(&health),
-        display.is_some(),
+        Arc::clone(&clock),
+        pipeline.display.is_some(),
         queues.map(Arc::new).collect(),
-        inference.waiting(),
+        inference.waiting_report(),
     ));
-    let limit = frames.map(std::num::NonZeroU64::get);
-    let mut crew = Crew::default();
-    let started = crew.start(&hub, outputs, (inference, limit), supply, times);
-    match started {
-        Ok(()) => match display {
+    let mut workers = Workers::default();
+    let model = ModelThread {
+        shared: Arc::clone(&shared),
+        inference,
+        max_frames: pipeline.max_frames,
+        leave_after_gap: timeouts.leave_after_gap,
+    };
+    match workers.start(&shared, sinks, model, source, timeouts) {
+        Ok(()) => match pipeline.display {
             Some(display) => {
-                if let Err(error) = Screen::new(&hub, times).run(display, stop) {
-                    hub.ending.fail(error.into());
+                let screen = DisplayLoop::new(&shared, timeouts.redraw_interval);
+                if let Err(error) = screen.run(display, stop) {
+                    shared.shutdown.fail(error.into());
                 }
             }
-            None => wait(&hub, stop),
+            None => wait_for_shutdown(&shared, stop),
         },
-        Err(error) => hub.ending.fail(error),
+        Err(error) => shared.shutdown.fail(error),
     }
-    crew.finish(&hub, Instant::now() + times.drain);
-    hub.ending.result()?;
-    Ok(Outcome {
+    workers.finish(&shared, clock.now() + timeouts.shutdown_timeout);
+    shared.shutdown.result()?;
+    Ok(RunSummary {
         frames: health.inferred.get(),
         skipped: 0,
         dropped: health.dropped.get(),
     })
 }
 
-/// Waits for the run to be over.
-fn wait(hub: &Hub, stop: &AtomicBool) {
-    while !hub.ending.wait(STOP_CHECK) {
+fn wait_for_shutdown(shared: &Shared, stop: &AtomicBool) {
+    while !shared.shutdown.wait(shared.clock.poll_interval()) {
         if stop.load(Ordering::Relaxed) {
-            hub.ending.stop();
+            shared.shutdown.begin();
         }
     }
 }
 
 /// The threads of a run.
 #[derive(Default)]
-struct Crew {
-    outputs: Vec<Output>,
-    inference: Option<JoinHandle<()>>,
+struct Workers {
+    sinks: Vec<SinkThread>,
+    model: Option<JoinHandle<()>>,
     supervisor: Option<JoinHandle<()>>,
 }
 
-impl Crew {
+struct SinkThread {
+    queue: Arc<SinkQueue>,
+    thread: JoinHandle<()>,
+}
+
+impl Workers {
     fn start(
         &mut self,
-        hub: &Arc<Hub>,
-        outputs: Vec<Box<dyn Sink + Send>>,
-        (inference, limit): (Inference, Option<u64>),
-        supply: Supply,
-        times: Times,
+        shared: &Arc<Shared>,
+        sinks: Vec<Box<dyn Sink + Send>>,
+        model: ModelThread,
+        source: LiveSource,
+        timeouts: Timeouts,
     ) -> Result<(), PipelineError> {
-        for (sink, queue) in outputs.into_iter().zip(&hub.queues) {
-            let output = Output::start(sink, Arc::clone(queue), &hub.ending)?;
-            self.outputs.push(output);
+        for (sink, queue) in sinks.into_iter().zip(&shared.queues) {
+            let (queue, consumer) = (Arc::clone(queue), SinkConsumer(Arc::clone(queue)));
+            let body = move || Ok(consumer.run(sink)?);
+            let thread = spawn("sink", &shared.shutdown, PipelineError::SinkPanicked, body)?;
+            self.sinks.push(SinkThread { queue, thread });
         }
-        let shared = Arc::clone(hub);
-        let body = move || infer(&shared, inference, limit, times.forget);
+        let body = move || {
+            model.run();
+            Ok(())
+        };
         let panicked = PipelineError::ModelPanicked;
-        self.inference = Some(spawn("model", &hub.ending, panicked, body)?);
-        let supervisor = Supervisor::new(Arc::clone(hub), supply, times);
+        self.model = Some(spawn("model", &shared.shutdown, panicked, body)?);
+        let supervisor = Supervisor::new(Arc::clone(shared), source, timeouts);
         let panicked = PipelineError::SourcePanicked;
         let body = move || supervisor.run();
-        self.supervisor = Some(spawn("supervise", &hub.ending, panicked, body)?);
+        self.supervisor = Some(spawn("supervisor", &shared.shutdown, panicked, body)?);
         Ok(())
     }
 
-    /// Lets everybody finish what is under way, no longer than until `deadline`. Who hangs is left behind.
-    fn finish(self, hub: &Hub, deadline: Instant) {
-        let last = self.inference.iter().chain(&self.supervisor);
-        for thread in last {
-            has_ended(thread, deadline);
+    /// Waits for all threads to finish until `deadline`. Threads that do not are detached.
+    fn finish(self, shared: &Shared, deadline: Instant) {
+        let clock = &*shared.clock;
+        for thread in self.model.iter().chain(&self.supervisor) {
+            wait_for_thread(thread, clock, deadline);
         }
-        // All at once, so that one that hangs takes nobody else's time.
-        self.outputs.iter().for_each(Output::close);
-        for output in self.outputs {
-            hub.health.reports_lost.add(output.finish(deadline));
+        // All queues are closed first, so that the sinks finish at the same time.
+        self.sinks.iter().for_each(|sink| sink.queue.close());
+        for sink in self.sinks {
+            if !wait_for_thread(&sink.thread, clock, deadline) {
+                shared.health.reports_lost.add(sink.queue.discard());
+            }
         }
     }
 }
 
-/// Frames through the model until there are no more, enough have been, or the run is over.
-fn infer(
-    hub: &Hub,
-    mut inference: Inference,
-    limit: Option<u64>,
-    forget: Duration,
-) -> Result<(), PipelineError> {
-    let mut last: Option<Arc<Frame>> = None;
-    let mut seen = 0;
-    let mut quiet_since = Instant::now();
-    let ended = loop {
-        if hub.ending.is_over() || limit.is_some_and(|limit| seen >= limit) {
-            break Ok(());
-        }
-        let left = inference.take_newer_model(last.as_deref());
-        tell_left(hub, last.as_ref(), left);
-        match hub.to_model.take(STOP_CHECK) {
-            Next::Closed => break Ok(()),
-            Next::Nothing if quiet_since.elapsed() < forget => {}
-            Next::Nothing => {
-                let left = last.as_deref().and_then(|last| inference.leave(last));
-                tell_left(hub, last.as_ref(), left);
+/// Passes the messages of a queue to a sink. Discards the queue when dropped, so that nothing is queued for a sink that
+/// has failed or panicked.
+struct SinkConsumer(Arc<SinkQueue>);
+
+impl SinkConsumer {
+    fn run(self, mut sink: Box<dyn Sink + Send>) -> Result<(), SinkError> {
+        while let Some(message) = self.0.pop() {
+            match message {
+                Message::Report(frame, report) => sink.show(&frame, &report)?,
+                Message::TrackEnded(frame, report) => sink.on_track_ended(&frame, &report)?,
+                Message::State(change) => sink.on_state_change(&change)?,
             }
-            Next::Value(frame) => {
-                match inference.look(&frame) {
-                    Ok(report) => hub.report(&frame, report),
-                    Err(error) => break Err(error),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for SinkConsumer {
+    fn drop(&mut self) {
+        self.0.discard();
+    }
+}
+
+struct ModelThread {
+    shared: Arc<Shared>,
+    inference: Inference,
+    max_frames: Option<NonZeroU64>,
+    leave_after_gap: Duration,
+}
+
+impl ModelThread {
+    /// Processes frames until the source ends, `max_frames` is reached or the shutdown begins.
+    fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let result = self.process_frames(&shared);
+        shared.to_model.close();
+        if let Taken::Value(_) = shared.to_model.take(Duration::ZERO) {
+            shared.health.dropped.add(1);
+        }
+        if let Err(error) = result {
+            shared.shutdown.record(error);
+        }
+        shared.shutdown.begin();
+    }
+
+    fn process_frames(&mut self, shared: &Shared) -> Result<(), PipelineError> {
+        let clock = &shared.clock;
+        let mut last: Option<SceneFrame> = None;
+        let mut processed = 0;
+        let mut last_frame_at = clock.now();
+        let result = loop {
+            let is_enough = self.max_frames.is_some_and(|max| processed >= max.get());
+            if is_enough || shared.shutdown.has_begun() {
+                break Ok(());
+            }
+            let last_frame = last.as_ref().map(|last| &*last.frame);
+            let ended = self.inference.take_new_model(last_frame);
+            publish_track_end(shared, last.as_ref(), ended);
+            match shared.to_model.take(clock.poll_interval()) {
+                Taken::Closed => break Ok(()),
+                Taken::TimedOut => {
+                    let gap = clock.now().saturating_duration_since(last_frame_at);
+                    if gap >= self.leave_after_gap {
+                        self.end_track(shared, last.as_ref());
+                    }
                 }
-                seen += 1;
-                quiet_since = Instant::now();
-                last = Some(frame);
+                Taken::Value(frame) => {
+                    let scene_start = last.as_ref().is_some_and(|last| last.scene != frame.scene);
+                    match self.inference.process(&frame.frame, scene_start) {
+                        Ok(report) => shared.publish_report(&frame, report),
+                        Err(error) => break Err(error),
+                    }
+                    processed += 1;
+                    last_frame_at = clock.now();
+                    last = Some(frame);
+                }
             }
-        }
-    };
-    let left = last.as_deref().and_then(|last| inference.leave(last));
-    tell_left(hub, last.as_ref(), left);
-    hub.to_model.close();
-    if let Next::Value(_) = hub.to_model.take(Duration::ZERO) {
-        hub.health.dropped.add(1);
+        };
+        self.end_track(shared, last.as_ref());
+        result
     }
-    if let Err(error) = ended {
-        hub.ending.note(error);
-    }
-    hub.ending.stop();
-    Ok(())
-}
 
-fn tell_left(hub: &Hub, last: Option<&Arc<Frame>>, left: Option<Report>) {
-    if let Some((last, left)) = last.zip(left) {
-        hub.left(last, left);
+    fn end_track(&mut self, shared: &Shared, last: Option<&SceneFrame>) {
+        let ended = last.and_then(|last| self.inference.end_track(&last.frame));
+        publish_track_end(shared, last, ended);
     }
 }
 
-/// What the display shows.
-struct Screen<'a> {
-    hub: &'a Hub,
-    refresh: Duration,
-    frame: Arc<Frame>,
+fn publish_track_end(shared: &Shared, last: Option<&SceneFrame>, ended: Option<Report>) {
+    if let Some((last, report)) = last.zip(ended) {
+        shared.publish_track_end(last, report);
+    }
 }
 
-impl<'a> Screen<'a> {
-    fn new(hub: &'a Hub, times: Times) -> Self {
-        let (width, height) = BLACK;
+/// Shows frames on the display.
+struct DisplayLoop<'a> {
+    shared: &'a Shared,
+    redraw_interval: Duration,
+    frame: SceneFrame,
+}
+
+impl<'a> DisplayLoop<'a> {
+    fn new(shared: &'a Shared, redraw_interval: Duration) -> Self {
+        let (width, height) = BLACK_SIZE;
         let black = Frame::new(0, Origin::Live, RgbImage::new(width, height));
         Self {
-            hub,
-            refresh: times.refresh,
-            frame: Arc::new(black),
+            shared,
+            redraw_interval,
+            frame: SceneFrame {
+                frame: Arc::new(black),
+                scene: 0,
+            },
         }
     }
 
-    /// Shows each newest frame at once with the latest report, and the last one again when none comes.
+    /// Shows each new frame at once with the latest report, and the last frame again after `redraw_interval`.
     fn run(mut self, display: &mut dyn Sink, stop: &AtomicBool) -> Result<(), SinkError> {
-        let Some(frames) = &self.hub.to_display else {
+        let clock = &self.shared.clock;
+        let Some(frames) = &self.shared.to_display else {
             return Ok(());
         };
         self.show(display)?;
-        let mut shown = Instant::now();
-        while !self.hub.ending.is_over() {
+        let mut shown_at = clock.now();
+        while !self.shared.shutdown.has_begun() {
             if stop.load(Ordering::Relaxed) {
-                self.hub.ending.stop();
+                self.shared.shutdown.begin();
                 break;
             }
-            let news = self.hub.take_changes();
-            for change in &news {
+            let changes = self.shared.take_display_changes();
+            for change in &changes {
                 display.on_state_change(change)?;
             }
-            let left = self.refresh.saturating_sub(shown.elapsed());
-            match frames.take(left.min(STOP_CHECK)) {
-                Next::Value(frame) => self.frame = frame,
-                _ if news.is_empty() && !left.is_zero() => {
+            let elapsed = clock.now().saturating_duration_since(shown_at);
+            let remaining = self.redraw_interval.saturating_sub(elapsed);
+            match frames.take(remaining.min(clock.poll_interval())) {
+                Taken::Value(frame) => self.frame = frame,
+                _ if changes.is_empty() && !remaining.is_zero() => {
                     display.idle()?;
                     continue;
                 }
                 _ => {}
             }
             self.show(display)?;
-            shown = Instant::now();
+            shown_at = clock.now();
         }
-        for change in &self.hub.take_changes() {
+        for change in &self.shared.take_display_changes() {
             display.on_state_change(change)?;
         }
         Ok(())
     }
 
     fn show(&self, display: &mut dyn Sink) -> Result<(), SinkError> {
-        let latest = self.hub.latest();
-        let capture = self.hub.state();
-        if latest.capture == capture {
-            return display.show(&self.frame, &latest);
+        let latest = self.shared.latest_report();
+        let capture = self.shared.state();
+        let is_of_old_scene = latest.scene < self.frame.scene;
+        if latest.report.capture == capture && !is_of_old_scene {
+            return display.show(&self.frame.frame, &latest.report);
         }
-        let report = Report {
-            capture,
-            ..Report::clone(&latest)
-        };
-        display.show(&self.frame, &report)
+        let mut report = Report::clone(&latest.report);
+        report.capture = capture;
+        if is_of_old_scene {
+            // Its bounding box says nothing about this frame.
+            report.detection = None;
+            report.stable = None;
+            report.events.clear();
+        }
+        display.show(&self.frame.frame, &report)
     }
 }

@@ -1,11 +1,12 @@
-//! The pipeline with sources, models and sinks that are made up.
+//! The pipeline with fake sources, models and sinks, and a clock that tests can advance.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use image::RgbImage;
+use parking_lot::Mutex;
 
 use super::*;
 use crate::card::{ModelCard, test_card};
@@ -18,63 +19,114 @@ use crate::report::Report;
 use crate::source::CancelHandle;
 
 mod flow;
-mod outputs;
+mod sinks;
 mod supervision;
 
-type Step = Box<dyn FnMut() -> Result<Option<Frame>, SourceError> + Send>;
+/// A real clock that tests can advance. It counts the waits of each thread.
+struct TestClock {
+    offset: Mutex<Duration>,
+    waits: Mutex<HashMap<String, u64>>,
+}
+
+impl TestClock {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            offset: Mutex::default(),
+            waits: Mutex::default(),
+        })
+    }
+
+    fn advance(&self, time: Duration) {
+        *self.offset.lock() += time;
+    }
+
+    /// Number of waits that a thread with this name has begun.
+    fn waits_of(&self, thread: &str) -> u64 {
+        self.waits.lock().get(thread).copied().unwrap_or_default()
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Instant {
+        Instant::now() + *self.offset.lock()
+    }
+
+    fn poll_interval(&self) -> Duration {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or_default().to_owned();
+        *self.waits.lock().entry(name).or_default() += 1;
+        Duration::from_millis(1)
+    }
+}
+
+/// So long that only [`TestClock::advance`] makes a source stall, however busy the machine is.
+const STALL: Duration = Duration::from_secs(3600);
+
+/// Timeouts for tests of failing sources.
+const TEST_TIMEOUTS: Timeouts = Timeouts {
+    stall: STALL,
+    min_retry_delay: Duration::from_millis(2),
+    max_retry_delay: Duration::from_millis(20),
+    min_frame_interval: Duration::from_millis(1),
+    redraw_interval: Duration::from_millis(20),
+    leave_after_gap: Duration::from_secs(24 * 3600),
+    shutdown_timeout: Duration::from_secs(5),
+};
+
+type NextFrame = Box<dyn FnMut() -> Result<Option<Frame>, SourceError> + Send>;
 
 struct FakeSource {
-    step: Step,
-    interrupter: Option<Arc<dyn Fn() + Send + Sync>>,
+    next_frame: NextFrame,
+    cancel: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl FrameSource for FakeSource {
     fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
-        (self.step)()
+        (self.next_frame)()
     }
 
     fn cancel_handle(&self) -> Option<CancelHandle> {
-        let interrupt = self.interrupter.clone()?;
-        Some(Box::new(move || interrupt()))
+        let cancel = self.cancel.clone()?;
+        Some(Box::new(move || cancel()))
     }
 }
 
 fn fake(
-    step: impl FnMut() -> Result<Option<Frame>, SourceError> + Send + 'static,
+    next_frame: impl FnMut() -> Result<Option<Frame>, SourceError> + Send + 'static,
 ) -> Box<FakeSource> {
     Box::new(FakeSource {
-        step: Box::new(step),
-        interrupter: None,
+        next_frame: Box::new(next_frame),
+        cancel: None,
     })
 }
 
-/// That source as an input which is not opened again.
-fn input(
+/// An offline source, or a live one that is not reopened.
+fn once(
     is_live: bool,
-    step: impl FnMut() -> Result<Option<Frame>, SourceError> + Send + 'static,
-) -> Input {
-    let source = fake(step);
+    next_frame: impl FnMut() -> Result<Option<Frame>, SourceError> + Send + 'static,
+) -> SourceConfig {
+    let source = fake(next_frame);
     if !is_live {
-        return Input::Replayed(source);
+        return SourceConfig::Offline(source);
     }
     let mut source = Some(source);
-    Input::Live {
+    SourceConfig::Live(LiveSource {
         open: Box::new(move || Ok(source.take().expect("opened once"))),
-        reopens: false,
+        reopen: false,
         wait: false,
-    }
+    })
 }
 
-/// A source that is opened again and again, with the number of the attempt from 0.
+/// A live source that is reopened. `open` gets the number of the attempt, from 0.
 fn reopened(
     mut open: impl FnMut(usize) -> Result<Box<FakeSource>, SourceError> + Send + 'static,
-) -> Input {
+) -> SourceConfig {
     let mut attempts = 0..;
-    Input::Live {
+    SourceConfig::Live(LiveSource {
         open: Box::new(move || Ok(open(attempts.next().expect("endless"))?)),
-        reopens: true,
+        reopen: true,
         wait: false,
-    }
+    })
 }
 
 fn frame(sequence: u64) -> Frame {
@@ -94,18 +146,18 @@ fn unplugged() -> SourceError {
     }
 }
 
-fn garbage() -> SourceError {
+fn unreadable() -> SourceError {
     SourceError::BrokenFrame {
         stream: "fake".to_owned(),
         message: "no JPEG".to_owned(),
     }
 }
 
-/// Says "apple, 0.75" of everything, and does something first.
+/// Predicts an apple with a score of 0.75, after a call of `before`.
 struct FakeDetector<F> {
     card: ModelCard,
     hash: &'static str,
-    first: F,
+    before: F,
 }
 
 impl<F: FnMut() + Send> Detector for FakeDetector<F> {
@@ -118,36 +170,43 @@ impl<F: FnMut() + Send> Detector for FakeDetector<F> {
     }
 
     fn predict(&mut self, _: &InputTensor) -> Result<Prediction, DetectError> {
-        (self.first)();
+        (self.before)();
         Prediction::new(vec![0.75, 0.25], [0.0, 0.5, 0.0, 0.5])
     }
 }
 
-fn detector<F: FnMut() + Send + 'static>(first: F) -> Box<FakeDetector<F>> {
+fn detector<F: FnMut() + Send + 'static>(before: F) -> Box<FakeDetector<F>> {
     Box::new(FakeDetector {
         card: test_card(2),
         hash: "0badcafe",
-        first,
+        before,
     })
 }
 
-/// What a sink was told.
+/// The calls of a sink.
 #[derive(Default)]
-struct Told {
+struct Calls {
     shown: Vec<u64>,
     reports: Vec<Report>,
     skipped: Vec<String>,
-    left: Vec<Report>,
+    track_ends: Vec<Report>,
     states: Vec<StateChange>,
-    lingered: bool,
+    waited_until_closed: bool,
+}
+
+impl Calls {
+    fn state_names(&self) -> Vec<&'static str> {
+        let names = self.states.iter().map(|change| change.state.name());
+        names.collect()
+    }
 }
 
 type Hook = Box<dyn FnMut(&Frame, &Report) -> Result<(), SinkError> + Send>;
 
-/// Keeps what it is told, where a test can look at it, after the hook has been asked.
+/// Records its calls. The hook is called first.
 #[derive(Default)]
 struct FakeSink {
-    told: Arc<Mutex<Told>>,
+    calls: Arc<Mutex<Calls>>,
     hook: Option<Hook>,
     events_only: bool,
 }
@@ -160,13 +219,8 @@ impl FakeSink {
         }
     }
 
-    fn told(&self) -> Arc<Mutex<Told>> {
-        Arc::clone(&self.told)
-    }
-
-    fn note(&self, note: impl FnOnce(&mut Told)) -> Result<(), SinkError> {
-        note(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(())
+    fn calls(&self) -> Arc<Mutex<Calls>> {
+        Arc::clone(&self.calls)
     }
 }
 
@@ -175,10 +229,10 @@ impl Sink for FakeSink {
         if let Some(hook) = &mut self.hook {
             hook(frame, report)?;
         }
-        self.note(|told| {
-            told.shown.push(frame.sequence);
-            told.reports.push(report.clone());
-        })
+        let mut calls = self.calls.lock();
+        calls.shown.push(frame.sequence);
+        calls.reports.push(report.clone());
+        Ok(())
     }
 
     fn events_only(&self) -> bool {
@@ -186,70 +240,88 @@ impl Sink for FakeSink {
     }
 
     fn on_track_ended(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
-        self.note(|told| told.left.push(report.clone()))
+        self.calls.lock().track_ends.push(report.clone());
+        Ok(())
     }
 
     fn on_unreadable_frame(&mut self, frame: &UnreadableFrame) -> Result<(), SinkError> {
-        self.note(|told| told.skipped.push(frame.reason.clone()))
+        self.calls.lock().skipped.push(frame.reason.clone());
+        Ok(())
     }
 
     fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
-        self.note(|told| told.states.push(change.clone()))
+        self.calls.lock().states.push(change.clone());
+        Ok(())
     }
 
     fn wait_until_closed(&mut self, _: &AtomicBool) -> Result<(), SinkError> {
-        self.note(|told| told.lingered = true)
+        self.calls.lock().waited_until_closed = true;
+        Ok(())
     }
 }
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
-/// Times with which a test of failing sources is quick.
-const QUICK: Times = Times {
-    stall: Duration::from_millis(300),
-    shortest_pause: Duration::from_millis(2),
-    longest_pause: Duration::from_millis(20),
-    least_interval: Duration::from_millis(1),
-    refresh: Duration::from_millis(20),
-    forget: Duration::from_secs(5),
-    drain: Duration::from_secs(5),
-};
-
-/// A pipeline with one output.
+/// A pipeline with one sink.
 fn pipeline(detector: Box<dyn Detector>, sink: FakeSink) -> Pipeline<'static> {
     Pipeline {
-        detector,
-        newer_models: None,
-        outputs: vec![Box::new(sink)],
-        display: None,
-        threshold: None,
-        is_tracked: false,
-        frames: None,
-        stop: &NEVER,
-        health: Arc::new(Health::default()),
-        times: QUICK,
+        sinks: vec![Box::new(sink)],
+        timeouts: TEST_TIMEOUTS,
+        clock: TestClock::new(),
+        ..Pipeline::new(detector, &NEVER)
     }
 }
 
-/// Runs a pipeline with a model that always answers; gives what the sink was told.
-fn run(input: Input, frames: Option<u64>) -> (Result<Outcome, PipelineError>, Told) {
+/// Runs a pipeline with one sink; returns the calls of the sink, too.
+fn run(
+    source: SourceConfig,
+    max_frames: Option<u64>,
+) -> (Result<RunSummary, PipelineError>, Calls) {
     let sink = FakeSink::default();
-    let told = sink.told();
+    let calls = sink.calls();
     let pipeline = Pipeline {
-        frames: frames.and_then(NonZeroU64::new),
+        max_frames: max_frames.and_then(NonZeroU64::new),
         ..pipeline(detector(|| {}), sink)
     };
-    let outcome = pipeline.run(input);
-    let told = std::mem::take(&mut *told.lock().expect("sound"));
-    (outcome, told)
+    let result = pipeline.run(source);
+    let calls = std::mem::take(&mut *calls.lock());
+    (result, calls)
 }
 
-/// Waits until that is so, which is a matter of moments.
 #[track_caller]
-fn wait_until(is_so: impl Fn() -> bool) {
+fn wait_until(condition: impl Fn() -> bool) {
     let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(30), "it never was");
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(30), "timeout");
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Frames at 20 ms intervals of capture time. Each waits until the sink has shown the previous one, so that a live run
+/// drops none.
+struct PacedFrames {
+    start: Instant,
+    next: u64,
+    calls: Arc<Mutex<Calls>>,
+}
+
+impl PacedFrames {
+    fn new(calls: Arc<Mutex<Calls>>) -> Self {
+        Self {
+            start: Instant::now(),
+            next: 0,
+            calls,
+        }
+    }
+
+    fn next(&mut self) -> Frame {
+        wait_until(|| self.calls.lock().shown.len() as u64 >= self.next);
+        let position = Duration::from_millis(20) * self.next as u32;
+        self.next += 1;
+        Frame {
+            captured_at: self.start + position,
+            position: Some(position),
+            ..frame(self.next - 1)
+        }
     }
 }

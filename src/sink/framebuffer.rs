@@ -1,17 +1,20 @@
-//! A screen without a desktop: the kernel's framebuffer, `/dev/fb0` and its like.
+//! A screen without a desktop: the kernel's framebuffer, `/dev/fb0` for example.
 //!
-//! In go frames and reports, out come pixels in the screen's own format. The frame is scaled to fit, turned as
-//! asked and put in the middle; it is drawn in memory first and copied in one pass. Where the driver has room for
-//! a second page, the pages are flipped; else the copy is made between two pictures of the screen, if the driver
-//! can wait for that. Screens with a palette or without colours are refused. Nothing here sets a mode.
+//! The frame is scaled to fit, rotated and centered. It is composed in memory and copied in one pass. If the driver
+//! has memory for a second page, the pages are flipped; otherwise the copy waits for the vertical blank, if the driver
+//! supports it. Screens with a palette or without colors are refused. The mode is never changed.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::compositor::Compositor;
+use image::RgbImage;
+use thiserror::Error;
+
+use super::compositor::{Compositor, ScaleError};
 use super::{Sink, SinkError};
 use crate::frame::Frame;
 use crate::health::StateChange;
@@ -20,140 +23,344 @@ use crate::rotation::Rotation;
 
 mod blit;
 mod console;
-mod kernel;
-mod pixel;
-mod screen;
+mod ioctl;
+mod pixel_format;
 
-use console::{Console, Taken};
-use screen::Screen;
+use blit::{Geometry, GeometryError};
+use console::{Acquired, Console};
+use ioctl::{FixInfo, ScreenMemory, VarInfo};
+use pixel_format::{FormatError, PixelFormat};
 
 pub use console::guard as guard_console;
 
-/// How often a screen that lingers looks whether it should end.
-const LINGER_CHECK: Duration = Duration::from_millis(50);
+/// How often a screen that waits checks whether it should end.
+const STOP_CHECK: Duration = Duration::from_millis(50);
+
+/// A driver whose wait for the vertical blank takes longer does not really support it.
+const MAX_VSYNC: Duration = Duration::from_millis(200);
+
+/// Why a framebuffer cannot be used.
+#[derive(Debug, Error)]
+enum FramebufferError {
+    #[error("there is no screen; connect one and start the machine again, or use `--display none`")]
+    NoScreen,
+    #[error(
+        "it does not exist; `ls /dev/fb*` lists the screens, `--display none` does without one"
+    )]
+    NotFound,
+    #[error(
+        "this user may not draw on it; add them to its group with `sudo usermod -aG video $USER` and log in again"
+    )]
+    PermissionDenied,
+    #[error("it can't be opened ({0})")]
+    Open(io::Error),
+    #[error("it is not a framebuffer ({0})")]
+    NotAFramebuffer(io::Error),
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+    #[error("mmap failed ({0})")]
+    Map(io::Error),
+    #[error("it was disconnected ({0}); connect it and start boxcam again")]
+    Disconnected(io::Error),
+    #[error("flipping its pages failed ({0})")]
+    Flip(io::Error),
+    #[error("a frame can't be scaled to it ({0})")]
+    Scale(ScaleError),
+    #[error("the process that restores its console can't be started ({0})")]
+    Guard(io::Error),
+}
+
+impl FramebufferError {
+    fn at(&self, path: &Path) -> SinkError {
+        SinkError::Framebuffer {
+            path: path.to_owned(),
+            message: self.to_string(),
+        }
+    }
+
+    fn from_open(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound,
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied,
+            _ => Self::Open(error),
+        }
+    }
+}
 
 /// Shows frames on a framebuffer.
 pub struct FramebufferSink {
-    // Dropped in this order: the screen goes dark before the console gets it back.
-    screen: Screen,
+    // Dropped in this order: the screen is cleared before the console is restored.
+    device: FramebufferDevice,
     console: Option<Console>,
-    view: Compositor,
+    compositor: Compositor,
     rotation: Rotation,
-    /// Size of what was shown last: a picture of another shape leaves rims behind.
+    /// Size of the last image. If it changes, the screen is cleared.
     shown: (u32, u32),
 }
 
 impl FramebufferSink {
-    /// Opens that framebuffer, or the first that can be used, and makes it dark. Pictures are turned by
-    /// `rotation`.
+    /// Opens and clears that framebuffer, or the first usable one.
     ///
     /// # Errors
-    /// [`SinkError::Framebuffer`] where there is none, it may not be used or its format is unknown.
+    /// [`SinkError::Framebuffer`] if there is none, access is denied or its format is not supported.
     pub fn open(path: Option<&Path>, rotation: Rotation) -> Result<Self, SinkError> {
-        let screen = match path {
-            Some(path) => Screen::open(path)?,
-            None => first()?,
+        let device = match path {
+            Some(path) => FramebufferDevice::open(path).map_err(|error| error.at(path))?,
+            None => open_first()?,
         };
         Ok(Self {
-            screen,
+            device,
             console: None,
-            view: Compositor::default(),
+            compositor: Compositor::default(),
             rotation,
             shown: (0, 0),
         })
     }
 
-    /// Puts the text console aside while pictures are shown, if there is one. `guard` is a command that runs
-    /// [`guard_console`]: it gives the console back even when this program is killed.
+    /// Hides the text console, if there is one. `guard` is a command that runs [`guard_console`]: it restores the
+    /// console even when this process is killed.
     ///
-    /// `false` where there is a console that still shows through, as this user may not put it aside.
+    /// Returns `false` if the console still shows text, because this user may not hide it.
     ///
     /// # Errors
-    /// [`SinkError::Framebuffer`] when the guard can't be started.
+    /// [`SinkError::Framebuffer`] if the guard cannot be started.
     pub fn take_console(&mut self, guard: Command) -> Result<bool, SinkError> {
-        let taken = Console::take(guard).map_err(|error| {
-            self.screen
-                .failed(format!("its console has no guard ({error})"))
-        })?;
-        let (console, is_whole) = match taken {
-            Taken::Nothing => (None, true),
-            Taken::Wholly(console) => (Some(console), true),
-            Taken::Partly(console) => (Some(console), false),
+        let acquired = Console::acquire(guard)
+            .map_err(|error| FramebufferError::Guard(error).at(&self.device.path))?;
+        let (console, is_hidden) = match acquired {
+            Acquired::NoConsole => (None, true),
+            Acquired::Hidden(console) => (Some(console), true),
+            Acquired::CursorHidden(console) => (Some(console), false),
         };
         self.console = console;
-        // Text may have been printed since it was cleared.
-        self.screen.clear();
-        Ok(is_whole)
+        // Text may have been printed since the screen was cleared.
+        self.device.clear();
+        Ok(is_hidden)
     }
 
     /// The device file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.screen.path()
+        &self.device.path
     }
 
-    fn put(&mut self) -> Result<(), SinkError> {
-        let picture = self.view.picture();
-        let has_text = self.console.as_ref().is_some_and(Console::was_text_again);
-        if has_text || self.shown != picture.dimensions() {
-            self.shown = picture.dimensions();
-            self.screen.clear();
+    fn present(&mut self) -> Result<(), FramebufferError> {
+        let image = self.compositor.image();
+        let had_text = self.console.as_ref().is_some_and(Console::had_text);
+        if had_text || self.shown != image.dimensions() {
+            self.shown = image.dimensions();
+            self.device.clear();
         }
-        self.screen.put(picture, self.rotation)
+        self.device.put(image, self.rotation)
+    }
+
+    fn try_show(&mut self, frame: &Frame, report: &Report) -> Result<(), FramebufferError> {
+        self.device.follow_mode()?;
+        let viewport = self.device.geometry.viewport(self.rotation);
+        let composed = self.compositor.show(frame, report, viewport);
+        if composed.map_err(FramebufferError::Scale)? {
+            self.present()?;
+        }
+        Ok(())
+    }
+
+    fn try_show_state(&mut self, change: &StateChange) -> Result<(), FramebufferError> {
+        self.device.follow_mode()?;
+        let viewport = self.device.geometry.viewport(self.rotation);
+        if self.compositor.show_state(change.state, viewport) {
+            self.present()?;
+        }
+        Ok(())
     }
 }
 
 impl Sink for FramebufferSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
-        self.screen.follow()?;
-        let room = self.screen.room(self.rotation);
-        match self.view.show(frame, report, room) {
-            Ok(true) => self.put(),
-            Ok(false) => Ok(()),
-            Err(error) => Err(self
-                .screen
-                .failed(format!("a frame can't be scaled to it ({error})"))),
-        }
+        let shown = self.try_show(frame, report);
+        shown.map_err(|error| error.at(&self.device.path))
     }
 
     fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
-        self.screen.follow()?;
-        let room = self.screen.room(self.rotation);
-        if self.view.state(change.state, room) {
-            self.put()?;
-        }
-        Ok(())
+        let shown = self.try_show_state(change);
+        shown.map_err(|error| error.at(&self.device.path))
     }
 
     fn wait_until_closed(&mut self, stop: &AtomicBool) -> Result<(), SinkError> {
         while !stop.load(Ordering::Relaxed) {
-            std::thread::sleep(LINGER_CHECK);
+            std::thread::sleep(STOP_CHECK);
         }
         Ok(())
     }
 }
 
-/// Whether a desktop, or another program that manages the screen, has it at the moment.
+/// Whether a desktop, or another program that manages the screen, is using it.
 #[must_use]
 pub fn is_screen_taken() -> bool {
     console::is_managed()
 }
 
-/// The first framebuffer that can be used; where none can, what is wrong with the first.
-fn first() -> Result<Screen, SinkError> {
-    let mut first_error = None;
-    for path in framebuffers() {
-        match Screen::open(&path) {
-            Ok(screen) => return Ok(screen),
-            Err(error) => first_error = first_error.or(Some(error)),
+/// An open framebuffer: its mode, its memory and its pages.
+///
+/// It never sets a mode, adapts if another program has, and leaves the screen black and as it was found.
+struct FramebufferDevice {
+    path: PathBuf,
+    file: File,
+    /// The state at the start, which is restored at the end.
+    var: VarInfo,
+    format: PixelFormat,
+    geometry: Geometry,
+    memory: ScreenMemory,
+    /// The visible page, 0 or 1.
+    page: usize,
+    /// Whether there are two pages to flip.
+    flips: bool,
+    waits_for_vsync: bool,
+    /// The screen was disconnected, and its memory must not be written.
+    is_disconnected: bool,
+}
+
+impl FramebufferDevice {
+    fn open(path: &Path) -> Result<Self, FramebufferError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(FramebufferError::from_open)?;
+        let var = ioctl::var_info(&file).map_err(FramebufferError::NotAFramebuffer)?;
+        let fix = ioctl::fix_info(&file).map_err(FramebufferError::NotAFramebuffer)?;
+        let format = PixelFormat::new(&var, &fix)?;
+        let flips = can_flip(&file, &var, &fix);
+        let pages = if flips { 2 } else { 1 };
+        let geometry = Geometry::new(&var, &fix, format.bytes(), pages)?;
+        let memory = ScreenMemory::map(&file, fix.memory_start, fix.memory_length as usize)
+            .map_err(FramebufferError::Map)?;
+        // Many drivers do not support it. The screen is then on already, or the console turns it on.
+        let _ = ioctl::unblank(&file);
+        let mut device = Self {
+            path: path.to_owned(),
+            file,
+            var,
+            format,
+            geometry,
+            memory,
+            page: 0,
+            flips,
+            waits_for_vsync: true,
+            is_disconnected: false,
+        };
+        device.clear();
+        if flips {
+            device.flip_to(0)?;
+        }
+        Ok(device)
+    }
+
+    /// Reopens the device if another program has changed the mode.
+    fn follow_mode(&mut self) -> Result<(), FramebufferError> {
+        match ioctl::var_info(&self.file) {
+            Err(error) => {
+                self.is_disconnected = true;
+                return Err(FramebufferError::Disconnected(error));
+            }
+            Ok(now) if now.is_same_mode(&self.var) => {}
+            Ok(_) => *self = Self::open(&self.path)?,
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        for page in 0..if self.flips { 2 } else { 1 } {
+            blit::clear(&self.format, &self.geometry, page, &mut self.memory);
         }
     }
-    Err(first_error.unwrap_or_else(|| SinkError::Framebuffer {
-        path: "/dev/fb0".into(),
-        message:
-            "there is no screen; connect one and start the machine again, or use `--display none`"
-                .into(),
-    }))
+
+    fn put(&mut self, image: &RgbImage, rotation: Rotation) -> Result<(), FramebufferError> {
+        let page = if self.flips { 1 - self.page } else { 0 };
+        if !self.flips {
+            self.wait_for_vsync();
+        }
+        blit::put(
+            image,
+            rotation,
+            &self.format,
+            &self.geometry,
+            page,
+            &mut self.memory,
+        );
+        if self.flips {
+            self.flip_to(page)?;
+            // The page that is drawn next stays visible until then.
+            self.wait_for_vsync();
+        }
+        Ok(())
+    }
+
+    fn flip_to(&mut self, page: usize) -> Result<(), FramebufferError> {
+        let y_offset = page as u32 * self.var.height;
+        let var = VarInfo {
+            y_offset,
+            ..self.var
+        };
+        ioctl::pan(&self.file, var).map_err(FramebufferError::Flip)?;
+        self.page = page;
+        Ok(())
+    }
+
+    fn wait_for_vsync(&mut self) {
+        if !self.waits_for_vsync {
+            return;
+        }
+        let start = Instant::now();
+        let waited = ioctl::wait_for_vsync(&self.file);
+        let was_interrupted =
+            matches!(&waited, Err(error) if error.kind() == io::ErrorKind::Interrupted);
+        self.waits_for_vsync = (waited.is_ok() || was_interrupted) && start.elapsed() < MAX_VSYNC;
+    }
+}
+
+impl Drop for FramebufferDevice {
+    fn drop(&mut self) {
+        if self.is_disconnected {
+            return;
+        }
+        // A frozen frame would look like a live one.
+        self.clear();
+        if self.flips {
+            // If it fails, the console restores it too, if there is one.
+            let _ = ioctl::pan(&self.file, self.var);
+        }
+    }
+}
+
+/// Whether there is memory for two pages, and the driver can show the second one.
+fn can_flip(file: &File, var: &VarInfo, fix: &FixInfo) -> bool {
+    let lines = u64::from(var.height) * 2;
+    let fits = u64::from(var.virtual_height) >= lines
+        && lines * u64::from(fix.line_length) <= u64::from(fix.memory_length);
+    let step = u32::from(fix.y_pan_step);
+    let second = VarInfo {
+        y_offset: var.height,
+        ..*var
+    };
+    // Some drivers report the memory and then refuse.
+    fits && step > 0
+        && var.height.is_multiple_of(step)
+        && ioctl::pan(file, second).is_ok()
+        && ioctl::pan(file, *var).is_ok()
+}
+
+/// Opens the first usable framebuffer. The error is that of the first one.
+fn open_first() -> Result<FramebufferDevice, SinkError> {
+    let mut first_error = None;
+    for path in framebuffers() {
+        match FramebufferDevice::open(&path) {
+            Ok(device) => return Ok(device),
+            Err(error) => first_error = first_error.or_else(|| Some(error.at(&path))),
+        }
+    }
+    Err(first_error.unwrap_or_else(|| FramebufferError::NoScreen.at(Path::new("/dev/fb0"))))
 }
 
 /// All `/dev/fbN`, in the order of their numbers.
@@ -174,22 +381,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_screen_is_refused_with_words() {
-        let refused = |path: &str| {
-            let opened = FramebufferSink::open(Some(Path::new(path)), Rotation::None);
-            opened.map(|_| ()).expect_err(path).to_string()
+    fn a_file_that_is_no_framebuffer_is_refused_with_a_reason() {
+        let error = |path: &Path| {
+            let opened = FramebufferSink::open(Some(path), Rotation::None);
+            opened.map(|_| ()).expect_err("refused").to_string()
         };
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("created");
         let file = folder.path().join("file");
-        fs::write(&file, "words").expect("written");
-        let missing = folder.path().join("fb9");
-        let said = refused(&missing.to_string_lossy());
+        fs::write(&file, "text").expect("written");
+        let missing = error(&folder.path().join("fb9"));
         assert!(
-            said.contains("fb9") && said.contains("ls /dev/fb*"),
-            "{said}"
+            missing.contains("fb9") && missing.contains("ls /dev/fb*"),
+            "{missing}"
         );
-        let said = refused(&file.to_string_lossy());
-        assert!(said.contains("it is no framebuffer"), "{said}");
-        assert!(refused("/dev/null").contains("it is no framebuffer"));
+        let regular = error(&file);
+        assert!(regular.contains("it is not a framebuffer"), "{regular}");
+        assert!(error(Path::new("/dev/null")).contains("it is not a framebuffer"));
+    }
+
+    #[test]
+    fn a_permission_error_has_the_command_that_grants_it() {
+        let denied = FramebufferError::from_open(io::ErrorKind::PermissionDenied.into());
+        let message = denied.to_string();
+        assert!(message.contains("sudo usermod -aG video"), "{message}");
     }
 }

@@ -1,63 +1,65 @@
-//! What a tracker is asked to do, all of it in scores and in time.
+//! Thresholds and times of a tracker.
 
 use std::time::Duration;
 
-/// When something appears, stays, changes and leaves, and how its box is smoothed.
+/// When a track appears, changes and ends, and how its bounding box is smoothed.
+///
+/// All is in scores and seconds, not in numbers of frames, so that the frame rate does not matter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrackSettings {
-    /// Score of any class, `0..=1`, from which a frame supports something.
-    pub appear: f32,
-    /// Score of the class that is held, `0..=1`, from which a frame supports what is there; not above
-    /// `appear`.
-    pub stay: f32,
-    /// Support, less the time without, that it takes to appear.
+    /// A frame whose highest score reaches this, in `0..=1`, supports any track, and starts one.
+    pub high_threshold: f32,
+    /// A frame in which the score of the track's class reaches this, in `0..=1`, supports the track (hysteresis). Not
+    /// above `high_threshold`.
+    pub low_threshold: f32,
+    /// A track appears when the time with support exceeds the time without by this much.
     pub appear_after: Duration,
-    /// Time without support after which what is there is shown no more.
+    /// A track is hidden after this time without support.
     pub hide_after: Duration,
-    /// Time without support after which something of another class is another thing.
-    pub renew_after: Duration,
-    /// Time without support after which what is there has left.
+    /// After this time without support, another class is another track.
+    pub new_track_after: Duration,
+    /// A track ends after this time without support.
     pub leave_after: Duration,
-    /// Time without any frame after which nothing is known any more; what was there has left.
-    pub gap: Duration,
-    /// Time over which scores are smoothed: the weight of a frame falls to 1/e in it.
-    pub label_memory: Duration,
-    /// By how much the smoothed score of another class must be higher.
+    /// All is forgotten after this time without a frame.
+    pub reset_after: Duration,
+    /// Time constant of the score smoothing: the weight of a frame falls to 1/e in this time.
+    pub score_time_constant: Duration,
+    /// The smoothed score of another class must be higher by this for the class to change.
     pub change_margin: f32,
-    /// For how long it must be higher.
+    /// For this time.
     pub change_after: Duration,
-    /// IoU with the smoothed box below which a box has jumped.
+    /// A box whose IoU with the smoothed box is lower has jumped.
     pub jump_iou: f32,
-    /// For how long it must be elsewhere until the smoothed box goes there.
+    /// The smoothed box follows a jump after this time.
     pub jump_after: Duration,
-    /// How calm a box is that stands still: cutoff of the filter, in hertz.
-    pub calm: f32,
-    /// How much quicker the filter is for a box that moves: hertz for each picture side a second.
-    pub haste: f32,
+    /// Minimum cutoff frequency of the One Euro filter in hertz: lower is smoother for a box that does not move.
+    pub min_cutoff: f32,
+    /// Increase of the cutoff with speed, in hertz per image side per second: higher has less lag.
+    pub beta: f32,
 }
 
-impl TrackSettings {
-    /// Share of the threshold to appear that is enough to stay.
-    const STAY: f32 = 0.7;
+/// `low_threshold` as a share of `high_threshold`.
+const LOW_THRESHOLD_SHARE: f32 = 0.7;
 
-    /// Settings for a model whose predictions are detections from `threshold` on, in `0..=1`.
+impl TrackSettings {
+    /// Settings for a model with this confidence threshold, in `0..=1`.
     #[must_use]
     pub fn new(threshold: f32) -> Self {
         Self {
-            appear: threshold,
-            stay: threshold * Self::STAY,
+            high_threshold: threshold,
+            low_threshold: threshold * LOW_THRESHOLD_SHARE,
             appear_after: Duration::from_millis(150),
             hide_after: Duration::from_millis(250),
-            renew_after: Duration::from_millis(80),
+            new_track_after: Duration::from_millis(80),
             leave_after: Duration::from_millis(1200),
-            gap: Duration::from_secs(5),
-            label_memory: Duration::from_millis(300),
+            reset_after: Duration::from_secs(5),
+            score_time_constant: Duration::from_millis(300),
             change_margin: 0.1,
             change_after: Duration::from_millis(300),
             jump_iou: 0.3,
             jump_after: Duration::from_millis(150),
-            calm: 1.0,
-            haste: 30.0,
+            min_cutoff: 1.0,
+            beta: 30.0,
         }
     }
 }

@@ -9,7 +9,7 @@ use boxcam::geometry::NormBox;
 use boxcam::health::CaptureState;
 use boxcam::label::{ClassId, Labels};
 use boxcam::report::Report;
-use boxcam::track::{Event, EventKind, Steady};
+use boxcam::track::{Event, EventKind, StableDetection};
 use image::{Rgb, RgbImage};
 
 /// A grey frame, 640 x 480, with a light square whose position depends on the frame number.
@@ -39,7 +39,7 @@ pub(crate) fn report(frame: &Frame, class: Option<usize>) -> Report {
         sequence: frame.sequence,
         captured_at: Some(frame.captured_at),
         detection: found,
-        stable: found.map(|detection| Steady {
+        stable: found.map(|detection| StableDetection {
             track: 7,
             detection,
             duration: Duration::from_millis(2500),

@@ -1,5 +1,5 @@
-//! An ONNX model that is small enough to be written by hand: it names the strongest of red, green and blue
-//! in a picture, and always says that it is in the middle.
+//! An ONNX model that is small enough to be written by hand: its class is the strongest of red, green and blue in a
+//! picture, its box is constant.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,20 @@ use boxcam::label::Labels;
 use prost::Message;
 use tract_onnx::pb;
 
-/// Side of its input.
+/// Side of its input, in pixels.
 pub(crate) const SIDE: u32 = 8;
 
-/// The box that it always says, as corners.
+/// The constant box: x_min, x_max, y_min, y_max.
 pub(crate) const MIDDLE: [f32; 4] = [0.25, 0.75, 0.25, 0.75];
 
-/// Adds three scores, one a colour: the class scores are the softmax of this many times the mean.
+/// The scores are the softmax of the mean of each color channel times this factor.
 const STEEPNESS: f32 = 8.0;
 
-/// The model as a file.
+/// The model file.
 pub(crate) fn bytes() -> Vec<u8> {
     model().encode_to_vec()
 }
 
-/// The model, whole and sound.
 pub(crate) fn model() -> pb::ModelProto {
     let mut model = pb::ModelProto {
         ir_version: 8,
@@ -39,13 +38,12 @@ pub(crate) fn model() -> pb::ModelProto {
     model
 }
 
-/// The card of the model.
 pub(crate) fn card() -> ModelCard {
     let names = ["red", "green", "blue"].map(str::to_owned);
     ModelCard {
         schema: CARD_SCHEMA,
         name: "tiny".to_owned(),
-        labels: Labels::new(names.to_vec()).expect("sound"),
+        labels: Labels::new(names.to_vec()).expect("valid"),
         input: InputSpec::mobilenet(SIDE),
         box_order: BoxOrder::Corners,
         threshold: 0.5,
@@ -55,14 +53,13 @@ pub(crate) fn card() -> ModelCard {
     }
 }
 
-/// Writes a card into a model, in place of the one that it had.
+/// Replaces the card of a model.
 pub(crate) fn set_card(model: &mut pb::ModelProto, card: &ModelCard) {
     let (key, value) = card.to_metadata();
     let key = key.to_owned();
     model.metadata_props = vec![pb::StringStringEntryProto { key, value }];
 }
 
-/// The graph of a model, to change it.
 pub(crate) fn graph_of(model: &mut pb::ModelProto) -> &mut pb::GraphProto {
     model.graph.as_mut().expect("it has one")
 }
@@ -102,7 +99,7 @@ fn node(operator: &str, inputs: &[&str], output: &str) -> pb::NodeProto {
     }
 }
 
-/// Weights of the graph by name.
+/// An initializer of the graph.
 pub(crate) fn weights(name: &str, dims: &[i64], values: &[f32]) -> pb::TensorProto {
     pb::TensorProto {
         name: name.to_owned(),

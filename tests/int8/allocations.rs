@@ -1,9 +1,9 @@
-//! Counts what is allocated while somebody counts.
+//! Counts the allocations of a thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// The system's allocator, counting.
+/// The system's allocator with a counter per thread.
 pub(crate) struct Counting;
 
 thread_local! {
@@ -11,22 +11,22 @@ thread_local! {
 }
 
 #[allow(unsafe_code)]
-// SAFETY: all is handed to the system's allocator as it comes.
+// SAFETY: all calls are passed to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // A thread that ends has no count any more.
+        // The counter of a thread that is ending is gone.
         let _ = COUNT.try_with(|count| count.set(count.get().map(|count| count + 1)));
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
-/// How often this thread allocates while `work` is done.
+/// Number of allocations of this thread during `work`, and its result.
 pub(crate) fn during<T>(work: impl FnOnce() -> T) -> (usize, T) {
     COUNT.set(Some(0));
     let result = work();

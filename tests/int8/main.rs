@@ -1,12 +1,12 @@
-//! Quantised models through the fused integer layers: the one that ships and made up ones, against tract's own float
-//! operators and against each other.
+//! Quantized models in fused integer layers: the shipped model and random ones, compared with tract's own float operators
+//! and between kernels.
 
 #[path = "../common/tiny_model.rs"]
 #[allow(dead_code)]
 mod tiny_model;
 
 mod allocations;
-mod qdq;
+mod model_builder;
 
 use std::path::Path;
 
@@ -18,29 +18,29 @@ use boxcam::frame::{Frame, Origin};
 use boxcam::golden;
 use boxcam::preprocess::{InputTensor, preprocess};
 use image::{Rgb, RgbImage};
+use model_builder::{ActivationType, ModelBuilder};
 use prost::Message;
-use qdq::{Builder, Bytes};
 use tract_onnx::pb;
 use tract_onnx::prelude::*;
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;
 
-/// Side of the made up models' input: odd maps and borders on all sides come of it.
+/// Input size of the random models: an odd one gives maps of odd size with padding on all sides.
 const SIDE: u32 = 27;
 
 fn shipped() -> Vec<u8> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/snacks.onnx");
-    std::fs::read(file).expect("the model that ships")
+    std::fs::read(file).expect("the shipped model")
 }
 
-/// Pictures with edges, slopes and noise, each another.
-fn pictures(count: u64) -> impl Iterator<Item = Frame> {
+/// Different frames with edges, gradients and noise.
+fn frames(count: u64) -> impl Iterator<Item = Frame> {
     (0..count).map(|seed| {
-        let mut dice = fastrand::Rng::with_seed(seed);
-        let (a, b) = (dice.u32(1..60), dice.u32(1..60));
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let (a, b) = (rng.u32(1..60), rng.u32(1..60));
         let image = RgbImage::from_fn(320, 240, |x, y| {
-            let noise = dice.u32(0..40);
+            let noise = rng.u32(0..40);
             let stripe = if (x / a + y / b) % 2 == 0 { 200 } else { 30 };
             Rgb([
                 (stripe + noise) as u8,
@@ -53,7 +53,7 @@ fn pictures(count: u64) -> impl Iterator<Item = Frame> {
 }
 
 fn inputs(card: &ModelCard, count: u64) -> Vec<InputTensor> {
-    let inputs = pictures(count).map(|frame| preprocess(&frame, card).expect("has pixels"));
+    let inputs = frames(count).map(|frame| preprocess(&frame, card).expect("has pixels"));
     inputs.collect()
 }
 
@@ -61,71 +61,71 @@ fn load(bytes: &[u8], options: EngineOptions) -> TractDetector {
     TractDetector::from_bytes_with("test", bytes, options).expect("loads")
 }
 
-fn answers(detector: &mut TractDetector, inputs: &[InputTensor]) -> Vec<Prediction> {
-    let answers = inputs
+fn predictions(detector: &mut TractDetector, inputs: &[InputTensor]) -> Vec<Prediction> {
+    let predictions = inputs
         .iter()
         .map(|input| detector.predict(input).expect("runs"));
-    answers.collect()
+    predictions.collect()
 }
 
 #[test]
-fn all_kernels_and_any_number_of_threads_give_the_same_to_the_last_bit() {
+fn all_kernels_and_thread_counts_give_the_same_bits() {
     let bytes = shipped();
     let mut first = load(&bytes, EngineOptions::default());
     assert_eq!(first.kernels(), Some(Kernels::best().name));
     let inputs = inputs(first.card(), 2);
-    let expected = answers(&mut first, &inputs);
+    let expected = predictions(&mut first, &inputs);
     assert_ne!(
         expected[0], expected[1],
-        "pictures differ, and so must what is said of them"
+        "different images give different predictions"
     );
-    // The portable loops take minutes for this model on an emulated 32-bit processor, and are compared layer by layer
-    // there in the tests of the kernels.
+    // The portable kernels take minutes for this model on an emulated 32-bit processor; there the unit tests of the
+    // kernels compare them layer by layer.
     let is_quick =
         |kernels: &&Kernels| cfg!(not(target_arch = "arm")) || kernels.name != "portable";
-    let one_by_one = Kernels::all()
+    let single_threaded = Kernels::all()
         .into_iter()
         .filter(is_quick)
         .map(|kernels| (kernels, 1));
-    let shared = [2, 3, 4, 7].map(|threads| (Kernels::best(), threads));
-    for (kernels, threads) in one_by_one.chain(shared) {
+    let multithreaded = [2, 3, 4, 7].map(|threads| (Kernels::best(), threads));
+    for (kernels, threads) in single_threaded.chain(multithreaded) {
         let mut detector = load(&bytes, EngineOptions { threads, kernels });
-        let found = answers(&mut detector, &inputs);
+        let found = predictions(&mut detector, &inputs);
         assert_eq!(found, expected, "{} with {threads} threads", kernels.name);
     }
 }
 
-/// What the card promises was computed by another machine, maybe of another kind.
+/// The golden examples of the card were computed on another machine, possibly on another architecture.
 #[test]
-fn the_shipped_model_computes_what_its_card_promises() {
+fn the_shipped_model_reproduces_its_golden_examples() {
     let mut detector = load(&shipped(), EngineOptions::default());
     let agreement = golden::check(&mut detector).expect("agrees");
     assert!(agreement.examples >= 4);
-    // Whole numbers are the same; the exponentials behind the heads may differ in their last bit.
+    // The integers are equal; the exponentials after the heads may differ in the last bit.
     assert!(agreement.difference < 1e-6, "{agreement:?}");
 }
 
 #[test]
-fn the_shipped_model_allocates_nothing_once_it_runs() {
+fn the_shipped_model_allocates_nothing_per_frame() {
     let mut detector = load(&shipped(), EngineOptions::default());
     let inputs = inputs(detector.card(), 2);
-    let _ = answers(&mut detector, &inputs);
+    let _ = predictions(&mut detector, &inputs);
     for input in &inputs {
         let (allocations, prediction) = allocations::during(|| detector.predict(input));
         assert!(prediction.is_ok());
         assert_eq!(allocations, 0);
     }
-    let (counted, _) = allocations::during(|| vec![1u8; 100]);
-    assert_eq!(counted, 1, "the count counts");
+    let (count, _) = allocations::during(|| vec![1u8; 100]);
+    assert_eq!(count, 1, "allocations are counted");
 }
 
-/// What tract's own operators make of a model.
-fn in_floats(model: &pb::ModelProto, inputs: &[InputTensor]) -> Vec<[Vec<f32>; 2]> {
+/// The outputs of tract's own operators.
+fn tract_outputs(model: &pb::ModelProto, inputs: &[InputTensor]) -> Vec<[Vec<f32>; 2]> {
     let plan = onnx()
         .model_for_proto_model(model)
         .and_then(|model| model.with_input_fact(0, f32::fact(inputs[0].shape()).into()))
         .and_then(|model| model.into_optimized()?.into_runnable())
-        .expect("tract runs it");
+        .expect("tract can run it");
     let run = |input: &InputTensor| {
         let tensor = Tensor::from_shape(&input.shape(), &input.to_f32()).expect("a tensor");
         let outputs = plan.run(tvec!(tensor.into())).expect("runs");
@@ -139,14 +139,15 @@ fn in_floats(model: &pb::ModelProto, inputs: &[InputTensor]) -> Vec<[Vec<f32>; 2
     inputs.iter().map(run).collect()
 }
 
-/// Layers that the fused network has, one operator each; what else the plan has.
+/// The operators of the layers that run.
 fn operators(detector: &mut TractDetector, input: &InputTensor) -> Vec<String> {
     let layers = detector.layer_times(input, 1).expect("runs");
     layers.into_iter().map(|layer| layer.operator).collect()
 }
 
-/// Holds a made up model against tract's own operators; its detector comes back.
-fn agrees(mut model: pb::ModelProto, most: f32) -> TractDetector {
+/// Asserts that a model's predictions differ from those of tract's own operators by at most `tolerance`, and returns its
+/// detector.
+fn assert_agrees_with_tract(mut model: pb::ModelProto, tolerance: f32) -> TractDetector {
     let card = ModelCard {
         input: InputSpec::mobilenet(SIDE),
         ..tiny_model::card()
@@ -154,8 +155,8 @@ fn agrees(mut model: pb::ModelProto, most: f32) -> TractDetector {
     tiny_model::set_card(&mut model, &card);
     let inputs = inputs(&card, 4);
     let mut detector = load(&model.encode_to_vec(), EngineOptions::default());
-    let expected = in_floats(&model, &inputs);
-    for (found, [scores, corners]) in answers(&mut detector, &inputs).iter().zip(&expected) {
+    let expected = tract_outputs(&model, &inputs);
+    for (found, [scores, corners]) in predictions(&mut detector, &inputs).iter().zip(&expected) {
         let boxed = Prediction::new(
             scores.clone(),
             [corners[0], corners[1], corners[2], corners[3]],
@@ -166,7 +167,7 @@ fn agrees(mut model: pb::ModelProto, most: f32) -> TractDetector {
         let expected_all = [boxed.scores().to_vec(), corners(&boxed)].concat();
         for (found, expected) in found_all.iter().zip(&expected_all) {
             assert!(
-                (found - expected).abs() <= most,
+                (found - expected).abs() <= tolerance,
                 "{found_all:?}, expected {expected_all:?}"
             );
         }
@@ -179,40 +180,40 @@ fn agrees(mut model: pb::ModelProto, most: f32) -> TractDetector {
     });
     let spread = differ.fold(0.0, f32::max);
     assert!(
-        spread > most,
-        "answers that are all alike would agree whatever is computed"
+        spread > tolerance,
+        "constant outputs would make the comparison meaningless"
     );
     detector
 }
 
-/// A block of MobileNet v2: expand, depthwise, project, and the sum with what went in.
-fn residual(builder: &mut Builder, name: &str, input: &str, channels: i64) -> String {
+/// A block of MobileNet v2: expand, depthwise, project, and the sum with the input.
+fn residual(builder: &mut ModelBuilder, name: &str, input: &str, channels: i64) -> String {
     let mut step = |part: &str, input: &str, channels: [i64; 2], kernel: i64, has_relu: bool| {
         let name = format!("{name}.{part}");
         let conv = builder.conv(&name, input, channels, [kernel, 1]);
         match has_relu {
             true => {
                 let relu = builder.clip(&format!("{name}.relu6"), &conv, [0.0, 6.0]);
-                // A range beyond 6, so that the cut is not done by rounding.
-                builder.stored(&relu, 7.0 / 255.0, 0.0)
+                // A range beyond 6, so that not the saturation of the bytes clamps.
+                builder.quantized(&relu, 7.0 / 255.0, 0.0)
             }
-            false => builder.stored(&conv, 0.05, -6.0),
+            false => builder.quantized(&conv, 0.05, -6.0),
         }
     };
     let wide = step("expand", input, [channels, channels * 3], 1, true);
     let deep = step("depthwise", &wide, [channels * 3, 0], 3, true);
     let narrow = step("project", &deep, [channels * 3, channels], 1, false);
     let sum = builder.node("Add", &[input, &narrow], &format!("{name}.sum"), vec![]);
-    builder.stored(&sum, 0.06, -7.0)
+    builder.quantized(&sum, 0.06, -7.0)
 }
 
-/// The first convolution and two residual blocks.
-fn made_up(bytes: Bytes, seed: u64) -> (Builder, String) {
-    let mut builder = Builder::new(SIDE, bytes, seed);
-    let image = builder.stored("image", 1.0 / 128.0, -1.0);
+/// A convolution and two residual blocks.
+fn residual_network(activations: ActivationType, seed: u64) -> (ModelBuilder, String) {
+    let mut builder = ModelBuilder::new(SIDE, activations, seed);
+    let image = builder.quantized("image", 1.0 / 128.0, -1.0);
     let stem = builder.conv("stem", &image, [3, 24], [3, 2]);
     let stem = builder.clip("stem.relu6", &stem, [0.0, 6.0]);
-    let mut map = builder.stored(&stem, 6.0 / 255.0, 0.0);
+    let mut map = builder.quantized(&stem, 6.0 / 255.0, 0.0);
     for block in ["one", "two"] {
         map = residual(&mut builder, block, &map, 24);
     }
@@ -220,22 +221,26 @@ fn made_up(bytes: Bytes, seed: u64) -> (Builder, String) {
 }
 
 #[test]
-fn residual_blocks_run_in_whole_numbers() {
-    for (bytes, seed) in [(Bytes::Signed, 1), (Bytes::Unsigned, 2), (Bytes::Signed, 3)] {
-        let (builder, map) = made_up(bytes, seed);
-        let mut detector = agrees(builder.finish(&map, 24), 0.03);
+fn residual_blocks_run_in_integer_arithmetic() {
+    for (activations, seed) in [
+        (ActivationType::Signed, 1),
+        (ActivationType::Unsigned, 2),
+        (ActivationType::Signed, 3),
+    ] {
+        let (builder, map) = residual_network(activations, seed);
+        let mut detector = assert_agrees_with_tract(builder.finish(&map, 24), 0.03);
         let input = &inputs(detector.card(), 1)[0];
         let operators = operators(&mut detector, input);
-        for wanted in [
-            "picture to int8",
-            "convolution int8",
+        for expected in [
+            "quantize input",
+            "conv2d int8",
             "pointwise int8",
             "add int8",
             "mean int8",
         ] {
             assert!(
-                operators.iter().any(|operator| operator == wanted),
-                "{wanted}: {operators:?}"
+                operators.iter().any(|operator| operator == expected),
+                "{expected}: {operators:?}"
             );
         }
         let is_fused = |operator: &String| operator == "depthwise int8 + pointwise int8";
@@ -246,20 +251,20 @@ fn residual_blocks_run_in_whole_numbers() {
         );
         assert!(
             !operators.iter().any(|operator| operator == "Int8"),
-            "nothing is left for tract"
+            "no layer is left to tract"
         );
     }
 }
 
 #[test]
-fn what_is_not_known_stays_with_tract_and_runs() {
-    let (mut builder, map) = made_up(Bytes::Signed, 4);
-    // Nobody has taught the fused layers this one; what follows it is fused again.
+fn an_unsupported_operator_runs_in_tract() {
+    let (mut builder, map) = residual_network(ActivationType::Signed, 4);
+    // An operator without an integer implementation; the layers after it are fused again.
     let swish = builder.node("HardSwish", &[&map], "swish", vec![]);
-    let stored = builder.stored(&swish, 0.03, -1.0);
-    let after = builder.conv("after", &stored, [24, 40], [1, 1]);
-    let after = builder.stored(&after, 0.05, -6.0);
-    let mut detector = agrees(builder.finish(&after, 40), 0.03);
+    let swish = builder.quantized(&swish, 0.03, -1.0);
+    let after = builder.conv("after", &swish, [24, 40], [1, 1]);
+    let after = builder.quantized(&after, 0.05, -6.0);
+    let mut detector = assert_agrees_with_tract(builder.finish(&after, 40), 0.03);
     let input = &inputs(detector.card(), 1)[0];
     let operators = operators(&mut detector, input);
     let fused = operators
@@ -268,7 +273,7 @@ fn what_is_not_known_stays_with_tract_and_runs() {
         .count();
     assert_eq!(
         fused, 2,
-        "one before and one behind the unknown: {operators:?}"
+        "one before and one after HardSwish: {operators:?}"
     );
     assert!(
         !operators
@@ -279,17 +284,17 @@ fn what_is_not_known_stays_with_tract_and_runs() {
 }
 
 #[test]
-fn a_window_that_no_kernel_knows_goes_the_portable_way() {
-    let mut builder = Builder::new(SIDE, Bytes::Signed, 5);
-    let image = builder.stored("image", 1.0 / 128.0, -1.0);
+fn a_5x5_kernel_runs_in_the_portable_kernels() {
+    let mut builder = ModelBuilder::new(SIDE, ActivationType::Signed, 5);
+    let image = builder.quantized("image", 1.0 / 128.0, -1.0);
     let stem = builder.conv("stem", &image, [3, 20], [5, 2]);
     let stem = builder.node("Relu", &[&stem], "stem.relu", vec![]);
-    let stem = builder.stored(&stem, 6.0 / 255.0, 0.0);
+    let stem = builder.quantized(&stem, 6.0 / 255.0, 0.0);
     let wide = builder.conv("wide", &stem, [20, 0], [5, 1]);
-    let wide = builder.stored(&wide, 0.05, -6.0);
+    let wide = builder.quantized(&wide, 0.05, -6.0);
     let both = builder.conv("both", &wide, [20, 20], [3, 1]);
-    let both = builder.stored(&both, 0.05, -6.0);
-    let mut detector = agrees(builder.finish(&both, 20), 0.03);
+    let both = builder.quantized(&both, 0.05, -6.0);
+    let mut detector = assert_agrees_with_tract(builder.finish(&both, 20), 0.03);
     let input = &inputs(detector.card(), 1)[0];
     assert!(
         operators(&mut detector, input)

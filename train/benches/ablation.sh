@@ -12,7 +12,7 @@ the last epoch's validation figures for docs/training.md.
   SNACKS           the data set: train/, val/ and their annotations
   WEIGHTS          what all of them start from, mobilenet_v2_1.0_224_quant.tflite
   FOLDER           where the runs are kept; a run that is complete there is not made again, one that was broken off goes on
-  TRAIN ARGUMENTS  more for `boxcam-train train`, as --epochs 8
+  TRAIN ARGUMENTS  more for `boxcam-train train run`, as --epochs 8
 
 About five minutes a row on two cores.
 TEXT
@@ -33,7 +33,7 @@ row() {
     local name=$1 run
     shift
     run=$folder/$(echo "$name" | tr -cs 'a-z0-9\n' -)
-    "$train" train --data "$snacks" --weights "$weights" --recipe small --epochs 4 --run "$run" --resume "$@" >&2
+    "$train" train run --data "$snacks" --weights "$weights" --recipe small --epochs 4 --run "$run" --resume "$@" >&2
     awk -F, -v name="$name" '
         NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i }
         END { printf "| %s | %.4f | %.4f | %.4f | %.4f |\n", name, $column["class_accuracy"], $column["mean_iou"],
@@ -44,13 +44,13 @@ echo "| what is otherwise | class accuracy, training | mean IoU, training | clas
 echo "| --- | --- | --- | --- | --- |"
 row "nothing" "$@"
 row "another seed" --seed 2 "$@"
-row "no other picture mixed in" --set mixed=0 "$@"
-row "the last epoch's views nearly the pictures" --set settling=1 "$@"
-row "no made-up scenes, no backgrounds" --set scenes=0 --set backgrounds=0 "$@"
+row "no other picture mixed in" --set mixup_prob=0 "$@"
+row "the last epoch's views nearly the pictures" --set no_aug_epochs=1 "$@"
+row "no made-up scenes, no backgrounds" --set synthetic_images=0 --set synthetic_negatives=0 "$@"
 row "labels not smoothed" --set label_smoothing=0 "$@"
-row "last weights, not their mean" --set averaging=1 "$@"
-row "cells are not taught boxes" --set box_loss.overlap.cells=0 "$@"
-row "cells are not taught where the middle is" --set box_loss.overlap.middle=0 "$@"
-row "the chapter's box head, loss of the overlap" --set box_head=pooled "$@"
-row "the same, a third of the rate for the trunk" --set box_head=pooled --set schedule.cosine.trunk=1e-4 "$@"
-row "first 12 convolutions frozen" --set 'frozen={"first":{"convolutions":12}}' "$@"
+row "last weights, not their mean" --set ema_decay=0 "$@"
+row "cells are not taught boxes" --set box_loss.cell_giou_weight=0 "$@"
+row "cells are not taught where the middle is" --set box_loss.location_weight=0 "$@"
+row "the chapter's box head, loss of the overlap" --set head=global "$@"
+row "the same, a third of the rate for the trunk" --set head=global --set lr.backbone=1e-4 "$@"
+row "first 12 convolutions frozen" --set freeze_first=12 "$@"

@@ -12,12 +12,12 @@ use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{Detector, Prediction};
 use boxcam::evaluate::Evaluation;
 use boxcam::geometry::{NormBox, iou};
-use boxcam_train::examples::Picture;
+use boxcam_train::data_loader::{Augmented, DataLoader, SampleRequest};
 use boxcam_train::features::channels_last;
-use boxcam_train::feed::{Feed, Look, Wanted};
 use boxcam_train::model::Model;
 use boxcam_train::network::to_vec;
-use boxcam_train::recipe::{BoxHeadKind, Recipe};
+use boxcam_train::recipe::{HeadKind, Recipe};
+use boxcam_train::samples::TrainingImage;
 use boxcam_train::weights;
 use burn::prelude::*;
 use burn::tensor::activation::softmax;
@@ -117,29 +117,28 @@ fn main() -> Result<()> {
 fn said(file: &Path, card: &ModelCard, split: &Dataset) -> Result<Vec<Said>> {
     let weights = weights::read(file)?;
     // A head of another recipe's shape would be a fresh one.
-    let recipe = Recipe::named(&card.training.recipe);
-    let recipe = recipe.context("the model's card names no recipe of this program")?;
-    if !matches!(recipe.box_head, BoxHeadKind::Fine { .. }) {
+    let recipe = Recipe::of_card(&card.training.recipe)?;
+    if recipe.head != HeadKind::Fcos {
         bail!("the recipe {} makes a box without cells", recipe.name);
     }
     let device = Device::flex();
     let model = Model::new(&weights, &card.labels, &recipe, &device);
     let start = model.extractor(&device);
-    let pictures = Picture::plain(split);
-    let feed = Feed {
-        pictures: &pictures,
+    let pictures = TrainingImage::unaugmented(split);
+    let feed = DataLoader {
+        images: &pictures,
         card: &channels_last(card),
         features: None,
     };
-    let all: Vec<Wanted> = (0..pictures.len())
-        .map(|picture| Wanted::alone(picture, picture, Look::Kept(0)))
+    let all: Vec<SampleRequest> = (0..pictures.len())
+        .map(|picture| SampleRequest::new(picture, picture, Augmented::Cached(0)))
         .collect();
     let mut said = Vec::new();
     let mut fault = None;
     feed.batches(
         all.chunks(BATCH).map(<[_]>::to_vec).collect(),
         |mut batch| {
-            fault = batch.faults.pop();
+            fault = batch.errors.pop();
             let views = batch.tensor(&device);
             let input = match &start {
                 Some(start) => start.forward(views),

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The training step of `boxcam-train speed` in PyTorch, channels last: the same layers, batch and optimizer.
+"""The training step of `boxcam-train train benchmark` in PyTorch, channels last: the same layers, batch and optimizer.
 
-    pytorch.py v1|v2 [--side 224] [--batch 16] [--steps 10] [--threads N]
+    pytorch.py v1|v2 [--input-size 224] [--batch 16] [--steps 10] [--threads N]
 
-Prints one JSON object as `boxcam-train speed` does. Batch norms are folded in both.
+Prints one JSON object as `boxcam-train train benchmark` does. Batch norms are folded in both.
 """
 import argparse
 import json
@@ -92,7 +92,7 @@ class Net(nn.Module):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("network", choices=["v1", "v2"])
-    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--input-size", type=int, default=224)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int)
@@ -102,7 +102,7 @@ def main():
     trunk, channels = {"v1": v1, "v2": v2}[asked.network]()
     net = Net(trunk, channels).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), 1e-4)
-    shape = (asked.batch, 3, asked.side, asked.side)
+    shape = (asked.batch, 3, asked.input_size, asked.input_size)
     x = (torch.rand(shape) * 2 - 1).to(memory_format=torch.channels_last)
     y = torch.zeros(asked.batch, dtype=torch.long)
     times = []
@@ -116,10 +116,10 @@ def main():
         times.append(time.perf_counter() - start)
     median = statistics.median(times[1:])
     told = {
-        "pictures_a_second": asked.batch / median,
+        "images_per_second": asked.batch / median,
         "step_ms": median * 1e3,
         "batch": asked.batch,
-        "side": asked.side,
+        "side": asked.input_size,
         "threads": torch.get_num_threads(),
     }
     print(json.dumps(told))

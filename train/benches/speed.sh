@@ -14,7 +14,7 @@ fi
 python=$1 v1=$2 v2=$3 rounds=${4:-5}
 
 cargo build --release --workspace --quiet
-rate() { sed -n 's/.*"pictures_a_second": *\([0-9.]*\).*/\1/p'; }
+rate() { sed -n 's/.*"images_per_second": *\([0-9.]*\).*/\1/p'; }
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 for network in v1 v2; do
@@ -22,7 +22,7 @@ for network in v1 v2; do
     [ "$network" = v1 ] || weights=$v2
     ours='' theirs=''
     for _ in $(seq "$rounds"); do
-        ours+=$(target/release/boxcam-train speed --weights "$weights" --steps 5 | rate)$'\n'
+        ours+=$(target/release/boxcam-train train benchmark --weights "$weights" --steps 5 | rate)$'\n'
         theirs+=$("$python" train/benches/pytorch.py "$network" --steps 5 | rate)$'\n'
     done
     ours=$(printf %s "$ours" | median) theirs=$(printf %s "$theirs" | median)

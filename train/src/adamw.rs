@@ -15,9 +15,6 @@ const BETA_1: f32 = 0.9;
 const BETA_2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
 
-/// Gradient clipping: the largest norm of all gradients of a step together.
-const MAX_NORM: f32 = 5.0;
-
 /// Smallest part of a parameter that a thread updates by itself.
 const MIN_CHUNK: usize = 1 << 14;
 
@@ -50,6 +47,8 @@ pub struct Step {
     pub weight_decay: f32,
     /// 1 - EMA decay: how far the average moves towards the weights; 1 disables the EMA.
     pub ema_update: f32,
+    /// Largest L2 norm of the module's gradients; longer ones are scaled down.
+    pub clip_norm: f32,
 }
 
 impl AdamW {
@@ -79,8 +78,8 @@ impl AdamW {
         };
         module.visit(&mut found);
         let norm = found.norm();
-        let scale = if norm > MAX_NORM {
-            MAX_NORM / norm
+        let scale = if norm > step.clip_norm {
+            step.clip_norm / norm
         } else {
             1.0
         };
@@ -275,6 +274,7 @@ mod tests {
                 learning_rate: 0.01,
                 weight_decay: 0.0,
                 ema_update: 1.0,
+                clip_norm: 5.0,
             };
             let found = gradients(&ours, &device);
             ours = adamw.step(ours, found, step);
@@ -302,6 +302,7 @@ mod tests {
                 learning_rate: 0.01,
                 weight_decay: 0.0,
                 ema_update: 0.01,
+                clip_norm: 5.0,
             };
             module = adamw.step(module, found, step);
         }

@@ -1,87 +1,207 @@
-//! A training put away and taken up again.
+//! Checkpoints: the whole state of a training in one `safetensors` file.
 //!
-//! In goes the state of a [`crate::fit::Fit`] after an epoch, out comes a `safetensors` file with every number
-//! of it; the way back gives the same training to the bit. A checkpoint of other settings is refused.
+//! A restored training continues bit for bit. A checkpoint holds the [`Identity`] of its training, so that two trainings
+//! are never joined.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use boxcam::dataset::Dataset;
+use boxcam::label::Labels;
+use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::adamw::{AdamW, ParameterState};
-use crate::fit::Epoch;
+use crate::layer::Layer;
+use crate::recipe::Recipe;
 use crate::storage;
+use crate::trainer::Epoch;
 
 /// A training after some epochs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// What the training is of: recipe, data, seed. Another text is another training.
-    pub settings: String,
+    pub identity: Identity,
     /// The epochs so far.
     pub history: Vec<Epoch>,
-    /// Optimizers of trunk and heads, weights included.
+    /// Optimizers of backbone and heads, weights included.
     pub state: [AdamW; 2],
 }
 
-/// A checkpoint that can't be written or read.
-#[derive(Debug, Error)]
-pub enum CheckpointError {
-    /// The system refuses.
-    #[error("checkpoint {file}: {source}; check the path, its permissions and the space left")]
-    File {
-        /// The file.
-        file: String,
-        /// The system's words.
-        source: std::io::Error,
-    },
-    /// It is no checkpoint, or a broken one.
-    #[error("checkpoint {file}: is not complete ({message}); remove it to start anew")]
-    Broken {
-        /// The file.
-        file: String,
-        /// What is wrong.
-        message: String,
-    },
-    /// It is of another training.
-    #[error(
-        "checkpoint {file}: is of another training; go on with the same settings, or name another --run\n  \
-         there: {found}\n  now:   {expected}"
-    )]
-    Other {
-        /// The file.
-        file: String,
-        /// Settings now.
-        expected: String,
-        /// Settings in the file.
-        found: String,
-    },
+/// What a training depends on, apart from the state in the checkpoint. Hashes are SHA-256.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The recipe with all overrides, as TOML.
+    pub recipe: String,
+    pub seed: u64,
+    /// See [`data_hash`].
+    pub data: String,
+    /// See [`network_hash`].
+    pub network: String,
+    /// Hash of the teacher's file.
+    pub teacher: Option<String>,
 }
 
-/// What is no tensor, as JSON in the file's metadata.
+impl Identity {
+    /// The parts in which another identity differs, in words; empty if there are none.
+    fn differences(&self, other: &Self) -> Vec<String> {
+        let parts = [
+            (self.seed != other.seed, "the seed"),
+            (
+                self.data != other.data,
+                "the data (classes, images or annotations)",
+            ),
+            (
+                self.network != other.network,
+                "the frozen layers or the network (other --weights, or those of another version of boxcam-train)",
+            ),
+            (self.teacher != other.teacher, "the teacher"),
+        ];
+        let mut differences = recipe_differences(&self.recipe, &other.recipe);
+        let differing = parts.into_iter().filter(|(differs, _)| *differs);
+        differences.extend(differing.map(|(_, part)| part.to_owned()));
+        differences
+    }
+}
+
+/// The keys that differ between two recipes.
+fn recipe_differences(a: &str, b: &str) -> Vec<String> {
+    if a == b {
+        return vec![];
+    }
+    let lines = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };
+    let (a, b) = (lines(a), lines(b));
+    let only = |a: &[String], b: &[String]| -> Vec<String> {
+        a.iter().filter(|line| !b.contains(line)).cloned().collect()
+    };
+    vec![format!(
+        "the recipe (checkpoint: {}; now: {})",
+        only(&a, &b).join(", "),
+        only(&b, &a).join(", ")
+    )]
+}
+
+/// A recipe's part of an [`Identity`].
+#[must_use]
+pub fn recipe_text(recipe: &Recipe) -> String {
+    toml::to_string(recipe).unwrap_or_else(|_| format!("{recipe:?}"))
+}
+
+/// Hash of the class names, and of the images and annotations of splits. Where the data is on the disk does not matter.
+#[must_use]
+pub fn data_hash(labels: &Labels, splits: &[&Dataset]) -> String {
+    let mut hash = Sha256::new();
+    for label in labels.iter() {
+        add_text(&mut hash, label);
+    }
+    for split in splits {
+        add_text(&mut hash, "split");
+        let files: Vec<PathBuf> = split.pictures.iter().map(|p| p.path.clone()).collect();
+        let contents: Vec<_> = files.par_iter().map(|file| file_hash(file).ok()).collect();
+        for (picture, content) in split.pictures.iter().zip(contents) {
+            add_text(&mut hash, &picture.folder);
+            // An unreadable image is left out of the training.
+            add_text(&mut hash, &content.unwrap_or_default());
+            for row in &picture.annotations {
+                add_text(&mut hash, &row.class_name);
+                add_floats(&mut hash, &row.bounding_box.corners());
+            }
+        }
+    }
+    format!("{:x}", hash.finalize())
+}
+
+/// Hash of a backbone's structure, and of the weights of its first `frozen` layers: the checkpoint has those of the others.
+#[must_use]
+pub fn network_hash(layers: &[Layer], frozen: usize) -> String {
+    let mut hash = Sha256::new();
+    for (index, layer) in layers.iter().enumerate() {
+        let conv = &layer.conv;
+        let structure = (
+            conv.shape,
+            conv.stride,
+            conv.groups,
+            layer.relu6,
+            layer.add,
+            index < frozen,
+        );
+        add_text(&mut hash, &format!("{structure:?}"));
+        if index < frozen {
+            add_floats(&mut hash, &conv.weights);
+            add_floats(&mut hash, &conv.bias);
+        }
+    }
+    format!("{:x}", hash.finalize())
+}
+
+/// Hash of a file's content.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn file_hash(file: &Path) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    std::io::copy(&mut std::fs::File::open(file)?, &mut hash)?;
+    Ok(format!("{:x}", hash.finalize()))
+}
+
+/// With its length, so that two texts cannot be mistaken for one.
+fn add_text(hash: &mut Sha256, text: &str) {
+    hash.update((text.len() as u64).to_le_bytes());
+    hash.update(text);
+}
+
+fn add_floats(hash: &mut Sha256, values: &[f32]) {
+    hash.update((values.len() as u64).to_le_bytes());
+    for value in values {
+        hash.update(value.to_le_bytes());
+    }
+}
+
+/// A checkpoint that cannot be written or restored.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    #[error("checkpoint {file}: {source}; check the path, its permissions and the free space")]
+    File {
+        file: String,
+        source: std::io::Error,
+    },
+    #[error(
+        "checkpoint {file}: is damaged, or was written by another version of boxcam-train ({message}); delete it to start \
+         again"
+    )]
+    Broken { file: String, message: String },
+    #[error(
+        "checkpoint {file}: belongs to another training, it differs in {differences}; use the same settings, or another \
+         folder (train run: --run, fit: --output)"
+    )]
+    OtherTraining { file: String, differences: String },
+}
+
+/// Everything but the tensors, as JSON in the file's metadata.
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
-    settings: String,
-    /// As CSV: its numbers come back to the last bit, those of JSON may not.
+    identity: Identity,
+    /// As CSV, which restores floats bit for bit.
     history: String,
     steps: [u64; 2],
 }
 
-/// The metadata's key of the header.
+/// Key of the header in the metadata.
 const HEADER: &str = "boxcam-train";
 
-/// Names of a slot's lists.
+/// Tensor names of a parameter's state.
 const PARTS: [&str; 4] = ["value", "mean", "square", "averaged"];
 
-/// Names of the optimizers.
-const OPTIMIZERS: [&str; 2] = ["trunk", "heads"];
+/// Tensor names of the optimizers.
+const OPTIMIZERS: [&str; 2] = ["backbone", "heads"];
 
 impl Checkpoint {
     /// Writes the file whole or not at all.
     ///
     /// # Errors
-    /// [`CheckpointError::File`], after which the old file is as it was.
+    /// [`CheckpointError::File`]; the old file is unchanged then.
     pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
         let refused = |source| CheckpointError::File {
             file: path.display().to_string(),
@@ -89,7 +209,7 @@ impl Checkpoint {
         };
         let history = storage::csv(&self.history).map_err(|e| refused(e.into()))?;
         let header = Header {
-            settings: self.settings.clone(),
+            identity: self.identity.clone(),
             history: String::from_utf8_lossy(&history).into_owned(),
             steps: self.state.each_ref().map(|state| state.steps),
         };
@@ -122,11 +242,11 @@ impl Checkpoint {
         storage::write_whole(path, &bytes).map_err(refused)
     }
 
-    /// Reads a checkpoint of the training with these settings.
+    /// Reads the checkpoint of the training with this identity.
     ///
     /// # Errors
-    /// [`CheckpointError`], which names the file.
-    pub fn read(path: &Path, settings: &str) -> Result<Self, CheckpointError> {
+    /// [`CheckpointError`].
+    pub fn read(path: &Path, identity: &Identity) -> Result<Self, CheckpointError> {
         let file = || path.display().to_string();
         let bytes = std::fs::read(path).map_err(|source| CheckpointError::File {
             file: file(),
@@ -136,11 +256,11 @@ impl Checkpoint {
             file: file(),
             message,
         })?;
-        if checkpoint.settings != settings {
-            return Err(CheckpointError::Other {
+        let differences = checkpoint.identity.differences(identity);
+        if !differences.is_empty() {
+            return Err(CheckpointError::OtherTraining {
                 file: file(),
-                expected: settings.to_owned(),
-                found: checkpoint.settings,
+                differences: differences.join(", "),
             });
         }
         Ok(checkpoint)
@@ -148,15 +268,15 @@ impl Checkpoint {
 }
 
 fn parse(bytes: &[u8]) -> Result<Checkpoint, String> {
-    let words = |error: &dyn std::fmt::Display| error.to_string();
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| words(&e))?;
-    let tensors = SafeTensors::deserialize(bytes).map_err(|e| words(&e))?;
+    let message = |error: &dyn std::fmt::Display| error.to_string();
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| message(&e))?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(|e| message(&e))?;
     let header = metadata
         .metadata()
         .as_ref()
         .and_then(|entries| entries.get(HEADER));
     let header = header.ok_or("it has no header")?;
-    let header: Header = serde_json::from_str(header).map_err(|e| words(&e))?;
+    let header: Header = serde_json::from_str(header).map_err(|e| message(&e))?;
     let list = |name: String| -> Option<Vec<f32>> {
         let data = tensors.tensor(&name).ok()?.data();
         Some(
@@ -187,29 +307,44 @@ fn parse(bytes: &[u8]) -> Result<Checkpoint, String> {
     let mut history = csv::Reader::from_reader(header.history.as_bytes());
     let history: Result<Vec<Epoch>, _> = history.deserialize().collect();
     Ok(Checkpoint {
-        settings: header.settings,
-        history: history.map_err(|e| words(&e))?,
+        identity: header.identity,
+        history: history.map_err(|e| message(&e))?,
         state,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use boxcam::geometry::NormBox;
+    use image::RgbImage;
+
     use super::*;
+    use crate::layer::ConvWeights;
+    use crate::recipe::Override;
+
+    fn identity() -> Identity {
+        Identity {
+            recipe: "epochs = 3\nbatch_size = 32\n".to_owned(),
+            seed: 1,
+            data: "d".to_owned(),
+            network: "n".to_owned(),
+            teacher: None,
+        }
+    }
 
     fn checkpoint() -> Checkpoint {
-        let slot = |value: f32| ParameterState {
+        let parameter = |value: f32| ParameterState {
             value: vec![value, 1e-30],
             first_moment: vec![0.1, f32::MIN_POSITIVE],
             second_moment: vec![0.2, 3.0],
             ema: vec![-value, 4.0],
         };
         let state = |count: usize| AdamW {
-            parameters: (0..count).map(|i| slot(i as f32 / 3.0)).collect(),
+            parameters: (0..count).map(|i| parameter(i as f32 / 3.0)).collect(),
             steps: count as u64,
         };
         Checkpoint {
-            settings: "recipe snacks, seed 1".to_owned(),
+            identity: identity(),
             history: vec![Epoch {
                 epoch: 1,
                 loss: 0.1,
@@ -227,31 +362,113 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_what_was_written_to_the_bit() {
+    fn a_checkpoint_is_read_back_bit_for_bit() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("checkpoint.safetensors");
         let written = checkpoint();
         written.write(&path).expect("written");
-        let read = Checkpoint::read(&path, &written.settings).expect("readable");
+        let read = Checkpoint::read(&path, &written.identity).expect("readable");
         assert_eq!(read, written);
     }
 
     #[test]
-    fn other_settings_and_broken_files_are_refused_by_name() {
+    fn another_training_is_refused_with_what_differs() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("checkpoint.safetensors");
         checkpoint().write(&path).expect("written");
-        let other = Checkpoint::read(&path, "recipe book, seed 1");
-        assert!(matches!(other, Err(CheckpointError::Other { .. })));
-        let whole = std::fs::read(&path).expect("there");
+        let other = |change: fn(&mut Identity)| {
+            let mut identity = identity();
+            change(&mut identity);
+            let error = Checkpoint::read(&path, &identity).expect_err("another training");
+            assert!(matches!(error, CheckpointError::OtherTraining { .. }));
+            error.to_string()
+        };
+        assert!(other(|now| now.seed = 2).contains("the seed;"));
+        assert!(other(|now| now.data.clear()).contains("the data ("));
+        assert!(other(|now| now.network.clear()).contains("the frozen layers"));
+        assert!(other(|now| now.teacher = Some(String::new())).contains("the teacher;"));
+        let recipe = other(|now| now.recipe = now.recipe.replace('3', "4"));
+        assert!(
+            recipe.contains("checkpoint: epochs = 3; now: epochs = 4"),
+            "{recipe}"
+        );
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_by_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("checkpoint.safetensors");
+        checkpoint().write(&path).expect("written");
+        let whole = std::fs::read(&path).expect("written");
         for length in [0, 7, 200, whole.len() - 1] {
             std::fs::write(&path, &whole[..length]).expect("written");
-            let error = Checkpoint::read(&path, "recipe snacks, seed 1").expect_err("cut off");
+            let error = Checkpoint::read(&path, &identity()).expect_err("cut off");
             assert!(
                 matches!(error, CheckpointError::Broken { .. }),
                 "{length}: {error}"
             );
             assert!(error.to_string().contains("checkpoint.safetensors"));
         }
+    }
+
+    #[test]
+    fn the_hash_of_a_network_covers_frozen_weights_and_all_shapes() {
+        let layer = |weight: f32| Layer {
+            conv: ConvWeights {
+                shape: [1, 1, 1, 1],
+                weights: vec![weight],
+                bias: vec![0.0],
+                stride: 1,
+                groups: 1,
+            },
+            relu6: true,
+            add: None,
+        };
+        let hash = network_hash(&[layer(1.0), layer(2.0)], 1);
+        assert_eq!(network_hash(&[layer(1.0), layer(3.0)], 1), hash);
+        assert_ne!(network_hash(&[layer(9.0), layer(2.0)], 1), hash);
+        assert_ne!(network_hash(&[layer(1.0), layer(2.0)], 2), hash);
+        let mut linear = layer(2.0);
+        linear.relu6 = false;
+        assert_ne!(network_hash(&[layer(1.0), linear], 1), hash);
+    }
+
+    #[test]
+    fn the_hash_of_data_covers_images_boxes_and_classes_but_not_the_folder() {
+        let labels = |names: &[&str]| {
+            Labels::new(names.iter().map(|&name| name.to_owned()).collect()).expect("valid labels")
+        };
+        let data = |level: u8| {
+            let folder = tempfile::tempdir().expect("a folder");
+            std::fs::create_dir(folder.path().join("apple")).expect("created");
+            let image = RgbImage::from_pixel(8, 8, image::Rgb([level; 3]));
+            image
+                .save(folder.path().join("apple/a.png"))
+                .expect("written");
+            let csv = folder.path().join("boxes.csv");
+            let rows = "image_id,x_min,x_max,y_min,y_max,class_name,folder\n\
+                        a,0.1,0.3,0.1,0.3,apple,apple\n";
+            std::fs::write(&csv, rows).expect("written");
+            let split = Dataset::read(folder.path(), &csv).expect("readable");
+            (folder, split)
+        };
+        let (_first, mut split) = data(7);
+        let hash = data_hash(&labels(&["apple"]), &[&split]);
+        let (_second, copy) = data(7);
+        assert_eq!(data_hash(&labels(&["apple"]), &[&copy]), hash);
+        let (_third, other) = data(8);
+        assert_ne!(data_hash(&labels(&["apple"]), &[&other]), hash);
+        assert_ne!(data_hash(&labels(&["apple", "pear"]), &[&split]), hash);
+        split.pictures[0].annotations[0].bounding_box = NormBox::WHOLE;
+        assert_ne!(data_hash(&labels(&["apple"]), &[&split]), hash);
+    }
+
+    #[test]
+    fn the_text_of_a_recipe_has_its_overrides() {
+        let text = |overrides: &[Override]| {
+            recipe_text(&Recipe::load("full", overrides).expect("a recipe"))
+        };
+        assert!(text(&[Override::new("dropout", 0.25)]).contains("dropout = 0.25"));
+        assert_ne!(text(&[Override::new("dropout", 0.25)]), text(&[]));
     }
 }

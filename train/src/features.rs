@@ -5,7 +5,7 @@
 
 use std::sync::mpsc::sync_channel;
 
-use boxcam::card::{InputSpec, Layout, ModelCard};
+use boxcam::card::{InputSpec, ModelCard, TensorLayout};
 use boxcam::picture::PictureError;
 use boxcam::preprocess::{InputTensor, PreprocessError, preprocess};
 use burn::prelude::*;
@@ -13,8 +13,8 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use thiserror::Error;
 
-use crate::examples::Picture;
 use crate::network::{Backbone, to_vec};
+use crate::samples::TrainingImage;
 
 /// Views that go through the trunk at a time.
 const BATCH: usize = 16;
@@ -45,7 +45,7 @@ impl Features {
     /// Computes the features of all views. `seen` is called after each picture with the fault that it
     /// has, if any.
     pub fn compute(
-        pictures: &[Picture],
+        pictures: &[TrainingImage],
         card: &ModelCard,
         trunk: &Backbone,
         device: &Device,
@@ -55,7 +55,10 @@ impl Features {
             shape: [0; 3],
             values: Vec::new(),
             first_view: Vec::with_capacity(pictures.len()),
-            views: pictures.iter().map(|picture| picture.views.len()).collect(),
+            views: pictures
+                .iter()
+                .map(|picture| picture.augmentations.len())
+                .collect(),
         };
         let mut waiting: Vec<InputTensor> = Vec::new();
         let mut count = 0;
@@ -145,15 +148,15 @@ impl Features {
 pub fn channels_last(card: &ModelCard) -> ModelCard {
     ModelCard {
         input: InputSpec {
-            layout: Layout::Nhwc,
+            layout: TensorLayout::Nhwc,
             ..card.input.clone()
         },
         ..card.clone()
     }
 }
 
-fn tensors(picture: &Picture, card: &ModelCard) -> Result<Vec<InputTensor>, FeatureError> {
-    let frames = picture.render()?;
+fn tensors(picture: &TrainingImage, card: &ModelCard) -> Result<Vec<InputTensor>, FeatureError> {
+    let frames = picture.cached()?;
     let tensors = frames.iter().map(|frame| preprocess(frame, card));
     Ok(tensors.collect::<Result<_, _>>()?)
 }

@@ -1,66 +1,73 @@
-//! boxcam-train: makes the models that boxcam runs.
+//! boxcam-train: trains the models that boxcam runs.
 //!
-//! Pictures and a CSV of boxes go in, one ONNX file that carries its own labels and preprocessing comes
-//! out. The modules stand here in that order.
+//! Input: images and a CSV file of boxes. Output: one ONNX file that carries its labels and preprocessing. The modules in
+//! the order of the data flow:
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`dataset`] | anybody's data set: six formats, splits without leaks, a look at it |
-//! | [`recipe`] | every choice of a training that is not the data |
-//! | [`layer`] | one layer's weights as plain numbers |
-//! | [`weights`] | the ImageNet weights that training starts from |
-//! | [`view`] | crops, mirror images and other colours of a picture, with its box moved along |
-//! | [`background`] | parts of annotated pictures in which nothing is |
-//! | [`examples`] | what is learnt: pictures, made-up scenes, rows |
-//! | [`conv`] | convolutions channels last, differentiable |
-//! | [`network`] | the convolutions in a row |
+//! | [`dataset`] | data sets in six formats, splits without duplicates across them, inspection |
+//! | [`recipe`] | every setting of a training that is not the data |
+//! | [`negative_crops`] | parts of annotated images without an object |
+//! | [`augmentation`] | random crops, flips, colors and erased rectangles, with the box moved along |
+//! | [`samples`] | training samples: images, synthetic images, negatives |
+//! | [`layer`] | weights of one layer as plain numbers |
+//! | [`weights`] | starting weights |
+//! | [`conv`] | differentiable convolutions, channels last |
+//! | [`network`] | the backbone |
 //! | [`heads`] | class head and box heads |
-//! | [`model`] | trunk and heads together |
-//! | [`features`] | what the frozen part says of every picture, computed once |
+//! | [`model`] | backbone and heads together |
+//! | [`features`] | cached features of the frozen part of the backbone |
+//! | [`teacher`] | knowledge distillation |
 //! | [`loss`] | losses |
-//! | [`adamw`] | the optimizer, and the mean of the weights over time |
-//! | [`feed`] | batches, made ready while the one before is learnt |
-//! | [`fit`] | the training loop |
-//! | [`checkpoint`] | a training put away and taken up again |
+//! | [`adamw`] | the optimizer, and the moving average of the weights |
+//! | [`data_loader`] | batches, prepared in the background |
+//! | [`trainer`] | the training loop |
+//! | [`checkpoint`] | saving and restoring a training |
 //! | [`onnx`] | ONNX files |
-//! | [`average`] | the mean of several trainings |
-//! | [`temper`] | confidences that mean what they say |
-//! | [`quantize`] | float model to int8 model, or a refusal |
-//! | [`golden`] | examples in the card, by which an engine proves itself |
-//! | [`draw`] | sheets of pictures, bar charts, SVG to pixels |
+//! | [`average`] | the mean of several models |
+//! | [`temperature`] | calibration of the confidence |
+//! | [`quantize`] | float model to int8 model |
+//! | [`golden`] | golden examples in the card, by which a board checks its engine |
+//! | [`draw`] | sheets of images, bar charts, SVG to pixels |
 //! | [`plot`] | histories of trainings, as curves and a report |
-//! | [`summary`] | the layers of a model, as a table and a picture |
-//! | [`storage`] | files that can't be half-written |
+//! | [`summary`] | the layers of a model, as a table and a drawing |
+//! | [`storage`] | files that are written whole or not at all |
 //!
-//! Everything about pictures, boxes, cards and figures is boxcam's own: what is evaluated here is the
-//! detector that runs on the device.
+//! Images, boxes, cards and metrics are those of the crate boxcam: models are evaluated by the detector that runs on the
+//! device.
+
+/// Writes one line to standard error.
+#[macro_export]
+macro_rules! message {
+    ($($message:tt)*) => { ::boxcam::diagnostics::write_line(format_args!($($message)*)) };
+}
 
 pub mod adamw;
+pub mod augmentation;
 pub mod average;
-pub mod background;
 pub mod checkpoint;
 pub mod conv;
+pub mod data_loader;
 pub mod dataset;
 pub mod draw;
-pub mod examples;
 pub mod features;
-pub mod feed;
-pub mod fit;
 pub mod golden;
 pub mod heads;
 mod kernels;
 pub mod layer;
 pub mod loss;
 pub mod model;
+pub mod negative_crops;
 pub mod network;
 pub mod onnx;
 pub mod plot;
 pub mod quantize;
 pub mod recipe;
+pub mod samples;
 pub mod storage;
 pub mod summary;
 mod targets;
 pub mod teacher;
-pub mod temper;
-pub mod view;
+pub mod temperature;
+pub mod trainer;
 pub mod weights;

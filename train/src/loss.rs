@@ -41,12 +41,10 @@ pub fn box_loss(
 ) -> Tensor<1> {
     let each = match kind {
         BoxLoss::None => return Tensor::zeros([1], &has_box.device()),
-        BoxLoss::SquaredError { weight } => squared_error(predicted, target) * weight,
-        BoxLoss::Overlap {
-            smooth_l1: weight, ..
-        } => {
+        BoxLoss::Mse { mse_weight } => squared_error(predicted, target) * mse_weight,
+        BoxLoss::Giou { l1_weight, .. } => {
             let overlap = giou(&predicted, &target).neg() + 1.0;
-            overlap + smooth_l1(predicted, target) * weight
+            overlap + smooth_l1(predicted, target) * l1_weight
         }
     };
     let count = has_box.clone().sum() + EPSILON;
@@ -64,9 +62,9 @@ pub fn dense_loss(
     box_weight: Tensor<2>,
     location_target: Tensor<2>,
 ) -> Option<Tensor<1>> {
-    let BoxLoss::Overlap {
-        cells: giou_weight,
-        middle: location_weight,
+    let BoxLoss::Giou {
+        cell_giou_weight,
+        location_weight,
         ..
     } = kind
     else {
@@ -84,7 +82,7 @@ pub fn dense_loss(
     let location_loss = (log_softmax(cells.logits.clone(), 1) * location_target)
         .sum()
         .neg();
-    Some((box_loss * giou_weight + location_loss * location_weight) / examples)
+    Some((box_loss * cell_giou_weight + location_loss * location_weight) / examples)
 }
 
 fn mean_of_corners(each: Tensor<2>) -> Tensor<1> {
@@ -172,7 +170,7 @@ mod tests {
         let predicted = boxes(&[[0.1, 0.5, 0.1, 0.5], [0.0; 4]]);
         let target = boxes(&[[0.2, 0.5, 0.1, 0.5], [1.0; 4]]);
         let has_box = Tensor::from_data(TensorData::from([1.0f32, 0.0]), &Device::flex());
-        let kind = BoxLoss::SquaredError { weight: 10.0 };
+        let kind = BoxLoss::Mse { mse_weight: 10.0 };
         let loss = to_vec(box_loss(kind, predicted, target, has_box))[0];
         assert!((loss - 10.0 * 0.01 / 4.0).abs() < 1e-5, "{loss}");
     }
@@ -180,10 +178,10 @@ mod tests {
     #[test]
     fn dense_loss_is_zero_for_correct_cells_and_positive_for_others() {
         let device = Device::flex();
-        let kind = BoxLoss::Overlap {
-            smooth_l1: 0.0,
-            cells: 1.0,
-            middle: 1.0,
+        let kind = BoxLoss::Giou {
+            l1_weight: 0.0,
+            cell_giou_weight: 1.0,
+            location_weight: 1.0,
         };
         let target = boxes(&[[0.2, 0.6, 0.2, 0.6]]);
         let one_hot = || Tensor::<2>::from_data([[1.0f32, 0.0]], &device);

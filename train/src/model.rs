@@ -12,7 +12,7 @@ use crate::heads::{BoxHead, CellPredictions, ClassHead, FcosHead, GlobalBoxHead,
 use crate::layer::Layer;
 use crate::network::{Backbone, cuts, fine_layer};
 use crate::onnx::{GraphBuilder, INPUT};
-use crate::recipe::{BoxHeadKind, Frozen, Recipe};
+use crate::recipe::{Frozen, HeadKind, Recipe};
 use crate::weights::{BackboneWeights, HeadWeights};
 
 /// Both heads.
@@ -92,14 +92,14 @@ impl Model {
         device: &Device,
     ) -> Self {
         let layers = &weights.layers;
-        let cut = cut(layers, recipe.frozen);
+        let cut = cut(layers, recipe.frozen());
         let channels_of = |layer: Option<&Layer>| layer.map_or(0, |layer| layer.conv.shape[0]);
         let channels = channels_of(layers.last());
-        let bounding_box = match recipe.box_head {
-            BoxHeadKind::Pooled => BoxHead::Pooled(GlobalBoxHead::new(channels, device)),
-            BoxHeadKind::Fine { hidden } => {
+        let bounding_box = match recipe.head {
+            HeadKind::Global => BoxHead::Pooled(GlobalBoxHead::new(channels, device)),
+            HeadKind::Fcos => {
                 let fine = channels_of(fine_layer(layers).map(|fine| &layers[fine]));
-                BoxHead::Fine(FcosHead::new(channels, fine, hidden, device))
+                BoxHead::Fine(FcosHead::new(channels, fine, recipe.head_channels, device))
             }
         };
         let class = ClassHead::new(channels, labels.len(), recipe.dropout, device);
@@ -151,10 +151,8 @@ impl Model {
 /// Layers that stay as they are. The cut is moved towards the input until no residual way crosses it.
 fn cut(layers: &[Layer], frozen: Frozen) -> usize {
     let wanted = match frozen {
-        Frozen::Nothing => 0,
-        Frozen::First { convolutions } => convolutions.min(layers.len()),
-        Frozen::All => layers.len(),
-        Frozen::AllBut { convolutions } => layers.len().saturating_sub(convolutions),
+        Frozen::First(count) => count.min(layers.len()),
+        Frozen::AllButLast(count) => layers.len().saturating_sub(count),
     };
     let possible = cuts(layers).into_iter();
     possible.filter(|&cut| cut <= wanted).max().unwrap_or(0)

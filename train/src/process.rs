@@ -1,16 +1,13 @@
-//! What the process asks of the system when it starts: how memory is held, and how a reader that goes away is met.
+//! Process-wide settings of the C library: how the allocator keeps memory, and what a closed pipe does.
 
-/// Tells the allocator to keep what is freed.
+/// Tells the allocator to keep freed memory.
 ///
-/// A step of a training allocates the same maps of some hundred megabytes as the one before. Left alone, glibc
-/// gives each back to the system and gets it again page by page, each page cleared: 10 to 15% of the time of a
-/// step (`docs/training.md`).
-pub(crate) fn keep() {
+/// Each training step allocates the same feature maps of some hundred megabytes. By default glibc returns them to the
+/// system and gets them back page by page, each page cleared: 10 to 15 % of a step's time (`docs/training.md`).
+pub(crate) fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    #[allow(
-        unsafe_code,
-        reason = "a call into the C library that takes two numbers"
-    )]
+    #[allow(unsafe_code, reason = "calls of the C library")]
+    // SAFETY: `mallopt` takes two integers; it is called before other threads exist.
     unsafe {
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
@@ -18,15 +15,13 @@ pub(crate) fn keep() {
     }
 }
 
-/// Ends the process without a word when whoever reads its output has gone, as `boxcam-train card FILE | head` does.
+/// Ends the process silently when the reader of its output closes the pipe, e.g. `boxcam-train model card FILE | head`.
 ///
 /// Rust ignores that signal, and printing would panic.
-pub(crate) fn end_with_the_reader() {
+pub(crate) fn end_on_closed_pipe() {
     #[cfg(unix)]
-    #[allow(
-        unsafe_code,
-        reason = "a call into the C library that takes two numbers"
-    )]
+    #[allow(unsafe_code, reason = "a call of the C library")]
+    // SAFETY: resets a signal to its default; no handler of this program is replaced.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
     }

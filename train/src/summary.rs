@@ -169,7 +169,7 @@ type Shapes = BTreeMap<String, Vec<usize>>;
 fn infer_shapes(model: &pb::ModelProto) -> TractResult<Shapes> {
     // tract panics on some graphs that are no graphs, such as one with an axis out of range.
     let infer = AssertUnwindSafe(|| {
-        let mut inferred = tract_onnx::onnx().model_for_proto_model(model)?;
+        let mut inferred = onnx().model_for_proto_model(model)?;
         for index in 0..inferred.inputs.len() {
             let fact = inferred.input_fact(index)?.clone();
             let sides = fact.shape.dims().map(|side| {

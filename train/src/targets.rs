@@ -4,8 +4,8 @@ use boxcam::geometry::NormBox;
 use boxcam::label::ClassId;
 use burn::prelude::*;
 
-use crate::examples::{Example, Examples};
-use crate::feed::{Look, Wanted};
+use crate::data_loader::{Augmented, SampleRequest};
+use crate::samples::{Sample, TrainingSet};
 use crate::teacher::TeacherOutput;
 
 /// Targets of one batch, as the losses take them.
@@ -26,8 +26,8 @@ impl Targets {
     /// Targets of the views in a batch. `smoothing` is the label smoothing: this much of the class probability is
     /// spread evenly over all classes. A negative (no class) gets a uniform class target.
     pub(crate) fn new(
-        batch: &[Wanted],
-        data: &Examples,
+        batch: &[SampleRequest],
+        data: &TrainingSet,
         classes: usize,
         smoothing: f32,
         device: &Device,
@@ -36,23 +36,24 @@ impl Targets {
         let mut boxes = Vec::with_capacity(batch.len() * 4);
         let mut has_box = Vec::with_capacity(batch.len());
         let mut examples = Vec::with_capacity(batch.len());
-        let example = |wanted: &Wanted| -> &Example { &data.examples[wanted.example] };
-        let class_of = |wanted: &Wanted| example(wanted).class.map(ClassId::index);
+        let sample = |request: &SampleRequest| -> &Sample { &data.samples[request.sample] };
+        let class_of = |request: &SampleRequest| sample(request).class.map(ClassId::index);
         let target = |class: Option<usize>, index: usize| {
             let even = if class.is_some() { smoothing } else { 1.0 } / classes as f32;
             even + f32::from(u8::from(class == Some(index))) * (1.0 - smoothing)
         };
-        for (wanted, next) in batch.iter().zip(batch.iter().cycle().skip(1)) {
-            let (class, other) = (class_of(wanted), class_of(next));
-            let share = wanted.share_of_next;
-            let mixed = |index| (1.0 - share) * target(class, index) + share * target(other, index);
+        for (request, next) in batch.iter().zip(batch.iter().cycle().skip(1)) {
+            let (class, other) = (class_of(request), class_of(next));
+            let ratio = request.mixup_ratio;
+            let mixed = |index| (1.0 - ratio) * target(class, index) + ratio * target(other, index);
             probabilities.extend((0..classes).map(mixed));
-            let view = match &wanted.look {
-                Look::Kept(view) => &data.pictures[wanted.picture].views[*view],
-                Look::New(view) => view,
+            let augmentation = match &request.augmented {
+                Augmented::Cached(index) => &data.images[request.image].augmentations[*index],
+                Augmented::New(augmentation) => augmentation,
             };
-            let bounding_box = example(wanted).bounding_box;
-            let visible = bounding_box.and_then(|bounding_box| view.of_box(&bounding_box));
+            let bounding_box = sample(request).bounding_box;
+            let visible =
+                bounding_box.and_then(|bounding_box| augmentation.apply_to_box(&bounding_box));
             boxes.extend(visible.map_or([0.0; 4], |visible| visible.corners()));
             has_box.push(f32::from(u8::from(visible.is_some())));
             examples.push((class, visible));

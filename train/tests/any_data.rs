@@ -43,7 +43,7 @@ fn coco_is_prepared_and_looked_at() {
     let folder = tempfile::tempdir().expect("a folder");
     let (coco, data) = (folder.path().join("coco"), folder.path().join("data"));
     write_coco(&coco);
-    let prepare = ["prepare", text(&coco), "--output", text(&data)];
+    let prepare = ["data", "convert", text(&coco), "--output", text(&data)];
     let output = boxcam_train(&prepare);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{words}");
@@ -51,7 +51,10 @@ fn coco_is_prepared_and_looked_at() {
         words.contains("annotations[13] (id 99): class 7 has no name"),
         "{words}"
     );
-    assert!(words.contains("then: boxcam-train train --data"), "{words}");
+    assert!(
+        words.contains("then: boxcam-train train run --data"),
+        "{words}"
+    );
 
     let mut pictures = 0;
     for part in ["train", "val"] {
@@ -69,7 +72,14 @@ fn coco_is_prepared_and_looked_at() {
     assert_eq!(pictures, PICTURES);
 
     let sheets = folder.path().join("sheets");
-    let output = boxcam_train(&["inspect", text(&data), "--json", "--sheet", text(&sheets)]);
+    let output = boxcam_train(&[
+        "data",
+        "inspect",
+        text(&data),
+        "--json",
+        "--sheet",
+        text(&sheets),
+    ]);
     assert!(output.status.success());
     let seen: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(seen["format"], "chapter");
@@ -90,6 +100,6 @@ fn coco_is_prepared_and_looked_at() {
     let again = boxcam_train(&prepare);
     assert_eq!(again.status.code(), Some(5));
     assert!(String::from_utf8_lossy(&again.stderr).contains("is there already and not empty"));
-    let nowhere = boxcam_train(&["inspect", text(&folder.path().join("nowhere"))]);
+    let nowhere = boxcam_train(&["data", "inspect", text(&folder.path().join("nowhere"))]);
     assert_eq!(nowhere.status.code(), Some(4));
 }

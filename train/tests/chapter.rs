@@ -19,7 +19,14 @@ fn scenes(train: &str, val: &str) -> (tempfile::TempDir, PathBuf) {
     let data = folder.path().join("data");
     let output = text(&data).to_owned();
     succeed(&[
-        "scenes", "--output", &output, "--train", train, "--val", val,
+        "data",
+        "synthesize",
+        "--output",
+        &output,
+        "--train",
+        train,
+        "--val",
+        val,
     ]);
     (folder, data)
 }
@@ -29,13 +36,20 @@ fn a_batch_is_drawn_at_the_networks_size_and_the_same_for_the_same_seed() {
     let (folder, data) = scenes("40", "1");
     let batch = |name: &str, more: &[&str]| {
         let file = folder.path().join(name);
-        let fixed = ["batch", "--data", text(&data), "--output", text(&file)];
+        let fixed = [
+            "data",
+            "show-batch",
+            "--data",
+            text(&data),
+            "--output",
+            text(&file),
+        ];
         let said = succeed(&[&fixed[..], more].concat());
         (picture(&file), said)
     };
-    let (first, said) = batch("a.png", &["--recipe", "book"]);
+    let (first, said) = batch("a.png", &["--recipe", "baseline"]);
     assert!(
-        said.contains("recipe book") && said.contains("of 40 examples"),
+        said.contains("recipe baseline") && said.contains("of 40 samples"),
         "{said}"
     );
     // Eight tiles of 224 pixels a row, four rows.
@@ -54,18 +68,25 @@ fn a_batch_is_drawn_at_the_networks_size_and_the_same_for_the_same_seed() {
         white > 32 * 200,
         "the lines of 32 boxes: {white} white pixels"
     );
-    assert_eq!(batch("b.png", &["--recipe", "book"]).0, first);
+    assert_eq!(batch("b.png", &["--recipe", "baseline"]).0, first);
     assert_ne!(
-        batch("c.png", &["--recipe", "book", "--seed", "2"]).0,
+        batch("c.png", &["--recipe", "baseline", "--seed", "2"]).0,
         first
     );
-    let few = ["--side", "128", "--count", "3", "--recipe", "book"];
+    let few = [
+        "--input-size",
+        "128",
+        "--count",
+        "3",
+        "--recipe",
+        "baseline",
+    ];
     assert!(batch("d.png", &few).0.width() < 4 * 128);
 }
 
 #[test]
 fn the_model_is_summarized() {
-    let said = succeed(&["summary", text(&model_that_ships())]);
+    let said = succeed(&["model", "summary", text(&model_that_ships())]);
     for part in [
         "class.logits",
         "1 × 1280 × 9 × 9",
@@ -78,7 +99,7 @@ fn the_model_is_summarized() {
     let folder = tempfile::tempdir().expect("a folder");
     let no_model = folder.path().join("model.svg");
     std::fs::write(&no_model, "<svg/>").expect("written");
-    let (code, words) = fail(&["summary", text(&no_model)]);
+    let (code, words) = fail(&["model", "summary", text(&no_model)]);
     assert!(code == 3 && words.contains("model.svg: "), "{code} {words}");
 }
 
@@ -93,8 +114,11 @@ fn the_sanity_check_prints_the_top_and_draws_every_class() {
     let bars = folder.path().join("bars.png");
     let model = model_that_ships();
     let said = succeed(&[
-        "sanity",
+        "eval",
+        "predict",
+        "--model",
         text(&model),
+        "--raw",
         text(&scene),
         "--output",
         text(&bars),
@@ -123,21 +147,31 @@ fn the_sanity_check_prints_the_top_and_draws_every_class() {
         "a bar for each of 20 classes"
     );
 
-    let (code, words) = fail(&["sanity", text(&model), "nowhere.jpg"]);
+    let (code, words) = fail(&[
+        "eval",
+        "predict",
+        "--model",
+        text(&model),
+        "--raw",
+        "nowhere.jpg",
+    ]);
     assert!(
         code == 4 && words.contains("picture nowhere.jpg: can't be read"),
         "{code} {words}"
     );
     let taken = data.join("annotations-val.csv/bars.png");
     let (code, words) = fail(&[
-        "sanity",
+        "eval",
+        "predict",
+        "--model",
         text(&model),
+        "--raw",
         text(&scene),
         "--output",
         text(&taken),
     ]);
     assert!(
-        code == 5 && words.contains("bars.png: can't be written"),
+        code == 5 && words.contains("bars.png: cannot be written"),
         "{code} {words}"
     );
 }
@@ -148,6 +182,7 @@ fn predictions_are_told_of_every_picture_and_drawn_worst_and_best_first() {
     let model = model_that_ships();
     let output = folder.path().join("predictions");
     let fixed = [
+        "eval",
         "predict",
         "--model",
         text(&model),
@@ -158,7 +193,7 @@ fn predictions_are_told_of_every_picture_and_drawn_worst_and_best_first() {
     ];
     let said = succeed(&[&fixed[..], &["--count", "4", "--sort", "worst,best,random"]].concat());
     assert!(
-        said.starts_with("30 pictures, 30 with a box: class right "),
+        said.starts_with("30 images, 30 with a box: class accuracy "),
         "{said}"
     );
     let mut reader = csv::Reader::from_path(output.join("predictions.csv")).expect("written");
@@ -184,6 +219,7 @@ fn predictions_are_told_of_every_picture_and_drawn_worst_and_best_first() {
 
     let nowhere = folder.path().join("no.onnx");
     let missing = [
+        "eval",
         "predict",
         "--model",
         text(&nowhere),
@@ -217,6 +253,7 @@ fn curves_and_a_report_are_made_of_runs_that_continue_each_other() {
     );
     let output = folder.path().join("curves");
     let said = succeed(&[
+        "train",
         "plot",
         text(&first),
         text(&second),
@@ -235,10 +272,11 @@ fn curves_and_a_report_are_made_of_runs_that_continue_each_other() {
         "broken",
         "1,2.5,1.5,1.0,0.5,0.3,1.4,0.05,0.55,0.33\n2,two,1,1,1,1,1,1,1,1\n",
     );
-    let (code, words) = fail(&["plot", text(&broken), "--output", text(&output)]);
+    let (code, words) = fail(&["train", "plot", text(&broken), "--output", text(&output)]);
     let expected = "broken/history.csv, line 3: loss is \"two\", expected a number";
     assert!(code == 4 && words.contains(expected), "{code} {words}");
     let (code, words) = fail(&[
+        "train",
         "plot",
         text(&folder.path().join("none")),
         "--output",
@@ -248,5 +286,5 @@ fn curves_and_a_report_are_made_of_runs_that_continue_each_other() {
         code == 4 && words.contains("none: can't be read"),
         "{code} {words}"
     );
-    assert_eq!(fail(&["plot", "--output", text(&output)]).0, 2);
+    assert_eq!(fail(&["train", "plot", "--output", text(&output)]).0, 2);
 }

@@ -61,7 +61,8 @@ fn one_command_makes_a_model_of_anybodys_pictures() {
     let (drawn, mine) = (folder.path().join("drawn"), folder.path().join("mine"));
     let coco = folder.path().join("coco");
     succeed(&[
-        "scenes",
+        "data",
+        "synthesize",
         "--output",
         text(&drawn),
         "--train",
@@ -71,11 +72,11 @@ fn one_command_makes_a_model_of_anybodys_pictures() {
     ]);
     as_coco(&drawn, &coco);
     let arguments = [
-        "new",
+        "fit",
         text(&coco),
         "--output",
         text(&mine),
-        "--side",
+        "--input-size",
         "192",
         "--name",
         "mine",

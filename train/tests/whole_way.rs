@@ -30,7 +30,8 @@ fn from_scenes_to_a_quantised_model_that_finds_them() {
     let run = folder.path().join("run");
     let int8 = folder.path().join("int8.onnx");
     succeed(&[
-        "scenes",
+        "data",
+        "synthesize",
         "--output",
         text(&data),
         "--train",
@@ -40,22 +41,21 @@ fn from_scenes_to_a_quantised_model_that_finds_them() {
     ]);
     let said = succeed(&[
         "train",
+        "run",
         "--data",
         text(&data),
         "--weights",
         text(&model_that_ships()),
         "--run",
         text(&run),
-        "--side",
+        "--input-size",
         "192",
         "--epochs",
         "10",
-        "--views",
-        "2",
-        "--scenes",
-        "0",
-        "--backgrounds",
-        "32",
+        "--set",
+        "cached_augmentations=2",
+        "--set",
+        "synthetic_negatives=32",
         "--name",
         "scenes",
     ]);
@@ -68,7 +68,8 @@ fn from_scenes_to_a_quantised_model_that_finds_them() {
     assert_eq!(history.lines().count(), 1 + 10);
     let float = run.join("float.onnx");
     let said = succeed(&[
-        "quantise",
+        "model",
+        "quantize",
         "--calibration",
         "mse",
         "--weight-scales",
@@ -79,12 +80,12 @@ fn from_scenes_to_a_quantised_model_that_finds_them() {
         text(&float),
         "--data",
         text(&data),
-        "--pictures",
+        "--calibration-images",
         "40",
         "--output",
         text(&int8),
     ]);
-    assert!(said.contains("quantising costs"), "{said}");
+    assert!(said.contains("quantization costs"), "{said}");
 
     let found = figures(&int8, &data);
     eprintln!(
@@ -103,7 +104,7 @@ fn from_scenes_to_a_quantised_model_that_finds_them() {
         size(&int8) * 3 < size(&float),
         "int8 is a quarter of float, and a little"
     );
-    let shown = succeed(&["card", text(&int8)]);
+    let shown = succeed(&["model", "card", text(&int8)]);
     assert!(shown.contains("\"name\": \"scenes\""), "{shown}");
 }
 
@@ -117,7 +118,8 @@ fn what_cannot_be_trained_from_is_named() {
     let data = folder.path().join("data");
     let run = folder.path().join("run");
     succeed(&[
-        "scenes",
+        "data",
+        "synthesize",
         "--output",
         text(&data),
         "--train",
@@ -136,10 +138,10 @@ fn what_cannot_be_trained_from_is_named() {
         ];
         fail(
             &[
-                &["train"],
+                &["train", "run"],
                 &paths[..],
-                &["--scenes", "0", "--backgrounds", "0"],
-                &["--set", "empty_parts=0"],
+                &["--set", "synthetic_negatives=0"],
+                &["--set", "negative_crops=0"],
             ]
             .concat(),
         )
@@ -169,7 +171,7 @@ fn what_cannot_be_trained_from_is_named() {
 
     let (code, words) = train(&data, &weights);
     assert!(
-        code == 1 && words.contains("4 examples are too few"),
+        code == 1 && words.contains("4 samples are too few"),
         "{code} {words}"
     );
     assert!(!run.exists(), "a training that never began leaves nothing");
@@ -183,7 +185,7 @@ fn what_cannot_be_trained_from_is_named() {
         "--output",
         text(&int8),
     ];
-    let (code, words) = fail(&[&["quantise"], &paths[..]].concat());
+    let (code, words) = fail(&[&["model", "quantize"], &paths[..]].concat());
     assert!(
         code == 3 && words.contains("has no constant weights"),
         "{code} {words}"
@@ -207,7 +209,8 @@ fn the_chapters_heads_are_trained_and_quantised_too() {
     let run = folder.path().join("run");
     let int8 = folder.path().join("int8.onnx");
     succeed(&[
-        "scenes",
+        "data",
+        "synthesize",
         "--output",
         text(&data),
         "--train",
@@ -226,9 +229,16 @@ fn the_chapters_heads_are_trained_and_quantised_too() {
     ];
     succeed(
         &[
-            &["train"],
+            &["train", "run"],
             &paths[..],
-            &["--recipe", "book", "--side", "128", "--epochs", "6"],
+            &[
+                "--recipe",
+                "baseline",
+                "--input-size",
+                "128",
+                "--epochs",
+                "6",
+            ],
         ]
         .concat(),
     );
@@ -260,7 +270,7 @@ fn the_chapters_heads_are_trained_and_quantised_too() {
             output,
         ]
     };
-    let said = succeed(&[&["temper"], &to(text(&tempered))[..]].concat());
+    let said = succeed(&[&["eval", "calibrate"], &to(text(&tempered))[..]].concat());
     // Confidences change; what is on top, and where, does not.
     let after = figures(&tempered, &data);
     assert_eq!(
@@ -272,14 +282,14 @@ fn the_chapters_heads_are_trained_and_quantised_too() {
     let numbers: Vec<f64> = numbers.map(|n| n.parse().expect("numbers")).collect();
     assert!(numbers[1] <= numbers[0], "{said}");
     let paths = to(text(&int8));
-    let output = boxcam_train(&[&["quantise"], &paths[..]].concat());
+    let output = boxcam_train(&[&["model", "quantize"], &paths[..]].concat());
     // On 40 pictures one may tip over; but then it must be refused, and nothing written.
     match output.status.code() {
         Some(0) => assert!((figures(&int8, &data).mean_iou - found.mean_iou).abs() <= 0.01),
         code => {
             assert_eq!(code, Some(3));
             let words = String::from_utf8_lossy(&output.stderr);
-            assert!(words.contains("refused: quantising costs"), "{words}");
+            assert!(words.contains("refused: quantization costs"), "{words}");
             assert!(!int8.exists());
         }
     }
@@ -290,7 +300,7 @@ fn a_reader_that_has_gone_is_no_fault() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let output = Command::new(env!("CARGO_BIN_EXE_boxcam-train"))
-        .arg("card")
+        .args(["model", "card"])
         .arg(model_that_ships())
         .stdout(writer)
         .output()
@@ -300,19 +310,88 @@ fn a_reader_that_has_gone_is_no_fault() {
 }
 
 #[test]
-fn help_and_usage_end_with_their_codes() {
-    assert!(succeed(&["--help"]).contains("quantise"));
-    assert_eq!(fail(&["train"]).0, 2);
-    assert_eq!(fail(&["train", "--recipe", "soup"]).0, 2);
-    let set = |setting| fail(&["train", "--data", "x", "--run", "y", "--set", setting]);
+fn help_and_usage_errors_have_their_exit_codes() {
+    assert!(succeed(&["model", "--help"]).contains("quantize"));
+    assert!(succeed(&["train", "run", "--help"]).contains("baseline: "));
+    assert_eq!(fail(&["train", "run"]).0, 2);
+    let recipe = |name| fail(&["train", "run", "--recipe", name]);
+    assert!(recipe("soup").0 == 2 && recipe("soup").1.contains("quick, full"));
+    let set = |setting| {
+        fail(&[
+            "train", "run", "--data", "x", "--run", "y", "--set", setting,
+        ])
+    };
     let (code, words) = set("colour=red");
     assert!(code == 2 && words.contains("label_smoothing"), "{words}");
-    let (code, words) = set("mixed");
-    assert!(code == 2 && words.contains("NAME=VALUE"), "{words}");
+    let (code, words) = set("mixup_prob");
+    assert!(code == 2 && words.contains("KEY=VALUE"), "{words}");
+    let (code, words) = set("mixup_prob=0");
+    assert!(
+        code == 2 && words.contains("recipe quick: mixup_prob has no effect"),
+        "{words}"
+    );
+    let full = ["--recipe", "full", "--set", "kd_weight=1"];
+    let (code, words) = fail(&[&["train", "run", "--data", "x", "--run", "y"][..], &full].concat());
+    assert!(code == 2 && words.contains("--teacher"), "{words}");
     let shipped = model_that_ships();
     let shipped = text(&shipped);
-    let (code, words) = fail(&["average", shipped, shipped, "--output", "mean.onnx"]);
+    let average = [
+        "model",
+        "average",
+        shipped,
+        shipped,
+        "--output",
+        "mean.onnx",
+    ];
+    let (code, words) = fail(&average);
     assert!(code == 3 && words.contains("it is int8"), "{words}");
-    let (code, words) = fail(&["train", "--threshold", "1.5"]);
+    let (code, words) = fail(&["train", "run", "--threshold", "1.5"]);
     assert!(code == 2 && words.contains("between 0 and 1"), "{words}");
+}
+
+#[test]
+fn former_names_are_refused_with_the_present_ones() {
+    let cases: [(&[&str], &str); 25] = [
+        (&["new", "mydata", "--output", "x"], "\"fit\""),
+        (&["prepare"], "\"data convert\""),
+        (&["inspect", "mydata"], "\"data inspect\""),
+        (&["batch"], "\"data show-batch\""),
+        (&["scenes", "--output", "x"], "\"data synthesize\""),
+        (&["backgrounds"], "\"data mine-negatives\""),
+        (&["train", "--data", "x", "--run", "y"], "\"train run\""),
+        (&["speed"], "\"train benchmark\""),
+        (&["plot", "run"], "\"train plot\""),
+        (&["predict"], "\"eval predict\""),
+        (&["sanity", "model.onnx"], "\"eval predict --raw IMAGE\""),
+        (&["temper"], "\"eval calibrate\""),
+        (&["quantise"], "\"model quantize\""),
+        (&["dequantise"], "\"model dequantize\""),
+        (&["average"], "\"model average\""),
+        (&["summary", "model.onnx"], "\"model summary\""),
+        (&["card", "model.onnx"], "\"model card\""),
+        (&["trunk"], "\"model export-backbone\""),
+        (&["train", "run", "--side", "96"], "--input-size PIXELS"),
+        (
+            &["train", "run", "--views", "2"],
+            "--set cached_augmentations=COUNT",
+        ),
+        (&["train", "run", "--set", "mixed=0"], "mixup_prob"),
+        (
+            &["train", "run", "--set", "schedule.cosine.trunk=1e-4"],
+            "lr.backbone",
+        ),
+        (&["train", "run", "--recipe", "snacks"], "\"full\""),
+        (&["data", "synthesize", "--empty", "9"], "--negatives COUNT"),
+        (
+            &["model", "quantize", "--pictures", "9"],
+            "--calibration-images COUNT",
+        ),
+    ];
+    for (arguments, present) in cases {
+        let (code, words) = fail(arguments);
+        assert!(
+            code == 2 && words.contains(&format!("is now called {present}")),
+            "{arguments:?}: {words}"
+        );
+    }
 }

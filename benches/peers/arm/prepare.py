@@ -1,4 +1,4 @@
-"""Writes what the workers read beside the models: the card of a model, and one picture of its size.
+"""Writes the workers' inputs beside the models: the card of a model, and one image of its size.
 
 usage: prepare.py MODEL.onnx FOLDER
 """
@@ -15,6 +15,6 @@ card = next(entry.value for entry in model.metadata_props if entry.key == "boxca
 (folder / "card.json").write_text(card)
 spec = json.loads(card)["input"]
 rows, columns = numpy.mgrid[: spec["height"], : spec["width"]]
-# What is on it doesn't matter: no engine skips work for what it sees.
-picture = numpy.stack([columns, rows, columns ^ rows], axis=-1)
-picture.astype(numpy.uint8).tofile(folder / "pictures.u8")
+# The content does not matter: no engine's work depends on it.
+image = numpy.stack([columns, rows, columns ^ rows], axis=-1)
+image.astype(numpy.uint8).tofile(folder / "images.u8")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Counts the instructions that boxcam and other engines execute for one inference on the processors of Raspberry Pis,
-# under qemu: the workers of ../main.rs and ../peers.py, built for ARM. README.md says what that can't show.
+# under qemu: the workers of ../main.rs and ../peers.py, built for ARM. README.md lists the limits of this method.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,15 +12,15 @@ usage() {
     cat <<'TEXT'
 usage: benches/peers/arm/run.sh [--model FILE] [--engines NAME,...] [--processors NAME,...]
 
-Prints millions of instructions an inference, one thread, for each engine and processor, and how many times ours.
+Prints millions of instructions per inference, one thread, for each engine and processor, and the ratio to boxcam.
 
-  --model FILE       the boxcam model; models/snacks.onnx without it
-  --engines NAME     any of ours, tract-int8, litert-int8, ncnn-int8, onnxruntime-int8; all without it
-  --processors NAME  any of cortex-a53 (Raspberry Pi 3, Zero 2 W), cortex-a72 (4), cortex-a76 (5); all without it
+  --model FILE       the boxcam model; default: models/snacks.onnx
+  --engines NAME     any of ours, tract-int8, litert-int8, ncnn-int8, onnxruntime-int8; default: all
+  --processors NAME  any of cortex-a53 (Raspberry Pi 3, Zero 2 W), cortex-a72 (4), cortex-a76 (5); default: all
 
-It takes what cross/build.sh takes, a C compiler, python3 with venv, and a way to PyPI. Everything lies in
-target/peers-arm; delete it to fetch anew. Exit code 0: all were counted; 1: an engine failed; 2: wrong usage;
-3: something is missing on this machine.
+Needs what cross/build.sh needs, a C compiler, python3 with venv, and PyPI. All files are in target/peers-arm; delete it to
+download them again. Exit code 0: all were counted; 1: an engine failed; 2: wrong usage; 3: something is missing on
+this machine.
 TEXT
 }
 
@@ -38,7 +38,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --model | --engines | --processors)
-            [ $# -ge 2 ] || fail 2 "$1 wants a value; see --help"
+            [ $# -ge 2 ] || fail 2 "$1 needs a value; see --help"
             case $1 in
                 --model) model=$(realpath -- "$2") ;;
                 --engines) engines=$2 ;;
@@ -49,7 +49,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ -f "$model" ] || fail 3 "$model is not there"
+[ -f "$model" ] || fail 3 "$model does not exist"
 
 work=$repository/target/peers-arm
 board=$work/board
@@ -60,14 +60,14 @@ architecture=arm64
 few=2
 many=4
 
-# The root of a file system with what runs on the board: C library, Python, the engines of PyPI.
+# The root file system of the board: C library, Python, the engines from PyPI.
 make_board() {
     [ ! -f "$board/complete" ] || return 0
     rm -rf "$board"
-    read_lists "$work/apt-arm64" || fail 3 "apt-get can't read the lists of arm64; see $work/apt-arm64/log"
+    read_lists "$work/apt-arm64" || fail 3 "apt-get cannot download the package lists of arm64; see $work/apt-arm64/log"
     unpack "$board" apt-get "${foreign[@]}" -o "Dir::Cache::archives=$work/debs" \
         install --yes --download-only --no-install-recommends python3.11 libstdc++6
-    # Beyond what is named here the engines want nothing that the workers use.
+    # The workers need none of the engines' other dependencies.
     requirements 'numpy|flatbuffers|ai-edge-litert|ncnn|onnxruntime'
     local platforms=() version
     for version in 2_28 2_27 2_26 2_17; do
@@ -89,13 +89,13 @@ make_models() {
     "$python" -B "$here/prepare.py" "$model" "$models"
 }
 
-# Makes `required`: the lines of requirements.txt with these packages.
+# Sets `required` to the lines of requirements.txt with these packages.
 requirements() {
     mapfile -t required < <(grep -E "^($1)==" "$here/../requirements.txt")
 }
 
-# What a Raspberry Pi with this processor says in /proc/cpuinfo. This qemu shows the host's, and LiteRT and ONNX
-# Runtime choose their code by it.
+# /proc/cpuinfo of a Raspberry Pi with this processor. This qemu shows the host's, and LiteRT and ONNX Runtime select
+# their kernels by it.
 cpuinfo() {
     local part revision variant=0x0 features="fp asimd evtstrm crc32 cpuid" core
     case $1 in
@@ -104,7 +104,7 @@ cpuinfo() {
         cortex-a76)
             part=0xd0b revision=1 variant=0x4
             features+=" aes pmull sha1 sha2 atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp" ;;
-        *) fail 2 "no processor $1; see --help" ;;
+        *) fail 2 "unknown processor $1; see --help" ;;
     esac
     for core in 0 1 2 3; do
         printf '%s\t: %s\n' processor "$core" BogoMIPS 108.00 Features "$features" "CPU implementer" 0x41 \
@@ -122,7 +122,7 @@ count() {
     esac
     rm -f "$counted"
     cpuinfo "$processor" >"$board/proc/cpuinfo"
-    # A seed of its own in each run would give Python's dictionaries another order.
+    # A random seed would change the order of Python's dictionaries.
     echo "$inferences" | OMP_NUM_THREADS=1 PYTHONHASHSEED=0 PYTHONPATH=$board/engines \
         qemu-aarch64 -cpu "$processor" -L "$board" -plugin "$work/count.so,out=$counted" "${worker[@]}" \
         >"$work/$engine.out" 2>"$work/$engine.err" || return 1
@@ -131,15 +131,15 @@ count() {
 
 mkdir -p "$work"
 exec 9>"$work/lock"
-flock -n 9 || fail 3 "another run still uses $work"
-# A program of tests or benches has a name that only cargo knows.
-ours=$("$repository/cross/build.sh" aarch64-unknown-linux-gnu bench --bench peers --no-run \
-    --no-default-features --features demo --message-format=json-render-diagnostics |
+flock -n 9 || fail 3 "another run uses $work"
+# Only cargo knows the file name of a benchmark.
+ours=$("$repository/cross/build.sh" aarch64-unknown-linux-gnu bench --no-run \
+    --manifest-path "$here/../Cargo.toml" --message-format=json-render-diagnostics |
     sed -n 's/.*"name":"peers".*"executable":"\([^"]*\)".*/\1/p')
-[ -x "$ours" ] || fail 3 "cargo built no bench"
-cc -O2 -shared -fPIC -fvisibility=hidden -o "$work/count.so" "$here/count.c" || fail 3 "count.c can't be built"
+[ -x "$ours" ] || fail 3 "cargo did not build the benchmark"
+cc -O2 -shared -fPIC -fvisibility=hidden -o "$work/count.so" "$here/count.c" || fail 3 "cc failed to build count.c"
 python=$work/python/bin/python
-[ -x "$python" ] || python3 -m venv "$work/python" || fail 3 "python3 can't make an environment"
+[ -x "$python" ] || python3 -m venv "$work/python" || fail 3 "python3 -m venv failed (Debian: apt install python3-venv)"
 pip=("$python" -m pip install --quiet --disable-pip-version-check)
 make_board
 make_models
@@ -152,21 +152,21 @@ millions() {
     awk -v count="$1" 'BEGIN { printf "%.1f", count / 1e6 }'
 }
 
-# The best score that a worker said of the picture and its label's number: engines of one model say nearly the same.
+# A worker's best score and its class: nearly the same for all engines.
 best() {
     "$python" -c 'if True:
         import json, sys
-        scores = json.loads(sys.stdin.readline())["answers"][0][0]
+        scores = json.loads(sys.stdin.readline())["predictions"][0][0]
         print(f"{max(scores):.3f} for {scores.index(max(scores))}")' <"$work/$1.out"
 }
 
-# Ours is none where it isn't measured.
+# Without a count of ours there is no ratio.
 ratio() {
     awk -v count="$1" -v ours="$2" 'BEGIN { if (ours) printf "%.2f", count / ours; else print "-" }'
 }
 
 code=0
-row engine processor "M instructions" "x ours" "says"
+row engine processor "M instructions" "x ours" "prediction"
 for processor in ${processors//,/ }; do
     our_count=""
     for engine in ${engines//,/ }; do

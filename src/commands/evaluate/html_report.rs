@@ -390,7 +390,7 @@ fn thumbnail_jpeg(
     });
     let truth: Vec<GroundTruth> = truth.collect();
     let mut canvas = Canvas::new(&mut small);
-    let Ok(()) = overlay::draw_truth(&mut canvas, &truth);
+    let Ok(()) = overlay::draw_ground_truth(&mut canvas, &truth);
     let predicted_box = prediction.bounding_box();
     let Ok(()) = overlay::draw_box(&mut canvas, predicted_box, PREDICTED, predicted);
     let jpeg = encode_jpeg(&small, JPEG_QUALITY).ok()?;

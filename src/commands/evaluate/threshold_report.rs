@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use boxcam::config::CurveFile;
 use boxcam::evaluate::ThresholdPoint;
+use boxcam::options::CurveFile;
 use boxcam::sink::SinkError;
 use boxcam::sink::picture_files::save;
 use maud::Markup;

@@ -1,148 +1,280 @@
-//! A network in whole numbers, as it was found in a model file: what is computed, not how or where.
-//!
-//! Values are maps of stored numbers; floats are what leaves the whole numbers at the heads. Layers stand in the
-//! order in which they can run.
+//! The operations of a quantized network and the values between them: what is computed, independent of the processor
+//! and of memory.
 
-use super::arithmetic::{Stored, Target};
-use super::floats::FloatOperation;
-use super::layer::{DenseLayer, DepthwiseLayer};
-use super::map::MapSize;
+use super::tensor::{MapSize, OutputQuant, Quantized, Window, encode};
 
-/// A map of stored numbers, by its place in [`Graph::values`].
+/// Index into [`Graph::maps`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ValueId(pub usize);
+pub struct MapId(pub usize);
 
-/// A list of floats, by its place in [`Graph::floats`].
+/// Index into [`Graph::float_lengths`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FloatId(pub usize);
 
-/// What a network computes.
+/// A network in integer arithmetic.
 #[derive(Debug, Clone, Default)]
 pub struct Graph {
-    /// How the input becomes stored numbers; none while the graph is being found.
-    pub entry: Option<Entry>,
+    /// `None` while the graph is being built.
+    pub input: Option<InputQuantizer>,
     /// The first is the input.
-    pub values: Vec<MapValue>,
-    /// How many floats each has.
-    pub floats: Vec<usize>,
+    pub maps: Vec<FeatureMap>,
+    /// Length of each float buffer.
+    pub float_lengths: Vec<usize>,
     /// In the order in which they run.
-    pub layers: Vec<Layer>,
-    /// What is asked for.
+    pub layers: Vec<GraphLayer>,
     pub outputs: Vec<FloatId>,
 }
 
-/// A map of stored numbers.
+/// A quantized feature map.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct MapValue {
-    /// Its size.
+pub struct FeatureMap {
     pub size: MapSize,
-    /// What one step is worth; above 0.
+    /// Real value of one quantization step; above 0.
     pub scale: f32,
-    /// The number that stands for 0.
-    pub zero_point: Stored,
+    pub zero_point: Quantized,
 }
 
-/// How an input becomes stored numbers.
+/// How the network's input is quantized.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Entry {
-    /// Bytes of a picture, each looked up: `[height, width, channels]`.
-    Pixels(Box<[Stored; 256]>),
-    /// Floats, quantised with the scale and zero point of the first value: `[channels, height, width]`.
+pub enum InputQuantizer {
+    /// Bytes of an image, `[height, width, channels]`, through a lookup table.
+    Pixels(Box<[Quantized; 256]>),
+    /// Floats, `[channels, height, width]`, with the scale and zero point of the first map.
     Floats,
 }
 
-/// A step of the computation, with the name that it has in the model file.
+/// An operation with its name in the model file.
 #[derive(Debug, Clone)]
-pub struct Layer {
-    /// Name in the model file.
+pub struct GraphLayer {
     pub name: String,
-    /// What is computed.
     pub operation: Operation,
 }
 
-/// What a layer computes, and of what.
+/// An operation with its inputs, parameters and output.
 #[derive(Debug, Clone)]
 pub enum Operation {
-    /// A convolution that sees all channels.
-    Dense(ValueId, DenseLayer, ValueId),
-    /// A convolution that sees one channel.
-    Depthwise(ValueId, DepthwiseLayer, ValueId),
-    /// The sum of two maps of one size, in steps of the output's scale.
-    Add([ValueId; 2], Target, ValueId),
-    /// Each pixel so many times down and across; scale and zero point stay as they are.
-    Enlarge(ValueId, usize, ValueId),
+    Conv2d(MapId, Conv2d, MapId),
+    DepthwiseConv2d(MapId, DepthwiseConv2d, MapId),
+    /// The sum of two maps of one size, in units of the output's scale.
+    Add([MapId; 2], OutputQuant, MapId),
+    /// Repeats each pixel by an integer factor in both directions; scale and zero point do not change.
+    UpsampleNearest(MapId, usize, MapId),
     /// The mean of each channel.
-    Pool(ValueId, Target, ValueId),
-    /// A dense layer whose sums, times the multipliers, stay floats: `[channels, height, width]`.
-    Head(ValueId, DenseLayer, FloatId),
-    /// What a map stands for: `[channels, height, width]`.
-    Dequantise(ValueId, FloatId),
-    /// What is left to do in floats.
-    Float(FloatOperation),
+    GlobalAveragePool(MapId, OutputQuant, MapId),
+    /// A convolution whose sums, times the multipliers, are output as floats: `[channels, height, width]`.
+    FloatConv2d(MapId, Conv2d, FloatId),
+    /// The real values of a map: `[channels, height, width]`.
+    Dequantize(MapId, FloatId),
+    Float(FloatOp),
+}
+
+/// Bias and requantization of the 32-bit sums, channel by channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Epilogue {
+    /// Initial value of each channel's sum. Includes the correction for the input's zero point.
+    pub bias: Vec<i32>,
+    /// The input's scale times the scale of the channel's weights, divided by the output's scale.
+    pub multipliers: Vec<f32>,
+    pub output_quant: OutputQuant,
+}
+
+/// A convolution with one group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conv2d {
+    pub window: Window,
+    pub in_channels: usize,
+    /// `[out channel][kernel row][kernel column][in channel]`
+    pub weights: Vec<i8>,
+    pub epilogue: Epilogue,
+}
+
+/// A convolution with one group per channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DepthwiseConv2d {
+    pub window: Window,
+    /// `[kernel row][kernel column][channel]`
+    pub weights: Vec<i8>,
+    pub epilogue: Epilogue,
+}
+
+/// An operation on float buffers. Shapes are resolved when it is built: it contains lengths and strides only.
+#[derive(Debug, Clone)]
+pub enum FloatOp {
+    /// Elements from `start` on, as many as the output has.
+    Slice {
+        input: FloatId,
+        start: usize,
+        output: FloatId,
+    },
+    /// A binary operator with broadcasting.
+    Elementwise {
+        function: BinaryOp,
+        inputs: [BroadcastOperand; 2],
+        /// Dimensions of the output, outermost first; dimensions of length 1 can be left out.
+        shape: Vec<usize>,
+        output: FloatId,
+    },
+    /// `exp(x) / sum(exp(x))` along one axis: `[outer, axis, inner]`.
+    Softmax {
+        input: FloatId,
+        /// Length of the axis.
+        axis: usize,
+        /// Number of elements per step of the axis.
+        inner: usize,
+        output: FloatId,
+    },
+    /// `[batch, rows, shared]` times `[batch, shared, columns]`, giving `[batch, rows, columns]`.
+    MatMul {
+        inputs: [Operand; 2],
+        /// Rows, shared dimension, columns.
+        size: [usize; 3],
+        output: FloatId,
+    },
+}
+
+/// An operand of [`FloatOp::Elementwise`].
+#[derive(Debug, Clone)]
+pub struct BroadcastOperand {
+    pub operand: Operand,
+    /// In elements, for each dimension of the output; 0 where the operand is repeated.
+    pub strides: Vec<usize>,
+}
+
+/// A computed value or a constant.
+#[derive(Debug, Clone)]
+pub enum Operand {
+    Computed(FloatId),
+    Constant(Vec<f32>),
+}
+
+/// A function of two floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BinaryOp {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Min,
+    Max,
+}
+
+impl Graph {
+    pub fn add_map(&mut self, map: FeatureMap) -> MapId {
+        self.maps.push(map);
+        MapId(self.maps.len() - 1)
+    }
+
+    pub fn add_floats(&mut self, length: usize) -> FloatId {
+        self.float_lengths.push(length);
+        FloatId(self.float_lengths.len() - 1)
+    }
+
+    #[must_use]
+    pub fn feature_map(&self, id: MapId) -> &FeatureMap {
+        &self.maps[id.0]
+    }
+}
+
+impl InputQuantizer {
+    /// Builds the lookup table from the `q` of each pixel value.
+    #[must_use]
+    pub fn from_pixels(q: impl Fn(u8) -> i8) -> Self {
+        Self::Pixels(Box::new(std::array::from_fn(|pixel| {
+            encode(q(pixel as u8))
+        })))
+    }
 }
 
 impl Operation {
-    /// The maps that it reads.
+    /// The feature maps that it reads.
     #[must_use]
-    pub fn reads(&self) -> Vec<ValueId> {
+    pub fn inputs(&self) -> Vec<MapId> {
         match self {
-            Self::Dense(input, ..)
-            | Self::Depthwise(input, ..)
-            | Self::Enlarge(input, ..)
-            | Self::Pool(input, ..)
-            | Self::Head(input, ..)
-            | Self::Dequantise(input, _) => vec![*input],
+            Self::Conv2d(input, ..)
+            | Self::DepthwiseConv2d(input, ..)
+            | Self::UpsampleNearest(input, ..)
+            | Self::GlobalAveragePool(input, ..)
+            | Self::FloatConv2d(input, ..)
+            | Self::Dequantize(input, _) => vec![*input],
             Self::Add(inputs, ..) => inputs.to_vec(),
             Self::Float(_) => Vec::new(),
         }
     }
 
-    /// The map that it makes.
+    /// The feature map that it writes.
     #[must_use]
-    pub fn makes(&self) -> Option<ValueId> {
+    pub fn output(&self) -> Option<MapId> {
         match self {
-            Self::Dense(.., output)
-            | Self::Depthwise(.., output)
+            Self::Conv2d(.., output)
+            | Self::DepthwiseConv2d(.., output)
             | Self::Add(.., output)
-            | Self::Enlarge(.., output)
-            | Self::Pool(.., output) => Some(*output),
-            Self::Head(..) | Self::Dequantise(..) | Self::Float(_) => None,
+            | Self::UpsampleNearest(.., output)
+            | Self::GlobalAveragePool(.., output) => Some(*output),
+            Self::FloatConv2d(..) | Self::Dequantize(..) | Self::Float(_) => None,
         }
     }
 
-    /// What it is, in a word or two.
+    /// Name of the operation in reports.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
-            Self::Dense(_, layer, _) if layer.window.kernel == [1, 1] => "pointwise int8",
-            Self::Dense(..) => "convolution int8",
-            Self::Depthwise(..) => "depthwise int8",
+            Self::Conv2d(_, layer, _) if layer.window.kernel == [1, 1] => "pointwise int8",
+            Self::Conv2d(..) => "conv2d int8",
+            Self::DepthwiseConv2d(..) => "depthwise int8",
             Self::Add(..) => "add int8",
-            Self::Enlarge(..) => "enlarge int8",
-            Self::Pool(..) => "mean int8",
-            Self::Head(..) => "dense int8 to f32",
-            Self::Dequantise(..) => "dequantise",
-            Self::Float(operation) => operation.kind(),
+            Self::UpsampleNearest(..) => "upsample int8",
+            Self::GlobalAveragePool(..) => "mean int8",
+            Self::FloatConv2d(..) => "conv2d int8 to f32",
+            Self::Dequantize(..) => "dequantize",
+            Self::Float(FloatOp::Slice { .. }) => "slice f32",
+            Self::Float(FloatOp::Elementwise { .. }) => "elementwise f32",
+            Self::Float(FloatOp::Softmax { .. }) => "softmax f32",
+            Self::Float(FloatOp::MatMul { .. }) => "matmul f32",
         }
     }
 }
 
-impl Graph {
-    /// A new map.
-    pub fn add_value(&mut self, value: MapValue) -> ValueId {
-        self.values.push(value);
-        ValueId(self.values.len() - 1)
-    }
-
-    /// A new list of so many floats.
-    pub fn add_floats(&mut self, length: usize) -> FloatId {
-        self.floats.push(length);
-        FloatId(self.floats.len() - 1)
-    }
-
-    /// A map.
+impl Epilogue {
+    /// Channels of the output.
     #[must_use]
-    pub fn value(&self, id: ValueId) -> &MapValue {
-        &self.values[id.0]
+    pub fn channels(&self) -> usize {
+        self.bias.len()
+    }
+}
+
+impl Conv2d {
+    /// Weights of an output channel for a kernel row, padded with zeros to `bytes`: the channels of its first pixel, then
+    /// of its second, `pixel_stride` bytes apart. All zeros for a padding channel.
+    pub(super) fn kernel_row(
+        &self,
+        out_channel: usize,
+        row: usize,
+        pixel_stride: usize,
+        bytes: usize,
+    ) -> Vec<i8> {
+        let [rows, columns] = self.window.kernel;
+        let mut weights = vec![0; bytes];
+        if out_channel < self.epilogue.channels() {
+            let start = (out_channel * rows + row) * columns * self.in_channels;
+            let row = &self.weights[start..][..columns * self.in_channels];
+            let pixels = row.chunks(self.in_channels);
+            for (to, pixel) in weights.chunks_mut(pixel_stride).zip(pixels) {
+                to[..pixel.len()].copy_from_slice(pixel);
+            }
+        }
+        weights
+    }
+}
+
+impl DepthwiseConv2d {
+    /// Weight of a channel at a position of the kernel; 0 outside the kernel and for padding channels.
+    pub(super) fn weight(&self, row: usize, column: usize, channel: usize) -> i8 {
+        let [rows, columns] = self.window.kernel;
+        let channels = self.epilogue.channels();
+        if row < rows && column < columns && channel < channels {
+            self.weights[(row * columns + column) * channels + channel]
+        } else {
+            0
+        }
     }
 }

@@ -1,160 +1,175 @@
-//! The loops in which the time goes, once for every kind of processor.
+//! The convolution loops, which take nearly all of the time, with one implementation per processor family.
 //!
-//! In go layers and walks over maps, out come stored values, the same to the last bit from every [`Kernels`]. The
-//! portable ones are the reference. Unsafe code is in the others only; each is in the list of [`Kernels::all`] only
-//! where the processor said that it has what they use.
+//! All [`Kernels`] return the same bytes; the portable ones are the reference. Unsafe code is in the others only, and
+//! [`Kernels::all`] lists only those whose instructions the processor reports.
 
-use super::aligned::Aligned;
-use super::arithmetic::{Stored, Target};
-use super::layer::{DenseLayer, DepthwiseLayer, Sums};
-use super::map::{CHANNEL_GROUP, Walk};
+use super::graph::{Conv2d, DepthwiseConv2d, Epilogue};
+use super::tensor::{AlignedBuffer, CHANNEL_GROUP, ConvGeometry, OutputQuant, Quantized};
 
-/// Kernels whose loops are generic over registers or instructions: compiled with these processor features.
+/// [`Kernels`] whose loops are generic over a type with the processor's instructions, compiled with these processor
+/// features. The loops are the functions `run_conv2d` and `run_depthwise` in scope.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! with_features {
-    ($name:literal, $features:literal, $products:ty, $pack_dense:expr, $pack_depthwise:expr) => {
+    ($name:literal, $features:literal, $instructions:ty, $pack_conv2d:expr, $pack_depthwise:expr) => {
         Kernels {
             name: $name,
-            pack_dense: $pack_dense,
-            dense: |layer, walk, input, output| {
+            pack_conv2d: $pack_conv2d,
+            conv2d: |layer, geometry, input, output| {
                 #[target_feature(enable = $features)]
                 unsafe fn run(
-                    layer: &PackedDense,
-                    walk: &Walk,
-                    input: &[Stored],
-                    output: &mut [Stored],
+                    layer: &PackedConv2d,
+                    geometry: &ConvGeometry,
+                    input: &[Quantized],
+                    output: &mut [Quantized],
                 ) {
-                    // SAFETY: the caller's.
-                    unsafe { dense::run::<$products>(layer, walk, input, output) }
+                    // SAFETY: the caller guarantees what `run_conv2d` requires.
+                    unsafe { run_conv2d::<$instructions>(layer, geometry, input, output) }
                 }
-                layer.check(walk, input, output);
-                // SAFETY: `Kernels::all` hands these out where the processor has the instructions, and the walk
-                // fits.
-                unsafe { run(layer, walk, input, output) }
+                layer.check(geometry, input, output);
+                // SAFETY: `Kernels::all` lists these only where the processor has the instructions, and `check` has
+                // verified that the geometry fits the slices.
+                unsafe { run(layer, geometry, input, output) }
             },
             pack_depthwise: $pack_depthwise,
-            depthwise: |layer, walk, input, output| {
+            depthwise: |layer, geometry, input, output| {
                 #[target_feature(enable = $features)]
                 unsafe fn run(
                     layer: &PackedDepthwise,
-                    walk: &Walk,
-                    input: &[Stored],
-                    output: &mut [Stored],
+                    geometry: &ConvGeometry,
+                    input: &[Quantized],
+                    output: &mut [Quantized],
                 ) {
-                    // SAFETY: the caller's.
-                    unsafe { depthwise::run::<$products>(layer, walk, input, output) }
+                    // SAFETY: the caller guarantees what `run_depthwise` requires.
+                    unsafe { run_depthwise::<$instructions>(layer, geometry, input, output) }
                 }
-                layer.check(walk, input, output);
-                // SAFETY: as above.
-                unsafe { run(layer, walk, input, output) }
+                layer.check(geometry, input, output);
+                // SAFETY: as for `conv2d`.
+                unsafe { run(layer, geometry, input, output) }
             },
         }
     };
 }
 
 #[cfg(all(target_arch = "arm", target_os = "linux"))]
-mod arm;
-#[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_os = "linux")))]
-mod fallback;
+mod armv7;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-/// A dense layer whose weights lie as the kernel wants them.
+/// A convolution whose weights are in the order in which a kernel reads them.
 #[derive(Debug)]
-pub struct PackedDense {
-    /// In the kernel's own order.
-    weights: Aligned<i8>,
-    /// In the kernel's own order; 0 where a channel is made up.
-    bias: Aligned<i32>,
-    /// In the kernel's own order; 0 where a channel is made up.
-    multipliers: Aligned<f32>,
-    target: Target,
-    /// Rows of the window.
-    lines: usize,
-    /// Bytes of a row that are read, a multiple of the kernel's step.
-    line: usize,
-    /// Channels that are written, made up ones included.
+pub struct PackedConv2d {
+    weights: AlignedBuffer<i8>,
+    /// 0 for padding channels.
+    bias: AlignedBuffer<i32>,
+    /// 0 for padding channels.
+    multipliers: AlignedBuffer<f32>,
+    output_quant: OutputQuant,
+    kernel_rows: usize,
+    /// Bytes of a kernel row that are read, a multiple of the kernel's step.
+    kernel_row_bytes: usize,
+    /// Channels that are written, padding channels included.
     channels: usize,
 }
 
-/// A depthwise layer whose weights lie as the kernel wants them.
+/// A depthwise convolution whose weights are in the order in which a kernel reads them.
 #[derive(Debug)]
 pub struct PackedDepthwise {
-    weights: Aligned<i8>,
-    bias: Aligned<i32>,
-    multipliers: Aligned<f32>,
-    target: Target,
-    /// Rows of the window and pixels of each.
+    weights: AlignedBuffer<i8>,
+    bias: AlignedBuffer<i32>,
+    multipliers: AlignedBuffer<f32>,
+    output_quant: OutputQuant,
+    /// Rows and columns.
     kernel: [usize; 2],
-    /// Bytes from one pixel of the window to the next; channels, made up ones included.
+    /// Padding channels included; the bytes from one pixel of the window to the next.
     channels: usize,
 }
 
-/// The loops for one kind of processor.
+/// A packed layer, in the order of the kernels that packed it or in that of the portable ones.
+enum Packed<P> {
+    Native(P),
+    /// The kernels have no loop for this layer.
+    #[cfg_attr(
+        not(any(
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            all(target_arch = "arm", target_os = "linux")
+        )),
+        allow(dead_code)
+    )]
+    Portable(P),
+}
+
+/// The loops for one processor family.
 #[derive(Debug)]
 pub struct Kernels {
-    /// What the processor must have.
+    /// The processor feature that they need.
     pub name: &'static str,
-    pack_dense: fn(&DenseLayer, usize) -> PackedDense,
-    dense: Loops<PackedDense>,
-    pack_depthwise: fn(&DepthwiseLayer) -> PackedDepthwise,
-    depthwise: Loops<PackedDepthwise>,
+    pack_conv2d: fn(&Conv2d, usize) -> Packed<PackedConv2d>,
+    conv2d: KernelFn<PackedConv2d>,
+    pack_depthwise: fn(&DepthwiseConv2d) -> Packed<PackedDepthwise>,
+    depthwise: KernelFn<PackedDepthwise>,
 }
 
-/// What goes over the windows of a walk. Input and output begin with its first window and pixel.
-type Loops<P> = fn(&P, &Walk, &[Stored], &mut [Stored]);
+/// Computes a layer for the windows of a geometry. Input and output begin with its first window and pixel.
+type KernelFn<P> = fn(&P, &ConvGeometry, &[Quantized], &mut [Quantized]);
 
-/// Packed weights and the loops that they were packed for.
+/// Packed weights with the kernel that reads their order.
 #[derive(Debug)]
-pub struct Ready<P> {
+pub struct PreparedLayer<P> {
     packed: P,
-    loops: Loops<P>,
+    kernel: KernelFn<P>,
 }
 
-impl<P> Ready<P> {
-    /// Runs the layer over the windows of a walk. Input and output begin with the first window and pixel of the walk;
-    /// up to [`super::map::SLACK`] bytes behind the last window are read too.
+impl<P> PreparedLayer<P> {
+    fn new(packed: Packed<P>, native: KernelFn<P>, portable: KernelFn<P>) -> Self {
+        let (packed, kernel) = match packed {
+            Packed::Native(packed) => (packed, native),
+            Packed::Portable(packed) => (packed, portable),
+        };
+        Self { packed, kernel }
+    }
+
+    /// Computes the layer for the windows of a geometry. Input and output begin with its first window and pixel; up to
+    /// [`super::tensor::OVERREAD`] bytes after the last window are read too.
     ///
     /// # Panics
-    /// When the walk leaves the input or the output.
-    pub fn run(&self, walk: &Walk, input: &[Stored], output: &mut [Stored]) {
-        (self.loops)(&self.packed, walk, input, output);
+    /// If the geometry reaches beyond the input or the output.
+    pub fn run(&self, geometry: &ConvGeometry, input: &[Quantized], output: &mut [Quantized]) {
+        (self.kernel)(&self.packed, geometry, input, output);
     }
 }
 
 impl Kernels {
-    /// A dense layer whose input has so many bytes a pixel.
+    /// Packs a convolution whose input has pixels of `pixel_stride` bytes.
     #[must_use]
-    pub fn ready_dense(&self, layer: &DenseLayer, pixel: usize) -> Ready<PackedDense> {
-        Ready {
-            packed: (self.pack_dense)(layer, pixel),
-            loops: self.dense,
-        }
+    pub fn prepare_conv2d(
+        &self,
+        layer: &Conv2d,
+        pixel_stride: usize,
+    ) -> PreparedLayer<PackedConv2d> {
+        let packed = (self.pack_conv2d)(layer, pixel_stride);
+        PreparedLayer::new(packed, self.conv2d, portable::conv2d)
     }
 
-    /// A depthwise layer.
     #[must_use]
-    pub fn ready_depthwise(&self, layer: &DepthwiseLayer) -> Ready<PackedDepthwise> {
-        Ready {
-            packed: (self.pack_depthwise)(layer),
-            loops: self.depthwise,
-        }
+    pub fn prepare_depthwise(&self, layer: &DepthwiseConv2d) -> PreparedLayer<PackedDepthwise> {
+        let packed = (self.pack_depthwise)(layer);
+        PreparedLayer::new(packed, self.depthwise, portable::depthwise)
     }
 
-    /// Those that this processor can run, the fastest first; the last are the portable ones, which are the
-    /// reference.
+    /// Those that this processor can run, the fastest first, the portable ones last.
     #[must_use]
     pub fn all() -> Vec<&'static Self> {
         let mut all = Vec::new();
         #[cfg(target_arch = "x86_64")]
-        all.extend(x86::available_zmm().into_iter().chain(x86::available_ymm()));
+        all.extend(x86::available());
         #[cfg(target_arch = "aarch64")]
         all.extend(neon::available());
         #[cfg(all(target_arch = "arm", target_os = "linux"))]
-        all.extend(arm::available());
+        all.extend(armv7::available());
         all.push(&portable::KERNELS);
         all
     }
@@ -166,108 +181,117 @@ impl Kernels {
     }
 }
 
-impl PackedDense {
-    /// Packs the weights panel by panel: in a panel of so many places, for each row of the window and each `step`
-    /// bytes of it, the weights of the first place for these bytes, then those of the second. `channel` says which
-    /// channel has a place, counted over all panels.
+impl PackedConv2d {
+    /// Packs the weights panel by panel. `panels` has the number of lanes of each panel, `lane_channel` maps a lane,
+    /// counted over all panels, to its output channel. In a panel, for each kernel row and each `step` bytes of it, the
+    /// weights of the first lane for these bytes are followed by those of the second.
     fn new(
-        layer: &DenseLayer,
-        pixel: usize,
+        layer: &Conv2d,
+        pixel_stride: usize,
         step: usize,
         panels: &[usize],
-        channel: impl Fn(usize) -> usize,
+        lane_channel: impl Fn(usize) -> usize,
     ) -> Self {
-        let [lines, across] = layer.window.kernel;
-        let line = (across * pixel).next_multiple_of(step);
-        let places: usize = panels.iter().sum();
-        let mut weights = Aligned::filled(0, places * lines * line);
+        let [kernel_rows, columns] = layer.window.kernel;
+        let kernel_row_bytes = (columns * pixel_stride).next_multiple_of(step);
+        let lanes: usize = panels.iter().sum();
+        let lane_bytes = kernel_rows * kernel_row_bytes;
+        let mut weights = AlignedBuffer::filled(0, lanes * lane_bytes);
         let mut first = 0;
         for &width in panels {
-            let panel = &mut weights[first * lines * line..][..width * lines * line];
-            for (y, panel) in panel.chunks_exact_mut((width * line).max(1)).enumerate() {
-                for place in 0..width {
-                    let of_place = layer.line(channel(first + place), y, pixel, line);
-                    let steps = panel[place * step..].chunks_mut(width * step);
-                    for (to, from) in steps.zip(of_place.chunks_exact(step)) {
+            let panel = &mut weights[first * lane_bytes..][..width * lane_bytes];
+            let rows = panel.chunks_exact_mut((width * kernel_row_bytes).max(1));
+            for (y, row) in rows.enumerate() {
+                for lane in 0..width {
+                    let channel = lane_channel(first + lane);
+                    let of_lane = layer.kernel_row(channel, y, pixel_stride, kernel_row_bytes);
+                    let steps = row[lane * step..].chunks_mut(width * step);
+                    for (to, from) in steps.zip(of_lane.chunks_exact(step)) {
                         to[..step].copy_from_slice(from);
                     }
                 }
             }
             first += width;
         }
-        let sums = PlacedSums::new(&layer.sums, places, channel);
+        let (bias, multipliers) = pack_epilogue(&layer.epilogue, lanes, lane_channel);
         Self {
             weights,
-            bias: sums.bias,
-            multipliers: sums.multipliers,
-            target: layer.sums.target,
-            lines,
-            line,
-            channels: layer.sums.channels().next_multiple_of(CHANNEL_GROUP),
+            bias,
+            multipliers,
+            output_quant: layer.epilogue.output_quant,
+            kernel_rows,
+            kernel_row_bytes,
+            channels: layer.epilogue.channels().next_multiple_of(CHANNEL_GROUP),
         }
     }
 
     /// # Panics
-    /// When the walk leaves the input or the output.
-    fn check(&self, walk: &Walk, input: &[Stored], output: &[Stored]) {
+    /// If the geometry reaches beyond the input or the output.
+    fn check(&self, geometry: &ConvGeometry, input: &[Quantized], output: &[Quantized]) {
         let (input, output) = (input.len(), output.len());
+        let (rows, bytes) = (self.kernel_rows, self.kernel_row_bytes);
         assert!(
-            walk.fits(self.lines, self.line, self.channels, input, output),
-            "a dense layer of {} lines of {} bytes leaves its maps of {input} and {output}: {walk:?}",
-            self.lines,
-            self.line
+            geometry.fits(rows, bytes, self.channels, input, output),
+            "a convolution with {rows} kernel rows of {bytes} bytes is out of bounds of its maps of \
+             {input} and {output} bytes: {geometry:?}"
         );
     }
 }
 
-/// Biases and multipliers in a kernel's order; 0 where a channel is made up.
-struct PlacedSums {
-    bias: Aligned<i32>,
-    multipliers: Aligned<f32>,
-}
-
-impl PlacedSums {
-    fn new(sums: &Sums, places: usize, channel: impl Fn(usize) -> usize) -> Self {
-        let bias = |place| sums.bias.get(channel(place)).copied();
-        let multiplier = |place| sums.multipliers.get(channel(place)).copied();
-        let biases = (0..places).map(|place| bias(place).unwrap_or_default());
-        let multipliers = (0..places).map(|place| multiplier(place).unwrap_or_default());
-        Self {
-            bias: Aligned::copied(&biases.collect::<Vec<_>>()),
-            multipliers: Aligned::copied(&multipliers.collect::<Vec<_>>()),
-        }
-    }
+/// Biases and multipliers in the order of a kernel's lanes; 0 for padding channels.
+fn pack_epilogue(
+    epilogue: &Epilogue,
+    lanes: usize,
+    lane_channel: impl Fn(usize) -> usize,
+) -> (AlignedBuffer<i32>, AlignedBuffer<f32>) {
+    let bias = |lane| epilogue.bias.get(lane_channel(lane)).copied();
+    let multiplier = |lane| epilogue.multipliers.get(lane_channel(lane)).copied();
+    let biases = (0..lanes).map(|lane| bias(lane).unwrap_or_default());
+    let multipliers = (0..lanes).map(|lane| multiplier(lane).unwrap_or_default());
+    (
+        AlignedBuffer::copied(&biases.collect::<Vec<_>>()),
+        AlignedBuffer::copied(&multipliers.collect::<Vec<_>>()),
+    )
 }
 
 impl PackedDepthwise {
-    /// With weights that are packed already; `channel` says which channel has a place.
+    /// With weights that are packed already; `lane_channel` maps a lane to its channel.
     fn new(
-        layer: &DepthwiseLayer,
-        places: usize,
+        layer: &DepthwiseConv2d,
+        lanes: usize,
         weights: &[i8],
-        channel: impl Fn(usize) -> usize,
+        lane_channel: impl Fn(usize) -> usize,
     ) -> Self {
-        let sums = PlacedSums::new(&layer.sums, places, channel);
+        let (bias, multipliers) = pack_epilogue(&layer.epilogue, lanes, lane_channel);
         Self {
-            weights: Aligned::copied(weights),
-            bias: sums.bias,
-            multipliers: sums.multipliers,
-            target: layer.sums.target,
+            weights: AlignedBuffer::copied(weights),
+            bias,
+            multipliers,
+            output_quant: layer.epilogue.output_quant,
             kernel: layer.window.kernel,
-            channels: layer.sums.channels().next_multiple_of(CHANNEL_GROUP),
+            channels: layer.epilogue.channels().next_multiple_of(CHANNEL_GROUP),
         }
     }
 
     /// # Panics
-    /// When the walk leaves the input or the output.
-    fn check(&self, walk: &Walk, input: &[Stored], output: &[Stored]) {
+    /// If the geometry reaches beyond the input or the output.
+    fn check(&self, geometry: &ConvGeometry, input: &[Quantized], output: &[Quantized]) {
         let (input, output) = (input.len(), output.len());
-        let [lines, across] = self.kernel;
+        let [rows, columns] = self.kernel;
+        let row_bytes = columns * self.channels;
         assert!(
-            walk.fits(lines, across * self.channels, self.channels, input, output),
-            "a depthwise layer leaves its maps of {input} and {output}: {walk:?}"
+            geometry.fits(rows, row_bytes, self.channels, input, output),
+            "a depthwise convolution is out of bounds of its maps of {input} and {output} bytes: \
+             {geometry:?}"
         );
     }
+}
+
+/// Whether a weight is -128. ARM's kernels without a dot product add two products in 16 bits, and the sum of
+/// -128 * -128 and -128 * -128 overflows. Quantizers do not emit such weights.
+#[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_os = "linux")))]
+fn has_weight_of_minus_128(weights: &[i8]) -> bool {
+    weights.contains(&i8::MIN)
 }
 
 #[cfg(test)]

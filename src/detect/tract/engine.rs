@@ -1,53 +1,61 @@
-//! What runs a model: the integer network alone where all of the graph was fused, else tract's plan with whatever
-//! was fused as operators in it.
+//! Runs a model: in one integer network if the whole graph was fused, otherwise in tract's plan with integer networks as
+//! operators.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tract_onnx::pb;
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::DimLike as _;
+use tract_onnx::tract_core::ops::cnn::Conv;
+use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::{Cost, OpState};
 use tract_onnx::tract_core::optim::Optimizer;
+use tract_onnx::tract_core::plan::{EvalContext, SimpleState, eval};
 
-use super::cost::multiply_adds;
 use crate::card::InputSpec;
+use crate::detect::int8::fuse::{FuseInt8, Int8Network, framework};
 use crate::detect::int8::kernels::Kernels;
-use crate::detect::int8::network::{Input, Memory, Network};
-use crate::detect::int8::rewrite::{FuseInt8, Fused, framework};
+use crate::detect::int8::network::{Network, NetworkInput, Workspace};
 use crate::preprocess::InputTensor;
 
-/// A graph ready to run. A clone has memory of its own.
+/// A model that is ready to run. A clone has its own workspace.
 pub(super) enum Engine {
-    /// All of it in one network; the numbers of the two outputs among the network's.
-    Fused {
+    /// One integer network.
+    Int8 {
         network: Arc<Network>,
-        memory: Memory,
+        workspace: Workspace,
+        /// Indices of the model's outputs in the network's.
         outputs: [usize; 2],
     },
-    /// In tract.
+    /// tract's plan.
     Plan {
         plan: Arc<TypedRunnableModel>,
-        /// Whether its input is the bytes of a picture.
-        takes_pixels: bool,
+        /// Whether the input is the bytes of an image.
+        has_pixel_input: bool,
         outputs: [usize; 2],
     },
 }
 
-/// What the two outputs hold after a run.
-pub(super) enum Answer<'a> {
-    Lists([&'a [f32]; 2]),
+/// The two outputs of a run.
+pub(super) enum EngineOutput<'a> {
+    Slices([&'a [f32]; 2]),
     Tensors([TValue; 2]),
 }
+
+/// A layer's name, its operator and its time in one run.
+pub(super) type TimedLayer = (String, String, Duration);
 
 /// How a model is run.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineOptions {
-    /// Threads that share each layer; at least 1.
+    /// Threads that compute each layer together; at least 1.
     pub threads: usize,
-    /// Loops for the processor.
     pub kernels: &'static Kernels,
 }
 
 impl Default for EngineOptions {
-    /// One thread, the fastest loops there are.
+    /// One thread and the fastest kernels.
     fn default() -> Self {
         Self {
             threads: 1,
@@ -57,8 +65,8 @@ impl Default for EngineOptions {
 }
 
 impl Engine {
-    /// Prepares the graph, of which two outputs are asked for, by their numbers; beside it the graph's
-    /// [`multiply_adds`].
+    /// Prepares a graph; `outputs` are the indices of the two outputs to compute. Returns the graph's
+    /// [`multiply_adds`] too.
     pub(super) fn new(
         proto: pb::ModelProto,
         input: &InputSpec,
@@ -66,9 +74,9 @@ impl Engine {
         options: EngineOptions,
     ) -> TractResult<(Self, Option<u64>)> {
         let build = || Self::build(proto, input, outputs, options);
-        // Graphs of nonsense (an output that nothing computes, an axis that isn't there) make it panic.
+        // tract panics on some invalid graphs, such as an output that no node computes or an axis that does not exist.
         let built = std::panic::catch_unwind(std::panic::AssertUnwindSafe(build));
-        built.unwrap_or_else(|_| Err(TractError::msg("its graph makes no sense")))
+        built.unwrap_or_else(|_| Err(TractError::msg("its graph is invalid")))
     }
 
     fn build(
@@ -78,7 +86,7 @@ impl Engine {
         options: EngineOptions,
     ) -> TractResult<(Self, Option<u64>)> {
         let model = framework().model_for_proto_model(&proto)?;
-        // Its weights are in the graph too.
+        // The model has its own copy of the weights.
         drop(proto);
         let mut model = model
             .with_input_fact(0, f32::fact(input.shape()).into())?
@@ -89,91 +97,112 @@ impl Engine {
             kernels: options.kernels,
             threads: options.threads,
         };
-        let only_fuse = Optimizer {
+        let optimizer = Optimizer {
             passes: vec![Box::new(fuse)],
             steps: None,
         };
-        only_fuse.optimize(&mut model)?;
-        if let Some(fused) = Self::fused(&model, outputs) {
-            return Ok((fused, multiply_adds));
+        optimizer.optimize(&mut model)?;
+        if let Some(engine) = Self::int8(&model, outputs) {
+            return Ok((engine, multiply_adds));
         }
-        let takes_pixels = model.input_fact(0)?.datum_type == u8::datum_type();
+        let has_pixel_input = model.input_fact(0)?.datum_type == u8::datum_type();
         let plan = model
             .into_decluttered()?
             .into_optimized()?
             .into_runnable()?;
-        let plan = Self::Plan {
+        let engine = Self::Plan {
             plan,
-            takes_pixels,
+            has_pixel_input,
             outputs,
         };
-        Ok((plan, multiply_adds))
+        Ok((engine, multiply_adds))
     }
 
-    /// The network, where nothing is left for tract to do.
-    fn fused(model: &TypedModel, outputs: [usize; 2]) -> Option<Self> {
-        let wanted = outputs.map(|output| model.outputs[output]);
-        let node = model.node(wanted[0].node);
-        let fused: &Fused = node.op_as()?;
-        let has_all = wanted.iter().all(|outlet| outlet.node == node.id);
-        let is_first = node.inputs[..] == model.inputs[..];
-        let takes_pixels = model.input_fact(0).ok()?.datum_type == u8::datum_type();
-        (has_all && is_first && takes_pixels).then(|| Self::Fused {
+    /// The integer network, if it computes both outputs from the model's input.
+    fn int8(model: &TypedModel, outputs: [usize; 2]) -> Option<Self> {
+        let outlets = outputs.map(|output| model.outputs[output]);
+        let node = model.node(outlets[0].node);
+        let fused: &Int8Network = node.op_as()?;
+        let has_both_outputs = outlets.iter().all(|outlet| outlet.node == node.id);
+        let has_model_input = node.inputs[..] == model.inputs[..];
+        let has_pixel_input = model.input_fact(0).ok()?.datum_type == u8::datum_type();
+        (has_both_outputs && has_model_input && has_pixel_input).then(|| Self::Int8 {
             network: Arc::clone(fused.network()),
-            memory: fused.network().memory(),
-            outputs: wanted.map(|outlet| outlet.slot),
+            workspace: fused.network().workspace(),
+            outputs: outlets.map(|outlet| outlet.slot),
         })
     }
 
-    /// Runs it on a picture.
-    pub(super) fn run(&mut self, input: &InputTensor) -> TractResult<Answer<'_>> {
+    pub(super) fn run(&mut self, input: &InputTensor) -> TractResult<EngineOutput<'_>> {
         match self {
-            Self::Fused {
+            Self::Int8 {
                 network,
-                memory,
+                workspace,
                 outputs,
             } => {
-                network.run(Input::Pixels(input.pixels()), memory);
-                Ok(Answer::Lists(
-                    outputs.map(|output| network.output(memory, output)),
+                network.run(NetworkInput::Pixels(input.pixels()), workspace);
+                Ok(EngineOutput::Slices(
+                    outputs.map(|output| network.output(workspace, output)),
                 ))
             }
-            Self::Plan { plan, outputs, .. } => {
-                let (plan, outputs) = (Arc::clone(plan), *outputs);
-                let values = plan.run(tvec!(self.tensor(input)?.into()))?;
-                Ok(Answer::Tensors(
+            Self::Plan {
+                plan,
+                has_pixel_input,
+                outputs,
+            } => {
+                let tensor = plan_input(input, *has_pixel_input)?;
+                let values = plan.run(tvec!(tensor.into()))?;
+                Ok(EngineOutput::Tensors(
                     outputs.map(|output| values[output].clone()),
                 ))
             }
         }
     }
 
-    /// The input as the plan takes it.
-    pub(super) fn tensor(&self, input: &InputTensor) -> TractResult<Tensor> {
-        let spec = input.spec();
+    /// Runs once and measures the time of each layer, in the order in which they run.
+    pub(super) fn run_timed(&mut self, input: &InputTensor) -> TractResult<Vec<TimedLayer>> {
         match self {
+            Self::Int8 {
+                network, workspace, ..
+            } => {
+                let steps = network.run_timed(NetworkInput::Pixels(input.pixels()), workspace);
+                Ok(steps
+                    .into_iter()
+                    .map(|step| (step.name.to_owned(), step.operation.to_owned(), step.time))
+                    .collect())
+            }
             Self::Plan {
-                takes_pixels: false,
+                plan,
+                has_pixel_input,
                 ..
-            } => Tensor::from_shape(&input.shape(), &input.to_f32()),
-            _ => {
-                let shape = [1, spec.height as usize, spec.width as usize, 3];
-                Tensor::from_shape(&shape, input.pixels())
+            } => {
+                let tensor = plan_input(input, *has_pixel_input)?;
+                let mut layers = Vec::new();
+                let timed = |context: &EvalContext<'_>,
+                             state: Option<&mut (dyn OpState + 'static)>,
+                             node: &TypedNode,
+                             inputs: TVec<TValue>| {
+                    let started = Instant::now();
+                    let outputs = eval(context, state, node, inputs);
+                    let time = started.elapsed();
+                    layers.push((node.name.clone(), node.op.name().into_owned(), time));
+                    outputs
+                };
+                let mut state: SimpleState<_, _> = plan.spawn()?;
+                state.run_plan_with_eval(tvec!(tensor.into()), timed)?;
+                Ok(layers)
             }
         }
     }
 
-    /// What runs the integer layers, if any are fused: the kernels' name.
+    /// Name of the kernels of the integer layers; `None` without integer layers.
     pub(super) fn kernels(&self) -> Option<&'static str> {
         match self {
-            Self::Fused { network, .. } => Some(network.kernels()),
+            Self::Int8 { network, .. } => Some(network.kernels()),
             Self::Plan { plan, .. } => {
-                let fused = plan
-                    .model()
-                    .nodes()
-                    .iter()
-                    .filter_map(|node| node.op_as::<Fused>());
-                fused.map(|fused| fused.network().kernels()).next()
+                let nodes = plan.model().nodes().iter();
+                let mut fused = nodes.filter_map(|node| node.op_as::<Int8Network>());
+                fused.next().map(|fused| fused.network().kernels())
             }
         }
     }
@@ -182,49 +211,77 @@ impl Engine {
 impl Clone for Engine {
     fn clone(&self) -> Self {
         match self {
-            Self::Fused {
+            Self::Int8 {
                 network, outputs, ..
-            } => Self::Fused {
+            } => Self::Int8 {
                 network: Arc::clone(network),
-                memory: network.memory(),
+                workspace: network.workspace(),
                 outputs: *outputs,
             },
             Self::Plan {
                 plan,
-                takes_pixels,
+                has_pixel_input,
                 outputs,
             } => Self::Plan {
                 plan: Arc::clone(plan),
-                takes_pixels: *takes_pixels,
+                has_pixel_input: *has_pixel_input,
                 outputs: *outputs,
             },
         }
     }
 }
 
-impl Answer<'_> {
-    /// Shapes of the two outputs.
+fn plan_input(input: &InputTensor, has_pixel_input: bool) -> TractResult<Tensor> {
+    if has_pixel_input {
+        let spec = input.spec();
+        let shape = [1, spec.height as usize, spec.width as usize, 3];
+        Tensor::from_shape(&shape, input.pixels())
+    } else {
+        Tensor::from_shape(&input.shape(), &input.to_f32())
+    }
+}
+
+impl EngineOutput<'_> {
     pub(super) fn shapes(&self) -> [Vec<usize>; 2] {
         match self {
-            Self::Lists(lists) => lists.map(|list| vec![1, list.len()]),
+            Self::Slices(slices) => slices.map(|slice| vec![1, slice.len()]),
             Self::Tensors(tensors) => tensors.each_ref().map(|tensor| tensor.shape().to_vec()),
         }
     }
 
-    /// Calls with the numbers of the two outputs.
-    pub(super) fn numbers<T>(&self, with: impl FnOnce([&[f32]; 2]) -> T) -> TractResult<T> {
+    /// Calls `read` with the values of the two outputs.
+    pub(super) fn with_values<T>(&self, read: impl FnOnce([&[f32]; 2]) -> T) -> TractResult<T> {
         match self {
-            Self::Lists(lists) => Ok(with(*lists)),
+            Self::Slices(slices) => Ok(read(*slices)),
             Self::Tensors([a, b]) => {
                 let (a, b) = (a.cast_to::<f32>()?, b.cast_to::<f32>()?);
                 let (a, b) = (
                     a.to_plain_array_view::<f32>()?,
                     b.to_plain_array_view::<f32>()?,
                 );
-                let gaps = || TractError::msg("an output has gaps between its numbers");
-                let a = a.as_slice().ok_or_else(gaps)?;
-                Ok(with([a, b.as_slice().ok_or_else(gaps)?]))
+                let not_contiguous = || TractError::msg("an output is not contiguous");
+                let a = a.as_slice().ok_or_else(not_contiguous)?;
+                Ok(read([a, b.as_slice().ok_or_else(not_contiguous)?]))
             }
         }
     }
+}
+
+/// Multiply-adds of the convolutions and matrix products for one image, before any fusion; `None` if a shape is not
+/// fixed.
+fn multiply_adds(model: &TypedModel) -> Option<u64> {
+    let mut sum = 0;
+    for node in &model.nodes {
+        // Additions and pools have costs without multiplications too.
+        if !(node.op_is::<Conv>() || node.op_is::<EinSum>()) {
+            continue;
+        }
+        let inputs = model.node_input_facts(node.id).ok()?;
+        for (cost, count) in node.op.cost(&inputs).ok()? {
+            if matches!(cost, Cost::FMA(_)) {
+                sum += count.to_usize().ok()? as u64;
+            }
+        }
+    }
+    Some(sum)
 }

@@ -1,27 +1,25 @@
-//! Sources that hang, vanish, send garbage or change, and what the pipeline does about them.
+//! Sources that hang, disappear, send unreadable data or change.
 
 use super::*;
 
-/// Runs until so many frames have been through the model; gives what the output was told, the health and the
-/// names of the states in order.
-fn watch(input: Input, frames: u64) -> (Told, Arc<Health>, Vec<&'static str>) {
+/// Runs until the model has processed this number of frames. Returns the calls of the sink and the health.
+fn watch(clock: Arc<TestClock>, source: SourceConfig, max_frames: u64) -> (Calls, Arc<Health>) {
     let sink = FakeSink::default();
-    let told = sink.told();
+    let calls = sink.calls();
     let pipeline = Pipeline {
-        frames: NonZeroU64::new(frames),
+        max_frames: NonZeroU64::new(max_frames),
+        clock,
         ..pipeline(detector(|| {}), sink)
     };
     let health = Arc::clone(&pipeline.health);
-    pipeline.run(input).expect("done");
-    let told = std::mem::take(&mut *told.lock().expect("sound"));
-    let names = told.states.iter().map(|change| change.state.name());
-    let names = names.collect();
-    (told, health, names)
+    pipeline.run(source).expect("done");
+    let calls = std::mem::take(&mut *calls.lock());
+    (calls, health)
 }
 
-/// A source of three frames which then does that for ever.
-fn then(
-    mut last: impl FnMut() -> Result<Option<Frame>, SourceError> + Send + 'static,
+/// A source that delivers three frames and then calls `next_frame`.
+fn three_then(
+    mut next_frame: impl FnMut() -> Result<Option<Frame>, SourceError> + Send + 'static,
 ) -> Box<FakeSource> {
     let mut numbers = 0..3;
     fake(move || match numbers.next() {
@@ -30,238 +28,278 @@ fn then(
             std::thread::sleep(Duration::from_millis(5));
             Ok(Some(frame(number)))
         }
-        None => last(),
+        None => next_frame(),
     })
 }
 
-fn hanging() -> (Box<FakeSource>, Arc<AtomicBool>) {
+/// A source that delivers three frames and then hangs until it is interrupted, while the clock advances by `time`. The
+/// flag tells whether it was interrupted.
+fn hanging(clock: &Arc<TestClock>, time: Duration) -> (Box<FakeSource>, Arc<AtomicBool>) {
     let is_interrupted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&is_interrupted);
-    let mut source = then(move || {
-        while !flag.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        // Nobody listens to what a source says that was given up.
+    let (flag, clock) = (Arc::clone(&is_interrupted), Arc::clone(clock));
+    let mut source = three_then(move || {
+        clock.advance(time);
+        wait_until(|| flag.load(Ordering::Relaxed));
+        // A frame of a source that was given up is discarded.
         Ok(Some(frame(1_000_000)))
     });
     let flag = Arc::clone(&is_interrupted);
-    source.interrupter = Some(Arc::new(move || flag.store(true, Ordering::Relaxed)));
+    source.cancel = Some(Arc::new(move || flag.store(true, Ordering::Relaxed)));
     (source, is_interrupted)
 }
 
 #[test]
-fn a_source_that_hangs_is_given_up_and_opened_again() {
-    let (source, is_interrupted) = hanging();
+fn a_hanging_source_is_interrupted_and_reopened() {
+    let clock = TestClock::new();
+    let (source, is_interrupted) = hanging(&clock, STALL);
     let mut first = Some(source);
     let source = reopened(move |_| Ok(first.take().unwrap_or_else(|| fake(counting(u64::MAX)))));
-    let (told, health, states) = watch(source, 20);
-    assert_eq!(states, ["live", "stalled", "reopening", "live"]);
-    assert_eq!(told.states[1].reason, "no frame for 0.3 s");
+    let (calls, health) = watch(clock, source, 20);
+    assert_eq!(
+        calls.state_names(),
+        ["live", "stalled", "reopening", "live"]
+    );
+    assert_eq!(calls.states[1].reason, "no frame for 3600 s");
     assert!(is_interrupted.load(Ordering::Relaxed));
     assert_eq!(health.reopened.get(), 1);
-    assert!(told.shown.is_sorted(), "numbers go on: {:?}", told.shown);
-    assert!(told.shown.iter().all(|&number| number < 1_000_000));
+    assert!(calls.shown.is_sorted(), "{:?}", calls.shown);
+    assert!(calls.shown.iter().all(|&number| number < 1_000_000));
 }
 
 #[test]
-fn a_source_that_vanishes_is_opened_again_when_it_is_back() {
+fn a_source_that_disappears_is_reopened() {
     let source = reopened(|attempt| match attempt {
-        0 => Ok(then(|| Err(unplugged()))),
+        0 => Ok(three_then(|| Err(unplugged()))),
         1..6 => Err(unplugged()),
-        6 => Ok(then(|| Ok(None))),
+        6 => Ok(three_then(|| Ok(None))),
         _ => Ok(fake(counting(u64::MAX))),
     });
-    let (told, health, states) = watch(source, 20);
-    // An attempt that fails is no news.
-    assert_eq!(states, ["live", "reopening", "live", "reopening", "live"]);
-    assert_eq!(told.states[1].reason, "camera /dev/video7: was unplugged");
-    assert_eq!(told.states[3].reason, "the source has ended");
+    let (calls, health) = watch(TestClock::new(), source, 20);
+    // A failed attempt is not a change of state.
+    assert_eq!(
+        calls.state_names(),
+        ["live", "reopening", "live", "reopening", "live"]
+    );
+    assert_eq!(calls.states[1].reason, "camera /dev/video7: was unplugged");
+    assert_eq!(calls.states[3].reason, "the source has ended");
     assert_eq!(health.reopened.get(), 2);
-    assert!(told.shown.is_sorted());
+    assert!(calls.shown.is_sorted());
 }
 
 #[test]
-fn nothing_but_garbage_is_a_stall() {
-    let source = reopened(|attempt| match attempt {
-        0 => Ok(then(|| Err(garbage()))),
+fn a_source_with_only_unreadable_frames_stalls() {
+    let clock = TestClock::new();
+    let time = Arc::clone(&clock);
+    let source = reopened(move |attempt| match attempt {
+        0 => {
+            let (time, mut count) = (Arc::clone(&time), 0);
+            Ok(three_then(move || {
+                count += 1;
+                if count == 5 {
+                    time.advance(STALL);
+                }
+                Err(unreadable())
+            }))
+        }
         _ => Ok(fake(counting(u64::MAX))),
     });
-    let (told, health, states) = watch(source, 20);
-    assert_eq!(states, ["live", "stalled", "reopening", "live"]);
-    let reason = &told.states[1].reason;
+    let (calls, health) = watch(clock, source, 20);
+    assert_eq!(
+        calls.state_names(),
+        ["live", "stalled", "reopening", "live"]
+    );
+    let reason = &calls.states[1].reason;
     assert!(
-        reason.starts_with("no whole frame for 0.3 s, but "),
+        reason.starts_with("no readable frame for 3600 s, "),
         "{reason}"
     );
-    assert!(reason.contains("can't be read (no JPEG)"), "{reason}");
+    assert!(reason.contains("no JPEG"), "{reason}");
     assert!(health.broken.get() > 3);
 }
 
 #[test]
-fn garbage_between_frames_is_counted_and_no_more() {
+fn unreadable_frames_between_readable_ones_are_only_counted() {
     let mut number = 0;
     let source = reopened(move |_| {
         Ok(fake(move || {
             number += 1;
             match number % 3 {
                 0 => Ok(Some(frame(number))),
-                1 => Err(garbage()),
+                1 => Err(unreadable()),
                 _ => Ok(Some(Frame::new(number, Origin::Live, RgbImage::new(0, 4)))),
             }
         }))
     });
-    let (_, health, states) = watch(source, 10);
-    assert_eq!(states, ["live"]);
+    let (calls, health) = watch(TestClock::new(), source, 10);
+    assert_eq!(calls.state_names(), ["live"]);
     assert!(health.broken.get() >= 20, "{}", health.broken.get());
 }
 
 #[test]
-fn a_source_may_come_back_with_another_size() {
+fn a_reopened_source_may_have_another_frame_size() {
     let sizes = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&sizes);
     let sink = FakeSink::new(move |frame, _| {
-        let mut sizes = seen.lock().expect("sound");
+        let mut sizes = seen.lock();
         sizes.push(frame.image.dimensions());
         sizes.dedup();
         Ok(())
     });
     let source = reopened(|attempt| match attempt {
-        0 => Ok(then(|| Err(unplugged()))),
+        0 => Ok(three_then(|| Err(unplugged()))),
         _ => Ok(fake(|| {
             Ok(Some(Frame::new(0, Origin::Live, RgbImage::new(7, 3))))
         })),
     });
     let pipeline = Pipeline {
-        frames: NonZeroU64::new(20),
+        max_frames: NonZeroU64::new(20),
         ..pipeline(detector(|| {}), sink)
     };
     pipeline.run(source).expect("done");
-    assert_eq!(*sizes.lock().expect("sound"), [(2, 2), (7, 3)]);
+    assert_eq!(*sizes.lock(), [(2, 2), (7, 3)]);
 }
 
 #[test]
-fn a_source_that_is_never_there_ends_the_run_unless_it_is_waited_for() {
-    let (ended, _) = run(reopened(|_| Err(unplugged())), None);
-    assert!(matches!(ended, Err(PipelineError::Source(_))), "{ended:?}");
+fn a_source_that_cannot_be_opened_ends_the_run_unless_wait_is_set() {
+    let (result, _) = run(reopened(|_| Err(unplugged())), None);
+    assert!(
+        matches!(result, Err(PipelineError::Source(_))),
+        "{result:?}"
+    );
 
     let mut source = reopened(|attempt| match attempt {
         0..4 => Err(unplugged()),
         _ => Ok(fake(counting(u64::MAX))),
     });
-    if let Input::Live { wait, .. } = &mut source {
-        *wait = true;
+    if let SourceConfig::Live(source) = &mut source {
+        source.wait = true;
     }
-    let (told, _, states) = watch(source, 3);
-    assert_eq!(states, ["starting", "live"]);
-    assert_eq!(told.states[0].reason, "camera /dev/video7: was unplugged");
+    let (calls, _) = watch(TestClock::new(), source, 3);
+    assert_eq!(calls.state_names(), ["starting", "live"]);
+    assert_eq!(calls.states[0].reason, "camera /dev/video7: was unplugged");
 }
 
 #[test]
-fn a_source_that_panics_is_opened_again() {
+fn a_source_that_panics_is_reopened() {
     let source = reopened(|attempt| match attempt {
-        0 => Ok(then(|| panic!("on purpose"))),
+        0 => Ok(three_then(|| panic!("on purpose"))),
         _ => Ok(fake(counting(u64::MAX))),
     });
-    let (_, _, states) = watch(source, 20);
-    assert_eq!(states, ["live", "reopening", "live"]);
+    let (calls, _) = watch(TestClock::new(), source, 20);
+    assert_eq!(calls.state_names(), ["live", "reopening", "live"]);
 }
 
 #[test]
-fn a_source_that_is_not_opened_again_may_be_silent_for_long() {
+fn a_source_that_is_not_reopened_may_be_silent_for_long() {
+    let clock = TestClock::new();
+    let sink = FakeSink::default();
+    let (calls, seen, time) = (sink.calls(), sink.calls(), Arc::clone(&clock));
     let mut numbers = 0..10;
-    let quiet = input(true, move || {
+    let quiet = once(true, move || {
         let next = numbers.next().map(frame);
         if next.as_ref().is_some_and(|frame| frame.sequence == 5) {
-            std::thread::sleep(Duration::from_millis(800));
+            time.advance(STALL * 5);
+            wait_until(|| seen.lock().state_names().contains(&"stalled"));
         }
         Ok(next)
     });
-    let (ended, told) = run(quiet, None);
-    assert!(ended.is_ok());
-    let states: Vec<_> = told
-        .states
-        .iter()
-        .map(|change| change.state.name())
-        .collect();
-    assert_eq!(states, ["live", "stalled", "live"]);
-    assert_eq!(told.shown.last(), Some(&9));
+    let pipeline = Pipeline {
+        clock,
+        ..pipeline(detector(|| {}), sink)
+    };
+    pipeline.run(quiet).expect("done");
+    let calls = calls.lock();
+    assert_eq!(calls.state_names(), ["live", "stalled", "live"]);
+    assert_eq!(calls.shown.last(), Some(&9));
 }
 
 #[test]
-fn only_a_few_sources_that_hang_are_left_behind() {
+fn the_number_of_detached_threads_is_limited() {
     static STOP: AtomicBool = AtomicBool::new(false);
-    let (keep, wait) = channel::<()>();
-    let wait = Arc::new(Mutex::new(wait));
+    let clock = TestClock::new();
+    let (keep, never) = channel::<()>();
+    let never = Arc::new(Mutex::new(never));
     let opened = Arc::new(Mutex::new(0));
-    let count = Arc::clone(&opened);
+    let (count, time) = (Arc::clone(&opened), Arc::clone(&clock));
     let source = reopened(move |_| {
-        *count.lock().expect("sound") += 1;
-        let wait = Arc::clone(&wait);
-        Ok(then(move || {
-            // Nothing can break this off.
-            let _ = wait.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        *count.lock() += 1;
+        let (never, time) = (Arc::clone(&never), Arc::clone(&time));
+        Ok(three_then(move || {
+            time.advance(STALL);
+            // Nothing interrupts this.
+            let _ = never.lock().recv();
             Ok(None)
         }))
     });
-    let count = Arc::clone(&opened);
-    let stopper = std::thread::spawn(move || {
-        wait_until(|| *count.lock().expect("sound") >= 3);
-        // Time for a fourth.
-        std::thread::sleep(Duration::from_millis(1500));
+    let (count, time) = (Arc::clone(&opened), Arc::clone(&clock));
+    let observer = std::thread::spawn(move || {
+        wait_until(|| *count.lock() >= 3);
+        // The supervisor waits for a free thread again and again, and opens no fourth source.
+        let waits = time.waits_of("supervisor");
+        wait_until(|| {
+            time.advance(STALL);
+            time.waits_of("supervisor") > waits + 100
+        });
         STOP.store(true, Ordering::Relaxed);
     });
     let mut pipeline = Pipeline {
         stop: &STOP,
+        clock,
         ..pipeline(detector(|| {}), FakeSink::default())
     };
-    pipeline.times.drain = Duration::from_millis(100);
+    pipeline.timeouts.shutdown_timeout = Duration::from_millis(100);
     pipeline.run(source).expect("stopped");
-    stopper.join().expect("sound");
-    assert_eq!(*opened.lock().expect("sound"), 3);
+    observer.join().expect("no panic");
+    assert_eq!(*opened.lock(), 3);
     drop(keep);
 }
 
 #[test]
-fn what_was_there_leaves_when_frames_stay_away() {
+fn the_current_track_leaves_after_a_gap() {
+    let clock = TestClock::new();
     let sink = FakeSink::default();
-    let told = sink.told();
-    let seen = Arc::clone(&told);
-    let mut number = 0;
-    let source = input(true, move || {
-        number += 1;
-        if number <= 40 {
-            std::thread::sleep(Duration::from_millis(10));
-            return Ok(Some(frame(number)));
+    let (calls, seen, time) = (sink.calls(), sink.calls(), Arc::clone(&clock));
+    let mut frames = PacedFrames::new(sink.calls());
+    let source = once(true, move || {
+        if frames.next < 20 {
+            return Ok(Some(frames.next()));
         }
-        wait_until(|| !seen.lock().expect("sound").left.is_empty());
+        wait_until(|| seen.lock().shown.len() == 20);
+        assert!(seen.lock().track_ends.is_empty());
+        time.advance(TEST_TIMEOUTS.leave_after_gap);
+        wait_until(|| !seen.lock().track_ends.is_empty());
         Ok(None)
     });
-    let mut pipeline = Pipeline {
-        is_tracked: true,
+    let pipeline = Pipeline {
+        track: true,
+        clock,
         ..pipeline(detector(|| {}), sink)
     };
-    pipeline.times.forget = Duration::from_millis(300);
     pipeline.run(source).expect("done");
-    assert!(!told.lock().expect("sound").left.is_empty());
+    assert_eq!(calls.lock().track_ends.len(), 1);
 }
 
+/// A source that delivered frames and now hangs at each start is given up after the short timeout.
 #[test]
-fn a_source_that_was_there_and_hangs_is_tried_again_soon_and_told_of_once() {
-    let source = reopened(|attempt| {
-        // Far more attempts than there would be with more patience for each.
-        if (1..7).contains(&attempt) {
-            let mut source = hanging().0;
+fn a_source_that_hangs_at_its_start_is_retried_soon() {
+    let clock = TestClock::new();
+    let time = Arc::clone(&clock);
+    let source = reopened(move |attempt| {
+        if (1..4).contains(&attempt) {
+            // Between the short and the long timeout for the first frame.
+            let mut source = hanging(&time, STALL * 3).0;
             for _ in 0..3 {
                 source.next_frame()?;
             }
             return Ok(source);
         }
         Ok(match attempt {
-            0 => then(|| Ok(None)),
+            0 => three_then(|| Ok(None)),
             _ => fake(counting(u64::MAX)),
         })
     });
-    let (_, health, states) = watch(source, 6);
-    assert_eq!(health.reopened.get(), 7);
-    assert_eq!(states, ["live", "reopening", "live"]);
+    let (calls, health) = watch(clock, source, 6);
+    assert_eq!(health.reopened.get(), 4);
+    // A failed attempt is not a change of state.
+    assert_eq!(calls.state_names(), ["live", "reopening", "live"]);
 }

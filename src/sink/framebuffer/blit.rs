@@ -1,69 +1,87 @@
-//! From a picture in memory to the screen's memory: turned, in the middle, line by line.
+//! Copies an image into the memory of a screen: rotated, centered, line by line.
 //!
-//! In go a picture that is already as large as it is to be seen and the geometry of a screen, out come whole
-//! lines of the screen's bytes. Bytes between the lines and around the visible part are never touched.
+//! Bytes between the lines and around the visible part are never written.
 
 use image::RgbImage;
+use thiserror::Error;
 
-use super::kernel::{FixInfo, VarInfo};
-use super::pixel::PixelFormat;
+use super::ioctl::{FixInfo, ScreenMemory, VarInfo};
+use super::pixel_format::PixelFormat;
 use crate::rotation::Rotation;
 
-/// Where bytes of the screen go.
-pub(super) trait Memory {
-    /// Writes these bytes from that one on.
-    fn write(&mut self, at: usize, bytes: &[u8]);
+/// The memory of a screen, or a test's.
+pub(super) trait PixelMemory {
+    /// Copies bytes to that offset.
+    fn write(&mut self, offset: usize, bytes: &[u8]);
+}
+
+impl PixelMemory for ScreenMemory {
+    fn write(&mut self, offset: usize, bytes: &[u8]) {
+        self.write(offset, bytes);
+    }
+}
+
+/// A geometry that contradicts itself.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "its driver reports {width} x {height} pixels at {x}, {y} in lines of {stride} bytes, which don't fit in its \
+     {length} bytes of memory"
+)]
+pub(super) struct GeometryError {
+    width: usize,
+    height: usize,
+    x: usize,
+    y: usize,
+    stride: usize,
+    length: usize,
 }
 
 /// The visible part of a screen's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Geometry {
-    /// Pixels across.
-    pub(super) width: usize,
-    /// Pixels down.
-    pub(super) height: usize,
+    /// In pixels, as the height.
+    width: usize,
+    height: usize,
     /// Bytes from one line to the next.
     stride: usize,
-    /// The first visible byte of the first page.
+    /// Offset of the first visible byte of the first page.
     start: usize,
-    /// Bytes from one page to the next, where there are two.
+    /// Bytes from one page to the next, if there are two.
     page: usize,
 }
 
 impl Geometry {
-    /// The geometry that the kernel tells of, with so many pages of the screen's height.
-    ///
-    /// # Errors
-    /// What is wrong with it, in words.
+    /// The geometry that the kernel reports, with `pages` pages of `pixel` bytes per pixel.
     pub(super) fn new(
         var: &VarInfo,
         fix: &FixInfo,
         pixel: usize,
         pages: usize,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, GeometryError> {
         let [width, height, x, y, stride, length] = [
             var.width,
             var.height,
             var.x_offset,
-            // Two pages start at the top of the memory, wherever the screen was before.
+            // With two pages, the first is at the start of the memory, whatever part was visible before.
             if pages > 1 { 0 } else { var.y_offset },
             fix.line_length,
             fix.memory_length,
         ]
         .map(|number| number as usize);
-        let refused = || {
-            format!(
-                "its driver tells of {width} x {height} pixels from {x}, {y} on in lines of {stride} bytes, which \
-                 don't fit in its {length} bytes of memory"
-            )
-        };
         let end_of_line = x.checked_add(width).and_then(|end| end.checked_mul(pixel));
         let fits_line = end_of_line.is_some_and(|end| end <= stride);
         let lines = height.checked_mul(pages).and_then(|all| all.checked_add(y));
         let end = lines.and_then(|lines| lines.checked_mul(stride));
         let fits_memory = end.is_some_and(|end| end <= length);
         if width == 0 || height == 0 || !fits_line || !fits_memory {
-            return Err(refused());
+            return Err(GeometryError {
+                width,
+                height,
+                x,
+                y,
+                stride,
+                length,
+            });
         }
         Ok(Self {
             width,
@@ -74,11 +92,11 @@ impl Geometry {
         })
     }
 
-    /// Largest picture, before it is turned, that the screen holds.
-    pub(super) fn room(&self, rotation: Rotation) -> (u32, u32) {
-        // Both came from a u32.
+    /// Width and height of the largest image, before it is rotated, that fits the screen.
+    pub(super) fn viewport(&self, rotation: Rotation) -> (u32, u32) {
+        // Both were `u32`.
         let (width, height) = (self.width as u32, self.height as u32);
-        turned((width, height), rotation)
+        rotated((width, height), rotation)
     }
 
     fn line(&self, page: usize, row: usize) -> usize {
@@ -86,20 +104,20 @@ impl Geometry {
     }
 }
 
-/// Width and height after a turn.
-fn turned((width, height): (u32, u32), rotation: Rotation) -> (u32, u32) {
+/// Width and height after a rotation.
+fn rotated((width, height): (u32, u32), rotation: Rotation) -> (u32, u32) {
     match rotation {
         Rotation::None | Rotation::Half => (width, height),
         Rotation::Quarter | Rotation::ThreeQuarters => (height, width),
     }
 }
 
-/// Paints a page of the screen black.
+/// Fills a page of the screen with black.
 pub(super) fn clear(
     format: &PixelFormat,
     geometry: &Geometry,
     page: usize,
-    memory: &mut impl Memory,
+    memory: &mut impl PixelMemory,
 ) {
     let mut line = vec![0; geometry.width * format.bytes()];
     format.convert(std::iter::repeat([0; 3]), &mut line);
@@ -108,17 +126,17 @@ pub(super) fn clear(
     }
 }
 
-/// Writes a picture, turned, in the middle of a page. The picture is at most as large as
-/// [`Geometry::room`] says; of a larger one nothing is written.
+/// Copies an image, rotated, into the center of a page. An image that is larger than [`Geometry::viewport`] is not
+/// copied.
 pub(super) fn put(
-    picture: &RgbImage,
+    image: &RgbImage,
     rotation: Rotation,
     format: &PixelFormat,
     geometry: &Geometry,
     page: usize,
-    memory: &mut impl Memory,
+    memory: &mut impl PixelMemory,
 ) {
-    let (width, height) = turned(picture.dimensions(), rotation);
+    let (width, height) = rotated(image.dimensions(), rotation);
     let (width, height) = (width as usize, height as usize);
     if width == 0 || width > geometry.width || height > geometry.height {
         return;
@@ -127,27 +145,27 @@ pub(super) fn put(
     let top = (geometry.height - height) / 2;
     let mut line = vec![0; width * format.bytes()];
     for row in 0..height {
-        convert_line(picture, rotation, row, format, &mut line);
+        convert_line(image, rotation, row, format, &mut line);
         memory.write(geometry.line(page, top + row) + left, &line);
     }
 }
 
-/// One line of the turned picture.
+/// Converts one line of the rotated image.
 fn convert_line(
-    picture: &RgbImage,
+    image: &RgbImage,
     rotation: Rotation,
     row: usize,
     format: &PixelFormat,
     line: &mut [u8],
 ) {
-    let pixels = picture.as_raw().as_chunks::<3>().0;
-    let width = picture.width() as usize;
+    let pixels = image.as_raw().as_chunks::<3>().0;
+    let width = image.width() as usize;
     let along = |row: usize| pixels[row * width..][..width].iter().copied();
     let down = |column: usize| pixels[column..].iter().step_by(width).copied();
     match rotation {
         Rotation::None => format.convert(along(row), line),
         Rotation::Half => {
-            let row = picture.height() as usize - 1 - row;
+            let row = image.height() as usize - 1 - row;
             format.convert(along(row).rev(), line);
         }
         Rotation::Quarter => format.convert(down(row).rev(), line),
@@ -159,10 +177,10 @@ fn convert_line(
 mod tests {
     use image::Rgb;
 
-    use super::super::pixel::tests::screen;
+    use super::super::ioctl::test_screen;
     use super::*;
 
-    const UNTOUCHED: u8 = 0xEE;
+    const UNWRITTEN: u8 = 0xEE;
     const ALL: [Rotation; 4] = [
         Rotation::None,
         Rotation::Quarter,
@@ -170,13 +188,13 @@ mod tests {
         Rotation::ThreeQuarters,
     ];
 
-    /// A screen that is stricter than real ones: to write outside of its visible part is a fault.
-    struct Strict {
+    /// A memory that panics when something outside of its visible part is written.
+    struct StrictMemory {
         bytes: Vec<u8>,
         visible: Vec<std::ops::Range<usize>>,
     }
 
-    impl Memory for Strict {
+    impl PixelMemory for StrictMemory {
         fn write(&mut self, at: usize, bytes: &[u8]) {
             let range = at..at + bytes.len();
             let inside =
@@ -186,32 +204,32 @@ mod tests {
         }
     }
 
-    /// A screen of 7 x 5 pixels at 2, 1 in a larger memory with room between the lines, and its memory.
-    fn strict(bits: u32, channels: [(u32, u32); 4]) -> (PixelFormat, Geometry, Strict) {
-        let (mut var, mut fix) = screen(bits, channels);
+    /// A screen of 7 x 5 pixels at 2, 1 in a larger memory with gaps between the lines.
+    fn strict(bits: u32, channels: [(u32, u32); 4]) -> (PixelFormat, Geometry, StrictMemory) {
+        let (mut var, mut fix) = test_screen(bits, channels);
         (var.width, var.height, var.x_offset, var.y_offset) = (7, 5, 2, 1);
         let pixel = bits / 8;
         fix.line_length = 12 * pixel + 1;
         fix.memory_length = fix.line_length * 8;
-        let format = PixelFormat::new(&var, &fix).expect("sound");
-        let geometry = Geometry::new(&var, &fix, format.bytes(), 1).expect("sound");
+        let format = PixelFormat::new(&var, &fix).expect("valid");
+        let geometry = Geometry::new(&var, &fix, format.bytes(), 1).expect("valid");
         let line = |row: u32| {
             let start = (row * fix.line_length + 2 * pixel) as usize;
             start..start + 7 * pixel as usize
         };
-        let memory = Strict {
-            bytes: vec![UNTOUCHED; fix.memory_length as usize],
+        let memory = StrictMemory {
+            bytes: vec![UNWRITTEN; fix.memory_length as usize],
             visible: (1..6).map(line).collect(),
         };
         (format, geometry, memory)
     }
 
-    /// A picture whose every pixel is another.
+    /// An image whose pixels all differ.
     fn picture(width: u32, height: u32) -> RgbImage {
         RgbImage::from_fn(width, height, |x, y| Rgb([x as u8 + 1, y as u8 + 1, 9]))
     }
 
-    /// What `image` makes of a turn.
+    /// The rotation by the crate `image`.
     fn reference(picture: &RgbImage, rotation: Rotation) -> RgbImage {
         use image::imageops::{rotate90, rotate180, rotate270};
         match rotation {
@@ -223,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turned_picture_stands_in_the_middle_and_nothing_else_is_touched() {
+    fn a_rotated_image_is_centered_and_nothing_else_is_written() {
         let layouts = [
             (32, [(16, 8), (8, 8), (0, 8), (0, 0)]),
             (32, [(0, 8), (8, 8), (16, 8), (24, 8)]),
@@ -232,14 +250,14 @@ mod tests {
         for (bits, channels) in layouts {
             for rotation in ALL {
                 let (format, geometry, mut memory) = strict(bits, channels);
-                let (width, height) = geometry.room(rotation);
+                let (width, height) = geometry.viewport(rotation);
                 let picture = picture(width - 2, height - 1);
                 clear(&format, &geometry, 0, &mut memory);
                 put(&picture, rotation, &format, &geometry, 0, &mut memory);
                 let expected = reference(&picture, rotation);
-                let place = ((7 - expected.width()) / 2, (5 - expected.height()) / 2);
+                let offset = ((7 - expected.width()) / 2, (5 - expected.height()) / 2);
                 let mut whole = RgbImage::new(7, 5);
-                image::imageops::replace(&mut whole, &expected, place.0.into(), place.1.into());
+                image::imageops::replace(&mut whole, &expected, offset.0.into(), offset.1.into());
                 let (_, _, mut wanted) = strict(bits, channels);
                 for (range, row) in wanted.visible.iter().zip(whole.rows()) {
                     let row = row.map(|pixel| pixel.0);
@@ -251,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_fills_the_screen_is_whole() {
+    fn an_image_can_fill_the_screen() {
         let rgb565 = [(11, 5), (5, 6), (0, 5), (0, 0)];
         let (format, geometry, mut memory) = strict(16, rgb565);
         let white = RgbImage::from_pixel(7, 5, Rgb([255; 3]));
@@ -259,42 +277,42 @@ mod tests {
         for range in &memory.visible {
             assert_eq!(memory.bytes[range.clone()], [0xFF; 14]);
         }
-        let touched = memory.bytes.iter().filter(|byte| **byte != UNTOUCHED);
-        assert_eq!(touched.count(), 7 * 5 * 2);
+        let written = memory.bytes.iter().filter(|byte| **byte != UNWRITTEN);
+        assert_eq!(written.count(), 7 * 5 * 2);
     }
 
     #[test]
-    fn a_picture_that_is_too_large_is_left_out() {
+    fn an_image_that_is_too_large_is_not_copied() {
         let (format, geometry, mut memory) = strict(16, [(11, 5), (5, 6), (0, 5), (0, 0)]);
         for size in [(8, 5), (7, 6), (0, 0), (5, 0)] {
             let picture = picture(size.0, size.1);
             put(&picture, Rotation::None, &format, &geometry, 0, &mut memory);
         }
-        assert!(memory.bytes.iter().all(|byte| *byte == UNTOUCHED));
+        assert!(memory.bytes.iter().all(|byte| *byte == UNWRITTEN));
     }
 
     #[test]
-    fn the_second_page_lies_behind_the_first() {
-        let (mut var, mut fix) = screen(16, [(11, 5), (5, 6), (0, 5), (0, 0)]);
+    fn the_second_page_follows_the_first() {
+        let (mut var, mut fix) = test_screen(16, [(11, 5), (5, 6), (0, 5), (0, 0)]);
         (var.width, var.height, var.y_offset) = (3, 2, 2);
         fix.line_length = 8;
         fix.memory_length = 32;
-        let format = PixelFormat::new(&var, &fix).expect("sound");
-        let geometry = Geometry::new(&var, &fix, 2, 2).expect("sound");
-        let mut memory = Strict {
-            bytes: vec![UNTOUCHED; 32],
+        let format = PixelFormat::new(&var, &fix).expect("valid");
+        let geometry = Geometry::new(&var, &fix, 2, 2).expect("valid");
+        let mut memory = StrictMemory {
+            bytes: vec![UNWRITTEN; 32],
             visible: vec![16..22, 24..30],
         };
         clear(&format, &geometry, 1, &mut memory);
         assert_eq!(
             memory.bytes[16..24],
-            [0, 0, 0, 0, 0, 0, UNTOUCHED, UNTOUCHED]
+            [0, 0, 0, 0, 0, 0, UNWRITTEN, UNWRITTEN]
         );
     }
 
     #[test]
-    fn a_geometry_that_cannot_be_is_refused() {
-        let (mut var, mut fix) = screen(32, [(16, 8), (8, 8), (0, 8), (0, 0)]);
+    fn a_geometry_that_does_not_fit_is_refused() {
+        let (mut var, mut fix) = test_screen(32, [(16, 8), (8, 8), (0, 8), (0, 0)]);
         (var.width, var.height) = (10, 10);
         (fix.line_length, fix.memory_length) = (40, 400);
         assert!(Geometry::new(&var, &fix, 4, 1).is_ok());
@@ -311,7 +329,9 @@ mod tests {
         for change in wrong {
             let (mut var, mut fix) = (var, fix);
             change(&mut var, &mut fix);
-            let error = Geometry::new(&var, &fix, 4, 1).expect_err("refused");
+            let error = Geometry::new(&var, &fix, 4, 1)
+                .expect_err("refused")
+                .to_string();
             assert!(error.contains("don't fit"), "{error}");
         }
     }

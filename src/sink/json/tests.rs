@@ -8,7 +8,7 @@ use crate::frame::{GroundTruth, Origin};
 use crate::geometry::NormBox;
 use crate::health::CaptureState;
 use crate::label::{ClassId, Labels};
-use crate::track::{EventKind, Steady};
+use crate::track::{EventKind, StableDetection};
 
 fn boxed([x_min, x_max, y_min, y_max]: [f32; 4]) -> NormBox {
     NormBox::new(x_min, x_max, y_min, y_max).expect("valid")
@@ -129,7 +129,7 @@ fn tracked(kind: EventKind) -> (Report, Event) {
     };
     let report = Report {
         sequence: 9,
-        stable: Some(Steady {
+        stable: Some(StableDetection {
             track: 3,
             detection: event.detection,
             duration: event.duration,

@@ -1,9 +1,10 @@
-//! The commands, one file each, and what they share: where the data lies, and how they end.
+//! The commands, one file per group, and what they share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use boxcam::dataset::{self as core_dataset, AnnotatedPicture};
 use boxcam::detect::tract::{ModelError, TractDetector};
 use boxcam::detect::{DetectError, Prediction};
 use boxcam::evaluate::Evaluator;
@@ -16,88 +17,59 @@ use boxcam_train::dataset::{self, Dataset, DatasetError, Format};
 use boxcam_train::onnx::OnnxError;
 use boxcam_train::plot::history::HistoryError;
 use boxcam_train::quantize::QuantizeError;
-use boxcam_train::recipe::SettingError;
+use boxcam_train::recipe::RecipeError;
 use boxcam_train::summary::SummaryError;
 use boxcam_train::weights::WeightsError;
-use clap::builder::PossibleValuesParser;
-use clap::{Args, builder::TypedValueParser};
+use boxcam_train::{message, storage};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
+use thiserror::Error;
 
-use output::OutputError;
-
-pub(crate) mod average;
-pub(crate) mod backgrounds;
-pub(crate) mod batch;
-pub(crate) mod card;
-pub(crate) mod dequantise;
-pub(crate) mod inspect;
-pub(crate) mod new;
-mod output;
-pub(crate) mod plot;
-pub(crate) mod predict;
-pub(crate) mod prepare;
-pub(crate) mod quantise;
-pub(crate) mod sanity;
-pub(crate) mod scenes;
-pub(crate) mod speed;
-pub(crate) mod summary;
-pub(crate) mod temper;
+pub(crate) mod data;
+pub(crate) mod eval;
+pub(crate) mod fit;
+pub(crate) mod model_file;
 pub(crate) mod train;
-pub(crate) mod trunk;
 
-/// Where the pictures and their boxes are.
+/// A prepared data set.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Data {
-    /// Folder with train/, val/, annotations-train.csv and annotations-val.csv; the pictures lie in
-    /// train/CLASS/ID.jpg and val/CLASS/ID.jpg
+pub(crate) struct PreparedData {
+    /// Folder with train/, val/, annotations-train.csv and annotations-val.csv, as `data convert` writes it; the images
+    /// are train/CLASS/ID.jpg and val/CLASS/ID.jpg
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data: PathBuf,
 }
 
-impl Data {
-    /// The split of that name, `train` or `val`. What is wrong with single rows is said on stderr.
-    fn split(&self, name: &str) -> Result<boxcam::dataset::Dataset> {
-        let annotations = self.data.join(format!("annotations-{name}.csv"));
-        let split = boxcam::dataset::Dataset::read(&self.data.join(name), &annotations)?;
-        for fault in &split.issues {
-            eprintln!("left out: {fault}");
-        }
-        Ok(split)
+impl PreparedData {
+    fn split(&self, name: &str) -> Result<core_dataset::Dataset> {
+        split(&self.data, name)
     }
 }
 
-/// A number between 0 and 1, from the command line.
-fn share(text: &str) -> Result<f32, String> {
-    match text.parse() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err("expected a number between 0 and 1".to_owned()),
+/// The split `train` or `val` of a prepared data set. Faulty rows are reported on stderr and left out.
+fn split(data: &Path, name: &str) -> Result<core_dataset::Dataset> {
+    let annotations = data.join(format!("annotations-{name}.csv"));
+    let split = core_dataset::Dataset::read(&data.join(name), &annotations)?;
+    for fault in &split.issues {
+        message!("left out: {fault}");
     }
-}
-
-/// A progress bar on stderr; invisible where stderr is no terminal.
-fn progress(steps: usize, what: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {eta} {msg}");
-    let bar = ProgressBar::new(steps as u64).with_prefix(what.to_owned());
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    Ok(split)
 }
 
 /// A data set in any format.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AnyData {
-    /// Folder with pictures and annotations, in the layout that `train` reads, or COCO, Pascal VOC, YOLO, Open
-    /// Images, or just a folder of pictures for each class
+    /// Folder with images and annotations: a prepared data set, COCO, Pascal VOC, YOLO, Open Images, or only a folder
+    /// of images per class
     #[arg(value_name = "FOLDER")]
     pub(crate) data: PathBuf,
-    /// The format, where it can't be told by what lies in the folder
+    /// The format, if it cannot be detected from the folder's content
     #[arg(long, value_parser = format_parser())]
     pub(crate) format: Option<Format>,
 }
 
 impl AnyData {
-    /// The data set, as it is on the disk.
     fn read(&self) -> Result<(Format, Dataset), DatasetError> {
         match self.format {
             Some(format) => dataset::read_as(format, &self.data).map(|dataset| (format, dataset)),
@@ -115,26 +87,44 @@ fn format_parser() -> impl TypedValueParser<Value = Format> {
     })
 }
 
-/// The fingerprints of all pictures, with a progress bar.
+/// Parses a number in `0..=1`.
+fn fraction(text: &str) -> Result<f32, &'static str> {
+    match text.parse() {
+        Ok(fraction) if (0.0..=1.0).contains(&fraction) => Ok(fraction),
+        _ => Err("expected a number between 0 and 1"),
+    }
+}
+
+/// A progress bar on stderr; invisible if stderr is not a terminal.
+fn progress(steps: usize, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {eta} {msg}");
+    let bar = ProgressBar::new(steps as u64).with_prefix(what.to_owned());
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// The fingerprints of all images, with a progress bar.
 fn fingerprints(dataset: &Dataset) -> Vec<Result<Fingerprint, PictureError>> {
-    let bar = progress(dataset.pictures.len(), "pictures");
+    let bar = progress(dataset.pictures.len(), "images");
     let prints = fingerprint::all(&dataset.pictures, threads(), &|| bar.inc(1));
     bar.finish_and_clear();
     prints
 }
 
-/// What a detector says of every picture of a split, with a progress bar; pictures that can't be read are named.
+/// A detector's predictions on a split, with a progress bar. Unreadable images are reported and left out.
 fn predictions<'s>(
     detector: &TractDetector,
-    split: &'s boxcam::dataset::Dataset,
+    split: &'s core_dataset::Dataset,
     what: &str,
-) -> Result<Vec<(&'s boxcam::dataset::AnnotatedPicture, Prediction)>, DetectError> {
+) -> Result<Vec<(&'s AnnotatedPicture, Prediction)>, DetectError> {
     let bar = progress(split.pictures.len(), what);
     let step = || bar.inc(1);
     let predictions = Evaluator::new(detector, threads(), &step).predict(split)?;
     bar.finish_and_clear();
     for skipped in &predictions.skipped {
-        eprintln!("left out: {skipped}");
+        message!("left out: {skipped}");
     }
     Ok(predictions.pictures)
 }
@@ -143,8 +133,31 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// 2 where the command line makes no sense, 3 where a model is at fault, 4 where the data is, 5 where a drawing can't be
-/// written; none for anything else.
+/// A file that cannot be written; the old one, if any, is unchanged.
+#[derive(Debug, Error)]
+#[error("{}: cannot be written ({source}); check the folder, its permissions and the free space", file.display())]
+pub(crate) struct OutputError {
+    file: PathBuf,
+    source: std::io::Error,
+}
+
+impl OutputError {
+    fn new(file: &Path, source: impl Into<std::io::Error>) -> Self {
+        Self {
+            file: file.to_owned(),
+            source: source.into(),
+        }
+    }
+}
+
+/// Writes a file whole or not at all, and reports it.
+fn write(file: &Path, bytes: &[u8]) -> Result<(), OutputError> {
+    storage::write_whole(file, bytes).map_err(|source| OutputError::new(file, source))?;
+    message!("written: {}", file.display());
+    Ok(())
+}
+
+/// 2: usage, 3: model, 4: data, 5: output; `None` for anything else.
 pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
     let model = error.is::<ModelError>()
         || error.is::<DetectError>()
@@ -154,12 +167,12 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
         || error.is::<QuantizeError>()
         || error.is::<SummaryError>()
         || error.is::<CheckpointError>();
-    let data = error.is::<boxcam::dataset::DatasetError>()
+    let data = error.is::<core_dataset::DatasetError>()
         || error.is::<DatasetError>()
         || error.is::<PictureError>()
         || error.is::<HistoryError>();
     let output = error.is::<OutputError>() || error.is::<PreparedError>();
-    if error.is::<SettingError>() {
+    if error.is::<RecipeError>() {
         return Some(ExitCode::from(2));
     }
     match (model, data) {

@@ -1,4 +1,4 @@
-//! `boxcam-train train`: pictures, boxes and ImageNet weights to a float model.
+//! `boxcam-train train`: train a float model, measure the speed of training, plot its history.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,117 +6,165 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
 use boxcam::dataset::Dataset;
+use boxcam::evaluate::Metrics;
 use boxcam::label::Labels;
-use boxcam_train::examples::{Examples, Picture};
+use boxcam_train::checkpoint::{
+    Checkpoint, Identity, data_hash, file_hash, network_hash, recipe_text,
+};
+use boxcam_train::draw::palette::Palette;
+use boxcam_train::draw::svg;
 use boxcam_train::features::{Features, channels_last};
-use boxcam_train::fit::{Fit, TrainingData, ValidationData};
 use boxcam_train::model::Model;
-use boxcam_train::recipe::{Recipe, Setting};
+use boxcam_train::plot::history::History;
+use boxcam_train::plot::{curves, report};
+use boxcam_train::recipe::{Override, Recipe, RecipeError};
+use boxcam_train::samples::{TrainingImage, TrainingSet};
 use boxcam_train::teacher::Teacher;
+use boxcam_train::trainer::{Epoch, Progress, Trainer, TrainingData, ValidationData};
 use boxcam_train::weights::{self, BackboneWeights, WeightsError};
+use boxcam_train::{message, onnx, storage};
 use burn::prelude::*;
-use clap::ValueEnum;
-use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
 
-use self::run::Run;
-use super::{Data, progress};
+use super::{OutputError, PreparedData, fraction, progress, write};
 
-mod run;
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a float model on a prepared data set
+    Run(Box<RunArguments>),
+    /// Measure how many images per second this machine trains on
+    Benchmark(BenchmarkArguments),
+    /// Plot losses and metrics of one or more runs, as an image and an HTML report
+    Plot(PlotArguments),
+}
 
-/// From fewer nothing can be learnt.
-const LEAST_EXAMPLES: usize = 16;
+pub(crate) fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Run(arguments) => train(arguments),
+        Command::Benchmark(arguments) => benchmark(arguments),
+        Command::Plot(arguments) => plot(arguments),
+    }
+}
 
-/// Confidence from which a prediction is a detection, unless something else is said.
+/// Fewest samples to train on.
+const MIN_SAMPLES: usize = 16;
+
+/// Default confidence threshold of a model.
 pub(super) const THRESHOLD: f32 = 0.4;
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
     #[command(flatten)]
-    pub(super) data: Data,
-    /// Weights to start from: a quantised MobileNet v1 or v2 as .tflite, the model.json of a detector on MobileNet v2, or
-    /// a model made by boxcam-train, whose heads are taken over too where it has the same classes; without it the trunk of the model that ships
+    pub(super) data: PreparedData,
+    /// Starting weights: a quantized MobileNet v1 or v2 as .tflite, the model.json of a detector on MobileNet v2
+    /// (TensorFlow.js), or a model made by boxcam-train, whose heads are used too if it has the same classes. Default:
+    /// the backbone of the model that ships
     #[arg(long, value_name = "FILE")]
     pub(super) weights: Option<PathBuf>,
-    /// A model for the same classes that is asked what each view shows; what it says is learnt beside the true class.
-    /// Not for recipes that keep features (quick, book)
+    /// Model for the same classes whose scores and features are distilled into this one. Not for recipes that cache
+    /// features (train_last)
     #[arg(long, value_name = "FILE")]
     pub(super) teacher: Option<PathBuf>,
-    /// Folder for what comes out: float.onnx, history.csv and a checkpoint, written after each epoch
+    /// Folder for float.onnx, history.csv and a checkpoint, written after every epoch
     #[arg(long, value_name = "FOLDER")]
     pub(super) run: PathBuf,
-    /// Go on from the checkpoint in the run's folder, if there is one; the result is that of a run without a
-    /// break
+    /// Continue from the run folder's checkpoint, if there is one; the result is identical to an uninterrupted run
     #[arg(long)]
     pub(super) resume: bool,
-    /// quick (only the end of the network learns), snacks (nearly all of it: what made the model that ships), small
-    /// (the same on small pictures, for the slowest boards), classifier (the class alone: what the chapter starts from)
-    /// or book (the textbook chapter)
-    #[arg(long, default_value = "quick", value_parser = recipes(|_| true))]
+    #[arg(long, default_value = "quick", value_parser = recipe_name, help = recipe_help())]
     pub(super) recipe: String,
-    /// Side of the picture that the network takes, in pixels, a multiple of 32; in place of the recipe's own
-    #[arg(long, value_parser = side)]
-    pub(super) side: Option<u32>,
-    /// Epochs, in place of the recipe's own number
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    /// Width and height of the network's input in pixels, a multiple of 32; short for --set input_size=PIXELS
+    #[arg(long, value_name = "PIXELS", value_parser = input_size)]
+    pub(super) input_size: Option<u32>,
+    /// Number of epochs; short for --set epochs=COUNT
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) epochs: Option<u16>,
-    /// Views of each picture (as it is, mirrored, then crops in other colours), in place of the recipe's
-    /// own number; each costs a pass through the trunk and memory
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) views: Option<u16>,
-    /// Made-up scenes, in place of the recipe's own number
-    #[arg(long)]
-    pub(super) scenes: Option<usize>,
-    /// Made-up backgrounds without anything to find, in place of the recipe's own number
-    #[arg(long)]
-    pub(super) backgrounds: Option<usize>,
-    /// One choice of the recipe made otherwise, as mixed=0 or schedule.cosine.trunk=1e-4; can be given several
-    /// times. A name that there is not is answered with all that there are
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub(super) set: Vec<Setting>,
-    /// Seed of every random choice: the same seed gives the same order and the same views
+    /// Change one key of the recipe, e.g. mixup_prob=0 or lr.backbone=1e-4; can be repeated. An unknown key prints the
+    /// list of keys
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<Override>,
+    /// Seed of all random choices: the same seed gives the same model
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = Computer::Cpu)]
-    pub(super) device: Computer,
-    /// Confidence from which a prediction is a detection
-    #[arg(long, default_value_t = THRESHOLD, value_parser = super::share)]
+    /// Device to train on
+    #[arg(long, value_enum, default_value_t = ComputeDevice::Cpu)]
+    pub(super) device: ComputeDevice,
+    /// Confidence threshold for the model's card
+    #[arg(long, default_value_t = THRESHOLD, value_parser = fraction)]
     pub(super) threshold: f32,
-    /// Name of the model for its card
+    /// Name of the model, for its card
     #[arg(long, default_value = "boxcam model")]
     pub(super) name: String,
-    /// What the data is, for the card
+    /// Description of the data, for the card
     #[arg(long, default_value = "")]
     pub(super) about: String,
-    /// Whom to thank for the data, and its licence, for the card
+    /// Credits and licence of the data, for the card
     #[arg(long, default_value = "")]
     pub(super) credits: String,
 }
 
-/// The names of the recipes of which that is true.
-pub(super) fn recipes(wanted: impl Fn(&Recipe) -> bool) -> PossibleValuesParser {
-    let all = Recipe::all().into_iter();
-    let names = all.filter(wanted).map(|recipe| recipe.name);
-    PossibleValuesParser::new(names.collect::<Vec<_>>())
+impl RunArguments {
+    pub(super) fn recipe(&self) -> Result<Recipe, RecipeError> {
+        let mut overrides = self.set.clone();
+        overrides.extend(
+            self.epochs
+                .map(|count| Override::new("epochs", i64::from(count))),
+        );
+        let size = self.input_size.map(i64::from);
+        overrides.extend(size.map(|size| Override::new("input_size", size)));
+        let recipe = Recipe::load(&self.recipe, &overrides)?;
+        let distils = |o: &&Override| ["kd_weight", "feature_kd_weight"].contains(&o.key());
+        match self.set.iter().find(distils) {
+            Some(key) if self.teacher.is_none() => Err(RecipeError::Invalid {
+                recipe: self.recipe.clone(),
+                message: format!(
+                    "{} has no effect without --teacher; add --teacher FILE",
+                    key.key()
+                ),
+            }),
+            _ => Ok(recipe),
+        }
+    }
 }
 
-/// Where to compute.
+/// Parses the name of a recipe.
+pub(super) fn recipe_name(name: &str) -> Result<String, RecipeError> {
+    Recipe::named(name).map(|recipe| recipe.name)
+}
+
+/// The help of `--recipe`: every built-in recipe with its description.
+pub(super) fn recipe_help() -> String {
+    let recipes = Recipe::names().filter_map(|name| Recipe::named(name).ok());
+    let lines = recipes.map(|recipe| format!("\n{}: {}", recipe.name, recipe.description));
+    let lines: String = lines.collect();
+    format!("Recipe, or the path of a .toml file with one{lines}\n")
+}
+
+/// Parses a multiple of 32, which every stride of the network divides.
+pub(super) fn input_size(text: &str) -> Result<u32, &'static str> {
+    match text.parse() {
+        Ok(size) if size > 0 && size % 32 == 0 => Ok(size),
+        _ => Err("expected a multiple of 32"),
+    }
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Computer {
-    /// This machine's processor
+pub(crate) enum ComputeDevice {
+    /// The processor
     Cpu,
-    /// An NVIDIA card
+    /// An NVIDIA GPU
     #[cfg(feature = "cuda")]
     Cuda,
-    /// An AMD card
+    /// An AMD GPU
     #[cfg(feature = "rocm")]
     Rocm,
-    /// Any card, through WebGPU
+    /// Any GPU, through WebGPU
     #[cfg(feature = "wgpu")]
     Wgpu,
 }
 
-impl Computer {
+impl ComputeDevice {
     pub(super) fn device(self) -> Device {
         match self {
             Self::Cpu => Device::flex(),
@@ -130,134 +178,121 @@ impl Computer {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let mut recipe = recipe(arguments)?;
-    let mut weights = weights(arguments.weights.as_deref())?;
+pub(super) fn train(arguments: &RunArguments) -> Result<()> {
+    let mut recipe = arguments.recipe()?;
+    let mut weights = starting_weights(arguments.weights.as_deref())?;
     let (train, val) = (arguments.data.split("train")?, arguments.data.split("val")?);
     let labels = labels(&train)?;
     if weights.heads_for(&labels).is_some() {
-        eprintln!("the same classes: heads of the same shape go on from what they know");
+        message!("the starting weights have the same classes: heads of the same shape are reused");
     }
     let given = u32::try_from(weights.side).context("the weights' input is too large")?;
-    let side = recipe.side.unwrap_or(given);
-    let card = card(arguments, &recipe, &train, labels.clone(), side);
+    let size = recipe.input_size.unwrap_or(given);
+    let card = card(arguments, &recipe, &train, labels.clone(), size);
     let device = arguments.device.device();
     let learning = device.clone().autodiff();
     // Both: burn keeps a generator for each kind of device.
     device.seed(arguments.seed);
     learning.seed(arguments.seed);
-    let examples = Examples::new(&train, &labels, &recipe, arguments.seed);
-    let found = examples.examples.len();
-    if found < LEAST_EXAMPLES {
+    let set = TrainingSet::new(&train, &labels, &recipe, arguments.seed);
+    let found = set.samples.len();
+    if found < MIN_SAMPLES {
         bail!(
-            "{found} examples are too few; take {LEAST_EXAMPLES} pictures at the least, and better a hundred"
+            "{found} samples are too few: at least {MIN_SAMPLES} images are needed, better a hundred"
         );
     }
-    // A few steps an epoch at least.
-    recipe.batch = recipe.batch.min(found / 4);
+    // At least four steps per epoch.
+    recipe.batch_size = recipe.batch_size.min(found / 4);
     let teacher = teacher(arguments, &recipe, &mut weights, &labels, &device)?;
     let model = Model::new(&weights, &labels, &recipe, &learning);
-    let shown = Picture::plain(&val);
-    let extractor = match recipe.keeps_features() {
+    let mut run = Run {
+        folder: &arguments.run,
+        identity: Identity {
+            recipe: recipe_text(&recipe),
+            seed: arguments.seed,
+            data: data_hash(&labels, &[&train, &val]),
+            network: network_hash(&weights.layers, model.frozen.len()),
+            teacher: teacher_hash(arguments)?,
+        },
+        history: Vec::new(),
+        card: card.clone(),
+    };
+    let checkpoint = run.checkpoint(arguments.resume)?;
+    let validation_images = TrainingImage::unaugmented(&val);
+    let extractor = match recipe.caches_features() {
         true => model.extractor(&device),
         false => None,
     };
-    let compute = |pictures: &[Picture], what| {
-        let trunk = extractor.as_ref()?;
-        let bar = progress(pictures.len(), what);
+    let compute = |images: &[TrainingImage], what| {
+        let frozen = extractor.as_ref()?;
+        let bar = progress(images.len(), what);
         let card = channels_last(&card);
-        let features = Features::compute(pictures, &card, trunk, &device, |fault| {
+        let features = Features::compute(images, &card, frozen, &device, |fault| {
             bar.inc(1);
             if let Some(fault) = fault {
-                bar.suspend(|| eprintln!("left out: {fault}"));
+                bar.suspend(|| message!("left out: {fault}"));
             }
         });
         bar.finish();
         Some(features)
     };
-    let of_training = compute(&examples.pictures, "features, training  ");
-    let of_validation = compute(&shown, "features, validation");
+    let of_training = compute(&set.images, "features, training  ");
+    let of_validation = compute(&validation_images, "features, validation");
     let data = TrainingData {
         labels: &labels,
-        examples: &examples,
+        set: &set,
         features: of_training.as_ref(),
     };
     let validation = ValidationData {
         truth: &val.pictures,
-        pictures: &shown,
+        images: &validation_images,
         features: of_validation.as_ref(),
     };
-    let settings = format!(
-        "{recipe:?}, {} examples, seed {}, teacher {:?}",
-        examples.examples.len(),
-        arguments.seed,
-        arguments.teacher
-    );
-    let mut run = Run {
-        folder: &arguments.run,
-        settings,
-        history: Vec::new(),
-        card: card.clone(),
-    };
-    let mut fit = Fit::new(model, &recipe, &card, arguments.seed, learning).taught_by(teacher);
-    run.begin(&mut fit, arguments.resume)?;
-    run.epochs(&mut fit, &recipe, &data, &validation)
+    let mut trainer =
+        Trainer::new(model, &recipe, &card, arguments.seed, learning).with_teacher(teacher);
+    if let Some(checkpoint) = checkpoint {
+        message!("resuming after epoch {}", checkpoint.history.len());
+        trainer.restore(checkpoint.state);
+        run.history = checkpoint.history;
+    }
+    run.epochs(&mut trainer, &recipe, &data, &validation)
+}
+
+fn teacher_hash(arguments: &RunArguments) -> Result<Option<String>> {
+    let hash = arguments.teacher.as_deref().map(file_hash).transpose();
+    hash.context("the teacher cannot be read")
 }
 
 fn teacher(
-    arguments: &Arguments,
+    arguments: &RunArguments,
     recipe: &Recipe,
-    learner: &mut BackboneWeights,
+    student: &mut BackboneWeights,
     labels: &Labels,
     device: &Device,
 ) -> Result<Option<Teacher>> {
     let Some(file) = &arguments.teacher else {
         return Ok(None);
     };
-    if recipe.keeps_features() {
+    if recipe.caches_features() {
         bail!(
-            "the recipe {} keeps features, of which a teacher sees nothing; leave out --teacher, or take \
-             another --recipe",
+            "the recipe {} caches features, but a teacher needs images; leave out --teacher, or choose another \
+             --recipe",
             recipe.name
         );
     }
-    let teacher = Teacher::new(&weights::read(file)?, learner, labels, device);
+    let teacher = Teacher::new(&weights::read(file)?, student, labels, device);
     Ok(Some(teacher.with_context(|| file.display().to_string())?))
 }
 
-/// The weights of a file, or those that the program carries.
-pub(super) fn weights(file: Option<&Path>) -> Result<BackboneWeights, WeightsError> {
+/// The weights of a file, or the built-in ones.
+pub(super) fn starting_weights(file: Option<&Path>) -> Result<BackboneWeights, WeightsError> {
     match file {
         Some(file) => weights::read(file),
         None => weights::shipped(),
     }
 }
 
-/// A side that every stride of the network divides.
-pub(super) fn side(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(side) if side > 0 && side % 32 == 0 => Ok(side),
-        _ => Err("expected a multiple of 32".to_owned()),
-    }
-}
-
-pub(super) fn recipe(arguments: &Arguments) -> Result<Recipe> {
-    let name = &arguments.recipe;
-    let mut recipe = Recipe::named(name).with_context(|| format!("no recipe \"{name}\""))?;
-    for setting in &arguments.set {
-        recipe = recipe.with(setting)?;
-    }
-    if let Some(epochs) = arguments.epochs {
-        recipe.schedule = recipe.schedule.with_epochs(usize::from(epochs));
-    }
-    recipe.side = arguments.side.or(recipe.side);
-    recipe.views = arguments.views.map_or(recipe.views, usize::from);
-    recipe.scenes = arguments.scenes.unwrap_or(recipe.scenes);
-    recipe.backgrounds = arguments.backgrounds.unwrap_or(recipe.backgrounds);
-    Ok(recipe)
-}
-
-/// The classes are the folders of the training pictures, in alphabetical order.
+/// The classes are the folders of the training images, in alphabetical order.
 fn labels(train: &Dataset) -> Result<Labels> {
     let folders: BTreeSet<&str> = train.pictures.iter().map(|p| p.folder.as_str()).collect();
     Ok(Labels::new(
@@ -266,34 +301,34 @@ fn labels(train: &Dataset) -> Result<Labels> {
 }
 
 fn card(
-    arguments: &Arguments,
+    arguments: &RunArguments,
     recipe: &Recipe,
     train: &Dataset,
     labels: Labels,
-    side: u32,
+    size: u32,
 ) -> ModelCard {
     ModelCard {
         name: arguments.name.clone(),
         threshold: arguments.threshold,
         training: Training {
-            recipe: recipe.name.to_owned(),
+            recipe: recipe.name.clone(),
             data: arguments.about.clone(),
             credits: arguments.credits.clone(),
             pictures: train.pictures.len(),
             epochs: 0,
             seed: arguments.seed,
         },
-        ..unnamed_card(labels, side)
+        ..unnamed_card(labels, size)
     }
 }
 
-/// The card of a model of which nothing is known but what goes in and what comes out.
-pub(super) fn unnamed_card(labels: Labels, side: u32) -> ModelCard {
+/// The card of a model of which only input and output are known.
+pub(super) fn unnamed_card(labels: Labels, size: u32) -> ModelCard {
     ModelCard {
         schema: CARD_SCHEMA,
         name: String::new(),
         labels,
-        input: InputSpec::mobilenet(side),
+        input: InputSpec::mobilenet(size),
         box_order: BoxOrder::Corners,
         threshold: 0.0,
         training: Training {
@@ -307,4 +342,206 @@ pub(super) fn unnamed_card(labels: Labels, side: u32) -> ModelCard {
         figures: BTreeMap::new(),
         golden: Vec::new(),
     }
+}
+
+/// A training and what it writes to its folder.
+struct Run<'a> {
+    folder: &'a Path,
+    identity: Identity,
+    history: Vec<Epoch>,
+    card: ModelCard,
+}
+
+impl Run<'_> {
+    fn checkpoint_file(&self) -> PathBuf {
+        self.folder.join("checkpoint.safetensors")
+    }
+
+    /// The folder's checkpoint, if there is one. Without `resume` it is an error, so that no training is overwritten.
+    fn checkpoint(&self, resume: bool) -> Result<Option<Checkpoint>> {
+        let file = self.checkpoint_file();
+        match (file.exists(), resume) {
+            (false, _) => Ok(None),
+            (true, true) => Ok(Some(Checkpoint::read(&file, &self.identity)?)),
+            (true, false) => bail!(
+                "{} exists: add --resume to continue from it, or choose another --run",
+                file.display()
+            ),
+        }
+    }
+
+    fn epochs(
+        &mut self,
+        trainer: &mut Trainer,
+        recipe: &Recipe,
+        data: &TrainingData,
+        validation: &ValidationData,
+    ) -> Result<()> {
+        println!("{HEADER}");
+        for epoch in &self.history {
+            println!("{}", row(epoch));
+        }
+        for epoch in self.history.len() + 1..=recipe.epochs {
+            let steps = data.set.samples.len() / recipe.batch_size;
+            let bar = progress(steps, &format!("epoch {epoch:2}"));
+            let advance = |now: &Progress| {
+                bar.inc(1);
+                bar.set_message(losses(now));
+            };
+            let done = trainer.epoch(epoch, data, advance, |fault| {
+                bar.suspend(|| message!("left out: {fault}"));
+            });
+            bar.finish_and_clear();
+            let (figures, class_loss) = trainer
+                .validate(data.labels, validation)
+                .context("the training diverged; try lower learning rates or another seed")?;
+            let epoch = done.epoch(epoch, &figures, class_loss);
+            println!("{}", row(&epoch));
+            self.history.push(epoch);
+            self.save(trainer, &figures)?;
+        }
+        message!("written: {}", self.folder.join("float.onnx").display());
+        Ok(())
+    }
+
+    /// Writes everything after each epoch, so that an interrupted training has made a model too. The checkpoint is
+    /// last: the epochs that it has are written.
+    fn save(&mut self, trainer: &Trainer, figures: &Metrics) -> Result<()> {
+        self.card.training.epochs = self.history.len();
+        self.card.figures = BTreeMap::from([
+            ("class_accuracy".to_owned(), figures.class_accuracy),
+            ("mean_iou".to_owned(), figures.mean_iou),
+        ]);
+        let file = self.folder.join("float.onnx");
+        onnx::write(
+            &file,
+            &trainer.model().export(&trainer.ema_model(), &self.card),
+        )?;
+        let file = self.folder.join("history.csv");
+        storage::write_whole(&file, &storage::csv(&self.history)?)
+            .map_err(|source| OutputError::new(&file, source))?;
+        Checkpoint {
+            identity: self.identity.clone(),
+            history: self.history.clone(),
+            state: trainer.state().map(Clone::clone),
+        }
+        .write(&self.checkpoint_file())?;
+        Ok(())
+    }
+}
+
+const HEADER: &str = "\
+epoch |  loss  class    box  accuracy mean IoU | val: class box MSE accuracy mean IoU
+------+---------------------------------------+-------------------------------------";
+
+fn row(e: &Epoch) -> String {
+    format!(
+        "{:5} | {:5.3}  {:5.3}  {:5.3}    {:6.4}   {:6.4} |     {:6.3}  {:6.4}   {:6.4}   {:6.4}",
+        e.epoch,
+        e.loss,
+        e.class_loss,
+        e.box_loss,
+        e.class_accuracy,
+        e.mean_iou,
+        e.val_class_loss,
+        e.val_box_mse,
+        e.val_class_accuracy,
+        e.val_mean_iou,
+    )
+}
+
+fn losses(now: &Progress) -> String {
+    format!(
+        "loss {:.3} class {:.3} box {:.3} accuracy {:.3} IoU {:.3}",
+        now.loss(),
+        now.class_loss(),
+        now.box_loss(),
+        now.class_accuracy(),
+        now.mean_iou(),
+    )
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchmarkArguments {
+    /// Weights of the network to measure. Default: the backbone of the model that ships
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Width and height of the network's input in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 224)]
+    input_size: usize,
+    /// Images per step
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    batch_size: u16,
+    /// Measured steps, after one of warm-up
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    steps: u16,
+    /// Device to measure
+    #[arg(long, value_enum, default_value_t = ComputeDevice::Cpu)]
+    device: ComputeDevice,
+}
+
+/// Classes of the benchmark's model: as many as the snacks have.
+const CLASSES: usize = 20;
+
+fn benchmark(arguments: &BenchmarkArguments) -> Result<()> {
+    let weights = starting_weights(arguments.weights.as_deref())?;
+    let device = arguments.device.device().autodiff();
+    let recipe = Recipe::load("full", &[Override::new("freeze_first", 0)])?;
+    let labels = Labels::new((0..CLASSES).map(|class| class.to_string()).collect())?;
+    let card = unnamed_card(labels, u32::try_from(arguments.input_size)?);
+    let model = Model::new(&weights, &card.labels, &recipe, &device);
+    let mut trainer = Trainer::new(model, &recipe, &card, 1, device);
+    let batch = usize::from(arguments.batch_size);
+    let shape = [batch, arguments.input_size, arguments.input_size, 3];
+    let steps = usize::from(arguments.steps);
+    let mut seconds: Vec<f64> = trainer
+        .benchmark_steps(shape, CLASSES, steps + 1)
+        .into_iter()
+        .skip(1)
+        .map(|took| took.as_secs_f64())
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds[seconds.len() / 2];
+    let result = json!({
+        "images_per_second": batch as f64 / median,
+        "step_ms": median * 1e3,
+        "batch_size": batch,
+        "input_size": arguments.input_size,
+        "threads": rayon::current_num_threads(),
+    });
+    println!("{result}");
+    Ok(())
+}
+
+/// The curves are drawn at twice their display size.
+const SCALE: f32 = 0.5;
+
+#[derive(Debug, Args)]
+pub(crate) struct PlotArguments {
+    /// Folder of a run, or its history.csv; several runs that continue each other in their order
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Folder to write curves.png and report.html to
+    #[arg(long, value_name = "FOLDER")]
+    output: PathBuf,
+}
+
+fn plot(arguments: &PlotArguments) -> Result<()> {
+    let history = History::read(&arguments.runs)?;
+    let curves = svg::to_png(&curves::all(&history, Palette::LIGHT)?, SCALE)?;
+    let report = report::html(&history)?;
+    write(&arguments.output.join("curves.png"), &curves)?;
+    write(&arguments.output.join("report.html"), report.as_bytes())?;
+    let count = history.epochs.len();
+    let figure = |value: Option<f64>| value.map_or("unknown".to_owned(), |v| format!("{v:.4}"));
+    match history.best() {
+        Some(best) => println!(
+            "best epoch: {} of {count}; class accuracy {}, mean IoU {} on validation",
+            best.number,
+            figure(best.value("val_class_accuracy")),
+            figure(best.value("val_mean_iou"))
+        ),
+        None => println!("{count} epochs, without validation figures"),
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
 use boxcam::frame::GroundTruth;
-use boxcam::overlay::{Canvas, draw_caption, draw_truth};
+use boxcam::overlay::{Canvas, draw_caption, draw_ground_truth};
 use boxcam::picture;
 use image::imageops::{FilterType, replace, resize, thumbnail};
 use image::{ImageFormat, Rgb, RgbImage};
@@ -143,7 +143,7 @@ fn cell(picture: &Picture, words: &str) -> RgbImage {
     let mut cell = RgbImage::from_pixel(CELL, CELL, Rgb([40, 40, 40]));
     if let Ok(image) = picture::open(&picture.path) {
         let mut image = fitted(&image);
-        let Ok(()) = draw_truth(&mut Canvas::new(&mut image), &truth(picture));
+        let Ok(()) = draw_ground_truth(&mut Canvas::new(&mut image), &truth(picture));
         let (x, y) = ((CELL - image.width()) / 2, (CELL - image.height()) / 2);
         replace(&mut cell, &image, x.into(), y.into());
     }

@@ -7,7 +7,7 @@ use boxcam::card::ModelCard;
 use boxcam::label::Labels;
 use boxcam_train::model::Model;
 use boxcam_train::onnx;
-use boxcam_train::recipe::{BoxHeadKind, Recipe};
+use boxcam_train::recipe::Recipe;
 use boxcam_train::weights::{self, BackboneWeights, WeightsError};
 use burn::prelude::Device;
 
@@ -44,8 +44,8 @@ fn a_training_of_the_same_classes_goes_on_with_the_heads() {
     device.seed(99);
     let goes_on = |labels: &Labels, hidden| {
         let recipe = Recipe {
-            box_head: BoxHeadKind::Fine { hidden },
-            ..Recipe::small()
+            head_channels: hidden,
+            ..Recipe::named("small").expect("built in")
         };
         let made = Model::new(&given, labels, &recipe, &device);
         let card = ModelCard {
@@ -87,7 +87,7 @@ fn a_trunk_in_half_precision_is_half_as_large_and_nearly_the_same() {
     let half = folder.path().join("trunk.onnx");
     onnx::write(&source, &float).expect("written");
     let done = Command::new(env!("CARGO_BIN_EXE_boxcam-train"))
-        .arg("trunk")
+        .args(["model", "export-backbone"])
         .args([&source, Path::new("--output"), &half])
         .status();
     assert!(done.expect("starts").success());

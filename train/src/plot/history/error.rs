@@ -7,7 +7,7 @@ use thiserror::Error;
 pub enum HistoryError {
     /// The file can't be read.
     #[error(
-        "history {file}: can't be read ({source}); give the folder of a run of `boxcam-train train`, or its history.csv"
+        "history {file}: can't be read ({source}); give the folder of a run of `boxcam-train train run`, or its history.csv"
     )]
     Read {
         /// The file.
@@ -17,7 +17,7 @@ pub enum HistoryError {
     },
     /// A column that must be there is missing.
     #[error(
-        "history {file}, line 1: has no column {expected} (it has: {found}); is it a history of `boxcam-train train`?"
+        "history {file}, line 1: has no column {expected} (it has: {found}); is it a history of `boxcam-train train run`?"
     )]
     MissingColumn {
         /// The file.

@@ -1,0 +1,392 @@
+//! The command line, and the configuration file of `boxcam run`.
+//!
+//! Each option is one field of a clap struct, with its default. The keys of the configuration file become arguments
+//! in front of those of the command line, so clap checks both and the command line wins. Files that options name are
+//! not opened here.
+
+use std::error::Error as _;
+use std::ffi::OsString;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::builder::UnknownArgumentValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand};
+use thiserror::Error;
+
+use crate::address::{BrokerAddress, WebAddress};
+use crate::log_lines::LogLines;
+use crate::rotation::Rotation;
+
+mod choice;
+mod config_file;
+
+pub use choice::{
+    CurveFile, DisplayChoice, FrameSize, InvalidValue, LogChoice, ReportFile, SourceChoice,
+    SourceChoiceError, Threshold,
+};
+pub use config_file::ConfigFileError;
+
+use config_file::Setting;
+
+/// Frames in, one labelled bounding box out: object detection for small boards
+///
+/// JSON goes to standard output, messages to standard error. Exit codes: 0 done, 1 a check of `doctor` failed, 2 usage,
+/// 3 model, 4 source, 5 output.
+#[derive(Debug, Parser)]
+#[command(name = "boxcam", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The command to execute, with its options.
+#[derive(Debug, Clone, PartialEq, Subcommand)]
+pub enum Command {
+    /// Watch a camera, pictures or the built-in demo
+    Run(Box<RunOptions>),
+    /// Detect objects in pictures and print one JSON line for each
+    Detect(DetectOptions),
+    /// Measure a model on annotated pictures
+    Evaluate(EvaluateOptions),
+    /// Measure the time and memory that a frame takes on this machine
+    Bench(BenchOptions),
+    /// Check this machine and suggest fixes; takes the options of `run`
+    Doctor(Box<DoctorOptions>),
+    /// Restore the console after boxcam has ended; started by boxcam itself
+    #[cfg(all(feature = "framebuffer", target_os = "linux"))]
+    #[command(hide = true)]
+    ConsoleGuard,
+}
+
+/// Options of `boxcam run`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(args_override_self = true)]
+pub struct RunOptions {
+    /// Read options from this TOML file; options of the command line override them
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where frames come from: camera (the first that works), camera:0, camera:/dev/v4l/by-id/..., camera:NAME,
+    /// rpicam, rpicam:1, - (a stream on standard input), demo, a picture or a folder of pictures
+    #[arg(long, value_name = "SOURCE", default_value = "camera")]
+    pub source: SourceChoice,
+    /// Frame size to request from a camera
+    #[arg(long, value_name = "WxH", default_value = "640x480")]
+    pub size: FrameSize,
+    /// Frames per second to request from a camera
+    #[arg(long, value_name = "N", default_value = "30")]
+    pub rate: NonZeroU32,
+    /// Reopen a camera after this time without a frame, 100ms to 10min
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_stall)]
+    pub stall: Duration,
+    /// Wait for a camera that can't be opened at the start, instead of ending with an error
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true")]
+    pub wait: bool,
+    /// Where frames are shown: auto, window, fb, fb:/dev/fbN or none; auto is a window if there is a desktop, else a
+    /// free framebuffer (not for pictures), else none
+    #[arg(long, value_name = "DISPLAY", default_value = "auto")]
+    pub display: DisplayChoice,
+    /// Clockwise rotation of the framebuffer in degrees: 0, 90, 180 or 270
+    #[arg(long, value_name = "DEGREES", default_value = "0")]
+    pub rotate: Rotation,
+    /// Where JSON lines are written: a file, which is appended to, or - for standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub log: LogChoice,
+    /// What gets a line in the log, and a snapshot
+    #[arg(long, value_name = "LINES", default_value = "auto")]
+    pub lines: LogLines,
+    /// Rotate the log file at this size, 500B or more
+    #[arg(long, value_name = "SIZE", default_value = "10MB", value_parser = parse_log_size)]
+    pub log_size: ByteSize,
+    /// Number of rotated log files to keep
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub log_keep: u32,
+    /// Save pictures with their bounding boxes drawn in this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub snapshots: Option<PathBuf>,
+    /// Total size of the snapshots of events, 1kB or more; the oldest are deleted
+    #[arg(long, value_name = "SIZE", default_value = "200MB", value_parser = parse_snapshots_size)]
+    pub snapshots_size: ByteSize,
+    /// Publish to an MQTT broker: mqtt://[USER[:PASSWORD]@]HOST[:PORT]
+    #[arg(long, value_name = "URL")]
+    pub mqtt: Option<BrokerAddress>,
+    /// Serve a web page at this port, for this machine only, or at this address and port
+    #[arg(long, value_name = "[ADDRESS:]PORT")]
+    pub web: Option<WebAddress>,
+    /// Maximum number of viewers of the live picture on the web page
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub web_clients: NonZeroUsize,
+    /// Name of this camera for the broker and the web page [default: the host name]
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    pub name: Option<String>,
+    /// Stop after this number of frames
+    #[arg(long, value_name = "N")]
+    pub frames: Option<NonZeroU64>,
+    /// Threads for each inference [default: number of cores - 1, from 1 to 4]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub model: ModelOptions,
+}
+
+/// The model file and its threshold.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct ModelOptions {
+    /// Model file; `run` reloads it when it changes [default: boxcam.onnx beside the program, else the built-in model]
+    #[arg(long = "model", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Confidence threshold of a detection, 0 to 1 [default: the model's own]
+    #[arg(long, value_name = "T")]
+    pub threshold: Option<Threshold>,
+}
+
+/// Options of `boxcam detect`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct DetectOptions {
+    /// Pictures, and folders of pictures
+    #[arg(required = true, value_name = "PICTURE")]
+    pub pictures: Vec<PathBuf>,
+    /// Save each picture with its bounding box drawn in this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub annotate: Option<PathBuf>,
+    /// Threads for each inference [default: number of cores - 1, from 1 to 4]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub model: ModelOptions,
+}
+
+/// Options of `boxcam evaluate`.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(arg = renamed("nothing", "--negatives"))]
+#[command(arg = renamed("pan", "--sliding-window"))]
+pub struct EvaluateOptions {
+    /// Folder with one folder of pictures for each class
+    #[arg(long, value_name = "SPLIT_FOLDER")]
+    pub pictures: PathBuf,
+    /// Annotations, with the columns image_id, x_min, x_max, y_min, y_max, class_name, folder
+    #[arg(long, value_name = "CSV")]
+    pub annotations: PathBuf,
+    /// Folder with one folder for each kind of picture that contains no object, to count false alarms on
+    #[arg(long, value_name = "FOLDER")]
+    pub negatives: Option<PathBuf>,
+    /// Also slide a window over these pictures and count false appearances per minute; takes 40 times as long
+    #[arg(long, requires = "negatives")]
+    pub sliding_window: bool,
+    /// Write recall and false alarms at every threshold to this file, .csv or .svg
+    #[arg(long, value_name = "FILE")]
+    pub curve: Option<CurveFile>,
+    /// Write all metrics with charts and pictures to this file, .html; it can be viewed offline
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<ReportFile>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Model file [default: boxcam.onnx beside the program, else the built-in model]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Number of pictures to process at the same time [default: number of cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// An option of an earlier version: its use is an error that names the new option.
+fn renamed(old: &'static str, new: &'static str) -> Arg {
+    let parser = UnknownArgumentValueParser::suggest_arg(new);
+    Arg::new(old)
+        .long(old)
+        .hide(true)
+        .num_args(0..=1)
+        .default_missing_value("")
+        .value_parser(parser)
+}
+
+/// Options of `boxcam bench`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct BenchOptions {
+    /// Picture to measure with [default: a frame of the demo]
+    #[arg(long, value_name = "PICTURE")]
+    pub picture: Option<PathBuf>,
+    /// Number of frames to measure
+    #[arg(long, value_name = "N", default_value = "60")]
+    pub frames: NonZeroUsize,
+    /// Threads for each inference
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub threads: NonZeroUsize,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Model file [default: boxcam.onnx beside the program, else the built-in model]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+}
+
+/// Options of `boxcam doctor`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct DoctorOptions {
+    /// Print one JSON object instead of a text
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+/// Invalid options.
+#[derive(Debug, Error)]
+pub enum OptionsError {
+    /// An error in the command line, or a request for help, which clap prints.
+    #[error(transparent)]
+    Cli(#[from] clap::Error),
+    #[error(transparent)]
+    File(#[from] ConfigFileError),
+}
+
+/// Parses a command line, which starts with the program's name, and the configuration file that it names.
+///
+/// # Errors
+/// [`OptionsError`]; a request for help is one, too.
+pub fn parse<A>(arguments: impl IntoIterator<Item = A>) -> Result<Command, OptionsError>
+where
+    A: Into<OsString>,
+{
+    let mut arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let command = Cli::try_parse_from(&arguments)?.command;
+    let Some(path) = command.config() else {
+        return Ok(command);
+    };
+    let path = path.to_owned();
+    let settings = config_file::read(&path)?;
+    for setting in &settings {
+        check(setting, &path)?;
+    }
+    // The first argument is the program, the second the command. Of an option that is given twice the last counts.
+    arguments.splice(2..2, settings.iter().map(|s| s.argument().into()));
+    Ok(Cli::try_parse_from(arguments)?.command)
+}
+
+/// Lets clap check one setting of a file alone, so that an error names its line.
+fn check(setting: &Setting, path: &Path) -> Result<(), ConfigFileError> {
+    let cli = Cli::command();
+    let run = cli.find_subcommand("run").expect("`run` is a command");
+    let is_key = |name: &str| !["config", "help"].contains(&name);
+    let mut keys = run
+        .get_arguments()
+        .filter(|arg| arg.get_long().is_some_and(is_key));
+    let message = match keys.find(|arg| arg.get_long() == Some(&setting.key)) {
+        None => {
+            let keys = run.get_arguments().filter_map(Arg::get_long);
+            let keys: Vec<&str> = keys.filter(|key| is_key(key)).collect();
+            format!("unknown key, expected one of {}", keys.join(", "))
+        }
+        Some(option) => {
+            let is_switch = option.get_num_args().is_some_and(|n| n.min_values() == 0);
+            if setting.is_bool && !is_switch {
+                "expected a string or a number, not true or false".to_owned()
+            } else {
+                match Cli::try_parse_from(["boxcam", "run", &setting.argument()]) {
+                    Ok(_) => return Ok(()),
+                    Err(error) => reason(&error),
+                }
+            }
+        }
+    };
+    Err(ConfigFileError::Line {
+        path: path.into(),
+        line: setting.line,
+        key: setting.key.clone(),
+        message,
+    })
+}
+
+/// What is wrong with the value of an option, without the option's name.
+fn reason(error: &clap::Error) -> String {
+    if let Some(source) = error.source() {
+        return source.to_string();
+    }
+    match (error.kind(), error.get(ContextKind::ValidValue)) {
+        (ErrorKind::InvalidValue, Some(ContextValue::Strings(valid))) if !valid.is_empty() => {
+            format!("expected {}", valid.join(", "))
+        }
+        _ => "expected a value".to_owned(),
+    }
+}
+
+fn parse_stall(text: &str) -> Result<Duration, InvalidValue> {
+    let range = Duration::from_millis(100)..=Duration::from_secs(600);
+    let time = text.parse::<humantime::Duration>().ok().map(Duration::from);
+    time.filter(|time| range.contains(time))
+        .ok_or(InvalidValue {
+            expected: "a time from 100ms to 10min, as 2s",
+        })
+}
+
+fn parse_log_size(text: &str) -> Result<ByteSize, InvalidValue> {
+    parse_size(text, LEAST_LOG_SIZE, "a size of 500B or more, as 10MB")
+}
+
+fn parse_snapshots_size(text: &str) -> Result<ByteSize, InvalidValue> {
+    parse_size(
+        text,
+        LEAST_SNAPSHOTS_SIZE,
+        "a size of 1kB or more, as 200MB",
+    )
+}
+
+fn parse_size(
+    text: &str,
+    least: ByteSize,
+    expected: &'static str,
+) -> Result<ByteSize, InvalidValue> {
+    let size = text.parse::<ByteSize>().ok();
+    size.filter(|size| *size >= least)
+        .ok_or(InvalidValue { expected })
+}
+
+fn parse_name(text: &str) -> Result<String, InvalidValue> {
+    if text.trim().is_empty() || text.contains(char::is_control) {
+        return Err(InvalidValue {
+            expected: "a name of printable characters",
+        });
+    }
+    Ok(text.to_owned())
+}
+
+/// Room for at least one line.
+const LEAST_LOG_SIZE: ByteSize = ByteSize::b(500);
+
+/// Room for at least one small picture.
+const LEAST_SNAPSHOTS_SIZE: ByteSize = ByteSize::kb(1);
+
+impl Command {
+    /// The configuration file that the command line names.
+    fn config(&self) -> Option<&Path> {
+        match self {
+            Self::Run(run) => run.config.as_deref(),
+            Self::Doctor(doctor) => doctor.run.config.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether this process only guards the console for another one. It must survive the signals that end that one.
+    #[must_use]
+    pub const fn is_console_guard(&self) -> bool {
+        #[cfg(all(feature = "framebuffer", target_os = "linux"))]
+        return matches!(self, Self::ConsoleGuard);
+        #[cfg(not(all(feature = "framebuffer", target_os = "linux")))]
+        false
+    }
+}
+
+impl ModelOptions {
+    /// The threshold, or `default`, which is the model's own.
+    #[must_use]
+    pub fn threshold_or(&self, default: f32) -> f32 {
+        self.threshold.map_or(default, Threshold::value)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! Types of option values. Parsing checks them.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::camera_choice::{CameraChoice, CameraChoiceError};
+
+/// A text that could not be parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("expected {expected}")]
+pub struct InvalidValue {
+    /// The form of a valid text.
+    pub expected: &'static str,
+}
+
+/// Width and height of frames in pixels, each in `16..=8192`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameSize {
+    pub width: u32,
+    pub height: u32,
+}
+
+/// Where frames come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceChoice {
+    Camera(CameraChoice),
+    /// A camera on a Raspberry Pi's camera connector, by number, through `rpicam-vid`.
+    Rpicam(u32),
+    /// A stream of images on standard input.
+    Stdin,
+    /// The built-in moving scenes.
+    Demo,
+    /// An image file or a folder of them.
+    Pictures(PathBuf),
+}
+
+/// Where frames are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DisplayChoice {
+    /// A window if there is a desktop, else a framebuffer, else nowhere.
+    Auto,
+    Window,
+    /// This framebuffer, or the first.
+    Framebuffer(Option<PathBuf>),
+    None,
+}
+
+/// Where JSON lines are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogChoice {
+    Stdout,
+    /// Appended to this file.
+    File(PathBuf),
+}
+
+/// A confidence in `0..=1`.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Threshold(f32);
+
+/// Where the threshold curve is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CurveFile {
+    Csv(PathBuf),
+    Svg(PathBuf),
+}
+
+/// The HTML file of an evaluation report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportFile(PathBuf);
+
+/// A text that names no source.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SourceChoiceError {
+    #[error(transparent)]
+    Camera(#[from] CameraChoiceError),
+    #[error(transparent)]
+    Other(#[from] InvalidValue),
+}
+
+impl FromStr for SourceChoice {
+    type Err = SourceChoiceError;
+
+    fn from_str(text: &str) -> Result<Self, SourceChoiceError> {
+        if let Some(camera) = text.strip_prefix("camera:") {
+            return Ok(Self::Camera(camera.parse()?));
+        }
+        if let Some(number) = text.strip_prefix("rpicam:") {
+            let number = number.parse().map_err(|_| InvalidValue {
+                expected: "rpicam or rpicam:1",
+            })?;
+            return Ok(Self::Rpicam(number));
+        }
+        Ok(match text {
+            "" => {
+                let expected = "camera, demo, a picture or a folder";
+                return Err(InvalidValue { expected }.into());
+            }
+            "camera" | "auto" => Self::Camera(CameraChoice::First),
+            "demo" => Self::Demo,
+            "-" => Self::Stdin,
+            "rpicam" => Self::Rpicam(0),
+            path => Self::Pictures(path.into()),
+        })
+    }
+}
+
+impl FromStr for FrameSize {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let side = |text: &str| text.parse().ok().filter(|side| (16..=8192).contains(side));
+        let sides = text.split_once('x');
+        let sides = sides.and_then(|(width, height)| Some((side(width)?, side(height)?)));
+        let (width, height) = sides.ok_or(InvalidValue {
+            expected: "width x height in pixels, as 640x480, each from 16 to 8192",
+        })?;
+        Ok(Self { width, height })
+    }
+}
+
+impl FromStr for DisplayChoice {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match (text, text.strip_prefix("fb:")) {
+            ("auto", _) => Ok(Self::Auto),
+            ("window", _) => Ok(Self::Window),
+            ("none", _) => Ok(Self::None),
+            ("fb", _) => Ok(Self::Framebuffer(None)),
+            (_, Some(path)) if path.starts_with('/') => Ok(Self::Framebuffer(Some(path.into()))),
+            _ => Err(InvalidValue {
+                expected: "auto, window, fb, fb:/dev/fb0 or none",
+            }),
+        }
+    }
+}
+
+impl FromStr for LogChoice {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "" => Err(InvalidValue {
+                expected: "a file, or - for standard output",
+            }),
+            "-" => Ok(Self::Stdout),
+            path => Ok(Self::File(path.into())),
+        }
+    }
+}
+
+impl FromStr for Threshold {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text.parse() {
+            Ok(value) if (0.0..=1.0).contains(&value) => Ok(Self(value)),
+            _ => Err(InvalidValue {
+                expected: "a number between 0 and 1",
+            }),
+        }
+    }
+}
+
+impl Threshold {
+    #[must_use]
+    pub const fn value(self) -> f32 {
+        self.0
+    }
+}
+
+impl FromStr for CurveFile {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let path = PathBuf::from(text);
+        match extension(&path) {
+            Some("csv") => Ok(Self::Csv(path)),
+            Some("svg") => Ok(Self::Svg(path)),
+            _ => Err(InvalidValue {
+                expected: "a file name that ends in .csv or .svg",
+            }),
+        }
+    }
+}
+
+impl FromStr for ReportFile {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let path = PathBuf::from(text);
+        match extension(&path) {
+            Some("html" | "htm") => Ok(Self(path)),
+            _ => Err(InvalidValue {
+                expected: "a file name that ends in .html",
+            }),
+        }
+    }
+}
+
+impl ReportFile {
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+fn extension(path: &Path) -> Option<&str> {
+    path.extension()?.to_str()
+}

@@ -1,0 +1,253 @@
+//! Command lines and configuration files.
+
+use super::*;
+use crate::camera_choice::CameraChoice;
+
+fn parse_line(line: &str) -> Result<Command, OptionsError> {
+    parse(line.split(' '))
+}
+
+fn run(line: &str) -> RunOptions {
+    match parse_line(line) {
+        Ok(Command::Run(run)) => *run,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn clap_accepts_the_definition() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn run_has_defaults_for_all_options() {
+    let defaults = run("boxcam run");
+    assert_eq!(defaults.source, SourceChoice::Camera(CameraChoice::First));
+    assert_eq!(
+        (defaults.display, defaults.log),
+        (DisplayChoice::Auto, LogChoice::Stdout)
+    );
+    let given = run(
+        "boxcam run --source demo --display none --log out.jsonl --snapshots s --model m.onnx \
+         --threshold 0.25 --frames 7",
+    );
+    assert_eq!(given.source, SourceChoice::Demo);
+    assert_eq!(given.log, LogChoice::File("out.jsonl".into()));
+    assert_eq!(given.model.threshold.map(Threshold::value), Some(0.25));
+    assert_eq!(given.frames.map(NonZeroU64::get), Some(7));
+}
+
+#[test]
+fn sources_are_parsed() {
+    let source = |text: &str| text.parse::<SourceChoice>();
+    let camera = |choice| Ok(SourceChoice::Camera(choice));
+    assert_eq!(source("camera:2"), camera(CameraChoice::Number(2)));
+    let by_id = "/dev/v4l/by-id/usb-Cam-index0";
+    let expected = camera(CameraChoice::Device(by_id.into()));
+    assert_eq!(source(&format!("camera:{by_id}")), expected);
+    assert_eq!(source("auto"), camera(CameraChoice::First));
+    let named = CameraChoice::Named("front".to_owned());
+    assert_eq!(source("camera:front"), camera(named));
+    assert!(source("camera:").is_err() && source("rpicam:left").is_err());
+    assert!(source("").is_err());
+    assert_eq!(source("-"), Ok(SourceChoice::Stdin));
+    assert_eq!(source("rpicam"), Ok(SourceChoice::Rpicam(0)));
+    assert_eq!(source("rpicam:1"), Ok(SourceChoice::Rpicam(1)));
+    let folder = SourceChoice::Pictures("pictures/demo".into());
+    assert_eq!(source("pictures/demo"), Ok(folder));
+}
+
+#[test]
+fn frame_sizes_are_parsed() {
+    let size: FrameSize = "640x480".parse().expect("valid");
+    assert_eq!((size.width, size.height), (640, 480));
+    for invalid in ["640", "640x", "15x480", "640x8193", "-640x480"] {
+        assert!(invalid.parse::<FrameSize>().is_err(), "{invalid}");
+    }
+}
+
+#[test]
+fn invalid_values_are_usage_errors() {
+    let lines = [
+        "boxcam",
+        "boxcam dance",
+        "boxcam detect",
+        "boxcam run --threshold 1.5 --source demo",
+        "boxcam run --threshold NaN",
+        "boxcam run --frames 0",
+        "boxcam run --display lamp",
+        "boxcam run --lines all",
+        "boxcam run --rotate 45",
+        "boxcam run --size 640",
+        "boxcam run --stall never",
+        "boxcam evaluate --pictures val",
+        "boxcam evaluate --pictures val --annotations a.csv --threads 0",
+        "boxcam evaluate --pictures val --annotations a.csv --sliding-window",
+        "boxcam evaluate --pictures val --annotations a.csv --curve curve.png",
+    ];
+    for line in lines {
+        let Err(OptionsError::Cli(error)) = parse_line(line) else {
+            panic!("{line}");
+        };
+        assert_eq!(error.exit_code(), 2, "{line}");
+    }
+    let Err(OptionsError::Cli(help)) = parse_line("boxcam --help") else {
+        panic!("help");
+    };
+    assert_eq!(help.exit_code(), 0);
+}
+
+#[test]
+fn values_out_of_range_name_the_option() {
+    for (line, option) in [
+        ("boxcam run --stall 10ms", "stall"),
+        ("boxcam run --log-size 100B", "log-size"),
+        ("boxcam run --snapshots-size 100B", "snapshots-size"),
+        ("boxcam run --name \t", "name"),
+    ] {
+        let message = parse_line(line).expect_err(line).to_string();
+        assert!(message.contains(&format!("'--{option} <")), "{message}");
+        assert!(message.contains("expected a "), "{message}");
+    }
+}
+
+#[test]
+fn evaluate_and_detect_take_paths() {
+    let line = "boxcam evaluate --pictures val --annotations a.csv --json --threads 3";
+    let Ok(Command::Evaluate(evaluate)) = parse_line(line) else {
+        panic!("{line}");
+    };
+    assert!(evaluate.json && evaluate.threads.map(NonZeroUsize::get) == Some(3));
+    let Ok(Command::Detect(detect)) = parse_line("boxcam detect a.jpg b --annotate out") else {
+        panic!("detect");
+    };
+    assert_eq!(detect.pictures, [PathBuf::from("a.jpg"), "b".into()]);
+    assert_eq!(detect.annotate, Some("out".into()));
+}
+
+/// Writes a configuration file with this text; the folder must be kept.
+fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("boxcam.toml");
+    std::fs::write(&file, text).expect("written");
+    (folder, file)
+}
+
+#[test]
+fn the_command_line_overrides_the_file() {
+    let text = "source = \"demo\"\nstall = \"5s\"\nwait = true\nlog-size = \"1MB\"\nrotate = 90\n\
+                threshold = 0.25\nweb = 8080\n";
+    let (_folder, file) = written(text);
+    let line = format!("boxcam run --config {} --stall 3s", file.display());
+    let options = run(&line);
+    assert_eq!(options.source, SourceChoice::Demo);
+    assert_eq!(options.stall, Duration::from_secs(3));
+    assert_eq!(options.log_size, ByteSize::mb(1));
+    assert_eq!((options.rotate, options.wait), (Rotation::Quarter, true));
+    assert_eq!(options.model.threshold.map(Threshold::value), Some(0.25));
+    assert_eq!(options.web.map(|web| web.0.port()), Some(8080));
+    assert!(!run(&format!("{line} --wait=false")).wait);
+    let line = format!("boxcam doctor --json --config {}", file.display());
+    let Ok(Command::Doctor(doctor)) = parse_line(&line) else {
+        panic!("{line}");
+    };
+    assert_eq!((doctor.json, doctor.run.rotate), (true, Rotation::Quarter));
+}
+
+#[test]
+fn an_error_in_a_file_names_file_line_and_key() {
+    let cases = [
+        (
+            "rate = 30\nthreshold = 1.5\n",
+            "line 2: threshold: expected a number between 0 and 1",
+        ),
+        (
+            "source = \"camera\"\n\ntreshold = 0.5",
+            "line 3: treshold: unknown key, expected one of source, size, ",
+        ),
+        ("rotate = 45", "line 1: rotate: expected 0, 90, 180 or 270"),
+        ("rate = 0", "line 1: rate: number would be zero"),
+        (
+            "stall = \"soon\"",
+            "line 1: stall: expected a time from 100ms to 10min",
+        ),
+        (
+            "web = \"everywhere\"",
+            "line 1: web: expected a port, or an address with a port",
+        ),
+        ("wait = \"yes\"", "line 1: wait: expected true, false"),
+        (
+            "log = true",
+            "line 1: log: expected a string or a number, not true or false",
+        ),
+        (
+            "log = [1]",
+            "line 1: log: expected a string, a number, true or false",
+        ),
+        ("snapshots = \"\"", "line 1: snapshots: expected a value"),
+        ("size = 640x480", "line 1: size: "),
+        (
+            "log-size = \"big\"",
+            "line 1: log-size: expected a size of 500B",
+        ),
+        (
+            "config = \"other.toml\"",
+            "line 1: config: unknown key, expected",
+        ),
+        (
+            "lines = \"all\"",
+            "line 1: lines: expected auto, events, frames",
+        ),
+        ("rate = 30\nrate = 25", "line 2: rate: duplicate key"),
+    ];
+    for (text, expected) in cases {
+        let (_folder, file) = written(text);
+        let line = format!("boxcam run --config {}", file.display());
+        let message = parse_line(&line).expect_err(text).to_string();
+        assert!(
+            message.starts_with(&format!("{}: ", file.display())),
+            "{message}"
+        );
+        assert!(message.contains(expected), "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let message = parse_line("boxcam run --config no/such.toml")
+        .expect_err("missing")
+        .to_string();
+    assert!(
+        message.starts_with("no/such.toml: can't be read"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_example_file_has_every_option_with_its_default() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/boxcam.toml");
+    let text = std::fs::read_to_string(&path).expect("docs/boxcam.toml");
+    let line = format!("boxcam run --config {}", path.display());
+    let from_file = RunOptions {
+        config: None,
+        ..run(&line)
+    };
+    assert_eq!(from_file, run("boxcam run"));
+
+    let is_setting = |line: &&str| line.contains(" = ") && !line.starts_with("# ");
+    let settings: Vec<&str> = text
+        .lines()
+        .filter(is_setting)
+        .map(|line| line.trim_start_matches('#'))
+        .collect();
+    let (_folder, uncommented) = written(&settings.join("\n"));
+    run(&format!("boxcam run --config {}", uncommented.display()));
+    let cli = Cli::command();
+    let run = cli.find_subcommand("run").expect("`run` is a command");
+    for option in run.get_arguments().filter_map(|arg| arg.get_long()) {
+        let is_set = settings
+            .iter()
+            .any(|line| line.starts_with(&format!("{option} = ")));
+        assert!(is_set || ["config", "help"].contains(&option), "{option}");
+    }
+}

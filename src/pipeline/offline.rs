@@ -1,0 +1,146 @@
+//! Runs an offline source on the calling thread. No frame is dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::inference::Inference;
+use super::{Pipeline, PipelineError, RunSummary};
+use crate::frame::{Frame, UnreadableFrame};
+use crate::health::{CaptureState, Health};
+use crate::report::Report;
+use crate::sink::{Sink, SinkError};
+use crate::source::FrameSource;
+
+/// Runs an offline source to its end.
+pub(super) fn run(
+    pipeline: Pipeline<'_>,
+    mut source: Box<dyn FrameSource>,
+) -> Result<RunSummary, PipelineError> {
+    let stop = pipeline.stop;
+    let max_frames = pipeline
+        .max_frames
+        .map_or(u64::MAX, std::num::NonZeroU64::get);
+    let inference = Inference::new(
+        pipeline.detector,
+        pipeline.new_models,
+        pipeline.threshold,
+        Arc::clone(&pipeline.health),
+        pipeline.clock,
+    );
+    let mut run = OfflineRun {
+        inference: inference
+            .with_frame_positions()
+            .with_tracking(pipeline.track),
+        sinks: AllSinks {
+            sinks: pipeline.sinks,
+            display: pipeline.display,
+        },
+        health: pipeline.health,
+        last: None,
+        summary: RunSummary::default(),
+    };
+    match run.read_all(&mut *source, max_frames, stop) {
+        Ok(()) | Err(PipelineError::Sink(SinkError::Closed)) => Ok(run.summary),
+        Err(error) => Err(error),
+    }
+}
+
+struct OfflineRun<'a> {
+    inference: Inference,
+    sinks: AllSinks<'a>,
+    health: Arc<Health>,
+    last: Option<Frame>,
+    summary: RunSummary,
+}
+
+impl OfflineRun<'_> {
+    fn read_all(
+        &mut self,
+        source: &mut dyn FrameSource,
+        max_frames: u64,
+        stop: &AtomicBool,
+    ) -> Result<(), PipelineError> {
+        while self.summary.frames < max_frames && !stop.load(Ordering::Relaxed) {
+            match source.next_frame() {
+                Ok(Some(frame)) => self.process(frame)?,
+                Ok(None) => {
+                    self.end_track()?;
+                    return Ok(self.sinks.for_each(|sink| sink.wait_until_closed(stop))?);
+                }
+                Err(error) => match error.unreadable_frame() {
+                    Some(frame) => self.skip(&frame)?,
+                    None => return Err(error.into()),
+                },
+            }
+        }
+        self.end_track()
+    }
+
+    fn process(&mut self, frame: Frame) -> Result<(), PipelineError> {
+        self.health.captured.add(1);
+        self.health.update(|now| now.state = CaptureState::Live);
+        if let Some(report) = self.inference.take_new_model(self.last.as_ref()) {
+            self.report_track_end(&report)?;
+        }
+        let scene_start = frame.scene_start && self.last.is_some();
+        let report = self.inference.process(&frame, scene_start)?;
+        self.sinks.for_each(|sink| show(sink, &frame, &report))?;
+        self.last = Some(frame);
+        self.summary.frames += 1;
+        Ok(())
+    }
+
+    fn skip(&mut self, frame: &UnreadableFrame) -> Result<(), PipelineError> {
+        self.summary.skipped += 1;
+        self.health.broken.add(1);
+        Ok(self
+            .sinks
+            .for_each(|sink| sink.on_unreadable_frame(frame))?)
+    }
+
+    fn end_track(&mut self) -> Result<(), PipelineError> {
+        let last = self.last.as_ref();
+        match last.and_then(|last| self.inference.end_track(last)) {
+            Some(report) => self.report_track_end(&report),
+            None => Ok(()),
+        }
+    }
+
+    fn report_track_end(&mut self, report: &Report) -> Result<(), PipelineError> {
+        if let Some(last) = &self.last {
+            self.sinks
+                .for_each(|sink| sink.on_track_ended(last, report))?;
+        }
+        Ok(())
+    }
+}
+
+fn show(sink: &mut dyn Sink, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    if sink.events_only() && report.events.is_empty() {
+        return Ok(());
+    }
+    sink.show(frame, report)
+}
+
+/// The sinks of a run, the display last.
+struct AllSinks<'a> {
+    sinks: Vec<Box<dyn Sink + Send>>,
+    display: Option<&'a mut dyn Sink>,
+}
+
+impl AllSinks<'_> {
+    /// Calls each sink, even if one fails, and returns the first error.
+    fn for_each(
+        &mut self,
+        mut call: impl FnMut(&mut dyn Sink) -> Result<(), SinkError>,
+    ) -> Result<(), SinkError> {
+        let mut result = Ok(());
+        for sink in &mut self.sinks {
+            result = result.and(call(&mut **sink));
+        }
+        if let Some(display) = &mut self.display {
+            result = result.and(call(&mut **display));
+        }
+        result
+    }
+}

@@ -1,0 +1,248 @@
+//! Builds quantized models in the form that exporters write (QDQ): a `QuantizeLinear` and a `DequantizeLinear` around
+//! every operator. Weights are random bytes.
+
+use boxcam::card::{BOX_OUTPUT, CLASS_OUTPUT};
+use fastrand::Rng;
+use tract_onnx::pb;
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::tensor_proto::DataType;
+
+use crate::tiny_model;
+
+/// The type of quantized activations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum ActivationType {
+    Signed,
+    Unsigned,
+}
+
+pub(crate) struct ModelBuilder {
+    pub(crate) graph: pb::GraphProto,
+    rng: Rng,
+    activations: ActivationType,
+    /// Scale of each dequantized value; a layer's bias is in units of its input's scale.
+    scales: std::collections::BTreeMap<String, f32>,
+}
+
+impl ModelBuilder {
+    /// A model with a square input and no operators.
+    pub(crate) fn new(side: u32, activations: ActivationType, seed: u64) -> Self {
+        let side = i64::from(side);
+        Self {
+            graph: pb::GraphProto {
+                name: "test".to_owned(),
+                input: vec![tiny_model::tensor("image", &[1, 3, side, side])],
+                ..pb::GraphProto::default()
+            },
+            rng: Rng::with_seed(seed),
+            activations,
+            scales: std::collections::BTreeMap::new(),
+        }
+    }
+
+    /// Adds an operator; its output has its name.
+    pub(crate) fn node(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        name: &str,
+        attribute: Vec<pb::AttributeProto>,
+    ) -> String {
+        self.graph.node.push(pb::NodeProto {
+            name: name.to_owned(),
+            op_type: operator.to_owned(),
+            input: inputs.iter().map(|&name| name.to_owned()).collect(),
+            output: vec![name.to_owned()],
+            attribute,
+            ..pb::NodeProto::default()
+        });
+        name.to_owned()
+    }
+
+    pub(crate) fn constant(&mut self, name: &str, kind: DataType, dims: &[i64], raw: Vec<u8>) {
+        self.graph.initializer.push(pb::TensorProto {
+            name: name.to_owned(),
+            dims: dims.to_vec(),
+            data_type: kind as i32,
+            raw_data: raw,
+            ..pb::TensorProto::default()
+        });
+    }
+
+    fn float(&mut self, name: &str, value: f32) {
+        self.constant(name, DataType::Float, &[], value.to_le_bytes().to_vec());
+    }
+
+    /// Quantizes a value to bytes, of which the smallest represents `least`, and returns the name of the dequantized value.
+    pub(crate) fn quantized(&mut self, value: &str, scale: f32, least: f32) -> String {
+        let offset = (-least / scale).round() as i32;
+        let (kind, zero_point) = match self.activations {
+            ActivationType::Signed => (DataType::Int8, offset - 128),
+            ActivationType::Unsigned => (DataType::Uint8, offset),
+        };
+        let (scale_name, zero_name) = (format!("{value}.scale"), format!("{value}.zero"));
+        self.float(&scale_name, scale);
+        self.constant(&zero_name, kind, &[], vec![zero_point as u8]);
+        let bytes = format!("{value}.bytes");
+        self.node(
+            "QuantizeLinear",
+            &[value, &scale_name, &zero_name],
+            &bytes,
+            vec![],
+        );
+        let name = format!("{value}.real");
+        self.node(
+            "DequantizeLinear",
+            &[&bytes, &scale_name, &zero_name],
+            &name,
+            vec![],
+        );
+        self.scales.insert(name.clone(), scale);
+        name
+    }
+
+    /// Adds random int8 weights, `[out, ...]`, with a scale per output channel or one for all, and returns the name of the
+    /// dequantized value and the scale of each channel.
+    fn weights(
+        &mut self,
+        name: &str,
+        dims: &[i64],
+        is_per_channel: bool,
+        gain: f32,
+    ) -> (String, Vec<f32>) {
+        let out = dims[0] as usize;
+        let count: i64 = dims.iter().product();
+        let bytes = (0..count).map(|_| self.rng.i8(-127..=127) as u8).collect();
+        self.constant(&format!("{name}.bytes"), DataType::Int8, dims, bytes);
+        let scale_count = if is_per_channel { out } else { 1 };
+        let products = (count as usize / out) as f32;
+        let scales: Vec<f32> = (0..scale_count)
+            .map(|_| gain * (0.5 + self.rng.f32()) / (90.0 * products.sqrt()))
+            .collect();
+        let scale_dims: &[i64] = if is_per_channel { &[out as i64] } else { &[] };
+        let raw = scales
+            .iter()
+            .flat_map(|scale| scale.to_le_bytes())
+            .collect();
+        self.constant(&format!("{name}.scales"), DataType::Float, scale_dims, raw);
+        self.constant(
+            &format!("{name}.zeros"),
+            DataType::Int8,
+            scale_dims,
+            vec![0; scale_count],
+        );
+        let inputs = ["bytes", "scales", "zeros"].map(|part| format!("{name}.{part}"));
+        let inputs = inputs.each_ref().map(String::as_str);
+        let real = format!("{name}.real");
+        self.node("DequantizeLinear", &inputs, &real, vec![int("axis", 0)]);
+        (
+            real,
+            if is_per_channel {
+                scales
+            } else {
+                vec![scales[0]; out]
+            },
+        )
+    }
+
+    fn bias(&mut self, name: &str, input: &str, scales: &[f32]) -> String {
+        let steps: Vec<f32> = scales
+            .iter()
+            .map(|scale| scale * self.scales[input])
+            .collect();
+        let dims = [steps.len() as i64];
+        let numbers = steps
+            .iter()
+            .map(|step| ((self.rng.f32() - 0.5) / step) as i32);
+        let raw: Vec<u8> = numbers.flat_map(i32::to_le_bytes).collect();
+        self.constant(&format!("{name}.numbers"), DataType::Int32, &dims, raw);
+        let raw = steps.iter().flat_map(|step| step.to_le_bytes()).collect();
+        self.constant(&format!("{name}.steps"), DataType::Float, &dims, raw);
+        let inputs = [format!("{name}.numbers"), format!("{name}.steps")];
+        let inputs = inputs.each_ref().map(String::as_str);
+        let real = format!("{name}.real");
+        self.node("DequantizeLinear", &inputs, &real, vec![int("axis", 0)])
+    }
+
+    /// Adds a convolution with `[in, out]` channels and a square kernel of `[size, stride]`; depthwise if `out` is 0.
+    pub(crate) fn conv(
+        &mut self,
+        name: &str,
+        input: &str,
+        [inner, out]: [i64; 2],
+        [kernel, stride]: [i64; 2],
+    ) -> String {
+        let is_depthwise = out == 0;
+        let out = if is_depthwise { inner } else { out };
+        let dims = [out, if is_depthwise { 1 } else { inner }, kernel, kernel];
+        let is_per_channel = self.activations == ActivationType::Signed;
+        let (weights, scales) = self.weights(&format!("{name}.weight"), &dims, is_per_channel, 1.0);
+        let bias = self.bias(&format!("{name}.bias"), input, &scales);
+        let pad = kernel / 2;
+        let attributes = vec![
+            ints("kernel_shape", &[kernel; 2]),
+            ints("pads", &[pad; 4]),
+            ints("strides", &[stride; 2]),
+            int("group", if is_depthwise { inner } else { 1 }),
+        ];
+        self.node("Conv", &[input, &weights, &bias], name, attributes)
+    }
+
+    pub(crate) fn clip(&mut self, name: &str, input: &str, [min, max]: [f32; 2]) -> String {
+        self.float(&format!("{name}.min"), min);
+        self.float(&format!("{name}.max"), max);
+        let inputs = [
+            input.to_owned(),
+            format!("{name}.min"),
+            format!("{name}.max"),
+        ];
+        self.node("Clip", &inputs.each_ref().map(String::as_str), name, vec![])
+    }
+
+    /// Adds both outputs: the mean of a map with `channels` channels, and a fully connected layer for each.
+    pub(crate) fn finish(mut self, map: &str, channels: i64) -> pb::ModelProto {
+        let mean = self.node("GlobalAveragePool", &[map], "mean", vec![]);
+        let mean = self.quantized(&mean, 0.03, -1.0);
+        let flat = self.node("Flatten", &[&mean], "flat", vec![int("axis", 1)]);
+        let scale = self.scales[&mean];
+        self.scales.insert(flat.clone(), scale);
+        for (name, out) in [("logits", 3), (BOX_OUTPUT, 4)] {
+            // Large weights, as means differ little between images.
+            let weight = format!("{name}.weight");
+            let (weights, scales) = self.weights(&weight, &[out, channels], true, 6.0);
+            let bias = self.bias(&format!("{name}.bias"), &flat, &scales);
+            self.node(
+                "Gemm",
+                &[&flat, &weights, &bias],
+                name,
+                vec![int("transB", 1)],
+            );
+        }
+        self.node("Softmax", &["logits"], CLASS_OUTPUT, vec![int("axis", 1)]);
+        self.graph.output = vec![
+            tiny_model::tensor(CLASS_OUTPUT, &[1, 3]),
+            tiny_model::tensor(BOX_OUTPUT, &[1, 4]),
+        ];
+        let mut model = tiny_model::model();
+        model.graph = Some(self.graph);
+        model
+    }
+}
+
+fn int(name: &str, value: i64) -> pb::AttributeProto {
+    pb::AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Int as i32,
+        i: value,
+        ..pb::AttributeProto::default()
+    }
+}
+
+fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
+    pb::AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Ints as i32,
+        ints: values.to_vec(),
+        ..pb::AttributeProto::default()
+    }
+}

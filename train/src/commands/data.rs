@@ -1,0 +1,466 @@
+//! `boxcam-train data`: convert, inspect, draw and synthesize data sets.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
+use boxcam::dataset::{AnnotatedPicture, COLUMNS, Dataset};
+use boxcam::label::Labels;
+use boxcam::overlay::{Canvas, draw_box};
+use boxcam::preprocess::preprocess;
+use boxcam::scene::{self, NegativeKind};
+use boxcam_train::augmentation::Augmentation;
+use boxcam_train::dataset::inspection::{Finding, Inspection, text};
+use boxcam_train::dataset::prepared::{self, Summary, Transfer};
+use boxcam_train::dataset::share::{Choice, Plan, share_out};
+use boxcam_train::dataset::{Part, sheet};
+use boxcam_train::draw;
+use boxcam_train::draw::sheet::{Grid, PAGE, Tile};
+use boxcam_train::message;
+use boxcam_train::negative_crops::{may_lack_a_box, negative_crop};
+use boxcam_train::recipe::Recipe;
+use boxcam_train::samples::{Sample, TrainingSet};
+use clap::{Args, Subcommand};
+use embedded_graphics::pixelcolor::Rgb888;
+use embedded_graphics::prelude::RgbColor;
+use fastrand::Rng;
+use image::RgbImage;
+use image::imageops::crop_imm;
+
+use super::train::{input_size, recipe_help, recipe_name};
+use super::{AnyData, OutputError, PreparedData, fingerprints, progress, threads, write};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Convert a data set of any format into the layout that training reads, without duplicates across splits
+    Convert(ConvertArguments),
+    /// Report counts, sizes, duplicates and suspicious annotations of a data set
+    Inspect(InspectArguments),
+    /// Draw one training batch as the network gets it
+    ShowBatch(ShowBatchArguments),
+    /// Write a data set of synthetic scenes, to try everything without data of your own
+    Synthesize(SynthesizeArguments),
+    /// Cut crops without any box out of annotated images, to count false alarms on
+    MineNegatives(MineNegativesArguments),
+}
+
+pub(crate) fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Convert(arguments) => convert(arguments),
+        Command::Inspect(arguments) => inspect(arguments),
+        Command::ShowBatch(arguments) => show_batch(arguments),
+        Command::Synthesize(arguments) => synthesize(arguments),
+        Command::MineNegatives(arguments) => mine_negatives(arguments),
+    }
+}
+
+/// Faults that are reported one by one.
+const FAULTS: usize = 20;
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArguments {
+    #[command(flatten)]
+    pub(super) data: AnyData,
+    /// Folder to write; it must not exist, or be empty
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) output: PathBuf,
+    /// Share of each class that goes to validation, if the data set has no validation split
+    #[arg(long, default_value_t = 0.2, value_parser = validation_share)]
+    pub(super) validation: f64,
+    /// Seed: the same seed gives the same splits
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Ignore the data set's own splits and split again
+    #[arg(long)]
+    pub(super) resplit: bool,
+    /// Hard-link the images instead of copying them: needs no space, but a change to one changes both
+    #[arg(long)]
+    pub(super) link: bool,
+}
+
+/// Parses a number above 0 and below 1.
+pub(super) fn validation_share(text: &str) -> Result<f64, &'static str> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err("expected a number above 0 and below 1"),
+    }
+}
+
+pub(super) fn convert(arguments: &ConvertArguments) -> Result<()> {
+    prepared::check_place(&arguments.output, &arguments.data.data)?;
+    let (format, dataset) = arguments.data.read()?;
+    message!(
+        "read as {}: {} images",
+        format.name(),
+        dataset.pictures.len()
+    );
+    for fault in dataset.faults.iter().take(FAULTS) {
+        message!("left out: {fault}");
+    }
+    if let Some(more @ 1..) = dataset.faults.len().checked_sub(FAULTS) {
+        message!("left out: {more} more (boxcam-train data inspect --all lists them)");
+    }
+    for note in &dataset.notes {
+        message!("note: {note}");
+    }
+    let prints = fingerprints(&dataset);
+    for error in prints.iter().filter_map(|print| print.as_ref().err()) {
+        message!("left out: {error}");
+    }
+    let choice = Choice {
+        validation: arguments.validation,
+        seed: arguments.seed,
+        resplit: arguments.resplit,
+    };
+    let plan = share_out(&dataset, &prints, choice, threads());
+    let transfer = match arguments.link {
+        true => Transfer::HardLink,
+        false => Transfer::Copy,
+    };
+    let bar = progress(dataset.pictures.len(), "written");
+    let summary = prepared::write(&dataset, &plan, &arguments.output, transfer, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    print_split(&summary, &plan);
+    let output = arguments.output.display();
+    message!("next: boxcam-train data inspect {output}");
+    message!("then: boxcam-train train run --data {output} --run run");
+    Ok(())
+}
+
+fn print_split(summary: &Summary, plan: &Plan) {
+    let origin = if plan.kept {
+        "that of the data set"
+    } else {
+        "new"
+    };
+    println!("split: {origin}");
+    let count = |part| summary.parts.get(&part).copied();
+    let parts: Vec<Part> = Part::ALL
+        .into_iter()
+        .filter(|part| count(*part).is_some())
+        .collect();
+    for part in &parts {
+        let (pictures, rows) = count(*part).unwrap_or_default();
+        println!("{part}: {pictures} images, {rows} boxes");
+    }
+    for (class, counts) in &summary.classes {
+        let numbers = parts
+            .iter()
+            .map(|part| format!("{} {part}", counts.get(part).unwrap_or(&0)));
+        println!("  {class}: {}", numbers.collect::<Vec<_>>().join(", "));
+    }
+    for (reason, count) in &summary.left_out {
+        println!("left out: {count} images that {}", reason.words());
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    #[command(flatten)]
+    data: AnyData,
+    /// Print JSON, with every finding
+    #[arg(long, conflicts_with = "all")]
+    json: bool,
+    /// List every finding, not only the first of each kind
+    #[arg(long)]
+    all: bool,
+    /// Write contact sheets (PNG) with the true boxes into this folder: one per class, one of suspicious images
+    #[arg(long, value_name = "FOLDER")]
+    sheet: Option<PathBuf>,
+}
+
+fn inspect(arguments: &InspectArguments) -> Result<()> {
+    let (format, dataset) = arguments.data.read()?;
+    let prints = fingerprints(&dataset);
+    let inspection = Inspection::of(format, &dataset, &prints, threads());
+    let report = match arguments.json {
+        true => serde_json::to_string_pretty(&inspection)? + "\n",
+        false => text::text(&inspection, arguments.all),
+    };
+    std::io::stdout()
+        .write_all(report.as_bytes())
+        .context("standard output cannot be written")?;
+    if let Some(folder) = &arguments.sheet {
+        let files = sheet::write(&dataset, &inspection, folder, &|| ())
+            .map_err(|(path, error)| OutputError::new(&path, std::io::Error::other(error)))?;
+        message!("written: {} sheets to {}", files.len(), folder.display());
+    }
+    if inspection.count(Finding::Leak) > 0 {
+        message!("the splits share images; boxcam-train data convert separates them");
+    }
+    Ok(())
+}
+
+/// Tiles per row of a drawn batch.
+const TILES: usize = 8;
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowBatchArguments {
+    #[command(flatten)]
+    data: PreparedData,
+    #[arg(long, default_value = "full", value_parser = recipe_name, help = recipe_help())]
+    recipe: String,
+    /// Width and height of the network's input in pixels, instead of the recipe's (224 if it has none)
+    #[arg(long, value_name = "PIXELS", value_parser = input_size)]
+    input_size: Option<u32>,
+    /// Samples in the batch
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
+    count: u16,
+    /// Seed: the same seed draws the same batch
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The PNG file to write
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+fn show_batch(arguments: &ShowBatchArguments) -> Result<()> {
+    let recipe = Recipe::named(&arguments.recipe)?;
+    let train = arguments.data.split("train")?;
+    let size = arguments.input_size.or(recipe.input_size).unwrap_or(224);
+    let card = preprocessing_card(&train, size)?;
+    let set = TrainingSet::new(&train, &card.labels, &recipe, arguments.seed);
+    let random = &mut Rng::with_seed(arguments.seed);
+    let count = usize::from(arguments.count);
+    let mut order: Vec<&Sample> = set.samples.iter().collect();
+    random.shuffle(&mut order);
+    let mut tiles = Vec::new();
+    for sample in order {
+        if tiles.len() == count {
+            break;
+        }
+        match sample_tile(sample, &set, &card, &recipe, random) {
+            Ok(tile) => tiles.push(tile),
+            Err(fault) => message!("left out: {fault:#}"),
+        }
+    }
+    if tiles.is_empty() {
+        bail!(
+            "the recipe {} has no sample to draw; its images must be readable, and rows or folders named by a class",
+            recipe.name
+        );
+    }
+    let title = format!("A batch of {} as the network gets it", tiles.len());
+    let about = format!(
+        "recipe {}, seed {}, {size} × {size} pixels each, of {} samples",
+        recipe.name,
+        arguments.seed,
+        set.samples.len()
+    );
+    let grid = Grid {
+        columns: TILES,
+        tile: (size, size),
+    };
+    let page = draw::sheet::sheet(&title, &about, &tiles, grid)?;
+    write(&arguments.output, &draw::png(&page)?)?;
+    println!("{about}");
+    Ok(())
+}
+
+/// A card with what preprocessing needs.
+fn preprocessing_card(train: &Dataset, size: u32) -> Result<ModelCard> {
+    let folders: BTreeSet<String> = train.pictures.iter().map(|p| p.folder.clone()).collect();
+    Ok(ModelCard {
+        schema: CARD_SCHEMA,
+        name: String::new(),
+        labels: Labels::new(folders.into_iter().collect())?,
+        input: InputSpec::mobilenet(size),
+        box_order: BoxOrder::Corners,
+        threshold: 0.0,
+        training: Training::default(),
+        figures: std::collections::BTreeMap::new(),
+        golden: Vec::new(),
+    })
+}
+
+/// One sample in one of its augmentations, preprocessed by the code that runs on the device.
+fn sample_tile(
+    sample: &Sample,
+    set: &TrainingSet,
+    card: &ModelCard,
+    recipe: &Recipe,
+    random: &mut Rng,
+) -> Result<Tile> {
+    let image = &set.images[sample.image];
+    let truth = sample.bounding_box.as_ref();
+    let cached = random.usize(0..image.augmentations.len());
+    let (augmentation, caption) = match (recipe.caches_features(), cached) {
+        (false, _) => (
+            Augmentation::random(&recipe.augmentation, truth, random),
+            "augmented".to_owned(),
+        ),
+        (true, 0) => (image.augmentations[0].clone(), "unchanged".to_owned()),
+        (true, cached) => {
+            let caption = format!(
+                "augmentation {} of {}",
+                cached + 1,
+                image.augmentations.len()
+            );
+            (image.augmentations[cached].clone(), caption)
+        }
+    };
+    let input = preprocess(&image.augmented(&augmentation)?, card)?;
+    let (width, height) = (card.input.width, card.input.height);
+    let mut tile = RgbImage::from_raw(width, height, input.pixels().to_vec())
+        .context("the preprocessed image has too few pixels")?;
+    let name = sample.class.and_then(|class| card.labels.name(class));
+    let name = name.unwrap_or("negative");
+    let moved = truth.and_then(|truth| augmentation.apply_to_box(truth));
+    if let Some(moved) = &moved {
+        // Drawing into an image in memory cannot fail.
+        let Ok(()) = draw_box(&mut Canvas::new(&mut tile), moved, Rgb888::WHITE, name);
+    }
+    let note = match (&moved, truth, sample.class) {
+        (Some(_), ..) | (None, None, None) => "",
+        (None, Some(_), _) => ", box outside the crop",
+        (None, None, Some(_)) => ", no box annotated",
+    };
+    Ok(Tile {
+        picture: tile,
+        captions: vec![(format!("{name}{note}"), PAGE.ink), (caption, PAGE.quiet)],
+    })
+}
+
+/// Width and height of a synthetic scene in pixels.
+const SCENE_SIZE: (u32, u32) = (320, 240);
+
+#[derive(Debug, Args)]
+pub(crate) struct SynthesizeArguments {
+    /// Folder to write: train/, val/, their annotations, and empty/ with a folder for each kind of negative
+    #[arg(long, value_name = "FOLDER")]
+    output: PathBuf,
+    /// Training images
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
+    train: u32,
+    /// Validation images
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    val: u32,
+    /// Negatives of each kind: drawn backgrounds, objects that are no food, the same out of focus, noise, plain greys
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    negatives: u32,
+    /// Seed: the same seed gives the same images
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+fn synthesize(arguments: &SynthesizeArguments) -> Result<()> {
+    let random = &mut Rng::with_seed(arguments.seed);
+    for (split, count) in [("train", arguments.train), ("val", arguments.val)] {
+        write_scenes(&arguments.output, split, count, random)?;
+    }
+    for kind in NegativeKind::ALL {
+        write_negatives(&arguments.output, kind, arguments)?;
+    }
+    message!("written: {}", arguments.output.display());
+    Ok(())
+}
+
+/// The seeds differ from those of the scenes, so that no background is in both.
+fn write_negatives(
+    output: &Path,
+    kind: NegativeKind,
+    arguments: &SynthesizeArguments,
+) -> Result<()> {
+    let folder = output.join("empty").join(kind.name());
+    let random = &mut Rng::with_seed(!arguments.seed);
+    for number in 0..arguments.negatives {
+        let file = folder.join(format!("{}-{number:05}.jpg", kind.name()));
+        let picture = scene::negative_picture(kind, random.u64(..), SCENE_SIZE.0, SCENE_SIZE.1);
+        save(&picture, &file)?;
+    }
+    Ok(())
+}
+
+fn write_scenes(output: &Path, split: &str, count: u32, random: &mut Rng) -> Result<()> {
+    let bar = progress(count as usize, split);
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record(COLUMNS)?;
+    for number in 0..count {
+        let scene = scene::random_scene(random.u64(..), SCENE_SIZE.0, SCENE_SIZE.1);
+        let image_id = format!("scene-{number:05}");
+        for truth in &scene.truth {
+            let corners = truth.bounding_box.corners();
+            let mut record = vec![image_id.clone()];
+            record.extend(corners.map(|corner| corner.to_string()));
+            record.extend([truth.label.clone(), truth.label.clone()]);
+            csv.write_record(&record)?;
+            let folder = output.join(split).join(&truth.label);
+            save(&scene.image, &folder.join(format!("{image_id}.jpg")))?;
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let file = output.join(format!("annotations-{split}.csv"));
+    let bytes = csv.into_inner().map_err(csv::IntoInnerError::into_error)?;
+    boxcam_train::storage::write_whole(&file, &bytes)
+        .map_err(|source| OutputError::new(&file, source))?;
+    Ok(())
+}
+
+/// Writes an image; its folder is created.
+fn save(image: &RgbImage, file: &Path) -> Result<(), OutputError> {
+    let failed = |source| OutputError::new(file, source);
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    image
+        .save(file)
+        .map_err(|error| failed(std::io::Error::other(error)))
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MineNegativesArguments {
+    /// Folder with a folder of images per class
+    #[arg(long, value_name = "SPLIT_FOLDER")]
+    pictures: PathBuf,
+    /// The CSV file with their true boxes; images without a box are left out
+    #[arg(long, value_name = "CSV")]
+    annotations: PathBuf,
+    /// Folder to write the crops to
+    #[arg(long, value_name = "FOLDER")]
+    output: PathBuf,
+}
+
+fn mine_negatives(arguments: &MineNegativesArguments) -> Result<()> {
+    let split = Dataset::read(&arguments.pictures, &arguments.annotations)?;
+    if may_lack_a_box(&split) {
+        for fault in &split.issues {
+            message!("boxcam-train: {fault}");
+        }
+        bail!("correct these rows first: a crop of an image with a missing box may show an object");
+    }
+    let bar = progress(split.pictures.len(), "crops");
+    let mut written = 0;
+    for picture in &split.pictures {
+        written += u32::from(write_negative(picture, &arguments.output)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    message!("written: {written} crops to {}", arguments.output.display());
+    Ok(())
+}
+
+/// Writes the largest crop without a box, if there is one. An unreadable image is reported.
+fn write_negative(picture: &AnnotatedPicture, output: &Path) -> Result<bool> {
+    if picture.annotations.is_empty() {
+        return Ok(false);
+    }
+    let image = match picture.frame() {
+        Ok(frame) => frame.image,
+        Err(error) => {
+            message!("left out: {error}");
+            return Ok(false);
+        }
+    };
+    let Some(crop) = negative_crop(picture, &image) else {
+        return Ok(false);
+    };
+    let name = picture.path.file_stem().unwrap_or_default();
+    save(
+        &crop_imm(&image, crop.x, crop.y, crop.width, crop.height).to_image(),
+        &output.join(name).with_extension("png"),
+    )?;
+    Ok(true)
+}

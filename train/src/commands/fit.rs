@@ -1,0 +1,199 @@
+//! `boxcam-train fit`: from a data set to the model file that boxcam runs, in one command.
+//!
+//! The steps of `data convert`, `train run` and `model quantize` with settings that suit most data, after an estimate of the
+//! time. An interrupted `fit` is resumed.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use boxcam::label::Labels;
+use boxcam_train::message;
+use boxcam_train::model::Model;
+use boxcam_train::quantize::WeightScales;
+use boxcam_train::quantize::calibrate::Calibration;
+use boxcam_train::recipe::{Override, Recipe};
+use boxcam_train::samples::max_negative_crops;
+use boxcam_train::trainer::Trainer;
+use burn::prelude::*;
+use burn::tensor::Distribution;
+use clap::Args;
+
+use super::data::{self, ConvertArguments, validation_share};
+use super::model_file::{self, QuantizeArguments};
+use super::train::{
+    self, ComputeDevice, RunArguments, input_size, recipe_help, recipe_name, starting_weights,
+    unnamed_card,
+};
+use super::{AnyData, PreparedData};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    data: AnyData,
+    /// Folder for all results; the model is boxcam.onnx in it
+    #[arg(long, value_name = "FOLDER")]
+    output: PathBuf,
+    /// Name of the model, for its card
+    #[arg(long, default_value = "my model")]
+    name: String,
+    /// Credits and licence of the images, for the card
+    #[arg(long, default_value = "")]
+    credits: String,
+    /// Share of each class that is kept for validation, if the data set has no validation split
+    #[arg(long, default_value_t = 0.2, value_parser = validation_share)]
+    validation: f64,
+    #[arg(long, default_value = "quick", value_parser = recipe_name, help = recipe_help())]
+    recipe: String,
+    /// Width and height of the network's input in pixels, a multiple of 32; smaller is faster on the board and worse
+    /// on small objects
+    #[arg(long, value_name = "PIXELS", value_parser = input_size)]
+    input_size: Option<u32>,
+    /// Number of epochs, instead of the recipe's
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    epochs: Option<u16>,
+    /// Change one key of the recipe, e.g. negative_crops=0; can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Override>,
+    /// Seed of all random choices
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Device to train on
+    #[arg(long, value_enum, default_value_t = ComputeDevice::Cpu)]
+    device: ComputeDevice,
+}
+
+/// Training images that the ranges of activations are calibrated on.
+const CALIBRATION_IMAGES: u32 = 100;
+
+/// Images that the estimate sends through the frozen part of the network.
+const ESTIMATE_IMAGES: usize = 4;
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let data = arguments.output.join("data");
+    let training = training(arguments, data.clone());
+    let recipe = training.recipe()?;
+    if data.exists() {
+        message!("{} exists and is used as it is", data.display());
+    } else {
+        data::convert(&ConvertArguments {
+            data: arguments.data.clone(),
+            output: data,
+            validation: arguments.validation,
+            seed: arguments.seed,
+            resplit: false,
+            link: true,
+        })?;
+    }
+    let expected = estimate(&training, &recipe)?;
+    message!("training takes about {} here", in_words(expected));
+    train::train(&training)?;
+    let model = arguments.output.join("boxcam.onnx");
+    model_file::quantize(&QuantizeArguments {
+        data: training.data.clone(),
+        model: training.run.join("float.onnx"),
+        output: model.clone(),
+        calibration_images: CALIBRATION_IMAGES,
+        calibration: Some(Calibration::LeastError),
+        weight_scales: Some(WeightScales::Max),
+        bias_correction: Some(true),
+        report: Some(training.run.join("quantization.csv")),
+        threshold: None,
+    })?;
+    let (model, run) = (model.display(), training.run.display());
+    message!("see its curves: boxcam-train train plot {run} --output {run}/curves");
+    message!("try it: boxcam run --source camera --model {model}");
+    Ok(())
+}
+
+fn training(arguments: &Arguments, data: PathBuf) -> RunArguments {
+    // Scenes of snacks are no images of the user's objects.
+    let mut set = vec![Override::new("synthetic_images", 0)];
+    set.extend(arguments.set.iter().cloned());
+    RunArguments {
+        data: PreparedData { data },
+        weights: None,
+        teacher: None,
+        run: arguments.output.join("run"),
+        resume: true,
+        recipe: arguments.recipe.clone(),
+        input_size: arguments.input_size,
+        epochs: arguments.epochs,
+        set,
+        seed: arguments.seed,
+        device: arguments.device,
+        threshold: train::THRESHOLD,
+        name: arguments.name.clone(),
+        about: folder_name(&arguments.data.data),
+        credits: arguments.credits.clone(),
+    }
+}
+
+fn folder_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// The time of a training, from a few steps on noise. Images are read in the background and not counted.
+fn estimate(arguments: &RunArguments, recipe: &Recipe) -> Result<Duration> {
+    let images = arguments.data.split("train")?.pictures.len();
+    let images = images + recipe.synthetic_negatives + max_negative_crops(images, recipe);
+    let weights = starting_weights(None)?;
+    let size = recipe.input_size.unwrap_or(weights.side as u32);
+    // Any two classes: heads take a negligible part of the time.
+    let labels = Labels::new(vec!["a".to_owned(), "b".to_owned()])?;
+    let (card, classes) = (unnamed_card(labels, size), 2);
+    let device = arguments.device.device();
+    let model = Model::new(&weights, &card.labels, recipe, &device.clone().autodiff());
+    let size = size as usize;
+    let mut shape = [recipe.batch_size, size, size, 3];
+    let mut seconds = 0.0;
+    if let Some(extractor) = model.extractor(&device) {
+        let noise = Distribution::Uniform(-1.0, 1.0);
+        let input = Tensor::random([ESTIMATE_IMAGES, size, size, 3], noise, &device);
+        let start = Instant::now();
+        let features = extractor.forward(input);
+        let [_, height, width, channels] = features.dims();
+        shape = [recipe.batch_size, height, width, channels];
+        // Reading a value waits for the computation.
+        let _ = features.sum().into_scalar::<f32>();
+        let each = start.elapsed().as_secs_f64() / ESTIMATE_IMAGES as f64;
+        let passes = match recipe.caches_features() {
+            true => recipe.cached_augmentations,
+            false => recipe.epochs,
+        };
+        seconds += each * (passes * images) as f64;
+    }
+    let steps = recipe.epochs * images / recipe.batch_size;
+    let mut trainer = Trainer::new(model, recipe, &card, 1, device.autodiff());
+    // The first step is warm-up.
+    let took = trainer.benchmark_steps(shape, classes, 2);
+    seconds += took.last().map_or(0.0, Duration::as_secs_f64) * steps as f64;
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+fn in_words(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..=90 => format!("{seconds} seconds"),
+        seconds @ 91..=5400 => format!("{} minutes", seconds.div_ceil(60)),
+        seconds => format!("{:.1} hours", seconds as f64 / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_shown_in_a_suitable_unit() {
+        let cases = [
+            (0, "0 seconds"),
+            (90, "90 seconds"),
+            (91, "2 minutes"),
+            (9000, "2.5 hours"),
+        ];
+        for (seconds, expected) in cases {
+            assert_eq!(in_words(Duration::from_secs(seconds)), expected);
+        }
+    }
+}

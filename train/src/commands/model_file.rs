@@ -1,0 +1,357 @@
+//! `boxcam-train model`: commands on model files. Quantization, averaging, summaries, cards.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use boxcam::card::ModelCard;
+use boxcam::dataset::Dataset;
+use boxcam::detect::tract::{ModelError, TractDetector};
+use boxcam::evaluate::{Evaluator, Metrics};
+use boxcam::preprocess::{InputTensor, preprocess};
+use boxcam_train::average::average;
+use boxcam_train::golden::add_golden;
+use boxcam_train::quantize::activations::{TensorReport, tensor_reports};
+use boxcam_train::quantize::calibrate::Calibration;
+use boxcam_train::quantize::search::{
+    Overrides, QuantizedModel, SearchInputs, Trial, search, split_pictures,
+};
+use boxcam_train::quantize::{self, AccuracyDrop, QuantizeError, WeightScales};
+use boxcam_train::summary::{Summary, bytes, table};
+use boxcam_train::{message, onnx, storage, weights};
+use clap::{ArgAction, Args, Subcommand, ValueEnum};
+use prost::Message;
+use tract_onnx::pb::ModelProto;
+
+use super::{OutputError, PreparedData, fraction, progress, threads};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Quantize a float model to int8, check it against the float model, and write the file that ships
+    Quantize(QuantizeArguments),
+    /// Convert an int8 model back to a float model, to quantize it again
+    Dequantize(DequantizeArguments),
+    /// Average the weights of several models that were trained from the same one
+    Average(AverageArguments),
+    /// List a model's layers, parameters and multiply-adds
+    Summary(SummaryArguments),
+    /// Print or change the card of a model file
+    Card(CardArguments),
+    /// Write a model's backbone in half precision, as starting weights for other trainings
+    ExportBackbone(ExportBackboneArguments),
+}
+
+pub(crate) fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Quantize(arguments) => quantize(arguments),
+        Command::Dequantize(arguments) => dequantize(arguments),
+        Command::Average(arguments) => average_models(arguments),
+        Command::Summary(arguments) => summary(arguments),
+        Command::Card(arguments) => card(arguments),
+        Command::ExportBackbone(arguments) => export_backbone(arguments),
+    }
+}
+
+/// Reads the card of a model.
+fn card_of(file: &Path, model: &ModelProto) -> Result<ModelCard, ModelError> {
+    onnx::card(model).map_err(|source| ModelError::Card {
+        model: file.display().to_string(),
+        source,
+    })
+}
+
+/// Writes a model and reports it.
+fn write_model(file: &Path, model: &ModelProto) -> Result<()> {
+    onnx::write(file, model)?;
+    message!("written: {}", file.display());
+    Ok(())
+}
+
+/// Most calibration images that quantization errors are measured on.
+const ERROR_IMAGES: usize = 32;
+
+/// Quantization errors that are printed; a report has all.
+const WORST: usize = 5;
+
+#[derive(Debug, Args)]
+pub(crate) struct QuantizeArguments {
+    #[command(flatten)]
+    pub(super) data: PreparedData,
+    /// The float model, as `train run` wrote it
+    #[arg(long, value_name = "FILE")]
+    pub(super) model: PathBuf,
+    /// File to write the int8 model to
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: PathBuf,
+    /// Training images to calibrate on
+    #[arg(long, value_name = "COUNT", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) calibration_images: u32,
+    /// Range of an activation; by default all are tried on training images
+    #[arg(long, value_enum)]
+    pub(super) calibration: Option<Calibration>,
+    /// Scale of a channel's weights; by default both are tried
+    #[arg(long, value_enum)]
+    pub(super) weight_scales: Option<WeightScales>,
+    /// Subtract the mean rounding error of a channel from its bias; by default both are tried
+    #[arg(long, value_name = "true|false", action = ArgAction::Set)]
+    pub(super) bias_correction: Option<bool>,
+    /// Write the quantization error of every tensor: a table if FILE ends in .csv, else JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+    /// Confidence threshold, instead of the float model's
+    #[arg(long, value_parser = fraction)]
+    pub(super) threshold: Option<f32>,
+}
+
+pub(super) fn quantize(arguments: &QuantizeArguments) -> Result<()> {
+    let float = onnx::read(&arguments.model)?;
+    let mut card = onnx::card(&float).map_err(QuantizeError::from)?;
+    let train = arguments.data.split("train")?;
+    let pictures = pictures(&train, &card, arguments.calibration_images as usize)?;
+    let overrides = Overrides {
+        calibration: arguments.calibration,
+        weight_scales: arguments.weight_scales,
+        correct_biases: arguments.bias_correction,
+    };
+    message!("distance to the float model on training images:");
+    message!("calibration       weights   biases     scores   boxes");
+    let chosen = search(&float, &pictures, overrides, |trial| {
+        message!("{}", line(trial));
+    })?;
+    message!("chosen:\n{}", line(&chosen.trial));
+    let QuantizedModel {
+        model: mut int8, ..
+    } = chosen;
+    let some = pictures.calibration.len().min(ERROR_IMAGES);
+    let errors = tensor_reports(&float, &int8, &pictures.calibration[..some])?;
+    report(&errors, arguments.report.as_deref())?;
+    let validation = arguments.data.split("val")?;
+    let float_figures = figures(&arguments.model, &float.encode_to_vec(), &validation)?;
+    let int8_figures = figures(&arguments.output, &int8.encode_to_vec(), &validation)?;
+    println!("model  class accuracy  mean IoU  largest box  over 0.5");
+    for (name, figures) in [("float", &float_figures), ("int8 ", &int8_figures)] {
+        println!(
+            "{name}          {:.4}    {:.4}       {:.4}    {:.4}",
+            figures.class_accuracy,
+            figures.mean_iou,
+            figures.largest_box_mean_iou,
+            figures.largest_box_iou_over_half
+        );
+    }
+    let loss = AccuracyDrop::between(&float_figures, &int8_figures).check()?;
+    println!(
+        "quantization costs {:.4} of class accuracy and {:.4} of mean IoU",
+        loss.accuracy, loss.iou
+    );
+    card.figures = card_figures(&int8_figures);
+    card.threshold = arguments.threshold.unwrap_or(card.threshold);
+    // The float model's golden examples, if any, do not hold for the int8 model.
+    card.golden.clear();
+    onnx::set_card(&mut int8, &card);
+    add_golden(&mut int8, &arguments.output.display().to_string())?;
+    write_model(&arguments.output, &int8)
+}
+
+fn line(trial: &Trial) -> String {
+    let settings = trial.settings;
+    let name = |value: Option<clap::builder::PossibleValue>| {
+        value.map_or(String::new(), |value| value.get_name().to_owned())
+    };
+    format!(
+        "{:<16}  {:<8}  {:<9}  {:.4}  {:.4}",
+        name(settings.calibration.to_possible_value()),
+        name(settings.weight_scales.to_possible_value()),
+        if settings.correct_biases {
+            "corrected"
+        } else {
+            "unchanged"
+        },
+        trial.distance.scores,
+        trial.distance.boxes
+    )
+}
+
+/// Prints the worst quantization errors on stderr and writes all to a file.
+fn report(errors: &[TensorReport], file: Option<&Path>) -> Result<()> {
+    let mut worst: Vec<&TensorReport> = errors.iter().collect();
+    worst.sort_by(|a, b| a.int8_db.total_cmp(&b.int8_db));
+    worst.truncate(WORST);
+    let all = errors.len();
+    message!(
+        "the {} largest quantization errors of {all} tensors (all with --report FILE):",
+        worst.len()
+    );
+    message!("tensor                    clipped  rounding, dB  int8, dB");
+    for error in worst {
+        message!(
+            "{:<24}  {:>6.3}%  {:>12.1}  {:>8.1}",
+            error.value,
+            100.0 * error.clipped,
+            error.rounding_db,
+            error.int8_db
+        );
+    }
+    let Some(file) = file else { return Ok(()) };
+    let bytes = match file
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("csv"))
+    {
+        true => storage::csv(errors)?,
+        false => serde_json::to_vec_pretty(errors)?,
+    };
+    storage::write_whole(file, &bytes).map_err(|source| OutputError::new(file, source))?;
+    Ok(())
+}
+
+/// Training images for calibration and for the comparison of candidates, see [`split_pictures`].
+fn pictures(split: &Dataset, card: &ModelCard, count: usize) -> Result<SearchInputs> {
+    let (calibration, comparison) = split_pictures(split.pictures.len(), count)?;
+    Ok(SearchInputs {
+        calibration: inputs(split, card, &calibration, "calibration"),
+        comparison: inputs(split, card, &comparison, "comparison "),
+    })
+}
+
+/// These images of a split as inputs of the model.
+fn inputs(split: &Dataset, card: &ModelCard, indices: &[usize], what: &str) -> Vec<InputTensor> {
+    let bar = progress(indices.len(), what);
+    let inputs = indices.iter().filter_map(|&index| {
+        bar.inc(1);
+        let frame = split.pictures[index].frame().map_err(anyhow::Error::from);
+        let input = frame.and_then(|frame| Ok(preprocess(&frame, card)?));
+        input
+            .inspect_err(|fault| message!("left out: {fault}"))
+            .ok()
+    });
+    inputs.collect()
+}
+
+/// The figures of a model, run by the device's detector.
+fn figures(name: &Path, model: &[u8], split: &Dataset) -> Result<Metrics> {
+    let detector = TractDetector::from_bytes(&name.display().to_string(), model)?;
+    let threads = threads();
+    let bar = progress(split.pictures.len(), "evaluation ");
+    let (evaluation, faults) =
+        Evaluator::new(&detector, threads, &|| bar.inc(1)).evaluate(split)?;
+    bar.finish_and_clear();
+    for fault in faults {
+        message!("left out: {fault}");
+    }
+    Ok(evaluation.metrics())
+}
+
+fn card_figures(figures: &Metrics) -> BTreeMap<String, f64> {
+    let named = [
+        ("rows", figures.boxes as f64),
+        ("pictures", figures.pictures as f64),
+        ("class_accuracy", figures.class_accuracy),
+        ("picture_accuracy", figures.picture_accuracy),
+        ("mean_iou", figures.mean_iou),
+        ("largest_box_mean_iou", figures.largest_box_mean_iou),
+        (
+            "largest_box_iou_over_half",
+            figures.largest_box_iou_over_half,
+        ),
+        ("box_mse", figures.box_mse),
+    ];
+    named.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DequantizeArguments {
+    /// The int8 model, as `model quantize` wrote it
+    model: PathBuf,
+    /// File to write the float model to
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+fn dequantize(arguments: &DequantizeArguments) -> Result<()> {
+    let int8 = onnx::read(&arguments.model)?;
+    let mut card = onnx::card(&int8).map_err(QuantizeError::from)?;
+    let mut float = quantize::dequantize(&int8)?;
+    // Figures and golden examples are those of the int8 model.
+    card.figures.clear();
+    card.golden.clear();
+    onnx::set_card(&mut float, &card);
+    write_model(&arguments.output, &float)
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AverageArguments {
+    /// The float models, two or more; the card is the first one's
+    #[arg(required = true, num_args = 2.., value_name = "MODEL")]
+    models: Vec<PathBuf>,
+    /// File to write the average to
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+fn average_models(arguments: &AverageArguments) -> Result<()> {
+    let models = arguments.models.iter().map(|path| onnx::read(path));
+    let models = models.collect::<Result<Vec<_>, _>>()?;
+    write_model(&arguments.output, &average(&models)?)
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SummaryArguments {
+    /// The model file, float or int8
+    model: PathBuf,
+}
+
+fn summary(arguments: &SummaryArguments) -> Result<()> {
+    let file = arguments.model.display().to_string();
+    let model = onnx::read(&arguments.model)?;
+    let size = std::fs::metadata(&arguments.model).map_or(0, |data| data.len());
+    print!("{}", table(&Summary::of(&file, &model)?));
+    println!("file: {file}, {}", bytes(size));
+    Ok(())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CardArguments {
+    /// The model file
+    model: PathBuf,
+    /// Write the model with the changes below to this file, which may be the same
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Set the confidence threshold
+    #[arg(long, requires = "output", value_parser = fraction)]
+    threshold: Option<f32>,
+    /// Record new golden examples, which `boxcam doctor` compares with the board's results
+    #[arg(long, requires = "output")]
+    golden: bool,
+}
+
+fn card(arguments: &CardArguments) -> Result<()> {
+    let mut model = onnx::read(&arguments.model)?;
+    let mut card = card_of(&arguments.model, &model)?;
+    let Some(output) = &arguments.output else {
+        println!("{}", serde_json::to_string_pretty(&card)?);
+        return Ok(());
+    };
+    card.threshold = arguments.threshold.unwrap_or(card.threshold);
+    onnx::set_card(&mut model, &card);
+    if arguments.golden {
+        add_golden(&mut model, &arguments.model.display().to_string())?;
+    }
+    write_model(output, &model)
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportBackboneArguments {
+    /// The model; the float model of `train run` is the most accurate
+    model: PathBuf,
+    /// File to write the backbone to, for `train run --weights`
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+fn export_backbone(arguments: &ExportBackboneArguments) -> Result<()> {
+    let backbone = weights::read(&arguments.model)?;
+    let card = card_of(&arguments.model, &onnx::read(&arguments.model)?)?;
+    write_model(
+        &arguments.output,
+        &weights::half_precision(&backbone, &card)?,
+    )
+}
