@@ -91,7 +91,7 @@ fn compared(weights: &str, layers: usize, references: &str) -> Option<(f32, f32)
     let off = ours.iter().zip(&floats).map(|(a, b)| (a - b).abs());
     let max_difference = off.fold(0.0, f32::max);
     let similarity = cosine(&ours, &litert);
-    eprintln!(
+    println!(
         "{weights}: largest difference to numpy {max_difference:.6}, cosine similarity to LiteRT {similarity:.4}"
     );
     Some((max_difference, similarity))
