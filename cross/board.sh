@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Boots a whole emulated computer, a PC or an ARM board, in which boxcam uses a real V4L2 driver and a real framebuffer.
+# Boots an emulated computer, a PC or an ARM board, in which boxcam uses a real V4L2 driver and a real framebuffer.
 #
-# In go the program as built and the scripts in board/guest/tests; out come, in target/board/TARGET/out, what the
-# scripts wrote, a screenshot wherever they asked for one, and the console. Whether all that is as it should be is
-# said by tests/board.rs. Kernel and busybox are Debian's packages, fetched once with apt's own configuration;
-# nothing is installed, no rights are needed, and /dev/kvm is not used.
+# Runs the scripts of board/guest/tests with the built program. Their files, screenshots and the console are written to
+# target/board/TARGET/out, where tests/board checks them. Kernel and busybox are Debian packages, downloaded once with
+# apt's configuration. Nothing is installed; neither root nor /dev/kvm is needed.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,17 +22,17 @@ usage: cross/board.sh TARGET [--test NAME]... [--binary FILE] [--add FOLDER] [--
 Boots an emulated computer and runs boxcam in it.
 
   TARGET              pc: an x86-64 PC with vivid cameras, a VESA and a DRM screen
-                      virt: a made-up board, 64 bit ARM, with a screen of 32 bits
+                      virt: qemu's generic 64 bit ARM board, with a screen of 32 bits
                       debian: that PC with Debian's systemd, and boxcam as its service
                       raspi3b: a Raspberry Pi 3 B with a screen of 16 bits and an SD card
-  --test NAME         only that script of cross/board/guest/tests; those that are meant for the target without it
-  --binary FILE       the program; without it target/release/boxcam for the PC, while for ARM it is built, by
-                      cross/build.sh in the profile `emulated`
-  --add FOLDER        put its files into the computer, in /add: the pictures that its cameras play, and a model of a few
-                      bytes; without it target/board/add, into which `cargo test --release --test board` writes them
-  --deadline SECONDS  give up after so long; 420 without it
+  --test NAME         only that script of cross/board/guest/tests; default: those of the target
+  --binary FILE       the program; default: target/release/boxcam for the PC; for ARM, cross/build.sh builds it in the
+                      profile `emulated`
+  --add FOLDER        copies its files to /add in the computer: the images that its cameras play, and a tiny model; default:
+                      target/board/add, written by `cargo test --release --test board`
+  --deadline SECONDS  timeout; default: 420
 
-Results lie in target/board/TARGET/out. Exit code 0: all scripts ran to their end; 1: one of them did not;
+Results are written to target/board/TARGET/out. Exit code 0: all scripts completed; 1: a script failed;
 2: wrong usage; 3: something is missing on this machine.
 TEXT
 }
@@ -56,7 +55,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --test | --binary | --add | --deadline)
-            [ $# -ge 2 ] || fail 2 "$1 wants a value; see --help"
+            [ $# -ge 2 ] || fail 2 "$1 needs a value; see --help"
             case $1 in
                 --test) tests+=("$2") ;;
                 --binary) binary=$2 ;;
@@ -66,20 +65,20 @@ while [ $# -gt 0 ]; do
             shift ;;
         -*) fail 2 "unknown option $1; see --help" ;;
         *)
-            [ -z "$target" ] || fail 2 "one target only; see --help"
+            [ -z "$target" ] || fail 2 "only one target; see --help"
             target=$1 ;;
     esac
     shift
 done
-[ -n "$target" ] || fail 2 "which target? see --help"
-[ -f "$here/board/target-$target.sh" ] || fail 2 "no target $target; see --help"
+[ -n "$target" ] || fail 2 "missing TARGET; see --help"
+[ -f "$here/board/target-$target.sh" ] || fail 2 "unknown target $target; see --help"
 [ -f "$additions/tiny.onnx" ] || fail 3 "$additions has no tiny.onnx; see --help"
 
 work=$boards/$target
 out=$work/out
 mkdir -p "$work"
 
-# What a target may leave out.
+# Defaults that a target may override.
 system_packages=()
 prepare_machine() { :; }
 
@@ -91,7 +90,7 @@ for name in "${tests[@]}"; do
 done
 
 exec 9>"$work/lock"
-flock -w "$deadline" 9 || fail 3 "another run still uses $work"
+flock -w "$deadline" 9 || fail 3 "another run uses $work"
 fetch_packages
 build_programs
 build_initramfs

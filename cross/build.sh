@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Builds, and runs under qemu, boxcam for 64 and 32 bit ARM boards on a Debian machine without docker, rustup's targets
-# or a registry of either: the compiler and its standard libraries are Debian's rustc-web, unpacked and not installed;
-# linker, C library and qemu are Debian's plain packages for cross building, from the list that the image of `cross build`
-# is made of too. Where docker is at hand, `cross build` does as well.
+# Builds boxcam for 64 and 32 bit ARM boards, and runs it under qemu, on a Debian machine without docker or rustup's targets.
+# The compiler and its standard libraries are Debian's rustc-web, unpacked and not installed; linker, C library and qemu are
+# Debian packages, from the list that the image of `cross build` uses too.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,18 +13,18 @@ usage() {
     cat <<'TEXT'
 usage: cross/build.sh TARGET [--emulated] [CARGO ARGUMENTS]
 
-Runs cargo for an ARM board; what it builds to be run (tests, examples, `cargo run`) runs under qemu.
+Runs cargo for an ARM board; tests, examples and `cargo run` are run under qemu.
 
   TARGET           aarch64-unknown-linux-gnu: Raspberry Pi 3, 4, 5 and Zero 2 W with a 64 bit system
                    armv7-unknown-linux-gnueabihf: the same, and Pi 2, with a 32 bit system
-                   aarch64-unknown-linux-musl: any 64 bit system, without a shared library, and so without a window
-  --emulated       what the tests take to emulated processors and boards: in the profile `emulated`, which is quick to build,
-                   with all that such a board has; one build serves all
-  CARGO ARGUMENTS  what cargo is to do: `build --release` without any. --target is added
+                   aarch64-unknown-linux-musl: any 64 bit system; static, and therefore without a window
+  --emulated       the build of the tests on emulated processors and boards: the profile `emulated`, which is quick to build, with
+                   the features of such a board
+  CARGO ARGUMENTS  default: `build --release`. --target is added
 
-Results lie in target/cross/TARGET. What is missing of Debian's packages is installed (cross compiler, C library, qemu),
-with sudo unless root; the Rust compiler is unpacked into target/cross/toolchain, 700 MB, once; delete it to get a newer
-one. QEMU_CPU names the processor to emulate, as in: QEMU_CPU=cortex-a53 cross/build.sh TARGET test --lib
+Results are in target/cross/TARGET. Missing Debian packages are installed (cross compiler, C library, qemu), with sudo
+unless root; the Rust compiler is unpacked into target/cross/toolchain, 700 MB, once; delete it to get a newer one.
+QEMU_CPU selects the processor to emulate, for example: QEMU_CPU=cortex-a53 cross/build.sh TARGET test --lib
 
 Exit code: cargo's; 2: wrong usage; 3: something is missing on this machine.
 TEXT
@@ -38,15 +37,15 @@ fail() {
     exit "$code"
 }
 
-[ $# -ge 1 ] || fail 2 "which target? see --help"
+[ $# -ge 1 ] || fail 2 "missing TARGET; see --help"
 musl=
 case $1 in
     -h | --help) usage; exit 0 ;;
-    # Debian's name of the processor, of the compiler, and of qemu's program.
+    # Debian's names of the architecture and the compiler, and qemu's program.
     aarch64-unknown-linux-gnu) architecture=arm64 triple=aarch64-linux-gnu emulator=qemu-aarch64 ;;
     armv7-unknown-linux-gnueabihf) architecture=armhf triple=arm-linux-gnueabihf emulator=qemu-arm ;;
     aarch64-unknown-linux-musl) architecture=arm64 triple=aarch64-linux-gnu emulator=qemu-aarch64 musl=aarch64-linux-musl ;;
-    *) fail 2 "no target $1; see --help" ;;
+    *) fail 2 "unknown target $1; see --help" ;;
 esac
 target=$1
 shift
@@ -67,7 +66,7 @@ work=$repository/target/cross
 root=$work/toolchain
 mkdir -p "$work"
 exec 9>"$work/lock"
-flock -w 600 9 || fail 3 "another run still fetches into $work"
+flock -w 600 9 || fail 3 "another run downloads into $work"
 "$here/build/install.sh" "$architecture"
 fetch_compiler
 fetch_library
@@ -83,7 +82,7 @@ export "CARGO_TARGET_${upper}_LINKER=$triple-gcc"
 export "CARGO_TARGET_${upper}_RUNNER=$emulator -L /usr/$triple"
 export "CC_$lower=$triple-gcc"
 if [ -n "$musl" ]; then
-    # The standard library is built with the program, which a compiler that is no nightly one only does when told so.
+    # The standard library is built with the program, an unstable feature of cargo.
     export RUSTC_BOOTSTRAP=1
     kind+=("-Zbuild-std=std,panic_unwind")
     own=$root/musl-$architecture flags=CARGO_TARGET_${upper}_RUSTFLAGS
@@ -91,7 +90,7 @@ if [ -n "$musl" ]; then
     export "$flags=${!flags:-} -C link-self-contained=no -C target-feature=+crt-static -C relocation-model=static \
 -L native=$own/usr/lib/$musl"
 fi
-# --target goes before a `--`, after which the arguments are no longer cargo's.
+# --target must be before a `--`.
 subcommand=$1
 shift
 cd "$repository"

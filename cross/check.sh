@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What must be so of a boxcam for a board, told from the file alone: nothing is run.
+# Checks from the file alone whether a program can run on a board.
 set -euo pipefail
 
-# The oldest C library that may be asked for: that of Debian and Raspberry Pi OS 12 is 2.36.
+# The C library of Debian and Raspberry Pi OS 12; a program may not need a newer one.
 floor=2.36
 largest=64
 with_debug=no
@@ -11,15 +11,14 @@ usage() {
     cat <<TEXT
 usage: cross/check.sh [--glibc VERSION] [--size MIB] [--debug] BINARY
 
-Checks that a program can be put on a board as it is, and prints what it found:
-it is for an ARM processor (with the floating point registers of armhf where it is 32 bit), it has no debug information,
-it wants no shared library but the C library's own, no newer C library than stated, and it is not larger than stated.
+Checks a program for a board and prints the results: built for ARM (32 bit: with hardware floating point, armhf), no debug
+information, no shared libraries other than the C library's, no newer C library and no larger file than given.
 
-  --glibc VERSION   the newest version of the C library that it may want; $floor without it
-  --size MIB        the largest size; $largest without it
+  --glibc VERSION   newest C library that it may need; default: $floor
+  --size MIB        largest size; default: $largest
   --debug           debug information is allowed
 
-Exit code: 0: all is so; 1: something is not; 2: wrong usage; 3: there is no readelf (Debian: binutils).
+Exit code: 0: all checks passed; 1: a check failed; 2: wrong usage; 3: readelf is missing (Debian: binutils).
 TEXT
 }
 
@@ -31,8 +30,8 @@ fail() {
 }
 
 bad=0
-# tell WHAT HOW [WRONG]: a line of the report; with WRONG, what should be instead.
-tell() {
+# report NAME VALUE [EXPECTED]: a line of the report; with EXPECTED the check has failed.
+report() {
     if [ -n "${3:-}" ]; then
         bad=1
         printf '%-18s %s: %s\n' "$1" "$2" "WRONG: $3"
@@ -47,30 +46,30 @@ check_processor() {
     case $machine in
         AArch64) ;;
         ARM)
-            # Without it the file is for soft float systems, whose C library has another name.
+            # Without it the file is for soft-float systems, whose C library has another name.
             readelf -A "$binary" | grep -q 'Tag_ABI_VFP_args: VFP registers' || wrong="not for armhf systems" ;;
-        *) wrong="no ARM processor" ;;
+        *) wrong="not an ARM processor" ;;
     esac
-    tell processor "$machine" "$wrong"
+    report processor "$machine" "$wrong"
 }
 
 check_debug() {
     local found wrong=""
     found=$(readelf -S -W "$binary" | grep -c ' \.debug_' || true)
-    [ "$found" -eq 0 ] || [ "$with_debug" = yes ] || wrong="not stripped of it"
-    tell "debug information" "$found sections" "$wrong"
+    [ "$found" -eq 0 ] || [ "$with_debug" = yes ] || wrong="not stripped"
+    report "debug information" "$found sections" "$wrong"
 }
 
 check_libraries() {
-    local library strange=() needed
+    local library other=() needed
     mapfile -t needed < <(readelf -d -W "$binary" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
     for library in "${needed[@]}"; do
         case $library in
             libc.so.6 | libm.so.6 | libgcc_s.so.1 | ld-linux-aarch64.so.1 | ld-linux-armhf.so.3) ;;
-            *) strange+=("$library") ;;
+            *) other+=("$library") ;;
         esac
     done
-    tell "shared libraries" "${needed[*]:-none}" "${strange[*]:+not of the C library: ${strange[*]}}"
+    report "shared libraries" "${needed[*]:-none}" "${other[*]:+not of the C library: ${other[*]}}"
 }
 
 check_glibc() {
@@ -79,14 +78,14 @@ check_glibc() {
     if [ -n "$newest" ] && [ "$(printf '%s\n' "$floor" "$newest" | sort -V | tail -n 1)" != "$floor" ]; then
         wrong="at most $floor"
     fi
-    tell "glibc at least" "${newest:-none}" "$wrong"
+    report "glibc at least" "${newest:-none}" "$wrong"
 }
 
 check_size() {
     local bytes wrong=""
     bytes=$(stat -c %s "$binary")
     [ "$bytes" -le $((largest * 1048576)) ] || wrong="at most $largest MiB"
-    tell size "$bytes bytes" "$wrong"
+    report size "$bytes bytes" "$wrong"
 }
 
 binary=""
@@ -95,7 +94,7 @@ while [ $# -gt 0 ]; do
         -h | --help) usage; exit 0 ;;
         --debug) with_debug=yes ;;
         --glibc | --size)
-            [[ ${2:-} =~ ^[0-9]+(\.[0-9]+)?$ ]] || fail 2 "$1 wants a number; see --help"
+            [[ ${2:-} =~ ^[0-9]+(\.[0-9]+)?$ ]] || fail 2 "$1 needs a number; see --help"
             case $1 in
                 --glibc) floor=$2 ;;
                 --size) largest=${2%.*} ;;
@@ -103,15 +102,15 @@ while [ $# -gt 0 ]; do
             shift ;;
         -*) fail 2 "unknown option $1; see --help" ;;
         *)
-            [ -z "$binary" ] || fail 2 "one program only; see --help"
+            [ -z "$binary" ] || fail 2 "only one program; see --help"
             binary=$1 ;;
     esac
     shift
 done
 [ -n "$binary" ] || fail 2 "which program? see --help"
-command -v readelf >/dev/null || fail 3 "readelf is not there; install Debian's binutils"
-# readelf ends well on anything.
-[ "$(head -c 4 "$binary" 2>/dev/null | od -An -tx1 | tr -d ' ')" = 7f454c46 ] || fail 1 "$binary is no program"
+command -v readelf >/dev/null || fail 3 "readelf is not installed (Debian: apt install binutils)"
+# readelf succeeds on any file.
+[ "$(head -c 4 "$binary" 2>/dev/null | od -An -tx1 | tr -d ' ')" = 7f454c46 ] || fail 1 "$binary is not a program"
 check_processor
 check_debug
 check_libraries

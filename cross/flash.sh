@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# Writes a card image to a card, and nothing else to anything else.
+# Writes a card image to a memory card, after checks that the device is one.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 usage: cross/flash.sh [OPTIONS] IMAGE DEVICE
 
-Writes a card image to a whole card, as in: cross/flash.sh boxcam.img /dev/sdb
-All that was on the card is lost. It shows what DEVICE is and asks before it writes, then reads all of it back.
+Writes a card image to a whole card, for example: cross/flash.sh boxcam.img /dev/sdb
+Everything on the card is lost. Shows what DEVICE is and asks before it writes, then verifies the card.
 
-It refuses a partition; a disk of which anything is mounted, used for swapping or part of another device, so the system's
-own; one that is write-protected or too small; and one that is neither removable, a memory card nor on USB.
+Refuses a partition; a disk that is mounted, used as swap or part of another device, such as the system's own; a disk that
+is write-protected or too small; and a disk that is neither removable, nor a memory card, nor on USB.
 
-  --dry-run              says what it would do, and writes nothing
-  --yes-really DEVICE    does not ask; DEVICE again, so that one typing error is not enough
-  --internal             takes a disk that can't be taken out of the computer
-  --root FOLDER          for tests: FOLDER/sys and FOLDER/proc tell about devices, and DEVICE is a file in FOLDER/dev
+  --dry-run              shows what it would do, and writes nothing
+  --yes-really DEVICE    does not ask; DEVICE is repeated to guard against typos
+  --internal             accepts a disk that is not removable
+  --root FOLDER          for tests: FOLDER/sys and FOLDER/proc describe the devices, and DEVICE is a file in FOLDER/dev
 
-Exit code: 0: done; 1: refused, not confirmed, or what was read back is not what was written; 2: wrong usage;
-3: something is missing on this machine.
+Exit code: 0: done; 1: refused, not confirmed, or verification failed; 2: wrong usage; 3: something is missing on this
+machine.
 TEXT
 }
 
@@ -29,15 +29,15 @@ fail() {
     exit "$code"
 }
 
-# The first line of what the kernel says about a device; nothing where it says nothing.
+# The first line of a device's attribute in sysfs; empty if there is none.
 about() {
     local words=""
     read -r words 2>/dev/null <"$root/sys/class/block/$1" || true
     echo "$words"
 }
 
-# The disk's own name and those of its partitions.
-all_of_it() {
+# The names of the disk and of its partitions.
+disk_and_partitions() {
     local folder
     echo "$name"
     for folder in "$root/sys/class/block/$name/$name"*; do
@@ -45,37 +45,37 @@ all_of_it() {
     done
 }
 
-refuse_what_is_no_card() {
-    [ -e "$root/sys/class/block/$name" ] || fail 1 "$device is no disk"
-    [ ! -e "$root/sys/class/block/$name/partition" ] || fail 1 "$device is a partition; the whole card is wanted"
+refuse_other_devices() {
+    [ -e "$root/sys/class/block/$name" ] || fail 1 "$device is not a disk"
+    [ ! -e "$root/sys/class/block/$name/partition" ] || fail 1 "$device is a partition; give the whole card"
     if [ "$(about "$name/removable")" != 1 ] && [ "$internal" = no ]; then
-        # Card readers of some computers, and disks on USB, do not call themselves removable.
+        # Some card readers, and disks on USB, are not marked as removable.
         case $name-$(realpath "$root/sys/class/block/$name") in
             mmcblk* | *usb*) ;;
-            *) fail 1 "$device can't be taken out of this computer; is it the card? If so, --internal" ;;
+            *) fail 1 "$device is not removable; if it is the card, add --internal" ;;
         esac
     fi
     [ "$(about "$name/ro")" != 1 ] || fail 1 "$device is write-protected"
 }
 
-refuse_what_is_used() {
+refuse_used_disk() {
     local part number where
     while read -r part; do
         number=$(about "$part/dev")
         where=$(awk -v number="$number" '$3 == number { print $5; exit }' "$root/proc/self/mountinfo")
         [ -z "$where" ] || fail 1 "/dev/$part is mounted at $where"
-        # Some file systems have a number of their own there; the device's name stands after the dash.
+        # Some file systems have their own device number there; the device's name follows the dash.
         where=$(awk -v name="/dev/$part" '{ for (i = 7; i < NF; i++) if ($i == "-" && $(i + 2) == name) print $5 }' \
             "$root/proc/self/mountinfo" | head -n 1)
         [ -z "$where" ] || fail 1 "/dev/$part is mounted at $where"
-        ! grep -q "^/dev/${part}[[:space:]]" "$root/proc/swaps" || fail 1 "/dev/$part is used for swapping"
+        ! grep -q "^/dev/${part}[[:space:]]" "$root/proc/swaps" || fail 1 "/dev/$part is used as swap"
         [ -z "$(ls "$root/sys/class/block/$part/holders" 2>/dev/null)" ] ||
             fail 1 "/dev/$part is part of $(ls "$root/sys/class/block/$part/holders")"
-    done < <(all_of_it)
+    done < <(disk_and_partitions)
 }
 
-# The kernel counts in 512 bytes whatever the device does.
-refuse_what_is_too_small() {
+# The kernel counts in units of 512 bytes for all devices.
+refuse_small_disk() {
     local room=$(($(about "$name/size") * 512))
     [ "$room" -gt 0 ] || fail 1 "there is no card in $device"
     [ "$room" -ge "$size" ] || fail 1 "$device has $room bytes, the image $size"
@@ -88,26 +88,26 @@ show() {
         "$(about "$name/device/vendor") $(about "$name/device/model") $(about "$name/device/name")"
     while read -r part; do
         [ "$part" = "$name" ] || echo "         $part, $(($(about "$part/size") * 512 / 1000000)) MB, will be lost"
-    done < <(all_of_it)
+    done < <(disk_and_partitions)
 }
 
 ask() {
     local answer=""
     [ -z "$confirmed" ] || return 0
-    [ -t 0 ] || fail 1 "nobody can be asked; see --yes-really"
-    read -r -p "All that is on it will be lost. To go on, type $name: " answer
+    [ -t 0 ] || fail 1 "cannot ask for confirmation without a terminal; see --yes-really"
+    read -r -p "Everything on it will be lost. To continue, type $name: " answer
     [ "$answer" = "$name" ] || fail 1 "nothing was written"
 }
 
 write() {
     local progress=none
     [ ! -t 2 ] || progress=progress
-    dd if="$image" of="$device" bs=4M conv=fsync,notrunc status="$progress" || fail 1 "$device can't be written to"
-    # What is read back must come from the card and not from memory.
+    dd if="$image" of="$device" bs=4M conv=fsync,notrunc status="$progress" || fail 1 "writing to $device failed"
+    # Read back from the card and not from the cache.
     [ ! -b "$device" ] || blockdev --flushbufs "$device"
-    cmp -n "$size" "$image" "$device" || fail 1 "what was read back is not what was written; the card is bad"
+    cmp -n "$size" "$image" "$device" || fail 1 "verification failed: the data read back differs; replace the card"
     [ ! -b "$device" ] || blockdev --rereadpt "$device" 2>/dev/null || true
-    echo "written and read back: $size bytes; the card can be taken out"
+    echo "written and verified: $size bytes; the card can be removed"
 }
 
 image="" device="" confirmed="" root="" internal=no dry=no
@@ -117,7 +117,7 @@ while [ $# -gt 0 ]; do
         --dry-run) dry=yes ;;
         --internal) internal=yes ;;
         --yes-really | --root)
-            [ $# -ge 2 ] || fail 2 "$1 wants a value; see --help"
+            [ $# -ge 2 ] || fail 2 "$1 needs a value; see --help"
             case $1 in
                 --yes-really) confirmed=$2 ;;
                 --root) root=$2 ;;
@@ -130,36 +130,36 @@ while [ $# -gt 0 ]; do
             elif [ -z "$device" ]; then
                 device=$1
             else
-                fail 2 "one image and one device; see --help"
+                fail 2 "only one image and one device; see --help"
             fi ;;
     esac
     shift
 done
-[ -n "$device" ] || fail 2 "which image, and to which device? see --help"
-[ -z "$confirmed" ] || [ "$confirmed" = "$device" ] || fail 2 "--yes-really says $confirmed, not $device"
+[ -n "$device" ] || fail 2 "missing IMAGE or DEVICE; see --help"
+[ -z "$confirmed" ] || [ "$confirmed" = "$device" ] || fail 2 "--yes-really names $confirmed, not $device"
 for program in awk blockdev cmp dd realpath; do
-    command -v "$program" >/dev/null || fail 3 "$program is not there"
+    command -v "$program" >/dev/null || fail 3 "$program is not installed"
 done
-[ -f "$image" ] || fail 3 "$image is not there"
+[ -f "$image" ] || fail 3 "$image does not exist"
 size=$(stat -L -c %s "$image")
-[ "$(od -An -tx1 -j 510 -N 2 "$image" | tr -d ' ')" = 55aa ] || fail 1 "$image is no card image"
+[ "$(od -An -tx1 -j 510 -N 2 "$image" | tr -d ' ')" = 55aa ] || fail 1 "$image is not a card image"
 
 # Names like /dev/disk/by-id/... are links.
-device=$(realpath "$device" 2>/dev/null) || fail 1 "$device is not there"
+device=$(realpath "$device" 2>/dev/null) || fail 1 "$device does not exist"
 if [ -n "$root" ]; then
-    [ -f "$device" ] || fail 1 "$device is no file"
+    [ -f "$device" ] || fail 1 "$device is not a file"
 else
-    [ -b "$device" ] || fail 1 "$device is no disk"
+    [ -b "$device" ] || fail 1 "$device is not a disk"
 fi
 name=$(basename "$device")
-refuse_what_is_no_card
-refuse_what_is_used
-refuse_what_is_too_small
+refuse_other_devices
+refuse_used_disk
+refuse_small_disk
 show
 if [ "$dry" = yes ]; then
-    echo "would overwrite $device and read it back"
+    echo "would overwrite $device and verify it"
     exit 0
 fi
 ask
-[ -w "$device" ] || fail 1 "$device may not be written to; try sudo"
+[ -w "$device" ] || fail 1 "$device is not writable; try sudo"
 write

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the image of a card with which a 64 bit ARM board is a camera that sees: Debian's kernel and programs, an init of
-# busybox, boxcam. Needs no rights and no loop device; nothing of Debian's packages is installed or run.
+# Builds a card image that boots a 64 bit ARM board into boxcam: Debian's kernel and programs, an init of busybox, boxcam.
+# Needs neither root nor a loop device; Debian's packages are neither installed nor run.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,21 +18,21 @@ usage() {
     cat <<'TEXT'
 usage: cross/image.sh [OPTIONS] [IMAGE]
 
-Writes a bootable card image to IMAGE, target/image/boxcam.img without it, for cross/flash.sh to put on a card. It starts by
-UEFI, and on Raspberry Pi 3, 4 and Zero 2 W where apt has raspi-firmware (Debian's non-free-firmware).
+Writes a bootable card image to IMAGE (default: target/image/boxcam.img), for cross/flash.sh to write to a card. It boots
+by UEFI, and on Raspberry Pi 3, 4 and Zero 2 W where apt has raspi-firmware (Debian's non-free-firmware).
 
 Partitions: BOXCAM (FAT: kernel, boxcam.toml, updates; the board only reads it), boxcam-system (read only), boxcam-data
-(log, and two slots for newer versions of boxcam; one that sees no frame is given up for the one before).
+(log, and two slots for newer versions of boxcam; one that captures no frame is rolled back).
 
-  --binary FILE   the program for arm64; target/TARGET/release/boxcam or target/cross/TARGET/release/boxcam of
-                  aarch64-unknown-linux-gnu without it
-  --config FILE   the options of boxcam; cross/image/boxcam.toml without it
-  --model FILE    a model instead of the one inside the program
-  --data MIB      size of the data partition; 512 without it
-  --dry-run       says what it would do
+  --binary FILE   the program for arm64; default: target/TARGET/release/boxcam or
+                  target/cross/TARGET/release/boxcam of aarch64-unknown-linux-gnu
+  --config FILE   the options of boxcam; default: cross/image/boxcam.toml
+  --model FILE    a model instead of the embedded one
+  --data MIB      size of the data partition; default: 512
+  --dry-run       shows what it would do
 
-Takes apt-get, cpio, depmod (kmod), mke2fs, mformat (mtools), qemu-aarch64 (qemu-user), readelf (binutils), sfdisk (fdisk).
-Debian's packages are fetched once, to target/image/packages.
+Needs apt-get, cpio, depmod (kmod), mke2fs, mformat (mtools), qemu-aarch64 (qemu-user), readelf (binutils), sfdisk (fdisk).
+Debian's packages are downloaded once, to target/image/packages.
 
 Exit code: 0: done; 2: wrong usage; 3: something is missing on this machine.
 TEXT
@@ -51,7 +51,7 @@ find_binary() {
         binary=$repository/$folder/aarch64-unknown-linux-gnu/release/boxcam
         [ ! -x "$binary" ] || return 0
     done
-    fail 3 "boxcam is not built for arm64; build it with: cross/build.sh aarch64-unknown-linux-gnu"
+    fail 3 "boxcam is not built for arm64; run: cross/build.sh aarch64-unknown-linux-gnu"
 }
 
 image="" binary="" model="" config=$here/image/boxcam.toml data_size=512 dry=no
@@ -60,7 +60,7 @@ while [ $# -gt 0 ]; do
         -h | --help) usage; exit 0 ;;
         --dry-run) dry=yes ;;
         --binary | --config | --model | --data)
-            [ $# -ge 2 ] || fail 2 "$1 wants a value; see --help"
+            [ $# -ge 2 ] || fail 2 "$1 needs a value; see --help"
             case $1 in
                 --binary) binary=$2 ;;
                 --config) config=$2 ;;
@@ -70,32 +70,32 @@ while [ $# -gt 0 ]; do
             shift ;;
         -*) fail 2 "unknown option $1; see --help" ;;
         *)
-            [ -z "$image" ] || fail 2 "one image only; see --help"
+            [ -z "$image" ] || fail 2 "only one image; see --help"
             image=$1 ;;
     esac
     shift
 done
-[[ $data_size =~ ^[0-9]+$ ]] || fail 2 "--data wants a whole number of MiB"
+[[ $data_size =~ ^[0-9]+$ ]] || fail 2 "--data needs an integer number of MiB"
 PATH=$PATH:/usr/sbin:/sbin
 for program in apt-get cpio depmod mke2fs mformat qemu-aarch64 readelf sfdisk; do
-    command -v "$program" >/dev/null || fail 3 "$program is not there; see --help"
+    command -v "$program" >/dev/null || fail 3 "$program is not installed; see --help"
 done
 work=$repository/target/image
 image=${image:-$work/boxcam.img}
 [ -n "$binary" ] || find_binary
 for file in "$binary" "$config" ${model:+"$model"}; do
-    [ -f "$file" ] || fail 3 "$file is not there"
+    [ -f "$file" ] || fail 3 "$file does not exist"
 done
-readelf -h "$binary" 2>/dev/null | grep -q AArch64 || fail 3 "$binary is no program for arm64"
+readelf -h "$binary" 2>/dev/null | grep -q AArch64 || fail 3 "$binary is not a program for arm64"
 if [ "$dry" = yes ]; then
     echo "would write $image with $binary, $config${model:+, $model} and $data_size MiB for data"
-    [ -f "$work/packages/complete" ] || echo "would fetch Debian's arm64 kernel, ${system_packages[*]} and raspi-firmware"
+    [ -f "$work/packages/complete" ] || echo "would download Debian's arm64 kernel, ${system_packages[*]} and raspi-firmware"
     exit 0
 fi
 
 mkdir -p "$work"
 exec 9>"$work/lock"
-flock -w 600 9 || fail 3 "another run still uses $work"
+flock -w 600 9 || fail 3 "another run uses $work"
 fetch_packages
 build_boot
 build_initramfs

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Puts boxcam on a board, by ssh and with what any Debian or Raspberry Pi OS has. What is done there is in
-# install/device.sh.
+# Installs boxcam on a board by ssh, with the programs of any Debian or Raspberry Pi OS. install/device.sh runs there.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,25 +9,24 @@ usage() {
     cat <<'TEXT'
 usage: cross/install.sh [OPTIONS] [USER@]HOST
 
-Installs boxcam as a service on a board that runs Debian, Raspberry Pi OS or another system with systemd, or brings it
-up to date: the program, its unit with a user of its own, the options in /etc/boxcam.toml (only where there are none;
-yours are kept), and a model if one is given. Then it waits until the first frame went through the model. USER is root
-or may use sudo without a password.
+Installs or updates boxcam as a service on a board that runs Debian, Raspberry Pi OS or another system with systemd: the
+program, its unit with its own user, the options in /etc/boxcam.toml (existing ones are kept), and a model if one is
+given. Then waits for the first inference. USER is root or may use sudo without a password.
 
-  --binary FILE   the program; target/TARGET/release/boxcam or target/cross/TARGET/release/boxcam without it, for the
-                  processor that the board says it has
-  --model FILE    a model of your own instead of the one inside the program
-  --config FILE   the options for a board that has none yet; cross/install/boxcam.toml without it
-  --rollback      goes back to the version before; once more comes back to this one
-  --dry-run       says what it would do and changes nothing
-  --wait SECONDS  time for the first frame; 60 without it
-  --root FOLDER   installs into a folder of HOST, for a card in a reader or a rehearsal; nothing is started
+  --binary FILE   the program; default: target/TARGET/release/boxcam or target/cross/TARGET/release/boxcam for
+                  the board's processor
+  --model FILE    a model instead of the embedded one
+  --config FILE   the options for a board that has none; default: cross/install/boxcam.toml
+  --rollback      switches to the previous version; twice switches back
+  --dry-run       shows what it would do and changes nothing
+  --wait SECONDS  timeout for the first frame; default: 60
+  --root FOLDER   installs into a folder of HOST, for a card in a reader or a test; nothing is started
   --ssh OPTION    passed to ssh; may be given several times, as in: --ssh -p --ssh 2222
 
-The same version again changes nothing. The version before is kept, older ones are removed.
+Installing the same version again changes nothing. The previous version is kept, older ones are removed.
 
-Exit code: 0: done; 1: it went wrong on the board, or boxcam saw no frame; 2: wrong usage; 3: something is missing here;
-255: ssh's, where it gets no connection.
+Exit code: 0: done; 1: it failed on the board, or boxcam captured no frame; 2: wrong usage; 3: something is missing here;
+255: ssh cannot connect.
 TEXT
 }
 
@@ -39,7 +37,7 @@ fail() {
     exit "$code"
 }
 
-# On the board; standard input goes along.
+# Runs a command on the board, with this standard input.
 remote() {
     # shellcheck disable=SC2029 # what is expanded here is meant to be
     ssh "${ssh_options[@]}" -- "$host" "$@"
@@ -48,21 +46,21 @@ remote() {
 # The program that was built for the board's processor.
 find_binary() {
     local processor target folder
-    # The kernel's word may be for 64 bits where the programs are for 32; dpkg's is for the programs.
+    # dpkg's architecture is that of the programs; a 64 bit kernel may run a 32 bit system.
     processor=$(remote 'dpkg --print-architecture 2>/dev/null || uname -m' </dev/null)
     case $processor in
         arm64 | aarch64) target=aarch64-unknown-linux-gnu ;;
         armhf | armv7l) target=armv7-unknown-linux-gnueabihf ;;
-        *) fail 3 "$host is for $processor, for which no build is known; name one with --binary" ;;
+        *) fail 3 "$host has the processor $processor, for which there is no build; give one with --binary" ;;
     esac
     for folder in "$repository/target/$target" "$repository/target/cross/$target"; do
         binary=$folder/release/boxcam
         [ ! -x "$binary" ] || return 0
     done
-    fail 3 "nothing is built for $target; build it with: cross/build.sh $target"
+    fail 3 "boxcam is not built for $target; run: cross/build.sh $target"
 }
 
-# A folder with all that goes over, and its name: the checksum of what is in it.
+# Packs the files to send into a folder. The version's id is the checksum of the files.
 pack() {
     payload=$(mktemp -d)
     trap 'rm -rf "$payload"' EXIT
@@ -72,15 +70,15 @@ pack() {
     cp "$here/boxcam.service" "$payload/boxcam.service"
     cp "$config" "$payload/boxcam.toml"
     [ -z "$model" ] || cp "$model" "$payload/boxcam.onnx"
-    # The options are the board's own and make no new version.
+    # The options belong to the board and not to a version.
     id=$(cd "$payload" && find . -type f ! -name boxcam.toml ! -name device.sh -print0 | LC_ALL=C sort -z |
         xargs -0 sha256sum | sha256sum | cut -c 1-12)
 }
 
-# One connection, so that a password is asked for once. The folder there is gone whatever happens.
+# One connection, so that ssh asks for a password once. The temporary folder is always removed.
 send() {
-    local words
-    printf -v words ' %q' "$action" "$root" "$patience" "$dry" "$id"
+    local arguments
+    printf -v arguments ' %q' "$action" "$root" "$timeout" "$dry" "$id"
     tar -C "$payload" -cf - . | gzip -1 | remote "
         set -e
         folder=\$(mktemp -d)
@@ -88,11 +86,11 @@ send() {
         tar -C \"\$folder\" -xzf -
         as_root=
         [ \"\$(id -u)\" -eq 0 ] || [ -n $(printf %q "$root") ] || as_root='sudo -n'
-        \$as_root sh \"\$folder/device.sh\"$words"
+        \$as_root sh \"\$folder/device.sh\"$arguments"
 }
 
 host="" binary="" model="" config=$here/install/boxcam.toml
-action=install dry=no patience=60 root="" id=""
+action=install dry=no timeout=60 root="" id=""
 ssh_options=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -100,29 +98,29 @@ while [ $# -gt 0 ]; do
         --rollback) action=rollback ;;
         --dry-run) dry=yes ;;
         --binary | --model | --config | --wait | --root | --ssh)
-            [ $# -ge 2 ] || fail 2 "$1 wants a value; see --help"
+            [ $# -ge 2 ] || fail 2 "$1 needs a value; see --help"
             case $1 in
                 --binary) binary=$2 ;;
                 --model) model=$2 ;;
                 --config) config=$2 ;;
-                --wait) patience=$2 ;;
+                --wait) timeout=$2 ;;
                 --root) root=$2 ;;
                 --ssh) ssh_options+=("$2") ;;
             esac
             shift ;;
         -*) fail 2 "unknown option $1; see --help" ;;
         *)
-            [ -z "$host" ] || fail 2 "one board only; see --help"
+            [ -z "$host" ] || fail 2 "only one board; see --help"
             host=$1 ;;
     esac
     shift
 done
-[ -n "$host" ] || fail 2 "which board? see --help"
-[[ $patience =~ ^[0-9]+$ ]] || fail 2 "--wait wants whole seconds"
-[ -z "$root" ] || [[ $root == /* ]] || fail 2 "--root wants a whole path"
-command -v ssh >/dev/null || fail 3 "ssh is not there; install Debian's openssh-client"
+[ -n "$host" ] || fail 2 "missing HOST; see --help"
+[[ $timeout =~ ^[0-9]+$ ]] || fail 2 "--wait needs an integer number of seconds"
+[ -z "$root" ] || [[ $root == /* ]] || fail 2 "--root needs an absolute path"
+command -v ssh >/dev/null || fail 3 "ssh is not installed (Debian: apt install openssh-client)"
 for file in "$binary" "$model" "$config"; do
-    [ -z "$file" ] || [ -f "$file" ] || fail 3 "$file is not there"
+    [ -z "$file" ] || [ -f "$file" ] || fail 3 "$file does not exist"
 done
 [ "$action" = rollback ] || [ -n "$binary" ] || find_binary
 pack

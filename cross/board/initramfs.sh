@@ -1,9 +1,9 @@
-# The computer's first file system: busybox, boxcam, v4l2-ctl, their libraries, kernel modules, the test scripts.
+# Builds the initramfs: busybox, boxcam, v4l2-ctl, their libraries, kernel modules, the test scripts.
 # Sourced by board.sh.
 #
-# Wants: work, tools, root, kernel_version, here, additions; of the target: modules (array) and what its
+# Needs: work, tools, root, kernel_version, here, additions; of the target: modules (array) and what its
 # build_programs gives: binary, webcam, v4l2_ctl, libraries (array: where those of these programs lie).
-# Gives: initramfs.
+# Sets: initramfs.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
 
@@ -14,13 +14,13 @@ build_initramfs() {
     mkdir -p "$tree"/{bin,lib,proc,sys,dev,tmp,out,add,config,disk}
     cp "$root/bin/busybox" "$tree/bin/busybox"
     ln -s busybox "$tree/bin/sh"
-    # Where the kernel looks for modprobe.
+    # The kernel runs /sbin/modprobe.
     ln -s bin "$tree/sbin"
     cp -r "$here/board/guest/." "$tree/guest"
     chmod +x "$tree/guest/init" "$tree/guest/run"
     cp "$binary" "$tree/bin/boxcam"
     cp "$webcam" "$tree/bin/webcam"
-    # To set what the driver plays and which faults it has; boxcam itself is never helped by it.
+    # Controls the driver's images and faults; boxcam does not use it.
     cp "$v4l2_ctl" "$tree/bin/v4l2-ctl"
     cp -r "$additions/." "$tree/add"
     local program
@@ -28,12 +28,12 @@ build_initramfs() {
         copy_libraries "$tree" "$tree/bin/$program"
     done
     copy_modules "$tree"
-    # Not compressed: emulated, unpacking takes longer than reading.
+    # Not compressed, because decompression is slow in the emulator.
     (cd "$tree" && find . | "$tools/bin/busybox" cpio -o -H newc 2>/dev/null) >"$initramfs"
     rm -rf "$tree"
 }
 
-# The loader, where the program wants it, and the libraries that the program needs, and those that these need.
+# Copies the loader and all libraries of a program, recursively.
 copy_libraries() {
     local tree=$1 program=$2 loader name file
     loader=$(readelf --program-headers "$program" | sed -n 's/.*interpreter: \(.*\)\]/\1/p')
@@ -49,7 +49,7 @@ copy_libraries() {
     done < <(readelf --dynamic "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
 }
 
-# Where the library of that name lies.
+# Prints the path of a library.
 library() {
     local folder
     for folder in "${libraries[@]}"; do
@@ -58,7 +58,7 @@ library() {
     fail 3 "no library $1 in ${libraries[*]}"
 }
 
-# The modules that the target names and whatever they need.
+# Copies the target's modules and their dependencies.
 copy_modules() {
     local tree=$1 module file
     for module in "${modules[@]}"; do

@@ -1,18 +1,18 @@
-# The computer in motion: starts it, answers what it asks for, fetches what it wrote. Sourced by board.sh.
+# Runs the computer: starts it, answers its requests, collects its results. Sourced by board.sh.
 #
-# Wants: work, out, initramfs, tests, deadline, kernel; of the target: emulator (array: the program and its machine, with
-# the chardevs `console` and `talk` in its serial ports) and command_line. The guest asks on its port `talk`, a line each:
+# Needs: work, out, initramfs, tests, deadline, kernel; of the target: emulator (array: the program and its machine, with
+# the chardevs `console` and `control` in its serial ports) and command_line. The guest sends requests on its port `control`, one per line:
 # `screendump NAME` and `say WORDS`, which are answered with `ok`, `cut CODE NAME` and `done CODE`.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
 
 emulator_id=""
 
-# Where on the disk its second half begins: in the first is a file system, here the guest writes its results as a tar file.
+# Start of the disk's second half, to which the guest writes its results as a tar file. The first half is a file system.
 HALF_MIB=256
 
 run_machine() {
-    command -v "${emulator[0]}" >/dev/null || fail 3 "${emulator[0]} is not there; install Debian's qemu-system"
+    command -v "${emulator[0]}" >/dev/null || fail 3 "${emulator[0]} is not installed (Debian: qemu-system-x86 or qemu-system-arm)"
     local started=$SECONDS code=0 boot=0 asked
     rm -rf "$out"
     mkdir -p "$out"
@@ -25,7 +25,7 @@ run_machine() {
         collect
         case $asked in
             done) break ;;
-            # From here on, the script that wanted it is the first.
+            # The script that requested the power cut is run first.
             cut) while [ "${tests[0]}" != "$rest" ]; do tests=("${tests[@]:1}"); done ;;
         esac
         stop_machine
@@ -34,39 +34,39 @@ run_machine() {
     [ "$code" -eq 0 ] || exit 1
 }
 
-# An empty disk whose first half is an empty file system. An SD card's size must be a power of two.
+# Creates a disk whose first half is an empty file system. An SD card's size must be a power of two.
 make_disk() {
     local maker
-    maker=$(PATH=$PATH:/usr/sbin:/sbin command -v mke2fs) || fail 3 "mke2fs is not there; install e2fsprogs"
+    maker=$(PATH=$PATH:/usr/sbin:/sbin command -v mke2fs) || fail 3 "mke2fs is not installed (Debian: apt install e2fsprogs)"
     rm -f "$work/disk"
     truncate -s "$((2 * HALF_MIB))M" "$work/disk"
-    "$maker" -q -F -t ext4 "$work/disk" "${HALF_MIB}m" || fail 3 "no file system on $work/disk"
+    "$maker" -q -F -t ext4 "$work/disk" "${HALF_MIB}m" || fail 3 "mke2fs failed on $work/disk"
 }
 
 start_machine() {
-    rm -f "$work"/talk.* "$work"/monitor.*
-    mkfifo "$work"/{talk,monitor}.{in,out}
-    # What the kernel doesn't know of its command line becomes the environment of the guest's init. The lock is not for
-    # the emulator to keep.
+    rm -f "$work"/control.* "$work"/monitor.*
+    mkfifo "$work"/{control,monitor}.{in,out}
+    # Parameters unknown to the kernel become the environment of the guest's init. The emulator must not inherit the
+    # lock.
     "${emulator[@]}" -kernel "$kernel" -initrd "$initramfs" \
         -append "$command_line $COMMON tests=$(IFS=,; echo "${tests[*]}") boot=$1 half=$HALF_MIB" \
-        -chardev "file,id=console,path=$out/console.log,append=on" -chardev "pipe,id=talk,path=$work/talk" \
+        -chardev "file,id=console,path=$out/console.log,append=on" -chardev "pipe,id=control,path=$work/control" \
         -chardev "pipe,id=monitor,path=$work/monitor" -mon chardev=monitor \
         -display none -no-reboot </dev/null >>"$out/emulator.log" 2>&1 9>&- &
     emulator_id=$!
-    # Both directions are opened for reading and writing, so that nobody waits for the other.
-    exec 3<>"$work/talk.in" 4<>"$work/talk.out" 5<>"$work/monitor.in" 6<>"$work/monitor.out"
+    # Both directions are opened for reading and writing, so that open does not block.
+    exec 3<>"$work/control.in" 4<>"$work/control.out" 5<>"$work/monitor.in" 6<>"$work/monitor.out"
 }
 
 COMMON="quiet loglevel=4 panic=-1 consoleblank=0 rdinit=/guest/init"
 
-# Answers the guest until it is done or wants its power cut, and says in `asked` which; then `code` has 1 if a script
-# failed, and `rest` the name of the script that wants to be begun again.
+# Answers the guest until it is done or requests a power cut, and sets `asked` to the request, `code` to 1 if a script
+# failed, and `rest` to the script to run again.
 answer() {
     local started=$1 word
     while [ $((SECONDS - started)) -lt "$deadline" ]; do
         kill -0 "$emulator_id" 2>/dev/null || break
-        # What the monitor prints is not needed, but must not fill its pipe.
+        # Discards the monitor's output, which must not fill its pipe.
         while read -r -t 0.01 -n 4096 _ <&6; do :; done
         read -r -t 2 word rest <&4 || continue
         rest=${rest%$'\r'}
@@ -83,30 +83,30 @@ answer() {
         echo ok >&3
     done
     tail -n 20 "$out/console.log" "$out/emulator.log" >&2
-    fail 1 "the computer gave no last word in $((SECONDS - started)) s (at most $deadline)"
+    fail 1 "the computer did not finish in $((SECONDS - started)) s (at most $deadline)"
 }
 
 screendump() {
     local file=$1 tenth
     mkdir -p "$(dirname "$file")"
     for tenth in {0..299}; do
-        # Seen on a busy machine: no file was begun. Asked again, but not soon: each answer that comes late is a picture too.
+        # On a busy machine the request may get lost. It is repeated every 10 s, because a late answer overwrites the file.
         [ $((tenth % 100)) -ne 0 ] || [ -e "$file" ] || echo "screendump $file -f png" >&5
         tail -c 8 "$file" 2>/dev/null | grep -aq IEND && return 0
         sleep 0.1
     done
-    echo "board.sh: no screenshot $file" >&2
+    echo "board.sh: the screenshot $file was not written" >&2
 }
 
-# The guest wrote a tar file straight onto its disk.
+# Unpacks the tar file that the guest wrote to its disk.
 collect() {
     tar -x -m -C "$out" -f - < <(tail -c "+$((HALF_MIB * 1024 * 1024 + 1))" "$work/disk")
 }
 
-# At once, whatever it is doing: only what it has put on its disk is left.
+# Kills the emulator at once: only data on the disk is kept.
 cut_power() {
     kill -KILL "$emulator_id"
-    echo "[$((SECONDS - started)) s] its power was cut"
+    echo "[$((SECONDS - started)) s] power cut"
 }
 
 stop_machine() {
@@ -118,5 +118,5 @@ stop_machine() {
 
 end_machine() {
     stop_machine
-    rm -f "$work"/talk.* "$work"/monitor.* "$work/disk"
+    rm -f "$work"/control.* "$work"/monitor.* "$work/disk"
 }

@@ -1,23 +1,23 @@
-# Debian's packages, fetched and unpacked, never installed. Sourced by board.sh.
+# Downloads and unpacks Debian packages, without installing them. Sourced by board.sh.
 #
-# Wants: here, work, boards (where they are to lie), architecture and target_packages (variable and function of the target),
+# Needs: here, work, boards (where they are to lie), architecture and target_packages (variable and function of the target),
 # system_packages (array; what a target with a system of Debian's has of it).
-# Gives: tools (this machine's own programs), root (the computer's files), system (that system's), kernel_version, kernel.
+# Sets: tools (this machine's own programs), root (the computer's files), system (that system's), kernel_version, kernel.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
 
 # shellcheck source=cross/build/lists.sh
 . "$here/build/lists.sh"
 
-# Fetches what is needed, once; delete target/board to get newer ones.
+# Downloads the packages once; delete target/board to get newer ones.
 fetch_packages() {
-    command -v apt-get >/dev/null || fail 3 "apt-get is not there; the board needs Debian's packages"
+    command -v apt-get >/dev/null || fail 3 "apt-get is missing; the emulated computers need Debian packages"
     tools=$boards/tools
     root=$boards/$architecture
     system=$boards/system-$architecture
     mkdir -p "$boards"
     exec 8>"$boards/lock"
-    flock -w 600 8 || fail 3 "another run still fetches into $boards"
+    flock -w 600 8 || fail 3 "another run downloads into $boards"
     apt=(-qq -o APT::Sandbox::User=)
     [ -f "$tools/complete" ] || fetch "$tools" busybox-static kmod device-tree-compiler libfdt1
     [ -f "$root/complete" ] || fetch_board
@@ -27,11 +27,11 @@ fetch_packages() {
     kernel=$root/boot/vmlinuz-$kernel_version
 }
 
-# Sets `apt` to options with which apt knows the target's packages.
+# Sets `apt` to options for the target's packages.
 use_lists() {
     if [ "$architecture" != "$(dpkg --print-architecture)" ]; then
         read_lists "$boards/apt-$architecture" ||
-            fail 3 "no package lists of $architecture: $(tail -n 1 "$boards/apt-$architecture/log")"
+            fail 3 "cannot download the package lists of $architecture: $(tail -n 1 "$boards/apt-$architecture/log")"
         apt=("${foreign[@]}")
     fi
 }
@@ -44,13 +44,13 @@ fetch_board() {
     fetch "$root" $packages
 }
 
-# What is named and all that it depends on, as for a machine with nothing on it.
+# Downloads the system's packages and all dependencies, as for an empty machine.
 fetch_system() {
     local packages
     use_lists
     packages=$(apt-get "${apt[@]}" -o Dir::State::status=/dev/null -o APT::Install-Recommends=false --simulate install \
         "${system_packages[@]}" | sed -n 's/^Inst \([^ ]*\).*/\1/p')
-    [ -n "$packages" ] || fail 3 "apt-get finds no way to install ${system_packages[*]}"
+    [ -n "$packages" ] || fail 3 "apt-get cannot resolve ${system_packages[*]}"
     # shellcheck disable=SC2086 # names
     fetch "$system" $packages
 }
@@ -60,14 +60,14 @@ fetch() {
     local into=$1
     shift
     rm -rf "$into"
-    echo "board.sh: fetching $*" >&2
+    echo "board.sh: downloading $*" >&2
     unpack "$into" apt-get "${apt[@]}" download "$@"
     local modules=("$into"/lib/modules/*)
     [ ! -d "${modules[0]}" ] || kmod depmod -b "$into" "$(basename "${modules[0]}")"
     touch "$into/complete"
 }
 
-# kmod is one program that goes by the name that it is called with.
+# kmod is one program that acts by its name.
 kmod() {
     local name=$1
     shift

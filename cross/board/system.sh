@@ -1,20 +1,20 @@
-# The file system of a computer that starts with Debian's own systemd: packages as they are unpacked, what their scripts
-# would have set up, the scripts of the tests, and what cross/install.sh sends to a board. Sourced by targets.
+# Builds the file system of a computer with Debian's systemd: unpacked packages, the setup that their scripts would do, the
+# test scripts, and the files that cross/install.sh sends to a board. Sourced by targets.
 #
-# Wants: work, here, system (unpacked packages), binary, additions, fail, and copy_modules.
-# Gives: the file `system` in work, an ext4.
+# Needs: work, here, system (unpacked packages), binary, additions, fail, and copy_modules.
+# Sets: the file `system` in work, an ext4.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
 
 # shellcheck source=cross/image/disk.sh
 . "$here/image/disk.sh"
 
-# MiB for what comes later: versions of boxcam, logs.
+# Free MiB for versions of boxcam and logs.
 SPARE_MIB=256
 
 build_system() {
     local tree=$work/system-tree PATH=$PATH:/usr/sbin:/sbin
-    command -v mke2fs >/dev/null || fail 3 "mke2fs is not there; install e2fsprogs"
+    command -v mke2fs >/dev/null || fail 3 "mke2fs is not installed (Debian: apt install e2fsprogs)"
     rm -rf "$tree" "$work/system"
     place_packages "$tree"
     set_up "$tree"
@@ -24,8 +24,7 @@ build_system() {
     rm -rf "$tree"
 }
 
-# All of Debian's programs lie in /usr today, and the folders beside it are links, which dpkg -x does not know. What only
-# people read stays away.
+# Debian merges /bin, /sbin and /lib into /usr by links, which dpkg -x does not. Documentation is left out.
 place_packages() {
     local tree=$1 folder
     mkdir -p "$tree"
@@ -39,8 +38,8 @@ place_packages() {
     rm -rf "$tree"/complete "$tree"/usr/share/{doc,info,locale,man} "$tree"/usr/lib/udev/hwdb.d
 }
 
-# Users and groups, a name, a console to log in at on the screen as Debian has it; no first start, which would ask and
-# enable all there is, none of the services whose other half is missing, and no login on the serial port, which is a file.
+# Users and groups, a host name, a login on the screen; no first-boot setup, which would enable all services, no services
+# with missing dependencies, and no login on the serial port, which is a file.
 set_up() {
     local tree=$1 unit
     mkdir -p "$tree"/{dev,proc,sys,run,tmp,root,etc/systemd/system/getty.target.wants,var/log,var/tmp}

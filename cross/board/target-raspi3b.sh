@@ -1,5 +1,5 @@
-# A Raspberry Pi 3 B: four Cortex-A53 cores, an SD card, the screen that its firmware leaves to Linux, 640 x 480 in
-# RGB565. Sourced by board.sh.
+# A Raspberry Pi 3 B: four Cortex-A53 cores, an SD card, the firmware's framebuffer of 640 x 480 in RGB565. Sourced by
+# board.sh.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
 
@@ -8,12 +8,12 @@
 
 scripts=(screen16 service unplug power)
 modules=(bcm2835 ext4 vivid vhci-hcd uvcvideo)
-command_line="console=tty0 console=ttyAMA0 talk=ttyS1 disk=mmcblk0 drivers=bcm2835 model=snacks-small.onnx"
+command_line="console=tty0 console=ttyAMA0 control=ttyS1 disk=mmcblk0 drivers=bcm2835 model=snacks-small.onnx"
 emulator=(qemu-system-aarch64 -machine raspi3b -accel "tcg,thread=multi" -dtb "$work/board.dtb"
-    -serial chardev:console -serial chardev:talk -drive "file=$work/disk,format=raw,if=sd")
+    -serial chardev:console -serial chardev:control -drive "file=$work/disk,format=raw,if=sd")
 
-# What the firmware would tell Linux: that a picture of the screen lies in memory, where qemu's has put it. The first
-# serial port is freed of the Bluetooth chip, which isn't there.
+# Adds the framebuffer to the device tree, as the firmware would, at qemu's address. The Bluetooth chip, which qemu lacks,
+# is removed from the first serial port.
 prepare_machine() {
     local tree=$work/board.dtb screen=/chosen/framebuffer@3c100000
     cp "$root/usr/lib/linux-image-$kernel_version/broadcom/bcm2837-rpi-3-b.dtb" "$tree"

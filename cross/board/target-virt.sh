@@ -1,5 +1,5 @@
-# An ARM board that qemu made up: two Cortex-A76 cores, as in a Raspberry Pi 5, its devices on virtio, its screen
-# virtio-gpu's in 32 bits. Sourced by board.sh.
+# qemu's generic ARM board: two Cortex-A76 cores, as in a Raspberry Pi 5, virtio devices, and virtio-gpu's screen in 32 bits.
+# Sourced by board.sh.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
 
@@ -8,8 +8,8 @@
 
 scripts=(svideo screen32 service unplug power)
 modules=(virtio_pci virtio_blk ext4 virtio-gpu vivid vhci-hcd uvcvideo)
-command_line="console=tty0 console=ttyAMA0 talk=ttyS0 disk=vda drivers=virtio_pci,virtio_blk screen=virtio-gpu"
-# The size of a Raspberry Pi's own touch screen.
+command_line="console=tty0 console=ttyAMA0 control=ttyS0 disk=vda drivers=virtio_pci,virtio_blk screen=virtio-gpu"
+# The size of the Raspberry Pi touch display.
 emulator=(qemu-system-aarch64 -machine virt -accel "tcg,thread=multi" -cpu cortex-a76 -smp 2 -m 1024 -net none
-    -serial chardev:console -device "pci-serial,chardev=talk" -device "virtio-gpu-pci,xres=800,yres=480"
+    -serial chardev:console -device "pci-serial,chardev=control" -device "virtio-gpu-pci,xres=800,yres=480"
     -drive "file=$work/disk,format=raw,if=virtio")

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Installs what a cross compiler for a board needs beside Rust's: see packages.txt.
+# Installs the cross compilers and C libraries for boards; see packages.txt.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 usage: cross/build/install.sh [--list] ARCHITECTURE...
 
-Installs Debian's packages for building for arm64 or armhf boards, those of cross/build/packages.txt that are missing,
-with sudo unless root.
+Installs the missing Debian packages of cross/build/packages.txt for building for arm64 or armhf boards, with sudo unless
+root.
 
   --list    only prints the packages that are missing
 
-Exit code: 0: all are there; 2: wrong usage; 3: they can't be installed here.
+Exit code: 0: all are installed; 2: wrong usage; 3: they cannot be installed.
 TEXT
 }
 
@@ -27,7 +27,7 @@ wanted() {
     grep -E "^($1|any) " "$(dirname "$0")/packages.txt"
 }
 
-# The packages for these architectures of which a file is not there.
+# The packages for these architectures of which a file is missing.
 missing_for() {
     local architecture package file
     for architecture in "$@"; do
@@ -41,25 +41,25 @@ install_missing() {
     local missing as_root=()
     mapfile -t missing < <(missing_for "$@")
     [ "${#missing[@]}" -gt 0 ] || return 0
-    command -v apt-get >/dev/null || fail 3 "apt-get is not there; ${missing[*]} are Debian's packages"
+    command -v apt-get >/dev/null || fail 3 "apt-get is missing; ${missing[*]} are Debian packages"
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
     echo "install.sh: installing ${missing[*]}" >&2
-    "${as_root[@]}" apt-get update -qq || fail 3 "apt-get update fails"
+    "${as_root[@]}" apt-get update -qq || fail 3 "apt-get update failed"
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 || fail 3 "can't install ${missing[*]}"
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 || fail 3 "cannot install ${missing[*]}"
 }
 
 action=install_missing
 architectures=()
-for word in "$@"; do
-    case $word in
+for argument in "$@"; do
+    case $argument in
         -h | --help) usage; exit 0 ;;
         --list) action=missing_for ;;
-        -*) fail 2 "unknown option $word; see --help" ;;
+        -*) fail 2 "unknown option $argument; see --help" ;;
         *)
-            grep -q "^$word " "$(dirname "$0")/packages.txt" || fail 2 "no packages are listed for $word; see --help"
-            architectures+=("$word") ;;
+            grep -q "^$argument " "$(dirname "$0")/packages.txt" || fail 2 "no packages are listed for $argument; see --help"
+            architectures+=("$argument") ;;
     esac
 done
-[ "${#architectures[@]}" -gt 0 ] || fail 2 "for which architecture? see --help"
+[ "${#architectures[@]}" -gt 0 ] || fail 2 "missing ARCHITECTURE; see --help"
 "$action" "${architectures[@]}"

@@ -1,6 +1,6 @@
-# Rust's compiler and standard libraries from Debian. Sourced by build.sh.
+# Downloads Rust's compiler and standard libraries from Debian. Sourced by build.sh.
 #
-# Wants: here, architecture (Debian's name of it), triple (of its cross compiler), work, root (where the Rust compiler is to
+# Needs: here, architecture (Debian's name of it), triple (of its cross compiler), work, root (where the Rust compiler is to
 # lie), fail; for musl also musl (its name of the processor).
 # shellcheck shell=bash
 # shellcheck disable=SC2154
@@ -8,17 +8,17 @@
 # shellcheck source=cross/build/lists.sh
 . "$here/build/lists.sh"
 
-# Unpacks the compiler and the standard library of this machine. They can't be installed: the packages conflict with
-# rustup and with Debian's other rustc.
+# Unpacks the compiler and the host's standard library. They are not installed, because the packages conflict with rustup
+# and with Debian's other rustc.
 fetch_compiler() {
     [ ! -f "$root/complete" ] || return 0
-    # Some names have versions in them: libstd-rust-web-1.96, libllvm22.
+    # Some names contain versions: libstd-rust-web-1.96, libllvm22.
     local library=libstd-rust-web-dev runtime llvm version
     runtime=$(depends_on "$library" libstd-rust-web-) || exit
     llvm=$(depends_on "$runtime" libllvm) || exit
     version=$(apt-cache show --no-all-versions rustc-web | sed -n 's/^Version: //p')
     rm -rf "$root"
-    echo "build.sh: fetching rustc-web" >&2
+    echo "build.sh: downloading rustc-web" >&2
     unpack "$root" apt-get -qq -o APT::Sandbox::User= download \
         "rustc-web=$version" "$library=$version" "$runtime=$version" "$llvm"
     echo "$version" >"$root/complete"
@@ -29,12 +29,12 @@ fetch_library() {
     [ ! -f "$root/complete-$architecture" ] || return 0
     local name=libstd-rust-web-dev version uri checksum
     version=$(cat "$root/complete")
-    echo "build.sh: fetching $name for $architecture" >&2
+    echo "build.sh: downloading $name for $architecture" >&2
     if read_lists "$work/apt-$architecture" && apt-cache "${foreign[@]}" show "$name=$version" &>/dev/null; then
         unpack "$root" apt-get "${foreign[@]}" download "$name=$version"
     else
-        # Mirrors have had lists of armhf that don't fit what Debian signed, for weeks. The package has the same name
-        # as the one of this machine's architecture, and its checksum is known.
+        # Mirrors had invalid lists of armhf for weeks. The package has the same name as the one of the host's
+        # architecture, and a known checksum.
         checksum=$(known_checksum "$version") || exit
         uri=$(apt-get download --print-uris "$name=$version" |
             sed -n "s/^'\(.*\)_[a-z0-9]*\.deb'.*/\1_$architecture.deb/p")
@@ -51,20 +51,20 @@ known_checksum() {
     esac
 }
 
-# Unpacks what a program without any shared library is made of: the source of Rust's standard library, since Debian has none that
-# is built for musl; musl; LLVM's unwinder, as GCC's wants glibc. Leaves a linker, $root/musl-ARCHITECTURE/cc.
+# Unpacks the parts of a static program: the source of Rust's standard library, because Debian has no build for musl; musl;
+# and LLVM's unwinder, because GCC's needs glibc. Creates a linker, $root/musl-ARCHITECTURE/cc.
 fetch_musl() {
     local version into=$root/musl-$architecture library
     [ ! -f "$into/complete" ] || return 0
     version=$(cat "$root/complete")
-    echo "build.sh: fetching musl and the source of the standard library" >&2
+    echo "build.sh: downloading musl and the source of the standard library" >&2
     unpack "$root" apt-get -qq -o APT::Sandbox::User= download "rust-web-src=$version"
     mkdir -p "$root/usr/lib/rustlib/src/rust"
     ln -sfn "$(echo "$root"/usr/src/rustc-*/library)" "$root/usr/lib/rustlib/src/rust/library"
     read_lists "$work/apt-$architecture" || fail 3 "$(tail -n 1 "$work/apt-$architecture/log")"
     unpack "$into" apt-get "${foreign[@]}" download musl-dev libunwind-16-dev
     library=$into/usr/lib/$musl
-    # Its own specs name the place where it would be installed.
+    # The specs contain the installation path.
     sed "s#/usr/\(lib\|include\)/$musl#$into&#g" "$library/musl-gcc.specs" >"$into/specs"
     printf '#!/bin/sh\nexec %s-gcc "$@" -specs "%s/specs"\n' "$triple" "$into" >"$into/cc"
     chmod +x "$into/cc"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Boots a card image in an emulator, from its own boot partition, as a board with UEFI would, and proves what it promises.
+# Boots a card image in an emulator by UEFI, and checks updates and rollback.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -9,20 +9,20 @@ usage() {
     cat <<'TEXT'
 usage: cross/image/boot.sh [--binary FILE] [--deadline SECONDS] [IMAGE]
 
-Boots a copy of IMAGE, target/image/boxcam.img without it, three times in an emulated 64 bit ARM computer, with the kernel's
-vivid for a camera, and cuts the power after each:
-  1. boxcam becomes healthy, its picture is on the screen;
-  2. a new version lies on the card: it is taken, becomes healthy and stays;
-  3. a version lies there that does not run: it is tried, given up, and the one before becomes healthy again.
-Then the log of all three must be sound, line by line.
+Boots a copy of IMAGE (default: target/image/boxcam.img) three times in an emulated 64 bit ARM computer, with the kernel's
+vivid as camera, and cuts the power after each boot:
+  1. boxcam becomes healthy, and its image is on the screen;
+  2. with an update on the card: it is installed, becomes healthy and stays;
+  3. with an update that does not run: it is rolled back, and the previous version becomes healthy.
+Then every line of the log must be valid.
 
-  --binary FILE        the program on the card, of which the new version is made; it is read out of IMAGE without it
-  --deadline SECONDS   time for each start; 300 without it
+  --binary FILE        the program on the card, from which the update is made; default: read from IMAGE
+  --deadline SECONDS   timeout of each boot; default: 300
 
-The screen and the console of each start lie in target/image/out. Takes qemu-system-aarch64 and its UEFI (Debian:
+Screen and console of each boot are written to target/image/out. Needs qemu-system-aarch64 and its UEFI (Debian:
 qemu-system-arm, qemu-efi-aarch64), mtools, e2fsprogs and python3.
 
-Exit code: 0: all of it is so; 1: something is not; 2: wrong usage; 3: something is missing on this machine.
+Exit code: 0: all checks passed; 1: a check failed; 2: wrong usage; 3: something is missing on this machine.
 TEXT
 }
 
@@ -40,11 +40,11 @@ stop() {
     emulator=""
 }
 
-# cut_power: in the middle of it, once there are lines on the disk and some to lose; a busy machine takes its time for that.
+# cut_power: while boxcam runs, once some lines are on the disk and some are not. The time is for a busy machine.
 cut_power() {
     sleep 25
     stop
-    echo "[$((SECONDS - started)) s] $name: the power was cut"
+    echo "[$((SECONDS - started)) s] $name: power cut"
 }
 
 # start NAME: the computer, its console into out/NAME.log.
@@ -59,7 +59,7 @@ start() {
     emulator=$!
 }
 
-# await WORDS: until the console has them, in this order.
+# await TEXT: waits until the console has it.
 await() {
     while [ $((SECONDS - started)) -lt "$deadline" ]; do
         if grep -aq "$1" "$out/$name.log" 2>/dev/null; then
@@ -73,7 +73,7 @@ await() {
     fail 1 "$name: no '$1' in $((SECONDS - started)) s"
 }
 
-# What the camera sees must be on the screen: vivid's eight bars, each at its place.
+# The camera's image must be on the screen: vivid's eight bars.
 screenshot() {
     printf 'screendump %s -f ppm\n' "$out/$name.ppm" | monitor
     python3 - "$out/$name.ppm" <<'PYTHON' || fail 1 "$name: the camera's picture is not on the screen"
@@ -98,7 +98,7 @@ line.sendall(sys.stdin.buffer.read())
 time.sleep(2)' "$work/monitor"
 }
 
-# offer FILE: as a person with a card reader would.
+# offer FILE: puts an update on the card.
 offer() {
     mmd -D s -i "$card@@1M" ::update 2>/dev/null || true
     (cd "$work" && sha256sum "$(basename "$1")" >"$work/boxcam.sha256")
@@ -106,14 +106,14 @@ offer() {
     mcopy -o -i "$card@@1M" "$work/boxcam.sha256" ::update/boxcam.sha256
 }
 
-# extract NUMBER FILE: a partition of its own; e2fsck can't mend one inside of an image.
+# extract NUMBER FILE: copies a partition; e2fsck cannot repair one inside an image.
 extract() {
     local start size
     read -r start size < <(sfdisk --dump "$card" | sed -n "s/^.*$1 : start= *\([0-9]*\), size= *\([0-9]*\),.*/\1 \2/p")
     dd if="$card" of="$2" bs=512 skip="$start" count="$size" conv=sparse status=none
 }
 
-# take PARTITION PATH FILE: a file out of an ext4.
+# take PARTITION PATH FILE: copies a file from an ext4 partition.
 take() {
     debugfs -R "dump $2 $3" "$1" 2>/dev/null
     [ -s "$3" ] || fail 1 "the card has no $2"
@@ -131,20 +131,20 @@ prepare() {
     fi
     sed 's/^modules=.*/modules=vivid/; s/^trial=.*/trial=240/' "$here/appliance.txt" >"$work/appliance.txt"
     mcopy -o -i "$card@@1M" "$work/appliance.txt" ::appliance.txt
-    # Every frame, so that there is a log to cut off.
+    # Every frame is logged, so that the power is cut while it is written.
     sed 's/^lines = .*/lines = "frames"/' "$here/boxcam.toml" >"$work/boxcam.toml"
     mcopy -o -i "$card@@1M" "$work/boxcam.toml" ::boxcam.toml
 }
 
-# Every line is whole, of a run of frames that starts anew with each start; the last may be torn where power was cut.
+# Every line must be complete, except for the last one, which the power cut may truncate.
 check_log() {
     local code=0
-    # As at a start: the journal is played back, and what is left must be a sound file system.
+    # As at boot: the journal is replayed, and the file system must be consistent.
     extract 3 "$work/part"
     e2fsck -p "$work/part" >"$out/e2fsck.log" 2>&1 || code=$?
-    [ "$code" -le 1 ] || fail 1 "the data partition is not sound; see $out/e2fsck.log"
+    [ "$code" -le 1 ] || fail 1 "the data partition is damaged; see $out/e2fsck.log"
     take "$work/part" /log/boxcam.jsonl "$out/boxcam.jsonl"
-    python3 - "$out/boxcam.jsonl" <<'PYTHON' || fail 1 "the log is not sound"
+    python3 - "$out/boxcam.jsonl" <<'PYTHON' || fail 1 "the log is damaged"
 import json, sys
 lines = open(sys.argv[1], "rb").read().split(b"\n")
 torn = lines.pop()
@@ -163,7 +163,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
         --binary | --deadline)
-            [ $# -ge 2 ] || fail 2 "$1 wants a value; see --help"
+            [ $# -ge 2 ] || fail 2 "$1 needs a value; see --help"
             case $1 in
                 --binary) binary=$2 ;;
                 --deadline) deadline=$2 ;;
@@ -171,7 +171,7 @@ while [ $# -gt 0 ]; do
             shift ;;
         -*) fail 2 "unknown option $1; see --help" ;;
         *)
-            [ -z "$image" ] || fail 2 "one image only; see --help"
+            [ -z "$image" ] || fail 2 "only one image; see --help"
             image=$1 ;;
     esac
     shift
@@ -183,13 +183,13 @@ out=$work/out
 PATH=$PATH:/usr/sbin:/sbin
 firmware=/usr/share/qemu-efi-aarch64/QEMU_EFI.fd
 for program in qemu-system-aarch64 mcopy debugfs e2fsck sfdisk python3; do
-    command -v "$program" >/dev/null || fail 3 "$program is not there; see --help"
+    command -v "$program" >/dev/null || fail 3 "$program is not installed; see --help"
 done
 for file in "$image" "$firmware" ${binary:+"$binary"}; do
-    [ -f "$file" ] || fail 3 "$file is not there; see --help"
+    [ -f "$file" ] || fail 3 "$file does not exist; see --help"
 done
 exec 9>"$work/lock"
-flock -w 600 9 || fail 3 "another run still uses $work"
+flock -w 600 9 || fail 3 "another run uses $work"
 trap 'stop; rm -f "$card" "$work"/{monitor,part,new,broken,appliance.txt,boxcam.factory,boxcam.sha256,boxcam.toml}' EXIT
 prepare
 
@@ -198,18 +198,18 @@ await "slot factory is healthy"
 screenshot
 cut_power
 
-# What an update adds does not matter, as long as it is another file.
+# The update only has to be a different file.
 { cat "$binary"; echo; } >"$work/new"
 offer "$work/new"
 start 2-update
-await "an update lies in slot a"
+await "installed the update in slot a"
 await "slot a is healthy and stays"
 cut_power
 
 printf '#!/bin/sh\nexit 1\n' >"$work/broken"
 offer "$work/broken"
 start 3-broken
-await "slot b was never healthy: back to slot a"
+await "slot b was never healthy; rolled back to slot a"
 await "slot a is healthy"
 cut_power
 check_log

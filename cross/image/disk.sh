@@ -1,13 +1,13 @@
-# The card's partitions and the image of it, without rights and without loop devices. Sourced by image.sh.
+# Builds the card's partitions and its image, without root and without loop devices. Sourced by image.sh.
 #
-# Wants: work, boot, system, data (folders), image, data_size.
+# Needs: work, boot, system, data (folders), image, data_size.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
 
 # Sectors of 512 bytes in a MiB.
 sectors=2048
 
-# as_root COMMAND...: so that the files in a file system made of a folder are root's.
+# as_root COMMAND...: in a user namespace if need be, so that files in the file system are owned by root.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
@@ -16,7 +16,7 @@ as_root() {
     fi
 }
 
-# MiB that a folder takes, and a part more.
+# MiB of a folder, with reserve.
 room_for() {
     echo $(($(du -sm --apparent-size "$1" | cut -f 1) * 115 / 100 + 24))
 }

@@ -1,20 +1,20 @@
-# The folders that become the card's partitions. Sourced by image.sh.
+# Builds the folders of the card's partitions. Sourced by image.sh.
 #
-# Wants: here, work, packages, kernel_version, binary, config, model, fail.
-# Gives: boot, system, data (folders).
+# Needs: here, work, packages, kernel_version, binary, config, model, fail.
+# Sets: boot, system, data (folders).
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
 
-# What the first program in memory needs to find the card; ext4 names its checksums nowhere that depmod looks.
+# Modules of the initramfs, to find the card; depmod does not know that ext4 needs its checksum module.
 early_modules=(virtio_pci virtio_mmio virtio_blk clk-raspberrypi gpio-raspberrypi-exp gpio-regulator reset-raspberrypi
     sdhci-iproc bcm2835 mmc_block pcie-brcmstb xhci-pci usb-storage uas crc32c_generic ext4)
 
-# What the system may ask for: cameras, screens, network cables, all that a board plugs them into.
+# Modules of the system: cameras, screens, wired network, and their buses.
 late_modules='/(drivers/(media/(usb|v4l2-core|common|mc|test-drivers/vivid)|usb|mmc|virtio|input|hid|clk|gpio|regulator|reset|pinctrl/bcm|i2c'
 late_modules+='|spi|dma|soc/bcm|firmware|watchdog|thermal/broadcom|cpufreq|net/(usb|phy|mdio|ethernet/broadcom)|net/virtio_net'
 late_modules+='|gpu/drm/(virtio|vc4|v3d|tiny|panel|bridge)|video/fbdev)|fs/(ext4|fat|nls))'
 
-# copy_libraries TREE: the loader and the libraries of Debian that programs in the tree ask for, and those that these do.
+# copy_libraries TREE: copies the loader and all libraries that the programs in the tree need, recursively.
 copy_libraries() {
     local tree=$1 library found new=yes
     while [ "$new" = yes ]; do
@@ -30,7 +30,7 @@ copy_libraries() {
     done
 }
 
-# The modules whose path fits a pattern and whatever they need, as names of files.
+# Prints the files of the modules whose path matches a pattern, and of their dependencies.
 modules_like() {
     awk -F: -v pattern="$1" '
         { needs[$1] = $2 }
@@ -53,7 +53,7 @@ copy_modules() {
     depmod -b "$1" "$kernel_version"
 }
 
-# busybox under all of its names that no program in the tree has.
+# Links all busybox commands that no program in the tree provides.
 place_busybox() {
     local name
     cp "$packages/bin/busybox" "$1/bin/busybox"
@@ -76,7 +76,7 @@ build_initramfs() {
     rm -rf "$tree"
 }
 
-# The system: read-only, the same at each start.
+# The read-only system.
 build_system() {
     system=$work/system
     rm -rf "$system"
@@ -94,7 +94,7 @@ build_system() {
     copy_modules "$system" "$late_modules"
 }
 
-# What a person with a card reader sees, and what the board's firmware starts.
+# The boot partition, which the firmware starts and a card reader shows.
 build_boot() {
     boot=$work/boot
     rm -rf "$boot"
@@ -109,7 +109,7 @@ build_boot() {
     place_firmware
 }
 
-# A Raspberry Pi's own way to start: its firmware reads config.txt.
+# A Raspberry Pi's firmware reads config.txt.
 place_firmware() {
     local from=$packages/usr/lib/raspi-firmware trees=$packages/usr/lib/linux-image-$kernel_version/broadcom
     [ -d "$from" ] || return 0
@@ -125,5 +125,5 @@ build_data() {
     mkdir -p "$data"/{log,state,a,b,snapshots}
 }
 
-# The screen stays on and shows neither the kernel's words nor a cursor.
+# The screen stays on and shows neither kernel messages nor a cursor.
 command_line="quiet loglevel=3 consoleblank=0 vt.global_cursor_default=0 panic=10"

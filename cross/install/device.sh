@@ -1,19 +1,19 @@
 #!/bin/sh
-# The half of cross/install.sh that runs on the board, as root, with what any Debian has. It lies in a folder of its own
-# beside the files to install: boxcam, boxcam.service, boxcam.toml, and boxcam.onnx where a model was given.
+# The part of cross/install.sh that runs on the board, as root, with the programs of any Debian. Beside it are the files
+# to install: boxcam, boxcam.service, boxcam.toml, and optionally boxcam.onnx.
 #
 # usage: device.sh install|rollback ROOT WAIT_SECONDS DRY(yes|no) ID
 #
-# A version is a folder named after what is in it, so that the same version again changes nothing. `current` and
-# `previous` are links to such folders, and changing a link is all that a switch is.
+# A version is a folder named by the checksum of its files, so that installing it again changes nothing. `current` and
+# `previous` are links to such folders; switching versions changes the links.
 set -eu
 
-action=$1 root=${2%/} patience=$3 dry=$4 id=$5
+action=$1 root=${2%/} timeout=$3 dry=$4 id=$5
 here=$(cd "$(dirname "$0")" && pwd)
-# What a login by ssh has as its path may lack useradd's.
+# The PATH of a login by ssh may lack the folder of useradd.
 PATH=$PATH:/usr/sbin:/sbin
 library=$root/usr/local/lib/boxcam
-# Where systemd runs the system that is installed to; a folder, or a card in a reader, is only prepared.
+# Whether systemd runs the target system; a folder, or a card in a reader, is only prepared.
 live=no
 [ -n "$root" ] || [ ! -d /run/systemd/system ] || live=yes
 
@@ -24,7 +24,7 @@ fail() {
     exit 1
 }
 
-# Does something, or says that it would.
+# Runs a command, or prints it in a dry run.
 act() {
     if [ "$dry" = yes ]; then
         say "would: $*"
@@ -33,20 +33,20 @@ act() {
     fi
 }
 
-# version LINK: the version that a link is for; empty where there is none.
+# version LINK: the version that a link points to; empty if there is none.
 version() {
     basename "$(readlink "$library/$1" 2>/dev/null || true)"
 }
 
-# point LINK VERSION: in one step, so that a power cut leaves the old or the new one.
+# point LINK VERSION: atomically, so that a power cut leaves the old or the new link.
 point() {
     ln -sfn "versions/$2" "$library/$1.new"
     sync
     mv -T "$library/$1.new" "$library/$1"
 }
 
-# The C library, the processor, a damaged copy: a program that does not even start here must not replace one that does.
-prove() {
+# A program that does not start here (another processor, an older C library, a damaged copy) must not replace one that does.
+check_program() {
     "$here/boxcam" --version >/dev/null 2>&1 ||
         fail "this program does not run here ($(uname -m)); nothing was changed. Was it built for this board?"
 }
@@ -71,19 +71,19 @@ place_version() {
         [ ! -e "$here/$file" ] || cp "$here/$file" "$library/versions/.new/$file"
     done
     chmod 755 "$library/versions/.new" "$library/versions/.new/boxcam"
-    # All of it is on the disk before its name is.
+    # The data must be on the disk before the name is.
     sync
     mv "$library/versions/.new" "$library/versions/$id"
 }
 
-# What is of the system and not of a version: the path of the program, and the unit where systemd looks for it.
+# The parts that are not versioned: the program's path, and the unit in systemd's folder.
 place_links() {
     mkdir -p "$root/usr/local/bin" "$root/etc/systemd/system"
     ln -sfn ../lib/boxcam/current/boxcam "$root/usr/local/bin/boxcam"
     put "$library/current/boxcam.service" "$root/etc/systemd/system/boxcam.service" 644 0
 }
 
-# The options, if there are none. A broker's password may be among them.
+# The default options, if there are none. They may contain a broker's password.
 place_options() {
     if [ ! -e "$root/etc/boxcam.toml" ]; then
         put "$here/boxcam.toml" "$root/etc/boxcam.toml" 640 \
@@ -91,7 +91,7 @@ place_options() {
     fi
 }
 
-# put FROM TO MODE GROUP: whole or not at all. Without the rights to do so in a folder, the owner stays who it is.
+# put FROM TO MODE GROUP: atomically. Under --root without root rights, the owner is not changed.
 put() {
     cp "$1" "$2.new"
     chown "0:$4" "$2.new" 2>/dev/null || [ -n "$root" ]
@@ -99,8 +99,8 @@ put() {
     mv "$2.new" "$2"
 }
 
-# Versions that neither link is for.
-forget_old() {
+# Removes the versions that neither link points to.
+remove_old_versions() {
     for folder in "$library"/versions/*; do
         case $(basename "$folder") in
             "$(version current)" | "$(version previous)") ;;
@@ -113,23 +113,23 @@ is_active() {
     [ "$(systemctl is-active boxcam || true)" = active ]
 }
 
-# Starts it, and waits until it says that a frame went through the model.
+# Starts the service and waits for its readiness, which it reports after the first inference.
 start_service() {
     if [ "$live" = no ]; then
         [ -z "$root" ] || act systemctl --root="$root" enable --quiet boxcam.service
-        say "no systemd runs in ${root:-this system}: nothing was started"
+        say "systemd does not run in ${root:-this system}: nothing was started"
         return
     fi
     systemctl daemon-reload
     systemctl enable --quiet boxcam
-    # Started is what it is only with the first frame.
+    # The start job ends with the first inference only.
     systemctl --no-block restart boxcam
     waited=0
     until is_active; do
-        if [ "$waited" -ge "$patience" ]; then
+        if [ "$waited" -ge "$timeout" ]; then
             journalctl --unit boxcam --lines 10 --no-pager || true
-            fail "boxcam has seen no frame after $patience s. 'boxcam doctor --config /etc/boxcam.toml' on the board" \
-                "says what is wrong; --rollback goes back to $(version previous)"
+            fail "boxcam has captured no frame after $timeout s. Run 'boxcam doctor --config /etc/boxcam.toml' on the" \
+                "board, or switch to $(version previous) with --rollback"
         fi
         sleep 1
         waited=$((waited + 1))
@@ -138,10 +138,10 @@ start_service() {
 }
 
 install_version() {
-    prove
+    check_program
     if [ "$(version current)" = "$id" ]; then
-        say "version $id is there already"
-        # What of it was removed by hand comes back; what runs goes on.
+        say "version $id is already installed"
+        # Restores files that were removed by hand; a running service is left alone.
         if [ "$dry" = no ]; then
             add_user
             place_links
@@ -156,10 +156,10 @@ install_version() {
         if [ -e "$root/etc/boxcam.toml" ]; then
             say "would keep $root/etc/boxcam.toml"
         else
-            say "would make $root/etc/boxcam.toml"
+            say "would create $root/etc/boxcam.toml"
         fi
         add_user
-        say "would restart the service and wait up to $patience s for its first frame"
+        say "would restart the service and wait up to $timeout s for its first frame"
         return
     fi
     add_user
@@ -169,7 +169,7 @@ install_version() {
     point current "$id"
     place_links
     place_options
-    forget_old
+    remove_old_versions
     say "installed version $id${before:+; $before is kept}"
     start_service
 }
@@ -177,20 +177,20 @@ install_version() {
 roll_back() {
     now=$(version current)
     before=$(version previous)
-    [ -n "$before" ] || fail "there is no version before ${now:-any}"
+    [ -n "$before" ] || fail "there is no version before ${now:-this one}"
     if [ "$dry" = yes ]; then
-        say "would go back from $now to $before and restart the service"
+        say "would switch from $now back to $before and restart the service"
         return
     fi
     point current "$before"
     point previous "$now"
     place_links
-    say "back at version $before; $now is kept"
+    say "switched back to version $before; $now is kept"
     start_service
 }
 
 case $action in
     install) install_version ;;
     rollback) roll_back ;;
-    *) fail "no action $action" ;;
+    *) fail "unknown action $action" ;;
 esac

@@ -1,4 +1,4 @@
-//! The emulated computers, each booted once for all tests, and the files that their scripts left.
+//! The emulated computers, each booted once for all tests, and the files of their scripts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,31 +9,31 @@ use image::RgbImage;
 use serde_json::Value;
 use test_support::{skip, tool_is_missing};
 
-use crate::additions::{self, Scene};
 use crate::common;
+use crate::inputs::{self, Scene};
 
-/// What a computer left behind.
+/// A computer that has run its scripts.
 pub(crate) struct Board {
     out: PathBuf,
-    talk: String,
-    /// What its webcam showed where it showed a scene.
+    log: String,
+    /// The scene that its webcam played.
     pub(crate) scene: Scene,
 }
 
 impl Board {
-    /// The PC, booted once for all tests, or `None` where it can't be had here.
+    /// The PC, booted once for all tests, or `None` if something for it is missing.
     pub(crate) fn pc() -> Option<&'static Self> {
         static BOARD: OnceLock<Option<Board>> = OnceLock::new();
         BOARD.get_or_init(|| Self::boot_pc("pc")).as_ref()
     }
 
-    /// The PC with a system of Debian's.
+    /// The PC with a Debian system.
     pub(crate) fn debian() -> Option<&'static Self> {
         static BOARD: OnceLock<Option<Board>> = OnceLock::new();
         BOARD.get_or_init(|| Self::boot_pc("debian")).as_ref()
     }
 
-    /// The made-up ARM board.
+    /// qemu's generic ARM board.
     pub(crate) fn virt() -> Option<&'static Self> {
         static BOARD: OnceLock<Option<Board>> = OnceLock::new();
         BOARD.get_or_init(|| Self::boot_arm("virt")).as_ref()
@@ -68,43 +68,43 @@ impl Board {
         {
             return None;
         }
-        // One at a time: each wants all processors, and they play the same files.
+        // One at a time: each uses all processors, and they share the input files.
         static FIRST: Mutex<Option<Scene>> = Mutex::new(None);
         let mut scene = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let scene = scene.get_or_insert_with(|| additions::write(&root.join("target/board/add")));
-        let said = Command::new(root.join("cross/board.sh"))
+        let scene = scene.get_or_insert_with(|| inputs::write(&root.join("target/board/add")));
+        let output = Command::new(root.join("cross/board.sh"))
             .arg(target)
             .args(options)
             .output()
             .expect("the script starts");
-        let talk = [said.stdout, said.stderr].concat();
-        let talk = String::from_utf8_lossy(&talk).into_owned();
-        println!("{target}:\n{talk}");
+        let log = [output.stdout, output.stderr].concat();
+        let log = String::from_utf8_lossy(&log).into_owned();
+        println!("{target}:\n{log}");
         // Something is missing on this machine.
-        if said.status.code() == Some(3) {
-            skip!("{talk}");
+        if output.status.code() == Some(3) {
+            skip!("{log}");
             return None;
         }
         Some(Self {
             out: root.join("target/board").join(target).join("out"),
-            talk,
+            log,
             scene: scene.clone(),
         })
     }
 
-    /// The folder of a script that ran to its end.
+    /// The files of a script, which must have completed.
     #[track_caller]
     pub(crate) fn results(&self, script: &str) -> Results {
         let ran = format!("{script}: ran in");
-        assert!(self.talk.contains(&ran), "{}", self.talk);
+        assert!(self.log.contains(&ran), "{}", self.log);
         Results {
             folder: self.out.join(script),
         }
     }
 }
 
-/// What a script left behind.
+/// The files of a script.
 pub(crate) struct Results {
     folder: PathBuf,
 }
@@ -134,7 +134,7 @@ impl Results {
         picture.into_rgb8()
     }
 
-    /// The lines of a log, each a whole object.
+    /// The JSON objects of a log.
     #[track_caller]
     pub(crate) fn lines(&self, name: &str) -> Vec<Value> {
         let log = self.text(&format!("{name}.log"));
@@ -142,7 +142,7 @@ impl Results {
         log.lines().map(parsed).collect()
     }
 
-    /// The lines of a log that are about frames.
+    /// The frames in a log.
     #[track_caller]
     pub(crate) fn frames(&self, name: &str) -> Vec<Value> {
         let mut lines = self.lines(name);
@@ -150,7 +150,7 @@ impl Results {
         lines
     }
 
-    /// The lines of a log that are about events.
+    /// The events in a log.
     #[track_caller]
     pub(crate) fn events(&self, name: &str) -> Vec<Value> {
         let mut lines = self.lines(name);
@@ -158,7 +158,7 @@ impl Results {
         lines
     }
 
-    /// The states that capture went through, from a log.
+    /// The capture states in a log, in order.
     #[track_caller]
     pub(crate) fn states(&self, name: &str) -> Vec<String> {
         let lines = self.lines(name);
@@ -177,7 +177,7 @@ impl Results {
         self.picture(&format!("{name}/{last}"))
     }
 
-    /// boxcam captured three frames of that size and saved them; the last of them.
+    /// boxcam captured and saved three frames of that size. Returns the last snapshot.
     #[track_caller]
     pub(crate) fn captured(&self, name: &str, size: (u32, u32)) -> RgbImage {
         assert_eq!(self.code(name), 0, "{}", self.text(&format!("{name}.err")));

@@ -1,32 +1,30 @@
-//! Whole emulated computers, in which boxcam uses real V4L2 drivers and a real framebuffer of Linux: a PC here, ARM
-//! boards in [`arm`], a PC with Debian's systemd in [`systemd`].
+//! Emulated computers, in which boxcam uses Linux's V4L2 drivers and framebuffers: a PC here, ARM boards in [`arm`], a PC
+//! with Debian's systemd in [`systemd`].
 //!
-//! `cross/board.sh` boots each once for all its tests and leaves in a folder what the scripts in
-//! `cross/board/guest/tests` wrote; each test looks at what one of them left. The cameras are the kernel's own
-//! `vivid`, which plays colour bars and has faults on request, and a USB webcam of ours (`cross/webcam`) that the
-//! kernel drives with uvcvideo.
+//! `cross/board.sh` boots each computer once for all its tests and collects the files of the scripts in
+//! `cross/board/guest/tests`; each test checks the files of one script. The cameras are the kernel's `vivid`, which plays color
+//! bars and has faults on request, and the USB webcam `cross/webcam`, which the kernel drives with uvcvideo.
 
 #[path = "../common/mod.rs"]
 mod common;
 
-mod additions;
 mod arm;
+mod color_bars;
 mod computer;
-mod picture;
+mod inputs;
 mod power;
 mod screen;
-mod seen;
 mod systemd;
 
 use boxcam::geometry::{NormBox, iou};
 use serde_json::Value;
 
+use color_bars::assert_bars;
 use computer::{Board, Results};
-use picture::assert_bars;
 use screen::assert_screen;
 
 #[test]
-fn a_webcam_is_captured_in_the_size_that_was_asked_for() {
+fn a_webcam_is_captured_in_the_requested_size() {
     let Some(board) = Board::pc() else { return };
     let results = board.results("camera");
     for size in [(640, 480), (1280, 720), (320, 180)] {
@@ -49,13 +47,13 @@ fn a_usb_webcam_is_captured_in_each_of_its_formats() {
     for (name, code) in formats {
         let offered = results.text(&format!("{name}.offered"));
         assert!(offered.contains(code), "{offered}");
-        let picture = results.captured(name, additions::SIZE);
+        let picture = results.captured(name, inputs::SIZE);
         assert_bars(&picture, name == "GREY");
     }
 }
 
 #[test]
-fn a_range_of_sizes_is_understood() {
+fn a_range_of_sizes_is_supported() {
     let Some(board) = Board::pc() else { return };
     assert_sizes_in_steps(board);
 }
@@ -68,58 +66,58 @@ fn a_grabber_is_captured() {
 }
 
 #[test]
-fn a_snack_before_the_webcam_is_found_as_in_its_picture() {
+fn a_snack_is_detected_through_the_webcam_as_in_its_image() {
     let Some(board) = Board::pc() else { return };
     let results = board.results("shipped");
-    let talk = results.text("shipped.err");
-    assert_eq!(results.code("shipped"), 0, "{talk}");
+    let stderr = results.text("shipped.err");
+    assert_eq!(results.code("shipped"), 0, "{stderr}");
     let frames = results.frames("shipped");
     assert_eq!(frames.len(), 2);
     for frame in frames {
-        let (seen, wanted) = (&frame["detection"], &board.scene.shipped["detection"]);
-        assert_eq!(seen["class"], wanted["class"], "{frame}");
-        let overlap = iou(&box_of(seen), &box_of(wanted));
-        assert!(overlap > 0.9, "IoU {overlap}: {frame}");
+        let (found, expected) = (&frame["detection"], &board.scene.shipped["detection"]);
+        assert_eq!(found["class"], expected["class"], "{frame}");
+        let iou = iou(&box_of(found), &box_of(expected));
+        assert!(iou > 0.9, "IoU {iou}: {frame}");
     }
 }
 
 #[test]
-fn a_camera_that_vanishes_stalls_or_is_pulled_out_is_taken_up_again() {
+fn a_camera_that_vanishes_stalls_or_is_disconnected_is_reopened() {
     let Some(board) = Board::pc() else { return };
-    assert_taken_up(&board.results("vanish"), 5);
+    assert_reopened(&board.results("vanish"), 5);
 }
 
 #[test]
-fn a_usb_webcam_that_is_unplugged_hangs_or_sends_rubbish_is_taken_up_again() {
+fn a_usb_webcam_that_is_unplugged_stalls_or_sends_garbage_is_reopened() {
     let Some(board) = Board::pc() else { return };
-    assert_taken_up(&board.results("unplug"), 5);
+    assert_reopened(&board.results("unplug"), 5);
 }
 
 #[test]
-fn a_screen_of_16_bits_shows_the_camera_and_gives_the_text_back() {
+fn a_screen_of_16_bits_shows_the_camera_and_restores_the_console() {
     let Some(board) = Board::pc() else { return };
     assert_framebuffer(board, 16, (640, 480));
 }
 
 #[test]
-fn a_screen_of_32_bits_shows_the_camera_and_gives_the_text_back() {
+fn a_screen_of_32_bits_shows_the_camera_and_restores_the_console() {
     let Some(board) = Board::pc() else { return };
     assert_framebuffer(board, 32, (1280, 800));
 }
 
-/// A camera that offers a range of sizes was opened in one of them.
+/// A camera with a range of sizes was opened in one of them.
 #[track_caller]
 fn assert_sizes_in_steps(board: &Board) {
     let results = board.results("svideo");
-    assert_has(&results, "offered.txt", "Stepwise");
+    assert_contains(&results, "offered.txt", "Stepwise");
     assert_bars(&results.captured("svideo", (640, 480)), false);
 }
 
-/// A framebuffer of so many bits a pixel showed the camera and gave the text back.
+/// A framebuffer with this color depth showed the camera, and the text console was restored.
 #[track_caller]
 fn assert_framebuffer(board: &Board, bits: u32, size: (u32, u32)) {
     let results = board.results(&format!("screen{bits}"));
-    assert_has(
+    assert_contains(
         &results,
         "framebuffer.txt",
         &format!("bits_per_pixel {bits}"),
@@ -128,16 +126,16 @@ fn assert_framebuffer(board: &Board, bits: u32, size: (u32, u32)) {
 }
 
 #[track_caller]
-fn assert_has(results: &Results, file: &str, words: &str) {
+fn assert_contains(results: &Results, file: &str, expected: &str) {
     let text = results.text(file);
-    assert!(text.contains(words), "{words} is not in {file}: {text}");
+    assert!(text.contains(expected), "no {expected} in {file}: {text}");
 }
 
-/// boxcam lost its camera that many times, went on each time, ended well, and each line of its log is whole.
+/// boxcam lost its camera at least that often, reopened it each time, exited with 0, and each line of its log is valid.
 #[track_caller]
-fn assert_taken_up(results: &Results, times: usize) {
-    // The durations are for people: an emulated computer is as fast as its host lets it be.
-    println!("in hundredths of a second:\n{}", results.text("times.txt"));
+fn assert_reopened(results: &Results, times: usize) {
+    // The times are only printed: they depend on the load of the host.
+    println!("times in 1/100 s:\n{}", results.text("times.txt"));
     assert_eq!(results.code("run"), 0, "{}", results.text("run.err"));
     let states = results.states("run");
     let lost = states.iter().filter(|state| *state == "reopening").count();

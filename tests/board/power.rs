@@ -1,10 +1,10 @@
-//! What a log must be like after the power was cut, and after boxcam went on with it.
+//! Checks of the logs after a power cut, and after boxcam continued them.
 
 use serde_json::Value;
 
 use crate::computer::Results;
 
-/// The files of a log, the oldest first.
+/// The files of a rotated log, oldest first.
 struct Log {
     files: Vec<String>,
 }
@@ -17,51 +17,50 @@ impl Log {
         let rotated = rotated.take_while(|file| results.has(file));
         let mut files: Vec<String> = rotated.map(|file| results.text(&file)).collect();
         files.reverse();
-        // A new file may have had a name, and nothing else, when the power went.
+        // The current file may be empty after the power cut.
         files.push(results.text(&current));
         Self { files }
     }
 
-    /// All whole lines. Only the last one of the last file may be torn.
+    /// All complete lines. Only the last line of the last file may be truncated.
     #[track_caller]
-    fn whole(&self) -> String {
+    fn complete_lines(&self) -> String {
         let mut text = self.files.concat();
         let (last, rotated) = self.files.split_last().expect("there is a file");
         for file in rotated {
             assert!(
                 file.ends_with('\n'),
-                "a torn line in a file that was rotated: {file}"
+                "a truncated line in a rotated file: {file}"
             );
         }
-        let torn = last.len() - last.rfind('\n').map_or(0, |at| at + 1);
-        text.truncate(text.len() - torn);
+        let truncated = last.len() - last.rfind('\n').map_or(0, |at| at + 1);
+        text.truncate(text.len() - truncated);
         text
     }
 }
 
-/// The power was cut and came back: nothing that had to be on the disk is missing, nothing in it is broken, and boxcam
-/// went on behind it.
+/// After a power cut, synced lines are on the disk, no line is damaged, and boxcam appended to the logs.
 #[track_caller]
-pub(crate) fn assert_power(results: &Results) {
+pub(crate) fn assert_logs_survive(results: &Results) {
     let (before, after) = assert_log(results, "events");
-    // Each event is put on the disk, if need be with the next one.
-    let safe = before
+    // Each event is synced, at the latest with the next one.
+    let synced = before
         .rfind("\"state\":\"reopening\"")
-        .expect("it was waited for");
-    assert!(after.len() > safe, "of {before} the disk had only {after}");
+        .expect("the script waits for it");
+    assert!(after.len() > synced, "{before} became {after}");
     let (_, after) = assert_log(results, "frames");
-    // So is each file before the next is begun; of those there were two at the least.
+    // Each file is synced before the next one is started, and there were at least two.
     let lines = after.lines().count();
-    assert!(lines > 10, "the disk had {lines} lines");
+    assert!(lines > 10, "only {lines} lines");
 }
 
-/// That log is sound; what had been logged a moment before the cut, and what the disk had of it.
+/// The log is valid. Returns its complete lines before and after the power cut.
 #[track_caller]
 fn assert_log(results: &Results, name: &str) -> (String, String) {
-    let before = Log::read(results, "before", name).whole();
-    let after = Log::read(results, "after", name).whole();
+    let before = Log::read(results, "before", name).complete_lines();
+    let after = Log::read(results, "after", name).complete_lines();
     let resumed = Log::read(results, "resumed", name);
-    // Between the copy and the cut boxcam went on.
+    // boxcam logged more between the copy and the power cut.
     let shared = before.len().min(after.len());
     assert_eq!(before[..shared], after[..shared]);
     let text = resumed.files.concat();
@@ -69,14 +68,14 @@ fn assert_log(results: &Results, name: &str) -> (String, String) {
     let new = new.unwrap_or_else(|| panic!("{after} became {text}"));
     assert!(new.ends_with('\n'), "{new}");
     for part in [&after, new] {
-        assert_rising(part);
+        assert_ascending(part);
     }
     (before, after)
 }
 
-/// Each line is an object, and the numbers of the frames rise, of which there are some.
+/// Each line is a JSON object, and the frame numbers ascend; there is at least one.
 #[track_caller]
-fn assert_rising(lines: &str) {
+fn assert_ascending(lines: &str) {
     let parsed =
         |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     let lines: Vec<Value> = lines.lines().map(parsed).collect();

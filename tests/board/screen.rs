@@ -1,13 +1,12 @@
-//! What a screenshot of the computer must show: the camera's picture with its box, then the text again.
+//! Checks of screenshots: the camera's image with its box, and the text console afterwards.
 
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
+use crate::color_bars::{BARS, assert_bars_between, is_near};
 use crate::computer::Results;
-use crate::picture::{BARS, assert_bars_between, is_near};
 
-/// The camera's picture filled the screen's height in its middle, with a box where the log says, and the text
-/// came back after a clean end and after a kill.
+/// The screen showed the camera with the logged box, and the text console was restored after SIGTERM and SIGKILL.
 #[track_caller]
 pub(crate) fn assert_screen(results: &Results, size: (u32, u32)) {
     let before = results.picture("before.png");
@@ -24,7 +23,7 @@ pub(crate) fn assert_screen(results: &Results, size: (u32, u32)) {
     }
 }
 
-/// The camera's picture fills the screen's height in its middle, with a box where the log has it.
+/// The camera's bars have the screen's height, in its middle, with the logged box.
 #[track_caller]
 pub(crate) fn assert_camera(screen: &RgbImage, detection: &Value) {
     let (width, height) = screen.dimensions();
@@ -34,7 +33,7 @@ pub(crate) fn assert_camera(screen: &RgbImage, detection: &Value) {
     assert_box(screen, left, wide, detection);
 }
 
-/// The lower side of the box in the log crosses the green bar where the log says.
+/// The lower edge of the logged box crosses the green bar.
 #[track_caller]
 fn assert_box(screen: &RgbImage, left: u32, wide: u32, detection: &Value) {
     let bottom = detection["y_max"].as_f64().expect("a box");
@@ -52,7 +51,7 @@ fn assert_box(screen: &RgbImage, left: u32, wide: u32, detection: &Value) {
     );
 }
 
-/// The first line of the text is as it was, and nothing of the picture is left below the text.
+/// The first line of text is unchanged, and no pixel of the image is left below the text.
 #[track_caller]
 fn assert_text(before: &RgbImage, after: &RgbImage) {
     let (width, _) = before.dimensions();
@@ -63,7 +62,7 @@ fn assert_text(before: &RgbImage, after: &RgbImage) {
     assert_no_picture(after);
 }
 
-/// Nothing of the picture is left below the text.
+/// No pixel of the image is left below the text.
 #[track_caller]
 pub(crate) fn assert_no_picture(screen: &RgbImage) {
     let (width, height) = screen.dimensions();
@@ -71,5 +70,70 @@ pub(crate) fn assert_no_picture(screen: &RgbImage) {
     let lit = below
         .filter(|&(x, y)| *screen.get_pixel(x, y) != Rgb([0; 3]))
         .count();
-    assert_eq!(lit, 0, "pixels of the picture are left");
+    assert_eq!(lit, 0, "pixels of the image are left");
+}
+
+/// Greatest distance in pixels of a box edge from the log's; the line is three pixels thick.
+const EDGE_TOLERANCE: u32 = 3;
+
+/// At this distance in pixels from an edge only the image is visible.
+const BESIDE_EDGE: u32 = 8;
+
+/// The screen shows the image, of the screen's height, in its middle, with the logged box.
+#[track_caller]
+pub(crate) fn assert_image_and_box(screen: &RgbImage, image: &RgbImage, detection: &Value) {
+    assert_eq!(screen.height(), image.height(), "the image would be scaled");
+    let left = (screen.width() - image.width()) / 2;
+    let is_image = |x: u32, y: u32| {
+        let shown = screen.get_pixel(left + x, y).0;
+        is_near(shown, image.get_pixel(x, y).0)
+    };
+    let side = |name: &str| detection[name].as_f64().expect("a box");
+    let (width, height) = image.dimensions();
+    let columns = ["x_min", "x_max"].map(|name| (side(name) * f64::from(width)) as u32);
+    let rows = ["y_min", "y_max"].map(|name| (side(name) * f64::from(height)) as u32);
+    for column in columns {
+        let share = |x| share_of(middle(rows), |y| is_image(x, y));
+        assert_line(column, width, share, "column");
+    }
+    for row in rows {
+        let share = |y| share_of(last(columns), |x| is_image(x, y));
+        assert_line(row, height, share, "row");
+    }
+}
+
+/// There is a line near `at`, and none beside it within `limit`. `share` returns the share of a row or column that equals
+/// the image.
+#[track_caller]
+fn assert_line(at: u32, limit: u32, share: impl Fn(u32) -> f64, what: &str) {
+    let near = at.saturating_sub(EDGE_TOLERANCE)..(at + EDGE_TOLERANCE + 1).min(limit);
+    let least = near.map(&share).fold(1.0, f64::min);
+    assert!(
+        least < 0.1,
+        "no line at {what} {at}: {least:.2} of it equals the image"
+    );
+    let beside = [at.checked_sub(BESIDE_EDGE), Some(at + BESIDE_EDGE)];
+    for beside in beside.into_iter().flatten().filter(|&at| at < limit) {
+        let share = share(beside);
+        assert!(
+            share > 0.9,
+            "{what} {beside} differs from the image: {share:.2} of it is equal"
+        );
+    }
+}
+
+/// The last third of a horizontal edge without its end; label and status line start on the left.
+fn last([from, to]: [u32; 2]) -> std::ops::Range<u32> {
+    from + (to - from) / 3 * 2..to.saturating_sub(BESIDE_EDGE)
+}
+
+/// The middle third of a vertical edge.
+fn middle([from, to]: [u32; 2]) -> std::ops::Range<u32> {
+    let third = (to - from) / 3;
+    from + third..to - third
+}
+
+fn share_of(range: std::ops::Range<u32>, condition: impl Fn(u32) -> bool) -> f64 {
+    let all = range.len() as f64;
+    range.filter(|&at| condition(at)).count() as f64 / all
 }

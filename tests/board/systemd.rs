@@ -1,50 +1,50 @@
-//! boxcam as its service, put by `cross/install.sh`'s half for the board on an emulated computer that runs Debian's systemd.
+//! boxcam as a service, installed by `cross/install/device.sh` on an emulated computer with Debian's systemd.
 
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
-use crate::assert_has;
+use crate::assert_contains;
 use crate::computer::{Board, Results};
 use crate::screen::{assert_camera, assert_no_picture};
 
-/// Columns of the screen that are left of the picture.
+/// Columns of the screen left of the image.
 const MARGIN: u32 = 100;
 
-/// `CAP_SYS_TTY_CONFIG` and no other, as the kernel tells it.
+/// The capability mask with `CAP_SYS_TTY_CONFIG` only.
 const ONLY_CONSOLES: &str = "0000000004000000";
 
 #[test]
 fn the_service_is_up_with_its_first_frame() {
     let Some(board) = Board::debian() else { return };
     let results = board.results("systemd");
-    println!("in hundredths of a second:\n{}", results.text("times.txt"));
-    assert_says(&results, "waiting", &["SubState=start", "NRestarts=0"]);
+    println!("times in 1/100 s:\n{}", results.text("times.txt"));
+    assert_properties(&results, "waiting", &["SubState=start", "NRestarts=0"]);
     let live = ["ActiveState=active", "SubState=running", "StatusText=live"];
-    assert_says(&results, "up", &live);
+    assert_properties(&results, "up", &live);
     assert_logged(&results, "log-1");
 }
 
 #[test]
-fn the_service_comes_back_whatever_ends_it() {
+fn the_service_is_restarted_after_a_crash_and_a_hang() {
     let Some(board) = Board::debian() else { return };
     let results = board.results("systemd");
-    assert_says(&results, "killed", &["SubState=running", "NRestarts=1"]);
-    assert_says(&results, "restarted", &["SubState=running", "NRestarts=0"]);
-    assert_says(&results, "stopped", &["SubState=running", "NRestarts=1"]);
+    assert_properties(&results, "killed", &["SubState=running", "NRestarts=1"]);
+    assert_properties(&results, "restarted", &["SubState=running", "NRestarts=0"]);
+    assert_properties(&results, "stopped", &["SubState=running", "NRestarts=1"]);
     let journal = "journal-1.txt";
-    assert_has(&results, journal, "status=9/KILL");
-    assert_has(&results, journal, "Watchdog timeout (limit 5s)");
-    assert_has(&results, journal, "Failed with result 'watchdog'");
-    // From where the power was cut.
+    assert_contains(&results, journal, "status=9/KILL");
+    assert_contains(&results, journal, "Watchdog timeout (limit 5s)");
+    assert_contains(&results, journal, "Failed with result 'watchdog'");
+    // Continued after the power cut.
     assert_logged(&results, "log-2");
 }
 
 #[test]
-fn the_service_ends_well_and_gives_the_text_back_then_and_when_it_hangs() {
+fn the_console_is_restored_when_the_service_stops_and_when_it_hangs() {
     let Some(board) = Board::debian() else { return };
     let results = board.results("systemd");
     let ended = ["ActiveState=inactive", "Result=success", "ExecMainStatus=0"];
-    assert_says(&results, "ended", &ended);
+    assert_properties(&results, "ended", &ended);
     let journal = results.text("journal-1.txt");
     assert!(!journal.contains("State 'stop-sigterm' timed out"));
     for picture in ["ended.png", "hung.png"] {
@@ -53,7 +53,7 @@ fn the_service_ends_well_and_gives_the_text_back_then_and_when_it_hangs() {
 }
 
 #[test]
-fn the_service_shows_its_picture_on_the_console_and_after_a_start_of_the_computer() {
+fn the_service_shows_its_image_after_installation_and_after_a_boot() {
     let Some(board) = Board::debian() else { return };
     let results = board.results("systemd");
     for (picture, log) in [("up.png", "log-1"), ("by-itself.png", "log-2")] {
@@ -69,12 +69,12 @@ fn the_service_shows_its_picture_on_the_console_and_after_a_start_of_the_compute
 fn the_service_is_confined() {
     let Some(board) = Board::debian() else { return };
     let results = board.results("systemd");
-    assert_has(&results, "id.txt", "uid=999(boxcam)");
+    assert_contains(&results, "id.txt", "uid=999(boxcam)");
     assert_privileges(&results);
     for user in ["boxcam", "root"] {
         assert_confined(&results, user);
     }
-    // For whom the file would let in, it is the list of devices that does not.
+    // Root could open these files; the unit's list of devices denies it.
     assert_refused(&results, "root", "open vda", "Operation not permitted");
     assert_refused(&results, "root", "open mem", "Operation not permitted");
     assert_refused(&results, "boxcam", "see the first process", "No such file");
@@ -85,38 +85,41 @@ fn versions_are_changed_while_the_service_runs() {
     let Some(board) = Board::debian() else { return };
     let results = board.results("systemd");
     assert_eq!(results.text("versions.txt"), "versions/two\nversions/one\n");
-    let talk = results.text("install.log");
-    assert_eq!(talk.matches("boxcam is up").count(), 4, "{talk}");
+    let log = results.text("install.log");
+    assert_eq!(log.matches("boxcam is up").count(), 4, "{log}");
 }
 
-/// Left of the picture, where a login would ask for a name, the screen is dark.
+/// The screen is black left of the image, where a login prompt would be.
 #[track_caller]
 fn assert_no_text(screen: &RgbImage) {
     let is_lit = |x: u32, y: u32| *screen.get_pixel(x, y) != Rgb([0; 3]);
     let lit = (0..MARGIN).any(|x| (0..screen.height()).any(|y| is_lit(x, y)));
-    assert!(!lit, "text beside the picture");
+    assert!(!lit, "text beside the image");
 }
 
-/// systemd said these of the service then.
+/// The service had these properties at that time.
 #[track_caller]
-fn assert_says(results: &Results, then: &str, wanted: &[&str]) {
-    let about = results.text(&format!("{then}.txt"));
-    for line in wanted {
-        assert!(about.lines().any(|said| said == *line), "{line}: {about}");
+fn assert_properties(results: &Results, saved: &str, expected: &[&str]) {
+    let about = results.text(&format!("{saved}.txt"));
+    for line in expected {
+        assert!(
+            about.lines().any(|property| property == *line),
+            "{line}: {about}"
+        );
     }
 }
 
-/// The log tells of frames and of what they showed.
+/// The log has a live state and an appearance.
 #[track_caller]
 fn assert_logged(results: &Results, log: &str) {
     let states = results.states(log);
     assert!(states.contains(&"live".to_owned()), "{states:?}");
     let events = results.events(log);
-    let is_seen = |event: &Value| event["event"] == "appeared";
-    assert!(events.iter().any(is_seen), "{events:?}");
+    let is_appearance = |event: &Value| event["event"] == "appeared";
+    assert!(events.iter().any(is_appearance), "{events:?}");
 }
 
-/// The running program is nobody in particular, can become nobody else, and may do one thing more than others.
+/// The process has its own user, cannot gain privileges, and has one capability.
 #[track_caller]
 fn assert_privileges(results: &Results) {
     let status = results.text("status.txt");
@@ -132,10 +135,10 @@ fn assert_privileges(results: &Results) {
     }
 }
 
-/// What the unit keeps its program from, whoever runs it.
+/// The unit's restrictions, which hold for every user.
 #[track_caller]
 fn assert_confined(results: &Results, user: &str) {
-    let refused = |what: &str, words| assert_refused(results, user, what, words);
+    let refused = |what: &str, reason| assert_refused(results, user, what, reason);
     for file in ["etc", "usr/local/lib/boxcam", "var/lib", "var/log"] {
         refused(&format!("write /{file}/hole"), "Read-only file system");
     }
@@ -161,7 +164,7 @@ fn assert_confined(results: &Results, user: &str) {
         "open media0",
         "open fb0",
     ] {
-        assert_has(
+        assert_contains(
             results,
             &format!("confined-{user}.txt"),
             &format!("{allowed}: done\n"),
@@ -169,13 +172,16 @@ fn assert_confined(results: &Results, user: &str) {
     }
 }
 
-/// That could not be done, for that reason.
+/// The operation failed for that reason.
 #[track_caller]
-fn assert_refused(results: &Results, user: &str, what: &str, words: &str) {
-    let tried = results.text(&format!("confined-{user}.txt"));
-    let told = tried
+fn assert_refused(results: &Results, user: &str, what: &str, reason: &str) {
+    let attempts = results.text(&format!("confined-{user}.txt"));
+    let outcome = attempts
         .lines()
         .find_map(|line| line.strip_prefix(what)?.strip_prefix(": "));
-    let told = told.unwrap_or_else(|| panic!("{what}: {tried}"));
-    assert!(told != "done" && told.contains(words), "{what}: {told}");
+    let outcome = outcome.unwrap_or_else(|| panic!("{what}: {attempts}"));
+    assert!(
+        outcome != "done" && outcome.contains(reason),
+        "{what}: {outcome}"
+    );
 }

@@ -49,7 +49,7 @@ fn a_program_of_another_machine_is_found_out() {
     if cfg!(any(target_arch = "aarch64", target_arch = "arm")) {
         script("check.sh", &[here]).expect(0, "glibc at least");
     } else {
-        script("check.sh", &[here]).expect(1, "WRONG: no ARM processor");
+        script("check.sh", &[here]).expect(1, "WRONG: not an ARM processor");
     }
     let output =
         script("check.sh", &["--glibc", "2.4", "--size", "1", here]).expect(1, "at most 2.4");
@@ -60,5 +60,5 @@ fn a_program_of_another_machine_is_found_out() {
     );
     assert!(Path::new(here).exists());
     let text = repository("README.md");
-    script("check.sh", &[text.to_str().expect("plain")]).expect(1, "is no program");
+    script("check.sh", &[text.to_str().expect("plain")]).expect(1, "is not a program");
 }

@@ -82,7 +82,7 @@ fn a_card_is_written_and_nothing_beyond_the_image() {
     );
     let output = machine
         .flash("dev/sdx", &[])
-        .expect(0, "written and read back: 3145728 bytes");
+        .expect(0, "written and verified: 3145728 bytes");
     assert!(output.text.contains("Card Reader"), "{}", output.text);
     assert!(
         output.text.contains("sdx1, 1 MB, will be lost"),
@@ -110,7 +110,7 @@ fn what_is_no_card_is_refused() {
     machine.assert_refused("there is no card");
     machine.write("sys/class/block/sdx/size", "8192\n");
     machine.write("sys/class/block/sdx/removable", "0\n");
-    machine.assert_refused("can't be taken out");
+    machine.assert_refused("is not removable");
     machine
         .flash("dev/sdx", &["--internal", "--dry-run"])
         .expect(0, "would");
@@ -136,7 +136,7 @@ fn what_is_used_is_refused() {
     }
     machine.write("proc/self/mountinfo", root);
     machine.write("proc/swaps", "Filename Type\n/dev/sdx1 partition 1 0 -2\n");
-    machine.assert_refused("swapping");
+    machine.assert_refused("swap");
     machine.write("proc/swaps", "Filename Type\n");
     machine.write("sys/class/block/sdx/sdx1/holders/dm-0", "");
     machine.assert_refused("is part of dm-0");
@@ -151,11 +151,11 @@ fn nothing_is_written_unless_it_is_confirmed() {
         machine.word("dev/sdx"),
     );
     let words = ["--root", &root, &image, &device];
-    script("flash.sh", &words).expect(1, "nobody can be asked");
+    script("flash.sh", &words).expect(1, "cannot ask for confirmation");
     let wrong = [&words[..], &["--yes-really", "/dev/sdy"]].concat();
     script("flash.sh", &wrong).expect(2, "not");
     machine.write("card.img", vec![0; MIB]);
-    machine.assert_refused("is no card image");
+    machine.assert_refused("is not a card image");
     assert_eq!(
         fs::read(machine.path("dev/sdx")).expect("there"),
         vec![7; 4 * MIB]
@@ -223,8 +223,8 @@ fn a_disk_of_the_kernel_is_written_and_refused_while_it_is_mounted() {
         let sure = [&image, &disk.0, "--yes-really", &disk.0];
         script("flash.sh", &[&sure, words].concat())
     };
-    flash(&[]).expect(1, "can't be taken out");
-    flash(&["--internal"]).expect(0, "written and read back: 3145728 bytes");
+    flash(&[]).expect(1, "is not removable");
+    flash(&["--internal"]).expect(0, "written and verified: 3145728 bytes");
     let written = fs::read(&disk.0).expect("a disk");
     assert_eq!(written[..3 * MIB], fs::read(&image).expect("there"));
     assert_eq!(written[3 * MIB..], vec![7; MIB]);

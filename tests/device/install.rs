@@ -60,7 +60,7 @@ fn boxcam_is_installed_as_a_service_and_again_without_a_change() {
             .expect("known")
     };
     let first = changed(&program);
-    board.install(&install).expect(0, "is there already");
+    board.install(&install).expect(0, "is already installed");
     assert_eq!(
         fs::canonicalize(board.path(PROGRAM)).expect("there"),
         program
@@ -97,10 +97,12 @@ fn a_new_version_keeps_the_options_and_the_version_before() {
     let before = board.files();
     board
         .install(&["--rollback", "--dry-run"])
-        .expect(0, "would go back");
+        .expect(0, "would switch");
     assert_eq!(board.files(), before);
     for expected in ["one", "two"] {
-        board.install(&["--rollback"]).expect(0, "back at version");
+        board
+            .install(&["--rollback"])
+            .expect(0, "switched back to version");
         assert_eq!(version(&board), expected);
         assert_eq!(board.read(OPTIONS), "source = \"demo\"\n");
     }
@@ -108,7 +110,9 @@ fn a_new_version_keeps_the_options_and_the_version_before() {
     board.install(&["--binary", three]).expect(0, "installed");
     let kept = fs::read_dir(board.path("usr/local/lib/boxcam/versions")).expect("there");
     assert_eq!(kept.count(), 2, "the oldest one is gone");
-    board.install(&["--rollback"]).expect(0, "back at version");
+    board
+        .install(&["--rollback"])
+        .expect(0, "switched back to version");
     assert_eq!(version(&board), "two");
 }
 
@@ -131,7 +135,8 @@ fn a_program_that_does_not_run_there_changes_nothing() {
 #[test]
 fn what_is_missing_is_said_before_anything_is_sent() {
     let nowhere = ["--binary", "no-such-file", "nobody@127.0.0.1"];
-    crate::script("install.sh", &nowhere).expect(3, "no-such-file is not there");
-    crate::script("install.sh", &["--root", "card", "board"]).expect(2, "whole path");
-    crate::script("install.sh", &["--wait", "long", "board"]).expect(2, "whole seconds");
+    crate::script("install.sh", &nowhere).expect(3, "no-such-file does not exist");
+    crate::script("install.sh", &["--root", "card", "board"]).expect(2, "absolute path");
+    crate::script("install.sh", &["--wait", "long", "board"])
+        .expect(2, "integer number of seconds");
 }

@@ -55,7 +55,7 @@ impl Card {
     }
 
     fn start(&self) -> String {
-        self.shell("take_update; next_slot", None)
+        self.shell("install_update; next_slot", None)
             .text
             .trim()
             .to_owned()
@@ -75,24 +75,24 @@ fn a_new_version_is_tried_twice_and_stays_once_it_was_accepted() {
     let card = Card::new();
     assert_eq!(card.start(), "factory");
     card.offer("one");
-    assert_eq!(card.start(), "an update lies in slot a\na");
+    assert_eq!(card.start(), "installed the update in slot a\na");
     assert_eq!(card.start(), "a", "the power was cut while it was tried");
     assert_eq!(card.start(), "factory", "it brings the board down");
     assert_eq!(card.start(), "factory", "it is not taken again");
 
     card.offer("two");
-    assert_eq!(card.start(), "an update lies in slot a\na");
+    assert_eq!(card.start(), "installed the update in slot a\na");
     card.shell("accept a", None).expect(0, "");
     for _ in 0..3 {
         assert_eq!(card.start(), "a");
     }
     card.offer("three");
-    assert_eq!(card.start(), "an update lies in slot b\nb");
+    assert_eq!(card.start(), "installed the update in slot b\nb");
     assert_eq!(
         (card.read("data/a/boxcam"), card.read("data/b/boxcam")),
         ("two".into(), "three".into())
     );
-    card.shell("forget trial", None).expect(0, "");
+    card.shell("clear_state trial", None).expect(0, "");
     assert_eq!(card.start(), "a");
 
     fs::remove_file(card.0.path().join("data/a/boxcam")).expect("it was there");
@@ -106,7 +106,7 @@ fn a_damaged_update_is_told_of_once_and_never_started() {
     card.write("boot/update/boxcam", "o");
     assert_eq!(
         card.start(),
-        "the update is damaged; it was not taken\nfactory"
+        "the update is damaged and was not installed\nfactory"
     );
     assert_eq!(card.start(), "factory");
 }
@@ -120,7 +120,10 @@ fn a_power_cut_at_any_moment_leaves_a_version_that_is_whole() {
         card.start();
         card.shell("accept a", None).expect(0, "");
         card.offer("new");
-        let output = card.shell("take_update; next_slot >/dev/null; accept b", Some(moment));
+        let output = card.shell(
+            "install_update; next_slot >/dev/null; accept b",
+            Some(moment),
+        );
         cuts += usize::from(output.code.is_none());
         let slot = card.shell("next_slot", None).text.trim().to_owned();
         let version = card.read(&format!("data/{slot}/boxcam"));

@@ -1,25 +1,25 @@
-# What the scripts in the emulated computer share. Sourced by init and run; the port to the outside is open as 3.
-# What the kernel's command line told stands in variables: see run.
+# Functions of the scripts in the emulated computer. Sourced by init and run; descriptor 3 is the control port. The
+# parameters of the kernel's command line are variables: see run.
 # shellcheck shell=dash
 # shellcheck disable=SC2154
 
-# Seconds since the computer started, whole.
+# Whole seconds since boot.
 now() {
     cut -d. -f1 /proc/uptime
 }
 
-# Hundredths of a second since the computer started.
+# Hundredths of a second since boot.
 now_cs() {
     cut -d' ' -f1 /proc/uptime | tr -d .
 }
 
-# Tells the people outside.
+# Prints a message on the host.
 say() {
     echo "say $*" >&3
     read -r _ <&3
 }
 
-# A screenshot NAME.png among the results.
+# screendump NAME: saves a screenshot NAME.png among the results.
 screendump() {
     echo "screendump $1" >&3
     read -r _ <&3
@@ -30,14 +30,14 @@ fail() {
     exit 1
 }
 
-# Writes what the scripts have left so far onto the disk.
-hand_over() {
+# Writes the results so far to the disk.
+save_results() {
     dmesg >"/out/dmesg-$boot.log"
     tar -c -C /out . | dd of="/dev/$disk" bs=1M seek="$half" conv=notrunc,fsync 2>/dev/null
 }
 
-# cut_power: the power is gone, and what is not on the disk with it. After the next start the script is begun again, with
-# `boot` one higher. What is to be kept of the results was handed over before.
+# cut_power: cuts the power; data that is not on the disk is lost. After the next boot the script is run again, with `boot`
+# one higher. Results must be saved before.
 cut_power() {
     echo "cut $code $(basename "$PWD")" >&3
     sleep 60
@@ -64,13 +64,13 @@ is_live() {
     [ -e run.log ] && [ "$(grep -c '"frame":' run.log)" -ge "$1" ]
 }
 
-# happened COUNT EVENT: whether run.log tells of so many.
-happened() {
+# has_event COUNT EVENT: whether run.log has that many events.
+has_event() {
     [ -e run.log ] && [ "$(grep -c "\"event\":\"$2\"" run.log)" -ge "$1" ]
 }
 
-# says TEXT FILE: whether a text is in a file.
-says() {
+# contains TEXT FILE: whether a text is in a file.
+contains() {
     grep -q -e "$1" "$2" 2>/dev/null
 }
 
@@ -83,7 +83,7 @@ capture() {
     echo $? >"$name.code"
 }
 
-# watch NAME OPTION...: boxcam on a camera in the background, its log in NAME.log, its talk in NAME.err.
+# watch NAME OPTION...: boxcam on a camera in the background, its log in NAME.log, its standard error in NAME.err.
 watch() {
     name=$1
     shift
@@ -91,19 +91,19 @@ watch() {
     watcher=$!
 }
 
-# step NAME STATE: waits until boxcam, watching as `run`, says STATE; adds to times.txt how long that took.
+# step NAME STATE: waits until the last state in run.log is STATE; adds the time to times.txt.
 step() {
     begun=$(now_cs)
-    wait_for 40 says_last "$2" || fail "$1: not $2 after 40 s"
+    wait_for 40 last_state_is "$2" || fail "$1: not $2 after 40 s"
     echo "$1 $2 $(($(now_cs) - begun))" >>times.txt
 }
 
-# says_last STATE: whether that is the last change of state in run.log.
-says_last() {
+# last_state_is STATE: whether run.log ends in this state.
+last_state_is() {
     [ "$(grep -o '"state":"[a-z]*"' run.log | tail -n 1)" = "\"state\":\"$1\"" ]
 }
 
-# finish: boxcam, watching as `run`, still gives frames, and ends well.
+# finish: checks that run.log still gets frames, and ends boxcam.
 finish() {
     lines=$(wc -l <run.log)
     wait_for 30 has $((lines + 5)) run.log || fail "no frames at the end"
@@ -112,44 +112,45 @@ finish() {
     echo $? >run.code
 }
 
-# usb_camera FORMAT WxH FILE: a USB webcam that plays a file, its orders from the pipe `orders`; waits for its device.
+# usb_camera FORMAT WxH FILE: plugs in a USB webcam that plays a file and takes commands from the pipe `orders`; waits for
+# its device.
 usb_camera() {
     modprobe -r vivid
     modprobe uvcvideo || fail "no uvcvideo"
     modprobe vhci-hcd || fail "no vhci-hcd"
     ip link set lo up
     [ -p orders ] || mkfifo orders
-    # Held open, so that the webcam doesn't see the end of its orders.
+    # Held open, so that the webcam does not read the end of the file.
     exec 7<>orders
     webcam "$@" <orders 2>>webcam.err &
     camera=$!
-    wait_for 20 test -e /dev/video0 || fail "$1: uvcvideo made no device"
+    wait_for 20 test -e /dev/video0 || fail "$1: uvcvideo created no device"
 }
 
-# pull_out: the USB webcam is gone.
-pull_out() {
+# unplug: removes the USB webcam.
+unplug() {
     kill "$camera"
     wait "$camera"
     wait_for 20 test ! -e /dev/video0 || fail "uvcvideo kept its device"
 }
 
-# vivid ARGUMENT...: the camera driver anew with those arguments, without its writing on the picture.
+# vivid ARGUMENT...: reloads the camera driver with these arguments, without text in its image.
 vivid() {
     modprobe -r vivid
-    modprobe vivid "$@" || fail "vivid can't be loaded with $*"
-    wait_for 5 test -e /dev/video0 || fail "vivid made no device with $*"
-    v4l2-ctl -c osd_text_mode=2 || fail "vivid can't be told not to write"
+    modprobe vivid "$@" || fail "modprobe vivid $* failed"
+    wait_for 5 test -e /dev/video0 || fail "vivid created no device with $*"
+    v4l2-ctl -c osd_text_mode=2 || fail "vivid's text cannot be switched off"
 }
 
-# load_screen: the screen's driver, where it is not the kernel's own.
+# load_screen: loads the screen's driver if it is a module.
 load_screen() {
     [ -n "$screen" ] || return 0
     modprobe "$screen" || fail "no $screen"
-    wait_for 10 says drmfb /sys/class/graphics/fb0/name || fail "$screen gives no framebuffer"
+    wait_for 10 contains drmfb /sys/class/graphics/fb0/name || fail "$screen creates no framebuffer"
 }
 
-# screen OPTION...: the camera on /dev/fb0, with screenshots of the text before, the picture, and the text after a
-# clean end and after a kill.
+# screen OPTION...: shows the camera on /dev/fb0; takes screenshots of the text before, of the image, and of the text after
+# SIGTERM and after SIGKILL.
 screen() {
     for file in name bits_per_pixel virtual_size stride; do
         echo "$file $(cat "/sys/class/graphics/fb0/$file")"
@@ -160,7 +161,7 @@ screen() {
     for ending in TERM KILL; do
         watch $ending --display fb --threshold 0 "$@"
         wait_for 40 has 5 $ending.log || fail "no frames before $ending"
-        # What is drawn gets to the screen of a busy emulator late.
+        # A busy emulator updates its screen late.
         sleep 3
         screendump "$directory/$ending-during"
         kill -$ending "$watcher"
@@ -172,5 +173,5 @@ screen() {
     done
 }
 
-# A model of a few bytes that says which of red, green and blue there is most of, and "in the middle".
+# A model of a few bytes that contains which of red, green and blue there is most of, and "in the middle".
 MODEL=/add/tiny.onnx

@@ -1,11 +1,11 @@
-# The power is cut while two boxcams log to a disk: one the events of a camera, one the frames of a stream. After the
-# next start both go on with their files. In `before` is what they had logged, in `after` what the disk had of it, in
-# `resumed` what became of it.
+# The power is cut while two boxcams log to a disk: one the events of a camera, one the frames of a stream. After the next
+# boot both continue their files. `before` has the logs before the cut, `after` those on the disk after the cut, `resumed`
+# the continued ones.
 start() {
     mount -t ext4 "/dev/$disk" /disk || fail "no file system on $disk"
 }
 
-# keep FOLDER: the logs as they are now.
+# keep FOLDER: copies the logs.
 keep() {
     mkdir "$1"
     cp /disk/*.log* "$1"
@@ -21,27 +21,27 @@ log_both() {
     frames=$!
 }
 
-# logged COUNT TEXT: whether that stands so often in the log of events.
+# logged COUNT TEXT: whether the log of events has the text so often.
 logged() {
     [ "$(grep -c -e "$2" /disk/events.log)" -ge "$1" ]
 }
 
 start
 if [ "$boot" -eq 1 ]; then
-    # Of the frames, too, a part is to be on the disk: the system would take half a minute.
+    # Frames must be on the disk too: by default writeback takes half a minute.
     echo 100 >/proc/sys/vm/dirty_expire_centisecs
     echo 50 >/proc/sys/vm/dirty_writeback_centisecs
     log_both
     usb_camera MJPG 640x480 /add/MJPG
     wait_for 60 logged 1 '"event":"appeared"' || fail "nothing appeared"
     wait_for 60 test -e /disk/frames.log.2 || fail "too few frames"
-    pull_out
-    wait_for 20 logged 1 '"state":"reopening"' || fail "the camera is not missed"
-    # What is logged is put on the disk at most once a second.
+    unplug
+    wait_for 20 logged 1 '"state":"reopening"' || fail "the camera's loss was not logged"
+    # The log is synced at most once a second.
     sleep 1
-    wait_for 20 logged 1 '"event":"left"' || fail "nothing left"
+    wait_for 20 logged 1 '"event":"left"' || fail "no track left"
     keep before
-    hand_over
+    save_results
     cut_power
 fi
 keep after

@@ -1,10 +1,10 @@
-# boxcam is put on this computer by the board's half of cross/install.sh, under the systemd that runs here, and everything
-# befalls it that its unit is there for. Then the power is cut, and it must come up by itself. In times.txt stands how long
-# each step took, in hundredths of a second.
+# cross/install/device.sh installs boxcam under the systemd of this computer. The service is killed, stopped, suspended and
+# updated. Then the power is cut, and the service must start at boot. times.txt has the time of each step in hundredths of
+# a second.
 log=/var/log/boxcam/boxcam.jsonl
 drop_in=/etc/systemd/system/boxcam.service.d/test.conf
 
-# about PROPERTY: what systemd says of the service.
+# about PROPERTY: what systemd contains of the service.
 about() {
     systemctl show --property "$1" --value boxcam
 }
@@ -17,56 +17,56 @@ is_starting() {
     [ "$(about SubState)" = start ]
 }
 
-# Ended, and not yet started again.
+# Waiting for systemd's restart.
 is_down() {
     [ "$(about SubState)" = auto-restart ]
 }
 
-# is_anew COUNT: whether systemd has started it so many times by itself, and it is up.
-is_anew() {
+# is_restarted COUNT: whether systemd has restarted it so often, and it is up.
+is_restarted() {
     [ "$(about NRestarts)" -eq "$1" ] && is_up
 }
 
-# keep NAME: what systemd says now.
+# keep NAME: what systemd contains now.
 keep() {
     systemctl show boxcam >"$1.txt"
 }
 
-# took NAME: adds to times.txt how long it is since `begun`.
+# took NAME: adds the time since `begun` to times.txt.
 took() {
     echo "$1 $(($(now_cs) - begun))" >>times.txt
 }
 
-# comes_back NAME COUNT: waits until it was started by systemd itself, COUNT times by now, as another process.
+# comes_back NAME COUNT: waits for systemd's restart number COUNT, as another process.
 comes_back() {
     begun=$(now_cs)
-    wait_for 60 is_anew "$2" || fail "$1: it did not come back"
+    wait_for 60 is_restarted "$2" || fail "$1: it did not come back"
     took "$1"
     [ "$(about MainPID)" != "$main" ] || fail "$1: it is the same process"
     main=$(about MainPID)
     keep "$1"
 }
 
-# install VERSION: as install.sh does it; waits for the first frame.
+# install VERSION: like install.sh; waits for the first frame.
 install() {
     sh /guest/install/device.sh install "" 60 no "$1" >>install.log 2>&1
 }
 
-# override LINE...: the unit with other settings, which systemd has read.
+# override LINE...: overrides settings of the unit and reloads systemd.
 override() {
     mkdir -p "${drop_in%/*}"
     printf '%s\n' '[Service]' "$@" >$drop_in
     systemctl daemon-reload
 }
 
-# confined USER: what a program may do that is started in the place of boxcam.
+# confined USER: runs `confined` in the unit instead of boxcam.
 confined() {
     override Type=oneshot Restart=no WatchdogSec=0 "User=$1" ExecStart= "ExecStart=/guest/confined $1"
-    systemctl start boxcam || fail "nothing can be started as $1"
+    systemctl start boxcam || fail "the unit cannot run as $1"
     cp "/var/log/boxcam/confined-$1" "confined-$1.txt"
 }
 
-# Before there is a camera it is not up, however long that takes.
+# Without a camera the service is starting and not up.
 begin() {
     sed -i 's/^lines = .*/&\nthreshold = 0.0/' /guest/install/boxcam.toml
     load_screen
@@ -77,7 +77,7 @@ begin() {
     keep waiting
     begun=$(now_cs)
     vivid node_types=0x1 num_inputs=1 input_types=0x0
-    wait $installing || fail "install.sh saw no frame"
+    wait $installing || fail "device.sh reported no frame"
     took camera
     main=$(about MainPID)
     keep up
@@ -89,12 +89,12 @@ begin() {
     screendump systemd/up
 }
 
-# Whatever ends it, it comes back.
+# systemd restarts the service after SIGKILL and after a watchdog timeout.
 end_it() {
     kill -KILL "$main"
     comes_back killed 1
     override WatchdogSec=5 RestartSec=6
-    systemctl restart boxcam || fail "it can't be restarted"
+    systemctl restart boxcam || fail "restart failed"
     main=$(about MainPID)
     keep restarted
     kill -STOP "$main"
@@ -106,14 +106,14 @@ end_it() {
 
 stop_it() {
     begun=$(now_cs)
-    systemctl stop boxcam || fail "it can't be stopped"
+    systemctl stop boxcam || fail "stop failed"
     took stop
     keep ended
     sleep 1
     screendump systemd/ended
 }
 
-# The same version changes nothing, another one is started, and the way back is the first one's.
+# Installs the same version, which changes nothing, then another one, and rolls back.
 change_versions() {
     rm $drop_in
     systemctl daemon-reload
@@ -127,7 +127,7 @@ change_versions() {
     done
 }
 
-# What there is to be read afterwards, however this ends.
+# Saves log and journal, also on failure.
 leave() {
     cp $log "log-$boot.log"
     journalctl --boot --no-pager >"journal-$boot.txt"
@@ -145,14 +145,14 @@ if [ "$boot" -eq 1 ]; then
     echo vivid >/etc/modules-load.d/vivid.conf
     echo 'options vivid node_types=0x1 num_inputs=1 input_types=0x0' >/etc/modprobe.d/vivid.conf
     sync
-    hand_over
+    save_results
     cut_power
 fi
 begun=$(now_cs)
 wait_for 60 is_up || fail "it did not start by itself"
 took by-itself
-# Whichever of the two came to the console first, now the login comes last, and sets it to text.
+# Restarts the login, which sets the console to text mode, after boxcam.
 systemctl restart getty@tty1 || fail "there is no login"
-wait_for 20 says login: /dev/vcs1 || fail "nobody can log in"
+wait_for 20 contains login: /dev/vcs1 || fail "nobody can log in"
 sleep 3
 screendump systemd/by-itself

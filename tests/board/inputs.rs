@@ -1,4 +1,4 @@
-//! What the emulated computer's cameras play, and the tiny model, in a folder for it.
+//! The inputs of the emulated computers: the images that their cameras play, and the tiny model.
 
 use std::fs;
 use std::path::Path;
@@ -8,19 +8,18 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
+use crate::color_bars::BARS;
 use crate::common;
-use crate::picture::BARS;
 
-/// Size of every picture that is played.
+/// Size of every image that is played.
 pub(crate) const SIZE: (u32, u32) = (640, 480);
 
-/// Scenes of which the one is played that the model is surest of.
+/// Number of scenes, of which the one with the greatest confidence is played.
 const SCENES: u64 = 6;
 
-/// The model for slow boards.
 const SMALL_MODEL: &str = "models/snacks-small.onnx";
 
-/// What the models that ship say of the scene that is played, each as a line of `boxcam detect`.
+/// The scene that is played, with the output of `boxcam detect` for both shipped models.
 #[derive(Debug, Clone)]
 pub(crate) struct Scene {
     pub(crate) jpeg: Vec<u8>,
@@ -28,7 +27,7 @@ pub(crate) struct Scene {
     pub(crate) small: Value,
 }
 
-/// Fills the folder; gives back the scene in it.
+/// Writes the inputs into the folder and returns the scene.
 pub(crate) fn write(folder: &Path) -> Scene {
     fs::create_dir_all(folder).expect("made");
     let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).expect("written");
@@ -44,42 +43,42 @@ pub(crate) fn write(folder: &Path) -> Scene {
     write("GREY", &image::imageops::grayscale(&bars));
     let swapped = bars.pixels().flat_map(|Rgb([r, g, b])| [*b, *g, *r]);
     write("BGR3", &swapped.collect::<Vec<u8>>());
-    let small = fs::read(root().join(SMALL_MODEL)).expect("a model that ships");
+    let small = fs::read(root().join(SMALL_MODEL)).expect("a shipped model");
     write("snacks-small.onnx", &small);
-    let scene = surest_scene();
+    let scene = most_confident_scene();
     write("scene.jpg", &scene.jpeg);
     scene
 }
 
-/// Of some made-up scenes the one that the model is surest of, and what it says of it.
-fn surest_scene() -> Scene {
-    let place = common::TestDir::new();
+/// The generated scene with the greatest confidence.
+fn most_confident_scene() -> Scene {
+    let dir = common::TestDir::new();
     for seed in 0..SCENES {
         let scene = random_scene(seed, SIZE.0, SIZE.1);
-        place.write(&format!("scenes/{seed}.jpg"), jpeg(&scene.image));
+        dir.write(&format!("scenes/{seed}.jpg"), jpeg(&scene.image));
     }
-    let said = place.run(&["detect", "scenes"]);
-    said.assert_exit_code(0);
-    let lines = said.lines().into_iter();
-    let shipped = lines.max_by(|one, other| sure(one).total_cmp(&sure(other)));
+    let output = dir.run(&["detect", "scenes"]);
+    output.assert_exit_code(0);
+    let lines = output.lines().into_iter();
+    let shipped = lines.max_by(|one, other| confidence(one).total_cmp(&confidence(other)));
     let shipped = shipped.expect("there are scenes");
     let name = shipped["picture"].as_str().expect("a path").to_owned();
     let model = root().join(SMALL_MODEL);
     let model = model.to_str().expect("UTF-8");
-    let said = place.run(&["detect", &name, "--model", model]);
-    said.assert_exit_code(0);
-    let small = said.lines().remove(0);
+    let output = dir.run(&["detect", &name, "--model", model]);
+    output.assert_exit_code(0);
+    let small = output.lines().remove(0);
     for found in [&shipped, &small] {
-        assert!(sure(found) > 0.5, "nothing was found: {found}");
+        assert!(confidence(found) > 0.5, "nothing was found: {found}");
     }
     Scene {
-        jpeg: fs::read(place.path(&name)).expect("a picture"),
+        jpeg: fs::read(dir.path(&name)).expect("a picture"),
         shipped,
         small,
     }
 }
 
-fn sure(line: &Value) -> f64 {
+fn confidence(line: &Value) -> f64 {
     line["detection"]["confidence"].as_f64().unwrap_or(0.0)
 }
 
@@ -94,7 +93,7 @@ fn jpeg(picture: &RgbImage) -> Vec<u8> {
     bytes
 }
 
-/// Luma and chroma of BT.601 in the narrow range, as cameras send them.
+/// Limited-range BT.601, as from cameras.
 fn ycbcr(Rgb([r, g, b]): &Rgb<u8>) -> [u8; 3] {
     let [r, g, b] = [r, g, b].map(|channel| f32::from(*channel) / 255.0);
     let luma = 0.299 * r + 0.587 * g + 0.114 * b;
