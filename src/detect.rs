@@ -1,7 +1,7 @@
 //! Input tensor to detection.
 //!
-//! A [`Detector`] runs a network on an [`InputTensor`] and returns its output as a [`Prediction`]. A confidence threshold
-//! converts a prediction to a [`Detection`] or to none.
+//! A [`Detector`] runs a network on an [`InputTensor`] and returns its output as a [`Prediction`]. A confidence
+//! threshold converts a prediction to a [`Detection`] or to none.
 
 use smallvec::SmallVec;
 use thiserror::Error;
@@ -77,8 +77,8 @@ pub trait Detector: Send {
 }
 
 impl Prediction {
-    /// Creates a prediction from a network's two outputs: scores, and corners `x_min, x_max, y_min, y_max` in units of the
-    /// image's width and height, which are clamped to the image.
+    /// Creates a prediction from a network's two outputs: scores, and corners `x_min, x_max, y_min, y_max` in units of
+    /// the image's width and height, which are clamped to the image.
     ///
     /// # Errors
     /// [`DetectError::NotFinite`] if a value is not finite; [`DetectError::Engine`] if there are no scores.

@@ -1,8 +1,4 @@
-//! A frame: one picture with its place in time, as every source hands it on.
-//!
-//! The pixel format is settled inside the source: a frame is always RGB with 8 bits a channel. A frame
-//! says where it came from and, for a made-up scene, what is truly in it; it does not say what a model
-//! thinks.
+//! A frame, as every source returns it: RGB with 8 bits a channel, its time, and for synthetic frames the ground truth.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,30 +7,26 @@ use image::RgbImage;
 
 use crate::geometry::NormBox;
 
-/// One picture from a source.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// Number of the frame in its source, from 0; numbers of dropped frames are missing.
+    /// Number of the frame in its source, from 0; the numbers of dropped frames are left out.
     pub sequence: u64,
-    /// When the picture was taken, to measure its age with.
+    /// When the frame was captured, to measure its age.
     pub captured_at: Instant,
-    /// When the picture was taken, to print.
+    /// When the frame was captured, for output.
     pub time: SystemTime,
-    /// Its place in a recording, from the start of it; `None` for a frame that was just taken and for pictures
-    /// that have nothing to do with each other.
+    /// Time from the start of a recording; `None` for live frames and picture files.
     pub position: Option<Duration>,
-    /// Whether a new scene starts here, so that earlier frames tell nothing about this one: the demo's next
-    /// background, or another picture file. Whoever drops a frame that has it set, sets it on the next frame.
+    /// Whether a new scene starts here, so that earlier frames say nothing about this one: set for each picture file
+    /// and where the demo changes its scene. If such a frame is dropped, the next one must be marked instead.
     ///
-    /// A camera's frames have it unset, also after the camera was reopened: it most likely shows the same view.
+    /// Not set for cameras, even after reopening: a camera most likely shows the same view as before.
     pub scene_start: bool,
-    /// Where it came from.
     pub origin: Origin,
-    /// The pixels.
     pub image: RgbImage,
 }
 
-/// A picture file or a frame of a stream that can't be read, so that it is left out.
+/// A picture file or a frame of a stream that can't be read and is skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableFrame {
     /// The file or folder; `None` for a frame of a stream.
@@ -43,28 +35,27 @@ pub struct UnreadableFrame {
     pub reason: String,
 }
 
-/// Where a frame came from.
+/// The origin of a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Origin {
     /// A camera or a stream.
     Live,
     /// A picture file, with its path as the user gave it.
     Picture(PathBuf),
-    /// A made-up scene, whose true boxes are known.
+    /// A synthetic scene with its ground truth.
     Scene(Vec<GroundTruth>),
 }
 
-/// What is truly there, known for made-up scenes.
+/// An object that is in a picture, as annotated or drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroundTruth {
-    /// Name of the class.
+    /// The class name.
     pub label: String,
-    /// Where it is.
     pub bounding_box: NormBox,
 }
 
 impl Frame {
-    /// A frame taken now. A picture file starts a new scene, any other frame goes on with the one before.
+    /// A frame that was captured now; a picture file starts a new scene.
     #[must_use]
     pub fn new(sequence: u64, origin: Origin, image: RgbImage) -> Self {
         Self {

@@ -1,182 +1,41 @@
-//! A picture file: bytes in, upright RGB pixels out.
+//! Reads picture files as upright RGB with 8 bits a channel, and encodes JPEGs.
 //!
-//! In goes a JPEG, PNG, WebP or BMP, told apart by its content and not by its ending; out comes an
-//! [`RgbImage`] with 8 bits a channel, turned upright as its EXIF orientation says. Deeper channels are
-//! rounded to 8 bits, grey and palettes become RGB, CMYK is converted, and what is transparent is blended
-//! over white, as on a printed page. A file that is damaged or cut off is refused and never half shown;
-//! one with more than [`MAX_PIXELS`] is refused before memory is taken for it. Colour profiles are not
-//! applied: models are trained on the plain channel values too.
+//! JPEG, PNG, WebP and BMP are recognised by their content, not by their file name. The EXIF orientation is applied,
+//! deeper channels are rounded to 8 bits, grey, palettes and CMYK are converted to RGB, and transparent pixels are blended over white.
+//! A file that is damaged or cut off is an error; one with more than [`MAX_PIXELS`] is refused before memory is
+//! allocated for it. Color profiles are not applied: models are trained on the plain channel values too.
 
 use std::fs::File;
-use std::io::{Cursor, ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::io::{BufReader, Cursor, ErrorKind, Read, Seek};
+use std::path::Path;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
 use image::{
     DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, RgbImage, Rgba,
 };
-use thiserror::Error;
+use zune_jpeg::JpegDecoder;
 
-mod header;
-mod jpeg;
-pub mod motion_jpeg;
+mod error;
+pub mod jpeg;
 
-pub use header::Header;
+use error::check_size;
 
-/// The most pixels that a picture may have: 64 Mi, as in 8192 x 8192.
-pub const MAX_PIXELS: u64 = 64 * 1024 * 1024;
+pub use error::{DecodeError, MAX_PIXELS, PictureError};
 
-/// Endings of the files that are taken for pictures when a folder is searched.
-pub const ENDINGS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
+/// File name extensions of pictures.
+pub const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
 
-/// The most bytes that a file or decoded pixels may have: 16 bits for each of four channels, and
-/// [`SIDE_MEMORY`] for the rest.
-const MAX_BYTES: u64 = MAX_PIXELS * 8 + SIDE_MEMORY;
+/// The most bytes that a file or its decoded pixels may have: four channels of 16 bits, and [`METADATA_MEMORY`].
+const MAX_BYTES: u64 = MAX_PIXELS * 8 + METADATA_MEMORY;
 
-/// What decoders may take besides the pixels (profiles, texts, tables), in bytes.
-const SIDE_MEMORY: u64 = 64 * 1024 * 1024;
-
-/// A picture that can't be used.
-#[derive(Debug, Error)]
-pub enum PictureError {
-    /// The file can't be read.
-    #[error("picture {}: can't be read ({source}); check the path and its permissions", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's words.
-        source: std::io::Error,
-    },
-    /// It is a folder.
-    #[error("picture {}: is a folder; give the files in it one by one", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The file has no bytes.
-    #[error("picture {}: is empty (0 bytes); copy it again", path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The first bytes are of no format that is read.
-    #[error(
-        "picture {}: is no picture that boxcam reads (it begins with the bytes {start}); \
-         expected JPEG, PNG, WebP or BMP",
-        path.display()
-    )]
-    NotAPicture {
-        /// The file.
-        path: PathBuf,
-        /// The first bytes, in hexadecimal.
-        start: String,
-    },
-    /// A side has no pixels.
-    #[error("picture {}: is {width} x {height} pixels, expected at least 1 x 1; save it again", path.display())]
-    ZeroSized {
-        /// The file.
-        path: PathBuf,
-        /// Pixels across.
-        width: u32,
-        /// Pixels down.
-        height: u32,
-    },
-    /// It has more than [`MAX_PIXELS`].
-    #[error(
-        "picture {}: is {width} x {height} pixels, the limit is {MAX_PIXELS} pixels (8192 x 8192); \
-         scale it down first",
-        path.display()
-    )]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Pixels across.
-        width: u32,
-        /// Pixels down.
-        height: u32,
-    },
-    /// The file ends before the picture does.
-    #[error("picture {}: the {format} is cut off after {length} bytes; copy it again", path.display())]
-    Truncated {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        format: &'static str,
-        /// How much of it is there.
-        length: usize,
-    },
-    /// The file is damaged, or of a kind that the decoder doesn't know.
-    #[error("picture {}: the {format} can't be decoded ({message}); save it again as 8-bit {format} or PNG", path.display())]
-    Decode {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        format: &'static str,
-        /// The decoder's words.
-        message: String,
-    },
-}
-
-/// What went wrong, before it is known in which file.
-#[derive(Debug)]
-enum Fault {
-    ZeroSized(u32, u32),
-    TooLarge(u32, u32),
-    Truncated,
-    Decode(String),
-}
-
-impl Fault {
-    /// The fault with the file that it is in, of a format and so many bytes.
-    fn of(self, path: &Path, format: &'static str, length: usize) -> PictureError {
-        let path = path.to_path_buf();
-        match self {
-            Self::ZeroSized(width, height) => PictureError::ZeroSized {
-                path,
-                width,
-                height,
-            },
-            Self::TooLarge(width, height) => PictureError::TooLarge {
-                path,
-                width,
-                height,
-            },
-            Self::Truncated => PictureError::Truncated {
-                path,
-                format,
-                length,
-            },
-            Self::Decode(message) => PictureError::Decode {
-                path,
-                format,
-                message,
-            },
-        }
-    }
-}
-
-impl PictureError {
-    /// The file that can't be used.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Read { path, .. }
-            | Self::Folder { path }
-            | Self::Empty { path }
-            | Self::NotAPicture { path, .. }
-            | Self::ZeroSized { path, .. }
-            | Self::TooLarge { path, .. }
-            | Self::Truncated { path, .. }
-            | Self::Decode { path, .. } => path,
-        }
-    }
-}
+/// Memory that decoders may use besides the pixels (profiles, texts, tables), in bytes.
+const METADATA_MEMORY: u64 = 64 * 1024 * 1024;
 
 /// Reads a picture file.
 ///
 /// # Errors
-/// [`PictureError`] with the path as it is given here.
+/// [`PictureError`] with this path.
 pub fn open(path: &Path) -> Result<RgbImage, PictureError> {
     if path.is_dir() {
         return Err(PictureError::Folder { path: path.into() });
@@ -190,7 +49,7 @@ pub fn open(path: &Path) -> Result<RgbImage, PictureError> {
     }
 }
 
-/// The bytes of a file, of a device without an end no more than any picture could have.
+/// Reads a file, but not more than [`MAX_BYTES`]: the path may be a device without an end.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut file = File::open(path)?.take(MAX_BYTES + 1);
@@ -202,34 +61,20 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Decodes the bytes of a picture file; `name` is what errors call it.
+/// Decodes the bytes of a picture file; `name` is the path that errors contain.
 ///
 /// # Errors
-/// [`PictureError`] with the name in it; never [`PictureError::Read`] or [`PictureError::Folder`].
+/// [`PictureError`], but never [`PictureError::Read`] or [`PictureError::Folder`].
 pub fn decode(name: &Path, bytes: &[u8]) -> Result<RgbImage, PictureError> {
-    if bytes.is_empty() {
-        let path = name.to_path_buf();
-        return Err(PictureError::Empty { path });
-    }
-    let Some((format, format_name)) = guess_format(bytes) else {
-        return Err(not_a_picture(name, bytes));
-    };
+    let (format, format_name) = recognize(name, bytes)?;
     let decoded = match format {
         ImageFormat::Jpeg => jpeg::decode(bytes),
         _ => decode_other(format, bytes),
     };
-    decoded.map_err(|fault| fault.of(name, format_name, bytes.len()))
+    decoded.map_err(|error| error.in_file(name, format_name))
 }
 
-fn not_a_picture(name: &Path, bytes: &[u8]) -> PictureError {
-    let start = bytes.iter().take(8).map(|byte| format!("{byte:02x}"));
-    PictureError::NotAPicture {
-        path: name.to_path_buf(),
-        start: start.collect::<Vec<_>>().join(" "),
-    }
-}
-
-/// Encodes a picture as a JPEG of a quality from 1 to 100.
+/// Encodes a picture as a JPEG with a quality from 1 to 100.
 ///
 /// # Errors
 /// [`ImageError`] if a side has no pixels, or more than the 65535 that a JPEG can have.
@@ -239,69 +84,149 @@ pub fn encode_jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>, ImageError>
     Ok(bytes)
 }
 
-/// Whether the path has the ending of a picture, in whatever case.
+/// Whether the path has the extension of a picture, in upper or lower case.
 #[must_use]
 pub fn is_image_path(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    ending.is_some_and(|ending| {
-        ENDINGS
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| {
+        EXTENSIONS
             .iter()
-            .any(|known| ending.eq_ignore_ascii_case(known))
+            .any(|known| extension.eq_ignore_ascii_case(known))
     })
 }
 
-fn guess_format(bytes: &[u8]) -> Option<(ImageFormat, &'static str)> {
-    let format = image::guess_format(bytes).ok()?;
-    let name = match format {
-        ImageFormat::Jpeg => "JPEG",
-        ImageFormat::Png => "PNG",
-        ImageFormat::WebP => "WebP",
-        ImageFormat::Bmp => "BMP",
-        _ => return None,
-    };
-    Some((format, name))
+/// The size and orientation of a picture file, read from its beginning without decoding its pixels.
+///
+/// A file that is cut off after its header has one too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Width in pixels as stored, before the orientation is applied.
+    pub width: u32,
+    /// Height in pixels as stored, before the orientation is applied.
+    pub height: u32,
+    /// The EXIF orientation.
+    pub orientation: Orientation,
 }
 
-fn check_size(width: u32, height: u32) -> Result<(), Fault> {
-    if width == 0 || height == 0 {
-        Err(Fault::ZeroSized(width, height))
-    } else if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        Err(Fault::TooLarge(width, height))
-    } else {
-        Ok(())
+impl Header {
+    /// Reads the beginning of a file.
+    ///
+    /// # Errors
+    /// [`PictureError`] if it has none of the formats that [`open`] reads, or its header is damaged.
+    pub fn read(path: &Path) -> Result<Self, PictureError> {
+        if path.is_dir() {
+            return Err(PictureError::Folder { path: path.into() });
+        }
+        let unreadable = |source| PictureError::Read {
+            path: path.into(),
+            source,
+        };
+        let file = File::open(path).map_err(unreadable)?;
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let mut file = BufReader::new(file);
+        let mut start = Vec::new();
+        file.by_ref()
+            .take(32)
+            .read_to_end(&mut start)
+            .and_then(|_| file.rewind())
+            .map_err(unreadable)?;
+        let (format, format_name) = recognize(path, &start)?;
+        let header = match format {
+            ImageFormat::Jpeg => Self::of_jpeg(file),
+            _ => {
+                Self::of_other(format, file).map_err(|error| DecodeError::from_image(error, length))
+            }
+        };
+        let checked = header.and_then(|header| {
+            check_size(header.width, header.height)?;
+            Ok(header)
+        });
+        checked.map_err(|error| error.in_file(path, format_name))
     }
-}
 
-fn decode_other(format: ImageFormat, bytes: &[u8]) -> Result<RgbImage, Fault> {
-    if format == ImageFormat::Png {
-        // The decoder refuses a PNG without pixels in words that nobody understands.
-        if let Some((width, height)) = png_size(bytes) {
-            check_size(width, height)?;
+    /// Width and height of the upright picture, as [`open`] returns it.
+    #[must_use]
+    pub fn upright(&self) -> (u32, u32) {
+        match self.orientation {
+            Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH => (self.height, self.width),
+            _ => (self.width, self.height),
         }
     }
+
+    fn of_jpeg(file: BufReader<File>) -> Result<Self, DecodeError> {
+        let mut decoder = JpegDecoder::new(file);
+        decoder
+            .decode_headers()
+            .map_err(|error| DecodeError::Invalid(error.to_string()))?;
+        let info = decoder
+            .info()
+            .ok_or_else(|| DecodeError::Invalid("it has no frame header".to_owned()))?;
+        let exif = decoder
+            .exif()
+            .and_then(|exif| Orientation::from_exif_chunk(exif));
+        Ok(Self {
+            width: info.width.into(),
+            height: info.height.into(),
+            orientation: exif.unwrap_or(Orientation::NoTransforms),
+        })
+    }
+
+    fn of_other(format: ImageFormat, file: BufReader<File>) -> Result<Self, ImageError> {
+        let mut decoder = ImageReader::with_format(file, format).into_decoder()?;
+        let (width, height) = decoder.dimensions();
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        Ok(Self {
+            width,
+            height,
+            orientation,
+        })
+    }
+}
+
+/// The format of a file by its first bytes, and the format's name.
+fn recognize(path: &Path, bytes: &[u8]) -> Result<(ImageFormat, &'static str), PictureError> {
+    if bytes.is_empty() {
+        return Err(PictureError::Empty { path: path.into() });
+    }
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) => Ok((ImageFormat::Jpeg, "JPEG")),
+        Ok(ImageFormat::Png) => Ok((ImageFormat::Png, "PNG")),
+        Ok(ImageFormat::WebP) => Ok((ImageFormat::WebP, "WebP")),
+        Ok(ImageFormat::Bmp) => Ok((ImageFormat::Bmp, "BMP")),
+        _ => {
+            let start = bytes.iter().take(8).map(|byte| format!("{byte:02x}"));
+            Err(PictureError::NotAPicture {
+                path: path.into(),
+                start: start.collect::<Vec<_>>().join(" "),
+            })
+        }
+    }
+}
+
+fn decode_other(format: ImageFormat, bytes: &[u8]) -> Result<RgbImage, DecodeError> {
+    if format == ImageFormat::Png
+        && let Some((width, height)) = png_size(bytes)
+    {
+        // The decoder's own message for a PNG without pixels does not mention the size.
+        check_size(width, height)?;
+    }
+    let from_image = |error| DecodeError::from_image(error, bytes.len());
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder()?;
+    let mut decoder = reader.into_decoder().map_err(from_image)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
-    // A broken EXIF block doesn't spoil the pixels.
+    // A damaged EXIF block does not affect the pixels.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(from_image)?;
     picture.apply_orientation(orientation);
-    Ok(over_white(picture))
-}
-
-impl From<ImageError> for Fault {
-    fn from(error: ImageError) -> Self {
-        match error {
-            ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                Self::Truncated
-            }
-            other => Self::Decode(other.to_string()),
-        }
-    }
+    Ok(blend_over_white(picture))
 }
 
 /// Width and height from the first chunk of a PNG.
@@ -312,19 +237,18 @@ fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
     Some((u32::from_be_bytes(*width), u32::from_be_bytes(*height)))
 }
 
-/// RGB with what is transparent blended over white.
-fn over_white(picture: DynamicImage) -> RgbImage {
+fn blend_over_white(picture: DynamicImage) -> RgbImage {
     if !picture.color().has_alpha() {
         return picture.into_rgb8();
     }
     let picture = picture.into_rgba8();
-    let blend = |colour: u8, alpha: u8| {
-        let (colour, alpha) = (u32::from(colour), u32::from(alpha));
-        ((colour * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+    let blend = |color: u8, alpha: u8| {
+        let (color, alpha) = (u32::from(color), u32::from(alpha));
+        ((color * alpha + 255 * (255 - alpha) + 127) / 255) as u8
     };
     RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
         let Rgba([red, green, blue, alpha]) = *picture.get_pixel(x, y);
-        Rgb([red, green, blue].map(|colour| blend(colour, alpha)))
+        Rgb([red, green, blue].map(|color| blend(color, alpha)))
     })
 }
 

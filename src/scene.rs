@@ -1,8 +1,7 @@
-//! Made-up pictures whose true boxes are known, for the demo and for training.
+//! Synthetic pictures with known ground truth, for the demo and for training.
 //!
-//! In goes a seed, out comes a [`Scene`]: one of the 20 snacks, as an emoji, over a drawn background, with
-//! the tight box of what can be seen of it. The same seed gives the same pixels on every machine: nothing
-//! here takes a draw or a sine that could differ between two of them. Nothing here reads a file or a clock.
+//! A [`Scene`] is one of the 20 snacks, as an emoji, over a drawn backdrop, with the tight box of its visible part. The
+//! same seed gives the same pixels on every machine.
 
 use image::RgbImage;
 
@@ -10,61 +9,52 @@ use crate::frame::GroundTruth;
 use crate::geometry::NormBox;
 
 mod backdrop;
-mod colour;
-mod dice;
-mod emoji;
-mod empty;
-mod motion;
-mod noise;
-mod pattern;
-mod shadow;
+mod moving;
+mod negatives;
+mod rng;
 mod sprite;
 
-pub use emoji::SNACKS;
-pub use empty::{NegativeKind, negative_picture};
-pub use motion::MovingScene;
+pub use moving::MovingScene;
+pub use negatives::{NegativeKind, negative_picture};
+pub use sprite::SNACKS;
 
-use dice::Rng;
-use emoji::{Emoji, emoji};
-use sprite::{Extent, Pose, Shadow, Sprite};
+use rng::Rng;
+use sprite::{Emoji, Extent, Pose, Shadow, Sprite, emoji};
 
-/// The least width and height of a scene, in pixels; less is drawn at this size, since a snack could not
-/// be told from a speck.
-pub const LEAST_SIDE: u32 = 16;
+/// The smallest width and height of a scene in pixels; smaller requests are enlarged to it.
+pub const MIN_SIDE: u32 = 16;
 
-/// A made-up picture with what is truly in it.
+/// A synthetic picture with its ground truth.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scene {
-    /// The pixels.
     pub image: RgbImage,
-    /// The snack in it: one, or none in a scene of only background.
+    /// The snack; empty in a scene without one.
     pub truth: Vec<GroundTruth>,
 }
 
-/// What a stream of draws is for; streams of one seed don't touch each other.
+/// The independent random streams of a seed.
 #[derive(Clone, Copy)]
-enum Purpose {
+enum Stream {
     Backdrop = 1,
     Snack,
     Camera,
     Order,
     Path,
-    /// Backdrops in motion: none of them is that of a random scene, which a model may have been
-    /// trained on.
+    /// Backdrops of moving scenes; they differ from those of random scenes, on which a model may have been trained.
     Stage,
-    /// What stands in a picture without a snack.
-    Empty,
+    /// Pictures without a snack.
+    Negative,
 }
 
-impl Purpose {
+impl Stream {
     fn rng(self, seed: u64) -> Rng {
         Rng::new(seed, self as u64)
     }
 }
 
-/// A picture with exactly one snack: any of the 20, at any place wholly inside, its longer visible side
-/// 0.25 to 0.85 of the picture's shorter side, turned by up to 25 degrees, mirrored now and then, with or
-/// without a shadow. Width and height are in pixels, at least [`LEAST_SIDE`].
+/// A picture with one of the 20 snacks, completely inside: its longer visible side is 0.25 to 0.85 of the picture's
+/// shorter side, it is rotated by up to 25 degrees, and may be mirrored or have a shadow. Width and height are in pixels,
+/// at least [`MIN_SIDE`].
 ///
 /// ```
 /// use boxcam::scene::random_scene;
@@ -76,37 +66,37 @@ impl Purpose {
 /// ```
 #[must_use]
 pub fn random_scene(seed: u64, width: u32, height: u32) -> Scene {
-    let mut image = backdrop_of(Purpose::Backdrop, seed, width, height);
-    let mut rng = Purpose::Snack.rng(seed);
+    let mut image = backdrop_of(Stream::Backdrop, seed, width, height);
+    let mut rng = Stream::Snack.rng(seed);
     let snack = rng.below(SNACKS.len() as u32) as usize;
     let sprite = random_sprite(&mut rng, emoji(snack), image.width().min(image.height()));
     let visible = sprite.visible();
-    let x = place(&mut rng, visible.left, visible.right, image.width());
-    let y = place(&mut rng, visible.top, visible.bottom, image.height());
-    sprite.put(&mut image, x, y);
-    backdrop::photograph(&mut Purpose::Camera.rng(seed), &mut image);
-    let truth = vec![true_box(snack, visible, (x, y), &image)];
+    let x = random_position(&mut rng, visible.left, visible.right, image.width());
+    let y = random_position(&mut rng, visible.top, visible.bottom, image.height());
+    sprite.draw(&mut image, x, y);
+    backdrop::add_camera_effects(&mut Stream::Camera.rng(seed), &mut image);
+    let truth = vec![ground_truth(snack, visible, (x, y), &image)];
     Scene { image, truth }
 }
 
-/// The picture of [`random_scene`] with the same seed and size, but without its snack.
+/// The picture of [`random_scene`] with the same seed and size, without its snack.
 #[must_use]
 pub fn background(seed: u64, width: u32, height: u32) -> RgbImage {
-    let mut image = backdrop_of(Purpose::Backdrop, seed, width, height);
-    backdrop::photograph(&mut Purpose::Camera.rng(seed), &mut image);
+    let mut image = backdrop_of(Stream::Backdrop, seed, width, height);
+    backdrop::add_camera_effects(&mut Stream::Camera.rng(seed), &mut image);
     image
 }
 
-fn backdrop_of(purpose: Purpose, seed: u64, width: u32, height: u32) -> RgbImage {
-    let (width, height) = (width.max(LEAST_SIDE), height.max(LEAST_SIDE));
-    backdrop::draw(&mut purpose.rng(seed), width, height)
+fn backdrop_of(stream: Stream, seed: u64, width: u32, height: u32) -> RgbImage {
+    let (width, height) = (width.max(MIN_SIDE), height.max(MIN_SIDE));
+    backdrop::draw(&mut stream.rng(seed), width, height)
 }
 
 fn random_sprite(rng: &mut Rng, emoji: &Emoji, shorter_side: u32) -> Sprite {
-    let longer = rng.between(0.25, 0.85) * shorter_side as f32;
+    let longer = rng.range(0.25, 0.85) * shorter_side as f32;
     let pose = Pose {
         size: longer,
-        turn: rng.between(-25.0, 25.0) / 360.0,
+        turn: rng.range(-25.0, 25.0) / 360.0,
         mirrored: rng.chance(0.5),
         offset: (rng.unit(), rng.unit()),
         shadow: random_shadow(rng),
@@ -116,28 +106,33 @@ fn random_sprite(rng: &mut Rng, emoji: &Emoji, shorter_side: u32) -> Sprite {
 
 fn random_shadow(rng: &mut Rng) -> Option<Shadow> {
     rng.chance(0.6).then(|| Shadow {
-        shift: (rng.between(-0.08, 0.08), rng.between(0.02, 0.1)),
-        strength: rng.between(0.15, 0.55),
+        shift: (rng.range(-0.08, 0.08), rng.range(0.02, 0.1)),
+        strength: rng.range(0.15, 0.55),
     })
 }
 
-/// Where to put an extent `first..end` so that it lies somewhere in `0..size`.
-fn place(rng: &mut Rng, first: i32, end: i32, size: u32) -> i32 {
-    let room = (size as i32 - (end - first)).max(0);
-    rng.below(room as u32 + 1) as i32 - first
+/// A random position at which an extent `first..end` lies inside `0..size`.
+fn random_position(rng: &mut Rng, first: i32, end: i32, size: u32) -> i32 {
+    let free = (size as i32 - (end - first)).max(0);
+    rng.below(free as u32 + 1) as i32 - first
 }
 
-/// The true box of a snack whose visible extent was put at a place.
-fn true_box(snack: usize, visible: Extent, (x, y): (i32, i32), image: &RgbImage) -> GroundTruth {
-    let share = |pixel: i32, size: u32| (pixel as f32 / size as f32).clamp(0.0, 1.0);
+/// The ground truth for a snack whose visible extent is at a position.
+fn ground_truth(
+    snack: usize,
+    visible: Extent,
+    (x, y): (i32, i32),
+    image: &RgbImage,
+) -> GroundTruth {
+    let normalized = |pixel: i32, size: u32| (pixel as f32 / size as f32).clamp(0.0, 1.0);
     let (width, height) = image.dimensions();
     let bounding_box = NormBox::new(
-        share(visible.left + x, width),
-        share(visible.right + x, width),
-        share(visible.top + y, height),
-        share(visible.bottom + y, height),
+        normalized(visible.left + x, width),
+        normalized(visible.right + x, width),
+        normalized(visible.top + y, height),
+        normalized(visible.bottom + y, height),
     )
-    .expect("an extent is ordered and its shares are clamped to 0..=1");
+    .expect("an extent is ordered and its coordinates are clamped to 0..=1");
     GroundTruth {
         label: SNACKS[snack].to_owned(),
         bounding_box,
@@ -185,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn every_snack_occurs_wholly_inside_and_at_the_promised_size() {
+    fn every_snack_occurs_inside_with_the_documented_size() {
         let mut labels = BTreeSet::new();
         for seed in 0..200 {
             let scene = random_scene(seed, 120, 90);
@@ -201,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_of_snack_and_shadow_a_scene_is_its_background() {
+    fn outside_the_snack_and_its_shadow_a_scene_is_its_background() {
         for seed in 0..40 {
             let (scene, empty) = (random_scene(seed, 200, 150), background(seed, 200, 150));
             let truth = scene.truth[0].bounding_box.to_pixels(200, 150);
@@ -233,11 +228,11 @@ mod tests {
     }
 
     #[test]
-    fn tiny_and_narrow_pictures_have_scenes_too() {
+    fn tiny_and_narrow_scenes_are_drawn() {
         for seed in 0..60 {
             for (width, height) in [(0, 0), (1, 300), (300, 16), (17, 16)] {
                 let scene = random_scene(seed, width, height);
-                let expected = (width.max(LEAST_SIDE), height.max(LEAST_SIDE));
+                let expected = (width.max(MIN_SIDE), height.max(MIN_SIDE));
                 assert_eq!(scene.image.dimensions(), expected);
                 assert_eq!(scene.truth.len(), 1);
                 assert_eq!(background(seed, width, height).dimensions(), expected);

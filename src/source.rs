@@ -1,8 +1,8 @@
-//! Where frames come from: what every source offers.
+//! Sources of frames: cameras, streams, picture files and the demo.
 //!
-//! A source settles the pixel format and hands on [`Frame`]s. A *live* source goes on whether anybody
-//! looks or not, so the pipeline drops what it can't keep up with; any other is replayed without dropping:
-//! same input, same output. A source knows nothing of models and displays.
+//! A source converts its pixels to RGB and returns [`Frame`]s. Frames of a live source are lost if they are not read in
+//! time, so the pipeline drops what it can't process; other sources are read without dropping, so the same input gives
+//! the same output. Which kind a source is, its caller knows when it opens the source.
 
 use std::path::{Path, PathBuf};
 
@@ -13,90 +13,85 @@ use crate::picture::PictureError;
 
 #[cfg(all(feature = "camera", target_os = "linux"))]
 pub mod camera;
+#[cfg(target_os = "linux")]
+mod cancellable_reader;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod pictures;
 #[cfg(target_os = "linux")]
 pub mod rpicam;
+#[cfg(target_os = "linux")]
+pub mod stdin;
 pub mod stream;
 mod yuv;
 
 /// A source of frames.
 pub trait FrameSource: Send {
-    /// The next frame, or `None` at the end. May wait for it as long as the device takes.
+    /// Waits for the next frame; `None` at the end.
     ///
     /// # Errors
-    /// [`SourceError`]; after one of which [`SourceError::is_recoverable`] is true the source can be asked
-    /// for the next frame.
+    /// [`SourceError`]. If [`SourceError::is_recoverable`], the next frame can be requested.
     fn next_frame(&mut self) -> Result<Option<Frame>, SourceError>;
 
-    /// What breaks off a `next_frame` that hangs, called from another thread when the source is given up.
-    /// `None` where a read can't hang for long, or nothing can break it off.
+    /// A function that another thread calls to make a blocked `next_frame` return. `None` if `next_frame` never blocks
+    /// for long, or can't be cancelled.
     fn cancel_handle(&self) -> Option<CancelHandle> {
         None
     }
 }
 
-/// Makes a `next_frame` that hangs in another thread return soon.
+/// Makes a blocked [`FrameSource::next_frame`] in another thread return soon.
 pub type CancelHandle = Box<dyn Fn() + Send>;
 
-/// Opens a source, the first time and each time after it was given up.
+/// Opens a source for the first time, and again after it failed.
 pub type SourceFactory = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, SourceError> + Send>;
 
-/// A source that has no frame to give.
+/// An error of a source.
 #[derive(Debug, Error)]
 pub enum SourceError {
-    /// One picture of several can't be read.
+    /// A picture file can't be read; others may follow.
     #[error(transparent)]
     Picture(#[from] PictureError),
-    /// A folder can't be listed.
     #[error("folder {}: can't be listed ({source}); check the path and its permissions", path.display())]
     Folder {
-        /// The folder.
         path: PathBuf,
-        /// The system's words.
         source: std::io::Error,
     },
-    /// A folder has no picture in it.
-    #[error("folder {}: has no picture in it; boxcam reads JPEG, PNG, WebP and BMP", path.display())]
-    NoPictures {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// One frame of a stream can't be read.
-    #[error("{stream}: a frame can't be read ({message}); it is passed over")]
+    #[error("folder {}: contains no pictures; boxcam reads JPEG, PNG, WebP and BMP", path.display())]
+    NoPictures { path: PathBuf },
+    /// A frame of a camera or stream can't be read; others may follow.
+    #[error("{stream}: skipping unreadable frame: {message}")]
     BrokenFrame {
-        /// The source.
+        /// The name of the source.
         stream: String,
-        /// What is wrong with it.
+        /// What is wrong with the frame.
         message: String,
     },
-    /// A program or standard input can't give frames, or stopped giving them.
+    /// A program or standard input can't be read, or ended unexpectedly.
     #[error("{stream}: {message}")]
     Stream {
-        /// The source.
+        /// The name of the source.
         stream: String,
-        /// What happened and what to do.
+        /// The cause and the next step.
         message: String,
     },
-    /// A camera can't be opened or stopped giving frames.
+    /// A camera can't be opened, or failed.
     #[error("camera {device}: {message}")]
     Camera {
-        /// The device.
         device: String,
-        /// What happened and what to do.
+        /// The cause and the next step.
         message: String,
     },
 }
 
 impl SourceError {
-    /// Whether only one picture or folder is lost and the source has more to give.
+    /// Whether only one picture, folder or frame is lost and the source can go on.
     #[must_use]
     pub fn is_recoverable(&self) -> bool {
         self.path().is_some() || matches!(self, Self::BrokenFrame { .. })
     }
 
-    /// The frame that is left out, if the source can go on after this error.
+    /// The frame that is skipped, if the error is recoverable.
     #[must_use]
     pub fn unreadable_frame(&self) -> Option<UnreadableFrame> {
         self.is_recoverable().then(|| UnreadableFrame {

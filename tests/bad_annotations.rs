@@ -105,7 +105,7 @@ fn an_unreadable_picture_is_named_and_skipped() {
     ];
     let output = directory.run_tiny(&arguments);
     output.assert_exit_code(4);
-    output.assert_stderr_contains(&["picture val/red/b.png: is no picture"]);
+    output.assert_stderr_contains(&["picture val/red/b.png: is not a JPEG"]);
     let metrics = output.lines().remove(0);
     assert_eq!(
         (&metrics["rows"], &metrics["pictures"]),

@@ -128,7 +128,7 @@ fn each_bad_picture_is_named_and_the_others_are_done() {
         ("zero.jpg", "is 7 x 0 pixels"),
         ("huge.png", "is 20000 x 20000 pixels, the limit is 67108864"),
         ("huge.jpg", "is 20000 x 20000 pixels, the limit is 67108864"),
-        ("words.jpg", "is no picture that boxcam reads"),
+        ("words.jpg", "is not a JPEG, PNG, WebP or BMP file"),
         ("missing.jpg", "can't be read (No such file"),
     ];
     let names = cases.map(|(name, _)| name);
@@ -179,7 +179,7 @@ fn a_folder_without_pictures_is_named() {
     place.write("texts/a.txt", "");
     let said = place.run_tiny(&["detect", "texts", "a.png"]);
     said.assert_exit_code(4);
-    said.assert_stderr_contains(&["folder texts: has no picture in it"]);
+    said.assert_stderr_contains(&["folder texts: contains no pictures"]);
     let lines = said.lines();
     assert_eq!(
         (&lines[0]["picture"], &lines[1]["detection"]["class"]),

@@ -1,4 +1,4 @@
-//! `boxcam bench`, the real program. Nothing here depends on how fast the machine is.
+//! `boxcam bench`, with the program itself. No assertion depends on the speed of the machine.
 #![cfg(feature = "demo")]
 
 mod common;
@@ -9,10 +9,10 @@ const STAGES: [&str; 5] = ["decode", "preprocess", "inference", "draw", "frame"]
 
 #[test]
 fn every_stage_is_measured() {
-    let place = TestDir::new();
-    let said = place.run_tiny(&["bench", "--json", "--frames", "5", "--threads", "2"]);
-    said.assert_exit_code(0);
-    let measured = &said.lines()[0];
+    let dir = TestDir::new();
+    let output = dir.run_tiny(&["bench", "--json", "--frames", "5", "--threads", "2"]);
+    output.assert_exit_code(0);
+    let measured = &output.lines()[0];
     for stage in STAGES {
         let of = |quantile: &str| {
             measured["stages"][stage][quantile]
@@ -28,7 +28,10 @@ fn every_stage_is_measured() {
     let decode = measured["stages"]["decode"]["p50_ms"]
         .as_f64()
         .expect("a number");
-    assert!(whole > decode, "a part is less than the whole: {measured}");
+    assert!(
+        whole > decode,
+        "decoding is a part of the frame: {measured}"
+    );
     assert_eq!(measured["threads"], 2);
     let first_box = measured["first_box_ms"].as_f64().expect("a number");
     assert!(first_box > measured["load_ms"].as_f64().expect("a number"));
@@ -52,20 +55,23 @@ fn every_stage_is_measured() {
 }
 
 #[test]
-fn a_picture_of_ones_own_is_measured_and_people_get_a_table() {
-    let place = TestDir::new();
-    place.write_solid_image("red.png", "red");
-    let said = place.run_tiny(&["bench", "--frames", "2", "--picture", "red.png"]);
-    said.assert_exit_code(0);
-    for words in [
+fn a_given_picture_is_measured_and_printed_as_a_table() {
+    let dir = TestDir::new();
+    dir.write_solid_image("red.png", "red");
+    let output = dir.run_tiny(&["bench", "--frames", "2", "--picture", "red.png"]);
+    output.assert_exit_code(0);
+    for expected in [
         "picture red.png (32 x 24)",
         "inference",
         "inference time by operator",
         "load ",
     ] {
-        assert!(said.stdout.contains(words), "no {words:?} in {said:?}");
+        assert!(
+            output.stdout.contains(expected),
+            "no {expected:?} in {output:?}"
+        );
     }
-    let said = place.run_tiny(&["bench", "--picture", "none.png"]);
-    said.assert_exit_code(4);
-    said.assert_stderr_contains(&["picture none.png: can't be read"]);
+    let output = dir.run_tiny(&["bench", "--picture", "none.png"]);
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&["picture none.png: can't be read"]);
 }

@@ -1,4 +1,4 @@
-//! `boxcam detect`, the real program.
+//! `boxcam detect`, with the program itself.
 
 mod common;
 
@@ -8,8 +8,8 @@ use std::process::Stdio;
 use common::TestDir;
 use serde_json::{Value, json};
 
-/// A line without what differs from run to run.
-fn lasting(mut line: Value) -> Value {
+/// A line without the times, which differ between runs.
+fn without_times(mut line: Value) -> Value {
     for field in ["inference_ms", "frame_age_ms"] {
         assert!(line[field].as_f64().expect("a number") >= 0.0);
         line[field] = Value::Null;
@@ -18,16 +18,16 @@ fn lasting(mut line: Value) -> Value {
 }
 
 #[test]
-fn each_picture_gives_a_line_in_the_order_given() {
-    let place = TestDir::new();
-    place.write_solid_image("b.png", "blue");
-    place.write_solid_image("a.png", "red");
-    place.write_solid_image("more/2.png", "green");
-    place.write_solid_image("more/1/x.webp", "red");
-    let said = place.run_tiny(&["detect", "b.png", "a.png", "more", "b.png"]);
-    said.assert_exit_code(0);
-    assert_eq!(said.stderr, "");
-    let lines = said.lines();
+fn each_picture_has_a_line_in_the_given_order() {
+    let dir = TestDir::new();
+    dir.write_solid_image("b.png", "blue");
+    dir.write_solid_image("a.png", "red");
+    dir.write_solid_image("more/2.png", "green");
+    dir.write_solid_image("more/1/x.webp", "red");
+    let output = dir.run_tiny(&["detect", "b.png", "a.png", "more", "b.png"]);
+    output.assert_exit_code(0);
+    assert_eq!(output.stderr, "");
+    let lines = output.lines();
     let of = |field: fn(&Value) -> &Value| -> Vec<&str> {
         lines
             .iter()
@@ -41,11 +41,11 @@ fn each_picture_gives_a_line_in_the_order_given() {
 }
 
 #[test]
-fn a_line_says_all_that_it_should() {
-    let place = TestDir::new();
-    place.write_solid_image("dir/a.png", "red");
-    let said = place.run_tiny(&["detect", "dir/a.png"]);
-    let line = lasting(said.lines().remove(0));
+fn a_line_has_all_fields() {
+    let dir = TestDir::new();
+    dir.write_solid_image("dir/a.png", "red");
+    let output = dir.run_tiny(&["detect", "dir/a.png"]);
+    let line = without_times(output.lines().remove(0));
     let confidence = line["detection"]["confidence"].as_f64().expect("a number");
     assert!((0.9..=1.0).contains(&confidence), "{line}");
     let hash = line["model"].as_str().expect("text").to_owned();
@@ -62,28 +62,28 @@ fn a_line_says_all_that_it_should() {
         "inference_ms": null, "frame_age_ms": null, "model": hash,
     });
     assert_eq!(line, expected);
-    let again = place.run_tiny(&["detect", "dir/a.png"]);
-    assert_eq!(lasting(again.lines().remove(0)), expected);
+    let again = dir.run_tiny(&["detect", "dir/a.png"]);
+    assert_eq!(without_times(again.lines().remove(0)), expected);
 }
 
 #[test]
-fn below_the_threshold_nothing_is_there() {
-    let place = TestDir::new();
-    place.write_solid_image("a.png", "red");
-    let said = place.run_tiny(&["detect", "a.png", "--threshold", "1"]);
-    said.assert_exit_code(0);
-    assert_eq!(said.lines()[0]["detection"], Value::Null);
+fn a_score_below_the_threshold_is_no_detection() {
+    let dir = TestDir::new();
+    dir.write_solid_image("a.png", "red");
+    let output = dir.run_tiny(&["detect", "a.png", "--threshold", "1"]);
+    output.assert_exit_code(0);
+    assert_eq!(output.lines()[0]["detection"], Value::Null);
 }
 
 #[test]
 fn pictures_are_annotated_into_a_folder() {
-    let place = TestDir::new();
-    place.write_solid_image("a.png", "red");
-    place.write_solid_image("b.bmp", "green");
-    let said = place.run_tiny(&["detect", "a.png", "b.bmp", "--annotate", "out/drawn"]);
-    said.assert_exit_code(0);
+    let dir = TestDir::new();
+    dir.write_solid_image("a.png", "red");
+    dir.write_solid_image("b.bmp", "green");
+    let output = dir.run_tiny(&["detect", "a.png", "b.bmp", "--annotate", "out/drawn"]);
+    output.assert_exit_code(0);
     for (name, original) in [("a.png", "red"), ("b.png", "green")] {
-        let drawn = image::open(place.path("out/drawn").join(name))
+        let drawn = image::open(dir.path("out/drawn").join(name))
             .expect("a picture")
             .into_rgb8();
         let original = common::solid_image(original);
@@ -93,23 +93,23 @@ fn pictures_are_annotated_into_a_folder() {
 }
 
 #[test]
-fn a_folder_to_annotate_into_that_cannot_be_made_is_a_sink_error() {
-    let place = TestDir::new();
-    place.write_solid_image("a.png", "red");
-    let said = place.run_tiny(&["detect", "a.png", "--annotate", "a.png/drawn"]);
-    said.assert_exit_code(5);
-    said.assert_stderr_contains(&["a.png/drawn: can't be written"]);
+fn a_folder_that_cannot_be_created_is_a_sink_error() {
+    let dir = TestDir::new();
+    dir.write_solid_image("a.png", "red");
+    let output = dir.run_tiny(&["detect", "a.png", "--annotate", "a.png/drawn"]);
+    output.assert_exit_code(5);
+    output.assert_stderr_contains(&["a.png/drawn: can't be written"]);
 }
 
 #[test]
-fn a_reader_that_has_had_enough_is_no_error() {
-    let place = TestDir::new();
-    place.write_solid_image("a.png", "red");
+fn a_closed_pipe_is_not_an_error() {
+    let dir = TestDir::new();
+    dir.write_solid_image("a.png", "red");
     // Far more lines than a pipe holds.
-    let mut words = vec!["detect", "--model", "tiny.onnx"];
-    words.extend(["a.png"; 3000]);
-    let mut program = place
-        .command(&words)
+    let mut arguments = vec!["detect", "--model", "tiny.onnx"];
+    arguments.extend(["a.png"; 3000]);
+    let mut program = dir
+        .command(&arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

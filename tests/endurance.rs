@@ -1,5 +1,4 @@
-//! The live pipeline for long and under every kind of fault, with timeouts that are compressed: nothing is lost,
-//! nothing grows.
+//! The live pipeline under many faults and for many frames, with short timeouts: no event is lost, no resource leaks.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -24,12 +23,12 @@ use boxcam::track::EventKind;
 use common::tiny_model;
 use image::RgbImage;
 
-/// Both tests look at the whole process.
+/// Both tests measure the whole process, so they must not run at the same time.
 static ALONE: Mutex<()> = Mutex::new(());
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// What the process holds.
+/// Resources of this process.
 #[derive(Debug, Clone, Copy)]
 struct Held {
     memory_kib: u64,
@@ -38,8 +37,8 @@ struct Held {
 }
 
 fn held() -> Held {
-    let count = |folder: &str| fs::read_dir(folder).expect("there").count();
-    let status = fs::read_to_string("/proc/self/status").expect("there");
+    let count = |folder: &str| fs::read_dir(folder).expect("readable").count();
+    let status = fs::read_to_string("/proc/self/status").expect("readable");
     let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let memory = memory.and_then(|rest| rest.split_whitespace().next());
     Held {
@@ -49,7 +48,7 @@ fn held() -> Held {
     }
 }
 
-/// Sees something for 16 frames, then nothing for 16, and so on.
+/// Detects an object for 16 frames, then none for 16, and so on.
 struct Blinking {
     card: ModelCard,
     health: Arc<Health>,
@@ -71,7 +70,7 @@ impl Detector for Blinking {
     }
 }
 
-/// What reached an output.
+/// What a sink received.
 #[derive(Default)]
 struct Log {
     frames: Vec<u64>,
@@ -148,28 +147,28 @@ fn assert_whole(events: &[(EventKind, u64)], appeared: u64) {
 fn assert_flat(early: Held, late: Held) {
     eprintln!("{early:?} -> {late:?}");
     assert!(late.memory_kib <= early.memory_kib + 8 * 1024);
-    // A few that were given up may be there at either moment.
+    // A few detached threads may still run at either time.
     assert!(late.threads <= early.threads + 3);
     assert!(late.files <= early.files + 3);
 }
 
 const FAULTS: u64 = 1000;
 
-/// Frames that each source gives before its fault.
+/// Frames that each source delivers before its fault.
 const FRAMES_EACH: u64 = 4;
 
-/// Gives a few frames, each once the one before has reached the log, and then does something bad.
+/// Delivers a few frames, each after the log has the previous one, and then fails.
 struct Faulty {
     kind: u64,
     given: u64,
     health: Arc<Health>,
     shown: Arc<AtomicU64>,
     start: Instant,
-    is_interrupted: Arc<AtomicBool>,
+    is_cancelled: Arc<AtomicBool>,
 }
 
 impl Faulty {
-    /// A tenth of a second after the last frame by its own clock.
+    /// The next frame; capture times are 0.1 s apart.
     fn frame(&self) -> Frame {
         let number = self.health.captured.get();
         while self.shown.load(Ordering::Relaxed) < number {
@@ -215,12 +214,12 @@ impl FrameSource for Faulty {
                 RgbImage::new(0, 0),
             ))),
             5 => {
-                while !self.is_interrupted.load(Ordering::Relaxed) {
+                while !self.is_cancelled.load(Ordering::Relaxed) {
                     sleep(Duration::from_millis(1));
                 }
                 Err(Self::failed())
             }
-            // Nothing breaks this off, and then it has frames again.
+            // This can't be cancelled, and frames follow.
             _ => {
                 sleep(Duration::from_millis(250));
                 Ok(Some(Frame::new(
@@ -233,17 +232,17 @@ impl FrameSource for Faulty {
     }
 
     fn cancel_handle(&self) -> Option<CancelHandle> {
-        let flag = Arc::clone(&self.is_interrupted);
+        let flag = Arc::clone(&self.is_cancelled);
         (self.kind % 7 == 5).then(|| Box::new(move || flag.store(true, Ordering::Relaxed)) as _)
     }
 }
 
 #[test]
-fn a_thousand_faults_lose_nothing() {
+fn no_event_is_lost_in_a_thousand_faults() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     std::panic::set_hook(Box::new(|info| {
-        let words = info.payload_as_str().unwrap_or_default();
-        if words != "on purpose" {
+        let message = info.payload_as_str().unwrap_or_default();
+        if message != "on purpose" {
             eprintln!("{info}");
         }
     }));
@@ -268,12 +267,12 @@ fn a_thousand_faults_lose_nothing() {
     let open = move || {
         opened += 1;
         if opened == FAULTS / 10 || opened == FAULTS {
-            kept.lock().expect("sound").push(held());
+            kept.lock().expect("not poisoned").push(held());
         }
         if opened == FAULTS + 1 {
             STOP.store(true, Ordering::Relaxed);
         }
-        // Not the first time, which would end the run.
+        // Not the first time: that would end the run.
         if opened % 11 == 0 {
             return Err(Faulty::failed());
         }
@@ -283,37 +282,37 @@ fn a_thousand_faults_lose_nothing() {
             health: Arc::clone(&counted),
             shown: Arc::clone(&shown),
             start,
-            is_interrupted: Arc::default(),
+            is_cancelled: Arc::default(),
         });
         Ok(source)
     };
-    let input = SourceConfig::Live(LiveSource {
+    let source = SourceConfig::Live(LiveSource {
         open: Box::new(open),
         reopen: true,
         wait: false,
     });
-    let outcome = pipeline.run(input).expect("stopped");
+    let summary = pipeline.run(source).expect("stopped");
     STOP.store(false, Ordering::Relaxed);
-    let all = all.log.lock().expect("sound");
+    let all = all.log.lock().expect("not poisoned");
     assert_eq!(health.reports_lost.get(), 0);
-    assert_eq!(all.frames.len() as u64, outcome.frames);
+    assert_eq!(all.frames.len() as u64, summary.frames);
     assert!(all.frames.windows(2).all(|pair| pair[0] < pair[1]));
-    assert!(outcome.frames >= FAULTS * 9 / 10 * FRAMES_EACH - 100);
+    assert!(summary.frames >= FAULTS * 9 / 10 * FRAMES_EACH - 100);
     let appeared = health.appeared.get();
     assert!(appeared >= 90, "{appeared}");
     assert_whole(&all.events, appeared);
-    assert_whole(&events.log.lock().expect("sound").events, appeared);
+    assert_whole(&events.log.lock().expect("not poisoned").events, appeared);
     let reopenings = all.states.iter().filter(|&&state| state == "reopening");
     let reopenings = reopenings.count() as u64;
     assert!(reopenings >= FAULTS * 9 / 10 - 1, "{reopenings}");
-    let samples = samples.lock().expect("sound");
+    let samples = samples.lock().expect("not poisoned");
     assert_flat(samples[0], samples[1]);
 }
 
 /// An hour at 30 frames a second.
 const HOUR: u64 = 108_000;
 
-/// Frames as fast as they are taken.
+/// Frames without a delay.
 struct Flood(u64);
 
 impl FrameSource for Flood {
@@ -327,7 +326,7 @@ impl FrameSource for Flood {
     }
 }
 
-/// Shows every frame that it is given; samples what the process holds.
+/// Measures resources when a tenth and all of the frames are processed.
 struct Watching {
     health: Arc<Health>,
     samples: Vec<Held>,
@@ -353,7 +352,7 @@ fn an_hour_of_frames_leaves_memory_threads_and_files_flat() {
         events_only: true,
         ..LogSink::default()
     };
-    // The log of this test grows by itself: it is made as large as it gets.
+    // The log of this test grows: its memory is allocated first.
     all.note(|log| log.frames = vec![1; HOUR as usize]);
     all.note(|log| log.frames.clear());
     let timeouts = Timeouts {
@@ -370,21 +369,21 @@ fn an_hour_of_frames_leaves_memory_threads_and_files_flat() {
         ..pipeline(&health, [all.clone(), events.clone()], timeouts)
     };
     let start = Instant::now();
-    let input = SourceConfig::Live(LiveSource {
+    let source = SourceConfig::Live(LiveSource {
         open: Box::new(|| Ok(Box::new(Flood(0)))),
         reopen: true,
         wait: false,
     });
-    let outcome = pipeline.run(input).expect("done");
+    let summary = pipeline.run(source).expect("done");
     watching.samples.push(held());
-    assert_eq!(outcome.frames, HOUR);
+    assert_eq!(summary.frames, HOUR);
     let shown = all.shown.load(Ordering::Relaxed);
     assert_eq!(shown + health.reports_lost.get(), HOUR);
-    // By the clock the things come and go too quickly to appear, but what appeared must have left.
+    // In real time objects come and go too quickly for a track, but a track that appeared must have left.
     assert_whole(
-        &events.log.lock().expect("sound").events,
+        &events.log.lock().expect("not poisoned").events,
         health.appeared.get(),
     );
-    eprintln!("{:.1} s, {outcome:?}", start.elapsed().as_secs_f32());
+    eprintln!("{:.1} s, {summary:?}", start.elapsed().as_secs_f32());
     assert_flat(watching.samples[0], watching.samples[1]);
 }

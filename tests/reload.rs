@@ -1,4 +1,4 @@
-//! A model file that changes under a running boxcam: taken in when it proves itself, refused when not.
+//! A model file that changes during a run is used if it passes its golden examples, else refused.
 #![cfg(feature = "demo")]
 
 mod common;
@@ -28,8 +28,8 @@ const RUN: [&str; 9] = [
 ];
 
 /// Waits until the newest line of the log is from the model with this hash, and not an older one.
-fn await_model(place: &TestDir, hash: &str) {
-    let log = || fs::read_to_string(place.path("out.jsonl")).unwrap_or_default();
+fn await_model(dir: &TestDir, hash: &str) {
+    let log = || fs::read_to_string(dir.path("out.jsonl")).unwrap_or_default();
     let lines_before = log().lines().count();
     wait_until("a line of the model", || {
         let text = log();
@@ -40,7 +40,7 @@ fn await_model(place: &TestDir, hash: &str) {
     });
 }
 
-/// A tiny model that calls itself so, with a golden example.
+/// A tiny model with this name and a golden example.
 fn model(name: &str) -> pb::ModelProto {
     let mut model = tiny_model::model();
     let mut card = tiny_model::card();
@@ -57,39 +57,39 @@ fn hash_of(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_changed_model_is_taken_in_or_refused_while_frames_go_on() {
-    let place = TestDir::new();
+fn a_changed_model_is_used_or_refused_during_a_run() {
+    let dir = TestDir::new();
     let (first, second) = (model("first"), model("second"));
     let (first, second) = (first.encode_to_vec(), second.encode_to_vec());
-    place.write("model.onnx", &first);
-    let mut running = Running::with_stderr(&mut place.command(&RUN));
-    await_model(&place, &hash_of(&first));
+    dir.write("model.onnx", &first);
+    let mut running = Running::with_stderr(&mut dir.command(&RUN));
+    await_model(&dir, &hash_of(&first));
 
-    // Whole and sound: copied beside it and renamed, as a careful person does.
-    place.write("new.onnx", &second);
-    fs::rename(place.path("new.onnx"), place.path("model.onnx")).expect("renamed");
-    let said = running.wait_for("taking in", |line| line.contains("now active"));
-    assert!(said.contains("passed 1 golden examples"), "{said}");
-    await_model(&place, &hash_of(&second));
+    // Complete and valid: copied beside the old file and renamed.
+    dir.write("new.onnx", &second);
+    fs::rename(dir.path("new.onnx"), dir.path("model.onnx")).expect("renamed");
+    let line = running.wait_for("the new model", |line| line.contains("now active"));
+    assert!(line.contains("passed 1 golden examples"), "{line}");
+    await_model(&dir, &hash_of(&second));
 
     // Half of a file.
-    place.write("model.onnx", &first[..first.len() / 2]);
-    let said = running.wait_for("refusal", |line| line.contains("stays active"));
-    assert!(said.contains("is no complete ONNX file"), "{said}");
+    dir.write("model.onnx", &first[..first.len() / 2]);
+    let line = running.wait_for("the refusal", |line| line.contains("stays active"));
+    assert!(line.contains("is no complete ONNX file"), "{line}");
 
     // A file that loads, but whose weights were damaged: it does not say what its card promises.
     let mut damaged = model("damaged");
     let weights = &mut tiny_model::graph_of(&mut damaged).initializer[0];
     weights.float_data.reverse();
     weights.float_data[4] = -8.0;
-    place.write("model.onnx", damaged.encode_to_vec());
-    let said = running.wait_for("refusal", |line| line.contains("stays active"));
-    assert!(said.contains("differs by"), "{said}");
-    assert!(said.contains(&hash_of(&second)), "{said}");
+    dir.write("model.onnx", damaged.encode_to_vec());
+    let line = running.wait_for("the refusal", |line| line.contains("stays active"));
+    assert!(line.contains("differs by"), "{line}");
+    assert!(line.contains(&hash_of(&second)), "{line}");
 
-    // The old one has gone on all the time, and a sound one is taken in again.
-    await_model(&place, &hash_of(&second));
-    place.write("model.onnx", &first);
-    running.wait_for("taking in", |line| line.contains("now active"));
-    await_model(&place, &hash_of(&first));
+    // The old model stayed active, and a valid one is used again.
+    await_model(&dir, &hash_of(&second));
+    dir.write("model.onnx", &first);
+    running.wait_for("the new model", |line| line.contains("now active"));
+    await_model(&dir, &hash_of(&first));
 }

@@ -110,7 +110,7 @@ fn what_is_no_stream_is_refused_with_an_example() {
     let empty = said(&mut place.command(&STDIN));
     empty.assert_exit_code(4);
     empty.assert_stderr_contains(&[
-        "standard input: has no picture",
+        "standard input: is empty",
         "ffmpeg -i FILE",
         "rpicam-vid -n",
     ]);

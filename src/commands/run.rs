@@ -103,7 +103,7 @@ fn open_camera(choice: &CameraChoice, options: &RunOptions) -> Result<SourceConf
     };
     let open: SourceFactory = Box::new(move || {
         let camera = CameraSource::open(&choice, &request)?;
-        warn!("{}", camera.chosen());
+        warn!("{}", camera.description());
         Ok(Box::new(camera) as Box<dyn FrameSource>)
     });
     Ok(reopened(open, options))
@@ -132,7 +132,7 @@ fn open_rpicam(camera: u32, options: &RunOptions) -> Result<SourceConfig, Failur
 #[cfg(target_os = "linux")]
 fn open_stdin(options: &RunOptions) -> Result<SourceConfig, Failure> {
     use boxcam::source::SourceError;
-    use boxcam::source::stream::stdin::{StdinInput, StdinSource};
+    use boxcam::source::stdin::{StdinInput, StdinSource};
     let source = match StdinSource::open((options.size.width, options.size.height))? {
         StdinInput::File(source) => return Ok(SourceConfig::Offline(Box::new(source))),
         StdinInput::Live(source) => source,

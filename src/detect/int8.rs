@@ -1,4 +1,5 @@
-//! Quantized inference: a network's int8 layers, fused and computed in 8 bits, channels last, from the image to the heads.
+//! Quantized inference: a network's int8 layers, fused and computed in 8 bits, channels last, from the image to the
+//! heads.
 //!
 //! | module | contents |
 //! | --- | --- |

@@ -1,5 +1,3 @@
-//! Tests of every kind of picture, good and bad.
-
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageBuffer, Luma, LumaA};
@@ -13,11 +11,11 @@ const PALETTE: &[u8] = include_bytes!("../../tests/data/palette.png");
 const PROGRESSIVE: &[u8] = include_bytes!("../../tests/data/progressive.jpg");
 
 fn decoded(bytes: &[u8]) -> RgbImage {
-    decode(Path::new("p"), bytes).expect("a sound picture")
+    decode(Path::new("p"), bytes).expect("a valid picture")
 }
 
 fn refused(bytes: &[u8]) -> PictureError {
-    decode(Path::new("dir/p"), bytes).expect_err("a bad picture")
+    decode(Path::new("dir/p"), bytes).expect_err("an invalid picture")
 }
 
 fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
@@ -30,16 +28,16 @@ fn jpeg(picture: &RgbImage) -> Vec<u8> {
     encode_jpeg(picture, 90).expect("encoded")
 }
 
-/// A picture with enough in it that no half of it looks like the whole.
-fn busy(width: u32, height: u32) -> RgbImage {
+/// A picture with so much detail that no half of it looks like the whole.
+fn detailed(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         Rgb([(x * 7 + y) as u8, (x * y / 3) as u8, (y * 11) as u8])
     })
 }
 
-/// A JPEG or PNG header that claims this size, with nothing behind it.
+/// A JPEG or PNG whose header has this size, which its data does not match.
 fn header(format: ImageFormat, width: u32, height: u32) -> Vec<u8> {
-    let mut file = encoded(busy(8, 8), format);
+    let mut file = encoded(detailed(8, 8), format);
     match format {
         ImageFormat::Png => {
             file[16..20].copy_from_slice(&width.to_be_bytes());
@@ -68,8 +66,8 @@ fn assert_near(picture: &RgbImage, at: (u32, u32), expected: [u8; 3]) {
 }
 
 #[test]
-fn every_format_is_told_by_its_content() {
-    let picture = busy(33, 21);
+fn formats_are_recognised_by_content() {
+    let picture = detailed(33, 21);
     for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp] {
         assert_eq!(
             decoded(&encoded(picture.clone(), format)),
@@ -108,7 +106,7 @@ fn grey_becomes_rgb_in_png_and_jpeg() {
 }
 
 #[test]
-fn what_is_transparent_is_blended_over_white() {
+fn transparent_pixels_are_blended_over_white() {
     let colours = [
         Rgba([200_u8, 0, 0, 255]),
         Rgba([200, 0, 0, 0]),
@@ -129,7 +127,7 @@ fn what_is_transparent_is_blended_over_white() {
 }
 
 #[test]
-fn a_palette_is_looked_up() {
+fn palettes_are_converted() {
     let picture = decoded(PALETTE);
     assert_near(&picture, (1, 1), [250, 10, 10]);
     assert_near(&picture, (6, 1), [10, 250, 10]);
@@ -137,7 +135,7 @@ fn a_palette_is_looked_up() {
 }
 
 #[test]
-fn cmyk_is_no_negative() {
+fn cmyk_is_not_inverted() {
     for file in [CMYK, YCCK] {
         let picture = decoded(file);
         assert_near(&picture, (8, 8), [255, 0, 0]);
@@ -148,12 +146,12 @@ fn cmyk_is_no_negative() {
 }
 
 #[test]
-fn a_picture_is_turned_upright() {
+fn the_exif_orientation_is_applied() {
     let picture = decoded(ROTATED);
     assert_eq!(picture.dimensions(), (16, 24));
     assert_near(&picture, (8, 4), [220, 20, 20]);
     assert_near(&picture, (8, 20), [20, 20, 220]);
-    // The same file with another number in the entry of tag 0x0112, "a short, one of it".
+    // The same file with another value in the entry of tag 0x0112 (one short).
     let entry = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0];
     let at = ROTATED
         .windows(9)
@@ -170,9 +168,9 @@ fn a_picture_is_turned_upright() {
 }
 
 #[test]
-fn a_cut_file_is_refused_or_still_whole() {
+fn a_truncated_file_is_refused_or_complete() {
     let mut lossless = Vec::new();
-    let picture = busy(40, 30);
+    let picture = detailed(40, 30);
     let encoder = WebPEncoder::new_lossless(&mut lossless);
     picture.write_with_encoder(encoder).expect("encoded");
     let files = [
@@ -186,7 +184,7 @@ fn a_cut_file_is_refused_or_still_whole() {
     ];
     for file in files {
         let whole = decoded(&file);
-        let kind = guess_format(&file).expect("known").1;
+        let kind = recognize(Path::new("p"), &file).expect("known").1;
         for cut in 0..file.len() {
             match decode(Path::new("cut"), &file[..cut]) {
                 Ok(picture) => assert!(picture == whole, "{kind} cut at {cut} of {}", file.len()),
@@ -204,7 +202,7 @@ fn a_cut_file_is_refused_or_still_whole() {
 #[test]
 fn bytes_changed_at_random_never_panic() {
     let random = &mut fastrand::Rng::with_seed(11);
-    let picture = busy(40, 30);
+    let picture = detailed(40, 30);
     let mut files = vec![jpeg(&picture)];
     files.extend([PROGRESSIVE, CMYK, YCCK, ROTATED, PALETTE].map(<[u8]>::to_vec));
     for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP] {
@@ -223,10 +221,10 @@ fn bytes_changed_at_random_never_panic() {
 }
 
 #[test]
-fn a_scan_that_is_damaged_is_not_shown_half_grey() {
-    let mut file = jpeg(&busy(200, 200));
+fn a_damaged_scan_is_an_error() {
+    let mut file = jpeg(&detailed(200, 200));
     let middle = file.len() / 2;
-    // A run of ones is no Huffman code; FF 00 is how a scan spells FF.
+    // A run of ones is not a Huffman code; FF 00 is an escaped FF.
     file[middle..middle + 60].copy_from_slice(&[0xff, 0x00].repeat(30));
     let error = refused(&file);
     assert!(
@@ -236,7 +234,7 @@ fn a_scan_that_is_damaged_is_not_shown_half_grey() {
 }
 
 #[test]
-fn sizes_that_cannot_be_are_named() {
+fn impossible_sizes_are_reported() {
     for format in [ImageFormat::Png, ImageFormat::Jpeg] {
         let said = refused(&header(format, 20_000, 20_000)).to_string();
         assert!(
@@ -259,15 +257,15 @@ fn sizes_that_cannot_be_are_named() {
 }
 
 #[test]
-fn what_is_no_picture_is_told_apart() {
+fn files_that_are_not_pictures_are_refused() {
     let error = refused(b"");
     assert!(matches!(error, PictureError::Empty { .. }), "{error}");
     let said = refused(b"image_id,x_min\n").to_string();
     assert!(
-        said.contains("it begins with the bytes 69 6d 61 67 65 5f 69 64"),
+        said.contains("it starts with the bytes 69 6d 61 67 65 5f 69 64"),
         "{said}"
     );
-    // A GIF is a picture, but none that is read here.
+    // GIF is not supported.
     assert!(matches!(
         refused(b"GIF89a rest"),
         PictureError::NotAPicture { .. }
@@ -275,7 +273,7 @@ fn what_is_no_picture_is_told_apart() {
 }
 
 #[test]
-fn what_is_no_readable_file_is_told_apart() {
+fn unreadable_files_are_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = folder.path().join("none.jpg");
     let error = open(&missing).expect_err("not there");
@@ -294,7 +292,7 @@ fn what_is_no_readable_file_is_told_apart() {
 }
 
 #[test]
-fn endings_of_pictures_are_known_in_any_case() {
+fn picture_extensions_are_known_in_any_case() {
     for path in ["a.jpg", "b/c.JPEG", "d.Png", "e.webp", "f.bmp"] {
         assert!(is_image_path(Path::new(path)), "{path}");
     }
@@ -304,10 +302,10 @@ fn endings_of_pictures_are_known_in_any_case() {
 }
 
 #[test]
-fn a_header_gives_the_size_that_opening_gives() {
+fn a_header_has_the_size_of_the_decoded_picture() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("p");
-    let picture = busy(37, 21);
+    let picture = detailed(37, 21);
     let files = [
         jpeg(&picture),
         encoded(picture.clone(), ImageFormat::Png),
@@ -319,9 +317,9 @@ fn a_header_gives_the_size_that_opening_gives() {
     ];
     for bytes in files {
         std::fs::write(&path, &bytes).expect("written");
-        let header = Header::read(&path).expect("a sound picture");
+        let header = Header::read(&path).expect("a valid picture");
         assert_eq!(header.upright(), open(&path).expect("sound").dimensions());
-        // Only the beginning counts: a scan that is cut off has a size all the same.
+        // The header of a file with a truncated scan is valid.
         std::fs::write(&path, &bytes[..bytes.len() - 8]).expect("written");
         assert_eq!(Header::read(&path).expect("has its beginning"), header);
     }
@@ -331,7 +329,7 @@ fn a_header_gives_the_size_that_opening_gives() {
 }
 
 #[test]
-fn a_header_that_is_none_is_refused() {
+fn invalid_headers_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("p");
     let refused = |bytes: &[u8]| {
@@ -340,11 +338,11 @@ fn a_header_that_is_none_is_refused() {
     };
     assert!(matches!(refused(b""), PictureError::Empty { .. }));
     assert!(matches!(refused(b"text"), PictureError::NotAPicture { .. }));
-    // Not a PNG, whose header has a checksum that the change breaks.
+    // A JPEG, since the header of a PNG has a checksum.
     let huge = header(ImageFormat::Jpeg, 9000, 9000);
     assert!(matches!(refused(&huge), PictureError::TooLarge { .. }));
     assert!(matches!(
-        refused(&jpeg(&busy(8, 8))[..20]),
+        refused(&jpeg(&detailed(8, 8))[..20]),
         PictureError::Decode { .. }
     ));
     let folder = Header::read(folder.path()).expect_err("refused");
@@ -352,8 +350,8 @@ fn a_header_that_is_none_is_refused() {
 }
 
 #[test]
-fn a_jpeg_is_encoded_at_its_quality_and_refused_without_pixels() {
-    let picture = busy(64, 48);
+fn jpegs_are_encoded_at_their_quality() {
+    let picture = detailed(64, 48);
     let (small, large) = (encode_jpeg(&picture, 20), encode_jpeg(&picture, 95));
     let (small, large) = (small.expect("encoded"), large.expect("encoded"));
     assert!(small.len() < large.len());

@@ -294,7 +294,7 @@ impl<'a> DisplayLoop<'a> {
         let mut report = Report::clone(&latest.report);
         report.capture = capture;
         if is_of_old_scene {
-            // Its bounding box says nothing about this frame.
+            // Its bounding box is not of this frame.
             report.detection = None;
             report.stable = None;
             report.events.clear();

@@ -1,14 +1,11 @@
-//! A camera of Linux (V4L2: USB cameras, laptops' own, capture cards, many boards' own).
+//! Linux cameras (V4L2): USB cameras, built-in ones, capture cards, many cameras on boards.
 //!
-//! In go which camera and what is wanted of it, out come RGB frames in the best of the modes that it offers.
-//! Modes are set through nokhwa where it can (`negotiate` says where and why), frames are taken through
-//! the crate `v4l` that it stands on, since nokhwa's own read can wait without end. A frame that arrives
-//! broken is an error after which the camera goes on; a camera that sends only such, nothing for a while, or
-//! goes away, is one after which it has to be opened anew. Live: it goes on whether anybody looks or not.
+//! A corrupt frame is an error after which the camera goes on. After a timeout, too many corrupt frames in a row or a
+//! lost device the camera must be opened again.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use image::RgbImage;
 
@@ -16,97 +13,59 @@ use super::{FrameSource, SourceError};
 use crate::camera_choice::CameraChoice;
 use crate::frame::{Frame, Origin};
 
-mod choice;
-mod convert;
-mod mode;
+mod capabilities;
+mod capture_stream;
+mod device;
+mod ioctl;
 mod negotiate;
-mod offer;
-mod probe;
-mod request;
-mod sequence;
-mod stream;
+mod pixel_format;
 
-use choice::DevicePaths;
-use convert::{Layout, YuvMatrix};
-use mode::{Mode, PixelFormat};
-use probe::{OpenError, Probe};
-use request::DriverFormat;
-use sequence::SequenceCounter;
-use stream::{BufferMeta, Stream};
+use capabilities::{Mode, ranked_modes};
+use capture_stream::{BufferMeta, CaptureStream, SequenceCounter};
+use device::{CameraDevice, DevicePaths, OpenError};
+use ioctl::DriverFormat;
+use pixel_format::{FrameError, FrameLayout, PixelFormat, to_rgb, yuv_matrix};
 
-pub use offer::{CameraInfo, FormatCapabilities, FrameRate, FrameSizes, RateRange, SizeRange};
+pub use capabilities::{
+    CameraInfo, CaptureRequest, FormatCapabilities, FrameRate, FrameSizes, RateRange, SizeRange,
+};
 
-/// Broken frames in a row after which a camera counts as broken: one second.
-const MOST_BROKEN: u32 = 30;
+/// Corrupt frames in a row after which the camera counts as failed: one second at 30 frames a second.
+const MAX_CORRUPT_FRAMES: u32 = 30;
 
-/// Modes that are tried before a camera is given up; drivers offer some that they then refuse.
-const MOST_TRIED: usize = 6;
+/// Modes that are tried before giving up; drivers list some that they then refuse.
+const MAX_MODES_TRIED: usize = 6;
 
-/// A camera that was just started is given so long for its first frame: many need a second to set themselves
-/// to the light.
-const FIRST_FRAME: Duration = Duration::from_secs(4);
-
-/// The most pixels across or down that are believed.
-const LONGEST_SIDE: u32 = 1 << 15;
-
-/// What is wanted of a camera; it gives what it has that is nearest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CaptureRequest {
-    /// Pixels across.
-    pub width: u32,
-    /// Pixels down.
-    pub height: u32,
-    /// Frames a second.
-    pub fps: u32,
-    /// Time without a frame after which a read is an error.
-    pub timeout: Duration,
-}
-
-/// Enough for the model and for the eye, and every USB camera has it.
-impl Default for CaptureRequest {
-    fn default() -> Self {
-        Self {
-            width: 640,
-            height: 480,
-            fps: 30,
-            timeout: Duration::from_secs(2),
-        }
-    }
-}
-
-impl CaptureRequest {
-    fn first_timeout(&self) -> Duration {
-        self.timeout.max(FIRST_FRAME)
-    }
-}
+/// The largest plausible width and height in pixels.
+const MAX_SIDE: u32 = 1 << 15;
 
 /// Frames from a camera.
 pub struct CameraSource {
-    stream: Stream,
-    layout: Layout,
-    wanted: CaptureRequest,
+    stream: CaptureStream,
+    layout: FrameLayout,
+    request: CaptureRequest,
     device: String,
-    chosen: String,
-    numbers: SequenceCounter,
-    /// Broken frames since the last whole one.
-    broken: u32,
-    /// The frame that showed that the camera works.
+    description: String,
+    sequence: SequenceCounter,
+    /// Corrupt frames since the last valid one.
+    corrupt_frames: u32,
+    /// The frame that was read to check that the camera works.
     first: Option<Result<Frame, SourceError>>,
 }
 
-/// The cameras that are plugged in, usable or not, with what they offer.
+/// The connected cameras, usable or not, with their modes.
 ///
-/// Nodes of other use (metadata, outputs, codecs) are left out. Nothing is changed on a camera, so that this
-/// works while another program uses it.
+/// Nodes that do not capture (metadata, outputs, codecs) are left out. No setting of a camera is changed, so this works
+/// while another program uses it.
 #[must_use]
 pub fn list() -> Vec<CameraInfo> {
-    let info = |path: PathBuf| match probe::open(&path, &CaptureRequest::default()) {
-        Ok(probe) => Some(CameraInfo {
-            fault: probe::unreadable(&probe.info),
-            ..probe.info
+    let info = |path: PathBuf| match device::open(&path, &CaptureRequest::default()) {
+        Ok(camera) => Some(CameraInfo {
+            fault: device::unsupported_formats(&camera.info),
+            ..camera.info
         }),
-        Err(OpenError::NoCamera(_)) => None,
-        Err(OpenError::Fault(message)) => Some(CameraInfo {
+        Err(OpenError::NotACamera(_)) => None,
+        Err(OpenError::Failed(message)) => Some(CameraInfo {
             links: DevicePaths::default().links(&path),
             device: path,
             fault: Some(message),
@@ -124,138 +83,140 @@ impl CameraSource {
     /// Finds a camera, sets it to the best mode that it accepts, starts it and waits for its first frame.
     ///
     /// # Errors
-    /// [`SourceError::Camera`] when there is none, it may not be opened, is in use, offers no format that can
-    /// be read, or sends nothing.
-    pub fn open(choice: &CameraChoice, wanted: &CaptureRequest) -> Result<Self, SourceError> {
-        let candidates = DevicePaths::default().candidates(choice, probe::name_of)?;
+    /// [`SourceError::Camera`] if there is none, it can't be opened, it is in use, it has no supported format, or it
+    /// sends no frame in time.
+    pub fn open(choice: &CameraChoice, request: &CaptureRequest) -> Result<Self, SourceError> {
+        let candidates = DevicePaths::default().candidates(choice, device::name_of)?;
         match (choice, candidates.as_slice()) {
-            (CameraChoice::First, _) | (_, [_, _, ..]) => Self::open_first(&candidates, wanted),
-            (_, only) => only.first().map_or_else(
-                || Self::open_first(&[], wanted),
-                |path| {
-                    Self::open_device(path, wanted)
-                        .map_err(|refusal| fault(&path.display().to_string(), refusal.message()))
-                },
-            ),
+            (CameraChoice::First, _) | (_, [] | [_, _, ..]) => {
+                Self::open_first(&candidates, request)
+            }
+            (_, [path]) => Self::open_device(path, request)
+                .map_err(|error| camera_error(&path.display().to_string(), error.to_string())),
         }
     }
 
     /// The camera and its mode, as `camera /dev/video0 (HD Webcam): MJPEG 640x480 at 30/s`.
     #[must_use]
-    pub fn chosen(&self) -> &str {
-        &self.chosen
+    pub fn description(&self) -> &str {
+        &self.description
     }
 
-    /// The first of several that gives frames.
-    fn open_first(paths: &[PathBuf], wanted: &CaptureRequest) -> Result<Self, SourceError> {
+    /// Opens the first of several devices that sends frames.
+    fn open_first(paths: &[PathBuf], request: &CaptureRequest) -> Result<Self, SourceError> {
         let mut faults = Vec::new();
         for path in paths {
-            match Self::open_device(path, wanted) {
+            match Self::open_device(path, request) {
                 Ok(source) => return Ok(source),
-                // Many cameras have a second device that gives no pictures.
-                Err(OpenError::NoCamera(_)) => {}
-                Err(OpenError::Fault(message)) => {
-                    faults.push(fault(&path.display().to_string(), message).to_string());
+                // Many cameras have a second device that does not capture.
+                Err(OpenError::NotACamera(_)) => {}
+                Err(OpenError::Failed(message)) => {
+                    faults.push(camera_error(&path.display().to_string(), message).to_string());
                 }
             }
         }
         let found = match (paths, faults.as_slice()) {
-            ([], _) => "there is no /dev/video* here".to_owned(),
-            (_, []) => "no /dev/video* here is a camera".to_owned(),
+            ([], _) => "there is no /dev/video*".to_owned(),
+            (_, []) => "no /dev/video* is a camera".to_owned(),
             (_, faults) => faults.join("; "),
         };
-        let advice =
-            "plug a camera in, or see boxcam at work without one: boxcam run --source demo";
-        Err(fault(
-            "any",
-            format!("none could be opened ({found}); {advice}"),
+        let advice = "plug a camera in, or try the demo without one: boxcam run --source demo";
+        Err(camera_error(
+            "auto",
+            format!("no camera could be opened ({found}); {advice}"),
         ))
     }
 
-    fn open_device(path: &Path, wanted: &CaptureRequest) -> Result<Self, OpenError> {
-        let probe = probe::open(path, wanted)?;
-        if let Some(message) = probe::unreadable(&probe.info) {
-            return Err(OpenError::Fault(message));
+    fn open_device(path: &Path, request: &CaptureRequest) -> Result<Self, OpenError> {
+        let camera = device::open(path, request)?;
+        if let Some(message) = device::unsupported_formats(&camera.info) {
+            return Err(OpenError::Failed(message));
         }
-        let mut last = io::Error::other("it offers no size");
-        for mode in mode::ranked(&probe.info.formats, wanted)
+        let mut last = io::Error::other("it lists no frame size");
+        for mode in ranked_modes(&camera.info.formats, request)
             .iter()
-            .take(MOST_TRIED)
+            .take(MAX_MODES_TRIED)
         {
-            match Self::start(&probe, mode, wanted) {
+            match Self::start(&camera, mode, request) {
                 Ok(source) => return Ok(source),
-                // Another mode would be as silent.
+                // Other modes would time out too.
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    return Err(OpenError::Fault(silent(wanted.first_timeout())));
+                    return Err(OpenError::Failed(timed_out(request.first_frame_timeout())));
                 }
                 Err(error) => last = error,
             }
         }
         let advice = "close other programs that use it, plug it in again, or name another with \
                       `--source camera:N`";
-        Err(OpenError::Fault(format!(
+        Err(OpenError::Failed(format!(
             "can't be started ({last}); {advice}"
         )))
     }
 
-    fn start(probe: &Probe, mode: &Mode, wanted: &CaptureRequest) -> io::Result<Self> {
-        let format = negotiate::set(probe, mode)?;
-        let layout = layout(&format, mode.format)?;
-        let rate = negotiate::rate(probe).map_or(String::new(), |rate| format!(" at {rate}/s"));
-        let Layout { width, height, .. } = layout;
+    fn start(camera: &CameraDevice, mode: &Mode, request: &CaptureRequest) -> io::Result<Self> {
+        let format = negotiate::set_mode(camera, mode)?;
+        let layout = frame_layout(&format, mode.format)?;
+        let rate = negotiate::frame_rate(camera);
+        let rate = rate.map_or(String::new(), |rate| format!(" at {rate}/s"));
+        let FrameLayout { width, height, .. } = layout;
+        let format = mode.format.name();
         let mut source = Self {
-            stream: Stream::new(&probe.device)?,
+            stream: CaptureStream::new(&camera.device)?,
             layout,
-            wanted: *wanted,
-            device: probe.info.device.display().to_string(),
-            chosen: format!(
-                "camera {}: {} {width}x{height}{rate}",
-                probe.info,
-                mode.format.name()
-            ),
-            numbers: SequenceCounter::default(),
-            broken: 0,
+            request: *request,
+            device: camera.info.device.display().to_string(),
+            description: format!("camera {}: {format} {width}x{height}{rate}", camera.info),
+            sequence: SequenceCounter::default(),
+            corrupt_frames: 0,
             first: None,
         };
-        let first = source.capture(wanted.first_timeout())?;
-        source.first = Some(source.judge(first));
+        let (meta, image) = source.capture(request.first_frame_timeout())?;
+        source.first = Some(source.frame(meta, image));
         Ok(source)
     }
 
     /// Waits for the newest frame and decodes it.
-    fn capture(&mut self, timeout: Duration) -> io::Result<(BufferMeta, Result<RgbImage, String>)> {
+    fn capture(
+        &mut self,
+        timeout: Duration,
+    ) -> io::Result<(BufferMeta, Result<RgbImage, FrameError>)> {
         let layout = &self.layout;
-        let at_least = (self.wanted.width, self.wanted.height);
-        self.stream.next(timeout, |bytes, taken| {
-            let image = match bytes {
-                _ if taken.is_broken => Err("the driver has marked it as broken".to_owned()),
-                [] => Err("it is empty".to_owned()),
-                bytes => convert::to_rgb(layout, bytes, at_least),
+        let min_size = (self.request.width, self.request.height);
+        self.stream.next(timeout, |bytes, meta| {
+            let image = if meta.is_corrupt {
+                Err(FrameError::MarkedCorrupt)
+            } else {
+                to_rgb(layout, bytes, min_size)
             };
-            (taken, image)
+            (meta, image)
         })
     }
 
-    fn judge(
+    fn frame(
         &mut self,
-        (taken, image): (BufferMeta, Result<RgbImage, String>),
+        meta: BufferMeta,
+        image: Result<RgbImage, FrameError>,
     ) -> Result<Frame, SourceError> {
-        let sequence = self.numbers.after(taken.number);
+        let sequence = self.sequence.next(meta.sequence);
         match image {
             Ok(image) => {
-                self.broken = 0;
-                Ok(frame(sequence, taken.instant, taken.time, image))
+                self.corrupt_frames = 0;
+                Ok(Frame {
+                    captured_at: meta.captured_at,
+                    time: meta.time,
+                    ..Frame::new(sequence, Origin::Live, image)
+                })
             }
-            Err(_) if self.broken + 1 >= MOST_BROKEN => {
+            Err(_) if self.corrupt_frames + 1 >= MAX_CORRUPT_FRAMES => {
                 let advice = "try another cable or port, or another camera";
-                let message = format!("{MOST_BROKEN} frames in a row arrived broken; {advice}");
-                Err(fault(&self.device, message))
+                let message = format!("{MAX_CORRUPT_FRAMES} corrupt frames in a row; {advice}");
+                Err(camera_error(&self.device, message))
             }
-            Err(message) => {
-                self.broken += 1;
+            Err(error) => {
+                self.corrupt_frames += 1;
                 Err(SourceError::BrokenFrame {
                     stream: format!("camera {}", self.device),
-                    message,
+                    message: error.to_string(),
                 })
             }
         }
@@ -267,55 +228,44 @@ impl FrameSource for CameraSource {
         if let Some(first) = self.first.take() {
             return first.map(Some);
         }
-        let timeout = self.wanted.timeout;
-        let captured = self.capture(timeout).map_err(|error| {
+        let timeout = self.request.timeout;
+        let (meta, image) = self.capture(timeout).map_err(|error| {
             let message = match error.kind() {
-                io::ErrorKind::TimedOut => silent(timeout),
-                _ => format!("stopped giving frames ({error}); plug it in again"),
+                io::ErrorKind::TimedOut => timed_out(timeout),
+                _ => format!("stopped sending frames ({error}); plug it in again"),
             };
-            fault(&self.device, message)
+            camera_error(&self.device, message)
         })?;
-        self.judge(captured).map(Some)
+        self.frame(meta, image).map(Some)
     }
 }
 
-fn frame(sequence: u64, captured_at: Instant, time: SystemTime, image: RgbImage) -> Frame {
-    Frame {
-        sequence,
-        captured_at,
-        time,
-        position: None,
-        scene_start: false,
-        origin: Origin::Live,
-        image,
-    }
-}
-
-fn layout(format: &DriverFormat, pixels: PixelFormat) -> io::Result<Layout> {
+fn frame_layout(format: &DriverFormat, pixel_format: PixelFormat) -> io::Result<FrameLayout> {
     let DriverFormat { width, height, .. } = *format;
-    let is_size = |side| (1..=LONGEST_SIDE).contains(&side);
-    if !is_size(width) || !is_size(height) || format.stride > LONGEST_SIDE * 8 {
+    let is_plausible = |side| (1..=MAX_SIDE).contains(&side);
+    if !is_plausible(width) || !is_plausible(height) || format.stride > MAX_SIDE * 8 {
         let stride = format.stride;
-        let message = format!("its driver gives {width}x{height} with rows of {stride} bytes");
+        let message =
+            format!("its driver reports {width}x{height} pixels with rows of {stride} bytes");
         return Err(io::Error::other(message));
     }
-    Ok(Layout {
-        format: pixels,
+    Ok(FrameLayout {
+        format: pixel_format,
         width,
         height,
         stride: format.stride,
-        colours: YuvMatrix::of_driver(format.colorspace, format.encoding, format.quantization),
+        yuv_matrix: yuv_matrix(format.colorspace, format.encoding, format.quantization),
     })
 }
 
-fn silent(timeout: Duration) -> String {
+fn timed_out(timeout: Duration) -> String {
     let advice =
-        "see that no other program uses it, plug it in again, or try another cable or port";
+        "check that no other program uses it, plug it in again, or try another cable or port";
     let timeout = humantime::format_duration(timeout);
-    format!("no frame came for {timeout}; {advice}")
+    format!("no frame arrived within {timeout}; {advice}")
 }
 
-fn fault(device: &str, message: String) -> SourceError {
+fn camera_error(device: &str, message: String) -> SourceError {
     SourceError::Camera {
         device: device.to_owned(),
         message,
@@ -323,4 +273,74 @@ fn fault(device: &str, message: String) -> SourceError {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_camera_is_reported_with_advice() {
+        let message = |paths: &[PathBuf]| {
+            let opened = CameraSource::open_first(paths, &CaptureRequest::default());
+            opened.err().expect("there is no camera").to_string()
+        };
+        let none = message(&[]);
+        assert!(none.contains("there is no /dev/video*"), "{none}");
+        assert!(none.contains("boxcam run --source demo"), "{none}");
+        let others = message(&["/dev/null".into(), "/dev/zero".into()]);
+        assert!(others.contains("no /dev/video* is a camera"), "{others}");
+        let missing = message(&["/dev/video4000000".into(), "/dev/video4000001".into()]);
+        for device in [
+            "camera /dev/video4000000: can't be opened",
+            "camera /dev/video4000001",
+        ] {
+            assert!(missing.contains(device), "{missing}");
+        }
+    }
+
+    #[test]
+    fn errors_contain_the_chosen_camera() {
+        let message = |choice: &str| {
+            let choice: CameraChoice = choice.parse().expect(choice);
+            let opened = CameraSource::open(&choice, &CaptureRequest::default());
+            opened.err().expect("there is no such camera").to_string()
+        };
+        let gone = message("4000000");
+        assert!(
+            gone.starts_with("camera /dev/video4000000: can't be opened"),
+            "{gone}"
+        );
+        let other = message("/dev/null");
+        assert!(
+            other.starts_with("camera /dev/null: is not a video device"),
+            "{other}"
+        );
+        let named = message("no camera has this text in its name");
+        assert!(named.contains("no camera has this name"), "{named}");
+    }
+
+    #[test]
+    fn implausible_sizes_are_refused() {
+        let format = |width, height, stride| DriverFormat {
+            fourcc: *b"YUYV",
+            width,
+            height,
+            stride,
+            colorspace: 0,
+            encoding: 0,
+            quantization: 0,
+            is_known_to_v4l: true,
+        };
+        let layout = |(width, height, stride)| {
+            frame_layout(&format(width, height, stride), PixelFormat::Yuyv)
+        };
+        assert!(layout((640, 480, 1280)).is_ok() && layout((640, 480, 0)).is_ok());
+        for wrong in [
+            (0, 480, 0),
+            (640, 0, 0),
+            (u32::MAX, 1, 0),
+            (1, 40_000, 0),
+            (1, 1, u32::MAX),
+        ] {
+            assert!(layout(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,9 +1,8 @@
-//! Picture files and folders of them, one after the other.
+//! Picture files and folders as a source.
 //!
-//! In go paths as the user gave them, out come their pictures in that order, those of a folder (and of
-//! the folders in it) by name. A file that the user names is always tried; in a folder only files with the
-//! ending of a picture are, the others are passed over. A picture that can't be read is an error of its
-//! own and the next call goes on behind it. Replayed, never live: nothing is dropped.
+//! Pictures are returned in the order of the given paths; those of a folder and its subfolders are sorted by name. A file
+//! that the user names is always read; in a folder, files without the extension of a picture are ignored. A picture that
+//! can't be read is a recoverable error.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -14,18 +13,17 @@ use super::{FrameSource, SourceError};
 use crate::frame::{Frame, Origin};
 use crate::picture::{self, is_image_path};
 
-/// Frames from picture files.
 #[derive(Debug)]
 pub struct PicturesSource {
-    /// What the user gave and has not been looked at yet.
+    /// Paths from the user that were not visited yet.
     given: VecDeque<PathBuf>,
-    /// What the folder at hand has left to give.
+    /// The rest of the current folder.
     found: VecDeque<Result<PathBuf, SourceError>>,
     sequence: u64,
 }
 
 impl PicturesSource {
-    /// A source over files and folders. Nothing is opened or listed before it is asked for.
+    /// A source over files and folders. They are opened and listed on demand.
     pub fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         Self {
             given: paths.into_iter().collect(),
@@ -43,8 +41,8 @@ impl PicturesSource {
             return Some(Ok(given));
         }
         self.found = list(&given);
-        let nothing = Err(SourceError::NoPictures { path: given });
-        Some(self.found.pop_front().unwrap_or(nothing))
+        let empty = Err(SourceError::NoPictures { path: given });
+        Some(self.found.pop_front().unwrap_or(empty))
     }
 }
 
@@ -60,15 +58,15 @@ impl FrameSource for PicturesSource {
     }
 }
 
-/// The pictures in a folder and below it, sorted by name, and the folders there that can't be listed.
+/// The pictures in a folder and its subfolders, sorted by name, and errors for the folders that can't be listed.
 fn list(folder: &Path) -> VecDeque<Result<PathBuf, SourceError>> {
     let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
     walk.into_iter()
-        .filter_map(|entry| picked(folder, entry))
+        .filter_map(|entry| picture_path(folder, entry))
         .collect()
 }
 
-fn picked(
+fn picture_path(
     folder: &Path,
     entry: Result<DirEntry, walkdir::Error>,
 ) -> Option<Result<PathBuf, SourceError>> {
@@ -81,10 +79,10 @@ fn picked(
     };
     let path = error.path().unwrap_or(folder).to_path_buf();
     if is_image_path(&path) {
-        // A link to nowhere: opening it says so, with the path.
+        // A broken link: opening it gives an error with the path.
         return Some(Ok(path));
     }
-    // Folders seen before through a link back, and links of no concern.
+    // Loops of links have no I/O error, and broken links to other files are ignored.
     let source = error.into_io_error()?;
     let is_missing = source.kind() == std::io::ErrorKind::NotFound;
     (!is_missing).then_some(Err(SourceError::Folder { path, source }))
@@ -97,7 +95,7 @@ mod tests {
     use super::*;
     use crate::picture::PictureError;
 
-    /// Names of what comes out, an exclamation mark before what can't be read.
+    /// Sequence numbers and names of the frames, and names of unreadable files with an exclamation mark.
     fn names(mut source: PicturesSource, root: &Path) -> Vec<String> {
         let below = |path: &Path| {
             let path = path.strip_prefix(root).expect("below the root");
@@ -111,7 +109,7 @@ mod tests {
                     let Origin::Picture(path) = &frame.origin else {
                         panic!("{frame:?}");
                     };
-                    assert!(frame.scene_start, "each picture is a scene of its own");
+                    assert!(frame.scene_start, "each picture is its own scene");
                     names.push(format!("{} {}", frame.sequence, below(path)));
                 }
                 Err(error) => {
@@ -140,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_give_their_pictures_by_name_and_nothing_else() {
+    fn folders_are_read_by_name_and_other_files_ignored() {
         let root = folder_with(&[
             "b/2.jpg",
             "b/10.png",
@@ -157,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_given_is_kept_and_faults_end_nothing() {
+    fn the_order_of_paths_is_kept_and_errors_are_recoverable() {
         let root = folder_with(&["z.png", "a.txt", "only/readme.md", "f/p.png"]);
         std::fs::write(root.path().join("f/broken.jpg"), "").expect("written");
         let given = ["z.png", "a.txt", "none.png", "only", "f", "z.png"];
@@ -175,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_file_is_tried_whatever_its_ending() {
+    fn a_named_file_is_read_with_any_extension() {
         let root = folder_with(&["p.png"]);
         std::fs::rename(root.path().join("p.png"), root.path().join("scan.0001")).expect("moved");
         let source = PicturesSource::new([root.path().join("scan.0001")]);
@@ -184,7 +182,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_are_followed_and_loops_left() {
+    fn links_are_followed_except_loops() {
         use std::os::unix::fs::symlink;
         let root = folder_with(&["f/p.png"]);
         let at = |name: &str| root.path().join(name);
@@ -200,10 +198,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_by_the_picture_itself() {
+    fn a_file_that_is_not_a_picture_is_reported() {
         let root = folder_with(&["a.txt"]);
         let mut source = PicturesSource::new([root.path().join("a.txt")]);
-        let error = source.next_frame().expect_err("no picture");
+        let error = source.next_frame().expect_err("not a picture");
         assert!(
             matches!(
                 error,

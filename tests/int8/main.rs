@@ -1,5 +1,5 @@
-//! Quantized models in fused integer layers: the shipped model and random ones, compared with tract's own float operators
-//! and between kernels.
+//! Quantized models in fused integer layers: the shipped model and random ones, compared with tract's own float
+//! operators and between kernels.
 
 #[path = "../common/tiny_model.rs"]
 #[allow(dead_code)]
@@ -145,8 +145,8 @@ fn operators(detector: &mut TractDetector, input: &InputTensor) -> Vec<String> {
     layers.into_iter().map(|layer| layer.operator).collect()
 }
 
-/// Asserts that a model's predictions differ from those of tract's own operators by at most `tolerance`, and returns its
-/// detector.
+/// Asserts that a model's predictions differ from those of tract's own operators by at most `tolerance`, and returns
+/// its detector.
 fn assert_agrees_with_tract(mut model: pb::ModelProto, tolerance: f32) -> TractDetector {
     let card = ModelCard {
         input: InputSpec::mobilenet(SIDE),
@@ -194,7 +194,7 @@ fn residual(builder: &mut ModelBuilder, name: &str, input: &str, channels: i64) 
         match has_relu {
             true => {
                 let relu = builder.clip(&format!("{name}.relu6"), &conv, [0.0, 6.0]);
-                // A range beyond 6, so that not the saturation of the bytes clamps.
+                // A range beyond 6, so that the activation clamps and not the saturation of the bytes.
                 builder.quantized(&relu, 7.0 / 255.0, 0.0)
             }
             false => builder.quantized(&conv, 0.05, -6.0),

@@ -73,7 +73,8 @@ impl ModelBuilder {
         self.constant(name, DataType::Float, &[], value.to_le_bytes().to_vec());
     }
 
-    /// Quantizes a value to bytes, of which the smallest represents `least`, and returns the name of the dequantized value.
+    /// Quantizes a value to bytes, of which the smallest represents `least`, and returns the name of the dequantized
+    /// value.
     pub(crate) fn quantized(&mut self, value: &str, scale: f32, least: f32) -> String {
         let offset = (-least / scale).round() as i32;
         let (kind, zero_point) = match self.activations {
@@ -101,8 +102,8 @@ impl ModelBuilder {
         name
     }
 
-    /// Adds random int8 weights, `[out, ...]`, with a scale per output channel or one for all, and returns the name of the
-    /// dequantized value and the scale of each channel.
+    /// Adds random int8 weights, `[out, ...]`, with a scale per output channel or one for all, and returns the name of
+    /// the dequantized value and the scale of each channel.
     fn weights(
         &mut self,
         name: &str,

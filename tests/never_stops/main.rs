@@ -1,4 +1,4 @@
-//! The real program with a camera that fails in every way: it never stops, and it ends when it is told to.
+//! The program itself with a camera that fails in many ways: it recovers, and ends on a signal.
 #![cfg(all(target_os = "linux", feature = "web"))]
 
 #[cfg(feature = "mqtt")]
@@ -25,76 +25,76 @@ use common::running::Running;
 use http::get;
 use serde_json::Value;
 
-use camera::{events, has_been, logged, states};
-use processes::{Held, alive_in, held, zombies_of};
+use camera::{events, has_logged_state, logged, states};
+use processes::{Resources, alive_in, resources_of, zombies_of};
 
-/// Faults that are looked at, after those before the first look.
+/// Number of faults between the two measurements.
 const FAULTS: usize = 3 * camera::KINDS;
 
-/// Times that the faulty camera was started, as process numbers.
-fn starts(place: &TestDir) -> Vec<u32> {
-    let numbers = fs::read_to_string(place.path("numbers")).unwrap_or_default();
+/// The process numbers of the camera, one for each start.
+fn starts(dir: &TestDir) -> Vec<u32> {
+    let numbers = fs::read_to_string(dir.path("numbers")).unwrap_or_default();
     let whole = &numbers[..numbers.rfind('\n').unwrap_or(0)];
     let numbers = whole.lines().map(str::parse);
     numbers.map(|number| number.expect("a number")).collect()
 }
 
-/// What the program holds while frames come from the camera that was started so many times.
-fn held_at(place: &TestDir, program: &Running, count: usize) -> Held {
+/// The resources of the program while it receives frames, after `count` starts of the camera.
+fn resources_at(dir: &TestDir, program: &Running, count: usize) -> Resources {
     let mut lines = 0;
     wait_until("the next fault", || {
-        lines = logged(place).len();
-        starts(place).len() >= count
+        lines = logged(dir).len();
+        starts(dir).len() >= count
     });
-    wait_until("frames again", || logged(place).len() > lines + 3);
-    held(program.id())
+    wait_until("frames again", || logged(dir).len() > lines + 3);
+    resources_of(program.id())
 }
 
-/// The moment of a line, in milliseconds of the day.
-fn moment(line: &Value) -> u64 {
+/// The time of a line in milliseconds of the day.
+fn time_of(line: &Value) -> u64 {
     let time = line["time"].as_str().expect("a time");
     let part = |from: usize, to: usize| time[from..to].parse::<u64>().expect("a number");
     ((part(11, 13) * 60 + part(14, 16)) * 60 + part(17, 19)) * 1000 + part(20, 23)
 }
 
-/// The longest time from a state that is not live to the next that is.
+/// The longest time from the end of the state live to its return.
 fn longest_outage(lines: &[Value]) -> Duration {
     const DAY: u64 = 24 * 60 * 60 * 1000;
     let (mut since, mut longest) = (None, 0);
     for line in lines.iter().filter(|line| line["state"].is_string()) {
         if line["state"] != "live" {
-            since.get_or_insert(moment(line));
+            since.get_or_insert(time_of(line));
         } else if let Some(since) = since.take() {
-            longest = longest.max((moment(line) + DAY - since) % DAY);
+            longest = longest.max((time_of(line) + DAY - since) % DAY);
         }
     }
     Duration::from_millis(longest)
 }
 
 #[test]
-fn a_camera_that_fails_again_and_again_leaves_nothing_behind() {
-    let place = TestDir::new();
-    let words = ["--lines", "frames", "--web", "0"];
-    let mut program = Running::with_stderr(&mut camera::watch(&place, camera::FAULTY, &words));
-    let early = held_at(&place, &program, camera::KINDS);
-    let late = held_at(&place, &program, camera::KINDS + FAULTS);
+fn a_camera_that_fails_repeatedly_leaks_nothing() {
+    let dir = TestDir::new();
+    let arguments = ["--lines", "frames", "--web", "0"];
+    let mut program = Running::with_stderr(&mut camera::watch(&dir, camera::FAULTY, &arguments));
+    let early = resources_at(&dir, &program, camera::KINDS);
+    let late = resources_at(&dir, &program, camera::KINDS + FAULTS);
     assert!(late.threads <= early.threads + 2, "{early:?} -> {late:?}");
     assert!(late.files <= early.files + 4, "{early:?} -> {late:?}");
     assert!(late.memory_kib <= early.memory_kib + 16 * 1024);
     wait_until("no zombies", || zombies_of(program.id()).is_empty());
     program.signal("-TERM");
     assert_eq!(program.wait().code(), Some(0), "{:#?}", program.lines);
-    wait_until("no orphans", || alive_in(&starts(&place)).is_empty());
-    let said = program.lines.join("\n");
-    assert!(!said.contains("panicked"), "{said}");
+    wait_until("no orphans", || alive_in(&starts(&dir)).is_empty());
+    let lines = program.lines.join("\n");
+    assert!(!lines.contains("panicked"), "{lines}");
 
-    let lines = logged(&place);
+    let lines = logged(&dir);
     let states = states(&lines);
     assert_eq!(states[0], "live");
     for pair in states.windows(2) {
         let may_follow: &[&str] = match &*pair[0] {
             "live" => &["stalled", "reopening"],
-            // A last frame may come while it is given up.
+            // A last frame may arrive while the source is given up.
             "stalled" => &["reopening", "live"],
             "reopening" => &["live"],
             _ => &[],
@@ -103,7 +103,7 @@ fn a_camera_that_fails_again_and_again_leaves_nothing_behind() {
     }
     let back = states.iter().filter(|state| *state == "live").count();
     assert!(back >= FAULTS, "{states:?}");
-    // What was given up goes on in nobody's numbers.
+    // Frame numbers continue over all starts.
     let frames = lines.iter().filter_map(|line| line["frame"].as_u64());
     let frames: Vec<u64> = frames.collect();
     assert!(frames.windows(2).all(|pair| pair[0] < pair[1]));
@@ -113,90 +113,94 @@ fn a_camera_that_fails_again_and_again_leaves_nothing_behind() {
     assert!(outage < Duration::from_secs(30), "{outage:?}");
 }
 
-/// Where the page of a run is.
-fn page(program: &mut Running) -> SocketAddr {
+/// The address of the web page of a run.
+fn web_page(program: &mut Running) -> SocketAddr {
     let line = program.wait_for("address", |line| line.contains("web page at http://"));
     let address = line.rsplit("http://").next().expect("an address");
     address.trim_end_matches('/').parse().expect("an address")
 }
 
 #[test]
-fn a_camera_that_comes_and_goes_is_waited_for_and_its_health_is_told() {
-    let place = TestDir::new();
-    place.write("gone", "");
-    let words = ["--wait", "--lines", "events", "--web", "0"];
-    let mut program = Running::with_stderr(&mut camera::watch(&place, camera::VANISHING, &words));
-    let page = page(&mut program);
-    let is_well = || get(page, "/healthz").status == 200;
-    wait_until("it waits", || has_been(&place, "starting"));
-    assert!(!is_well());
+fn a_camera_that_comes_and_goes_is_waited_for_and_shown_on_healthz() {
+    let dir = TestDir::new();
+    dir.write("gone", "");
+    let arguments = ["--wait", "--lines", "events", "--web", "0"];
+    let mut program = Running::with_stderr(&mut camera::watch(&dir, camera::VANISHING, &arguments));
+    let page = web_page(&mut program);
+    let is_healthy = || get(page, "/healthz").status == 200;
+    wait_until("waiting", || has_logged_state(&dir, "starting"));
+    assert!(!is_healthy());
     let come = Instant::now();
-    fs::remove_file(place.path("gone")).expect("removed");
-    wait_until("it is well", is_well);
-    eprintln!("well {:?} after the camera came", come.elapsed());
-    wait_until("a thing", || events(&logged(&place)) == ["appeared"]);
+    fs::remove_file(dir.path("gone")).expect("removed");
+    wait_until("healthy", is_healthy);
+    eprintln!("healthy {:?} after the camera came", come.elapsed());
+    wait_until("a track", || events(&logged(&dir)) == ["appeared"]);
 
-    place.write("gone", "");
-    wait_until("it is missed", || has_been(&place, "reopening"));
-    // Nobody knows what is there now.
-    wait_until("the thing leaves", || {
-        events(&logged(&place)) == ["appeared", "left"]
+    dir.write("gone", "");
+    wait_until("the loss is noticed", || {
+        has_logged_state(&dir, "reopening")
     });
-    let told = get(page, "/events").json();
-    let told = told.as_array().expect("a list");
-    assert_eq!(events(told), ["appeared", "left"]);
-    wait_until("it is ill", || !is_well());
-    let words = get(page, "/healthz").text();
-    assert!(words.contains("no cameras available"), "{words}");
+    // Without frames the track ends.
+    wait_until("the track leaves", || {
+        events(&logged(&dir)) == ["appeared", "left"]
+    });
+    let logged_events = get(page, "/events").json();
+    let logged_events = logged_events.as_array().expect("a list");
+    assert_eq!(events(logged_events), ["appeared", "left"]);
+    wait_until("unhealthy", || !is_healthy());
+    let text = get(page, "/healthz").text();
+    assert!(text.contains("no cameras available"), "{text}");
 
     let back = Instant::now();
-    fs::remove_file(place.path("gone")).expect("removed");
-    wait_until("it is well again", is_well);
+    fs::remove_file(dir.path("gone")).expect("removed");
+    wait_until("healthy again", is_healthy);
     let elapsed = back.elapsed();
-    eprintln!("well {elapsed:?} after the camera came back");
+    eprintln!("healthy {elapsed:?} after the camera came back");
     assert!(elapsed < Duration::from_secs(30), "{elapsed:?}");
-    wait_until("another thing", || {
-        events(&logged(&place)) == ["appeared", "left", "appeared"]
+    wait_until("another track", || {
+        events(&logged(&dir)) == ["appeared", "left", "appeared"]
     });
     program.signal("-TERM");
     assert_eq!(program.wait().code(), Some(0), "{:#?}", program.lines);
-    let lines = logged(&place);
+    let lines = logged(&dir);
     assert_eq!(states(&lines), ["starting", "live", "reopening", "live"]);
     assert_eq!(events(&lines), ["appeared", "left", "appeared", "left"]);
 }
 
 #[test]
-fn a_camera_that_hangs_whenever_it_is_started_is_there_soon_after_its_return() {
-    let place = TestDir::new();
-    let mut program = Running::with_stderr(&mut camera::watch(&place, camera::HANGING, &[]));
-    wait_until("it is live", || has_been(&place, "live"));
-    place.write("gone", "");
-    wait_until("it is missed", || has_been(&place, "reopening"));
-    // It was tried again and again, which is no news.
-    wait_until("attempts", || starts(&place).len() >= 6);
-    fs::remove_file(place.path("gone")).expect("removed");
+fn a_camera_that_hangs_at_its_start_is_live_soon_after_its_return() {
+    let dir = TestDir::new();
+    let mut program = Running::with_stderr(&mut camera::watch(&dir, camera::HANGING, &[]));
+    wait_until("live", || has_logged_state(&dir, "live"));
+    dir.write("gone", "");
+    wait_until("the loss is noticed", || {
+        has_logged_state(&dir, "reopening")
+    });
+    // A failed attempt to reopen is not logged.
+    wait_until("attempts", || starts(&dir).len() >= 6);
+    fs::remove_file(dir.path("gone")).expect("removed");
     let back = Instant::now();
-    let states = || states(&logged(&place));
-    wait_until("it is back", || {
+    let states = || states(&logged(&dir));
+    wait_until("live again", || {
         states() == ["live", "stalled", "reopening", "live"]
     });
-    eprintln!("live {:?} after the camera hung no more", back.elapsed());
+    eprintln!("live {:?} after the camera stopped hanging", back.elapsed());
     program.signal("-TERM");
     assert_eq!(program.wait().code(), Some(0), "{:#?}", program.lines);
-    wait_until("no orphans", || alive_in(&starts(&place)).is_empty());
+    wait_until("no orphans", || alive_in(&starts(&dir)).is_empty());
 }
 
 #[test]
-fn a_standard_error_that_takes_nothing_ends_no_run() {
-    let place = TestDir::new();
-    let words = ["--lines", "frames"];
-    let mut command = camera::watch(&place, camera::FAULTY, &words);
+fn an_unwritable_standard_error_does_not_end_a_run() {
+    let dir = TestDir::new();
+    let arguments = ["--lines", "frames"];
+    let mut command = camera::watch(&dir, camera::FAULTY, &arguments);
     let full = fs::File::create("/dev/full").expect("Linux has it");
-    let mut program = command.stderr(full).spawn().expect("it starts");
-    wait_until("faults", || states(&logged(&place)).len() >= 6);
+    let mut program = command.stderr(full).spawn().expect("the program starts");
+    wait_until("faults", || states(&logged(&dir)).len() >= 6);
     assert!(program.try_wait().expect("asked").is_none(), "it runs");
     let id = program.id().to_string();
     let sent = Command::new("kill").args(["-TERM", &id]).status();
     assert!(sent.expect("kill is there").success());
-    assert!(program.wait().expect("it ends").success());
+    assert!(program.wait().expect("the program ends").success());
 }

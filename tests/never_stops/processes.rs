@@ -1,9 +1,8 @@
-//! The system's list of processes, as it stands in `/proc`.
+//! Processes of the system, from `/proc`.
 
 use std::fs;
 use std::path::Path;
 
-/// A process of the list.
 #[derive(Debug)]
 pub(crate) struct Process {
     state: String,
@@ -11,19 +10,19 @@ pub(crate) struct Process {
     group: u32,
 }
 
-/// What a running program holds.
+/// Resources of a running program.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Held {
+pub(crate) struct Resources {
     pub(crate) threads: usize,
     pub(crate) files: usize,
     pub(crate) memory_kib: u64,
 }
 
 impl Process {
-    /// `None` of one that has ended meanwhile.
+    /// `None` if it has ended.
     fn read(folder: &Path) -> Option<Self> {
         let stat = fs::read_to_string(folder.join("stat")).ok()?;
-        // The name may have anything in it.
+        // The name in parentheses may contain spaces and parentheses.
         let (_, tail) = stat.rsplit_once(") ")?;
         let mut fields = tail.split(' ');
         Some(Self {
@@ -47,30 +46,30 @@ fn all() -> Vec<Process> {
         .collect()
 }
 
-/// Children of a program that nobody has waited for.
+/// Children of a program that have ended and were not waited for.
 pub(crate) fn zombies_of(program: u32) -> Vec<Process> {
     let mut processes = all();
     processes.retain(|process| process.parent == program && process.is_zombie());
     processes
 }
 
-/// Processes of these groups that still do something.
+/// Processes of these groups that have not ended.
 pub(crate) fn alive_in(groups: &[u32]) -> Vec<Process> {
     let mut processes = all();
     processes.retain(|process| groups.contains(&process.group) && !process.is_zombie());
     processes
 }
 
-pub(crate) fn held(program: u32) -> Held {
+pub(crate) fn resources_of(program: u32) -> Resources {
     let folder = format!("/proc/{program}");
     let count = |what: &str| {
         let entries = fs::read_dir(format!("{folder}/{what}"));
-        entries.expect("it runs").count()
+        entries.expect("a running program").count()
     };
-    let status = fs::read_to_string(format!("{folder}/status")).expect("it runs");
+    let status = fs::read_to_string(format!("{folder}/status")).expect("a running program");
     let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let memory = memory.and_then(|rest| rest.split_whitespace().next());
-    Held {
+    Resources {
         threads: count("task"),
         files: count("fd"),
         memory_kib: memory.expect("a number").parse().expect("a number"),

@@ -1,20 +1,31 @@
-//! What the camera says of itself: the descriptors of USB and of its video class, for one format in one size.
+//! The USB and UVC descriptors of the camera, for one format and size.
 
-/// Bytes of one transfer of the stream, its header included.
+use thiserror::Error;
+
+/// Bytes of one transfer of the stream, with its header.
 pub(crate) const PAYLOAD: u32 = 16384;
 
-/// Time between two frames in units of 100 ns: 25 a second, little enough for an emulated computer.
+/// Frame interval in units of 100 ns: 25 frames a second, which an emulated computer can process.
 const INTERVAL: u32 = 400_000;
 
-/// The tail of the GUID of each uncompressed format that has a four-letter code.
+/// The end of the GUID of uncompressed formats; it starts with the four-character code.
 const GUID_TAIL: [u8; 12] = [0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
 
-/// The GUID of BGR with 24 bits.
+/// The GUID of 24-bit BGR.
 const GUID_BGR: [u8; 16] = [
     0x7d, 0xeb, 0x36, 0xe4, 0x4f, 0x52, 0xce, 0x11, 0x9f, 0x53, 0x00, 0x20, 0xaf, 0x0b, 0xa7, 0x70,
 ];
 
-/// The one format and size that the camera has.
+/// An argument that is not supported.
+#[derive(Debug, Error)]
+pub(crate) enum ModeError {
+    #[error("format {0} is not supported; expected MJPG, YUY2, NV12, GREY or BGR3")]
+    Format(String),
+    #[error("\"{0}\" is not a size; expected WxH")]
+    Size(String),
+}
+
+/// The format and size of the camera.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mode {
     format: Format,
@@ -29,8 +40,8 @@ enum Format {
 }
 
 impl Mode {
-    /// Reads them as on the command line.
-    pub(crate) fn new(format: &str, size: &str) -> Result<Self, String> {
+    /// Parses the arguments of the command line.
+    pub(crate) fn new(format: &str, size: &str) -> Result<Self, ModeError> {
         let coded = |code: &[u8; 4], bits| {
             let mut guid = [0; 16];
             guid[..4].copy_from_slice(code);
@@ -46,11 +57,11 @@ impl Mode {
                 guid: GUID_BGR,
                 bits: 24,
             },
-            other => return Err(format!("no format {other}")),
+            other => return Err(ModeError::Format(other.to_owned())),
         };
         let sides = size.split_once('x');
         let sides = sides.and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-        let (width, height) = sides.ok_or_else(|| format!("no size {size}; expected WxH"))?;
+        let (width, height) = sides.ok_or_else(|| ModeError::Size(size.to_owned()))?;
         Ok(Self {
             format,
             width,
@@ -58,8 +69,8 @@ impl Mode {
         })
     }
 
-    /// Bytes that a frame may have.
-    fn frame_size(&self) -> u32 {
+    /// The largest number of bytes of a frame.
+    fn max_frame_bytes(&self) -> u32 {
         let bits = match self.format {
             Format::Jpeg => 16,
             Format::Raw { bits, .. } => u32::from(bits),
@@ -67,17 +78,17 @@ impl Mode {
         u32::from(self.width) * u32::from(self.height) * bits / 8
     }
 
-    /// What host and camera agree on before a stream: this mode, always.
-    pub(crate) fn agreement(&self) -> Vec<u8> {
+    /// The data of the probe and commit controls, by which host and camera negotiate the mode.
+    pub(crate) fn probe_commit(&self) -> Vec<u8> {
         let mut bytes = vec![0, 0, 1, 1];
         bytes.extend(INTERVAL.to_le_bytes());
         bytes.extend([0; 10]);
-        bytes.extend(self.frame_size().to_le_bytes());
+        bytes.extend(self.max_frame_bytes().to_le_bytes());
         bytes.extend(PAYLOAD.to_le_bytes());
         bytes
     }
 
-    /// The configuration with all that belongs to it.
+    /// The configuration descriptor with its interfaces and endpoints.
     pub(crate) fn configuration(&self) -> Vec<u8> {
         let mut body = vec![8, 11, 0, 2, 0x0e, 3, 0, 0];
         body.extend([9, 4, 0, 0, 0, 0x0e, 1, 0, 0]);
@@ -92,7 +103,7 @@ impl Mode {
         bytes
     }
 
-    /// The descriptors of the interface that streams.
+    /// The class-specific descriptors of the streaming interface.
     fn streaming(&self) -> Vec<u8> {
         let mut modes = Vec::new();
         let frame = match self.format {
@@ -110,8 +121,8 @@ impl Mode {
         modes.extend([30, 0x24, frame, 1, 0]);
         modes.extend(self.width.to_le_bytes());
         modes.extend(self.height.to_le_bytes());
-        let rate = self.frame_size().saturating_mul(8 * 25);
-        for word in [rate, rate, self.frame_size(), INTERVAL] {
+        let rate = self.max_frame_bytes().saturating_mul(8 * 25);
+        for word in [rate, rate, self.max_frame_bytes(), INTERVAL] {
             modes.extend(word.to_le_bytes());
         }
         modes.push(1);
@@ -125,14 +136,14 @@ impl Mode {
     }
 }
 
-/// The device itself: USB 2.0, with an interface association, of a vendor that is kept for tests.
+/// The device descriptor: USB 2.0 with an interface association, and a vendor id for tests.
 pub(crate) fn device() -> [u8; 18] {
     [
         18, 1, 0, 2, 0xef, 2, 1, 64, 0x09, 0x12, 0x01, 0, 0, 1, 1, 2, 3, 1,
     ]
 }
 
-/// Its names: the languages (English), maker, product, serial number.
+/// The string descriptors: languages (English), manufacturer, product, serial number.
 pub(crate) fn string(number: u8) -> Option<Vec<u8>> {
     let units: Vec<u16> = match number {
         0 => vec![0x0409],
@@ -146,7 +157,7 @@ pub(crate) fn string(number: u8) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The descriptors of the interface that controls: a lens, and a way out to USB.
+/// The class-specific descriptors of the control interface: a camera terminal and a USB output terminal.
 fn control() -> Vec<u8> {
     let lens = [18, 0x24, 2, 1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0];
     let output = [9, 0x24, 3, 2, 1, 1, 0, 1, 0];

@@ -1,4 +1,4 @@
-//! The camera as the host's requests meet it: answers control transfers, hands the others to the stream.
+//! The camera's control endpoint; bulk transfers are passed to the stream.
 
 use std::io;
 use std::net::TcpStream;
@@ -7,49 +7,59 @@ use crate::descriptors::{self, Mode};
 use crate::stream::Stream;
 use crate::usbip::{self, Request, STALLED};
 
-/// Answers until the kernel hangs up.
-pub(crate) fn serve(wire: &TcpStream, mode: &Mode, stream: &Stream) -> io::Result<()> {
+/// Serves requests until the kernel closes the connection.
+pub(crate) fn serve(connection: &TcpStream, mode: &Mode, stream: &Stream) -> io::Result<()> {
     loop {
-        match usbip::read(wire)? {
-            Request::Bulk { id, room } => stream.queue(id, room),
-            Request::TakeBack { id, other } => {
-                let _turn = stream.turn();
-                let in_time = stream.take_back(other);
-                usbip::took_back(wire, id, in_time)?;
+        match usbip::read(connection)? {
+            Request::Bulk { id, length } => stream.queue(id, length),
+            Request::Unlink { id, other } => {
+                let _guard = stream.lock_connection();
+                let was_pending = stream.unlink(other);
+                usbip::unlinked(connection, id, was_pending)?;
             }
             Request::Control { id, setup } => {
                 let length = usize::from(u16::from_le_bytes([setup[6], setup[7]]));
-                let _turn = stream.turn();
+                let _guard = stream.lock_connection();
                 if setup[0] & 0x80 == 0 {
-                    usbip::taken(wire, id, length)?;
-                } else if let Some(mut data) = told(setup, mode) {
+                    usbip::accept(connection, id, length)?;
+                } else if let Some(mut data) = control_data(setup, mode) {
                     data.truncate(length);
-                    usbip::answer(wire, id, 0, &data)?;
+                    usbip::reply(connection, id, 0, &data)?;
                 } else {
-                    usbip::answer(wire, id, STALLED, &[])?;
+                    usbip::reply(connection, id, STALLED, &[])?;
                 }
             }
         }
     }
 }
 
-/// What the camera says when it is asked; `None` where it doesn't know the question.
-fn told(setup: [u8; 8], mode: &Mode) -> Option<Vec<u8>> {
-    let [kind, request, index, what, entity_low, entity, ..] = setup;
+/// The data of a control request; `None` if it is not supported.
+fn control_data(setup: [u8; 8], mode: &Mode) -> Option<Vec<u8>> {
+    let [
+        kind,
+        request,
+        value_low,
+        value_high,
+        index_low,
+        index_high,
+        ..,
+    ] = setup;
     match (kind, request) {
-        (0x80, 6) => match what {
+        (0x80, 6) => match value_high {
             1 => Some(descriptors::device().to_vec()),
             2 => Some(mode.configuration()),
-            3 => descriptors::string(index),
+            3 => descriptors::string(value_low),
             _ => None,
         },
-        // Its state, to host and interface alike: nothing special.
+        // GET_STATUS of device, interface or endpoint.
         (0x80..=0x82, 0) => Some(vec![0, 0]),
         (0x80, 8) => Some(vec![1]),
         (0x81, 10) => Some(vec![0]),
-        // The agreement, whether current, least, most or default.
-        (0xa1, 0x81..=0x83 | 0x87) if entity_low == 1 && entity == 0 && (1..=2).contains(&what) => {
-            Some(mode.agreement())
+        // GET_CUR, GET_MIN, GET_MAX and GET_DEF of the probe and commit controls.
+        (0xa1, 0x81..=0x83 | 0x87)
+            if index_low == 1 && index_high == 0 && (1..=2).contains(&value_high) =>
+        {
+            Some(mode.probe_commit())
         }
         _ => None,
     }

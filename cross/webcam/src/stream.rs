@@ -1,47 +1,57 @@
-//! The pictures' way out: fills the transfers that the host has queued, a frame every 40 ms, and has faults on
-//! request.
+//! The video stream: fills the transfers that the host has queued with a frame every 40 ms, and injects faults.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::TcpStream;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use thiserror::Error;
+
 use crate::usbip;
 
-/// Time between two frames.
-const PAUSE: Duration = Duration::from_millis(40);
+const FRAME_INTERVAL: Duration = Duration::from_millis(40);
 
-/// Header of a part of a frame: its length, then flags, of which one is the frame's, told apart by turns.
+/// Bytes of the header of a payload: its length and flags. The lowest flag toggles with each frame.
 const HEADER: usize = 2;
 const END_OF_HEADER: u8 = 0x80;
 const END_OF_FRAME: u8 = 0x02;
 
-/// What the camera is up to.
+/// What the camera sends, by the command that selects it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum Behavior {
     /// `flow`: whole frames.
     Flow,
-    /// `stall`: nothing, for ever.
+    /// `stall`: nothing.
     Stall,
     /// `half`: only the first half of each frame.
     Half,
-    /// `garbage`: as many bytes, none of which make sense.
+    /// `garbage`: as many meaningless bytes.
     Garbage,
 }
 
-/// The stream.
+/// A command that can't be run.
+#[derive(Debug, Error)]
+pub(crate) enum CommandError {
+    #[error("the picture can't be read: {0}")]
+    Picture(#[from] io::Error),
+    #[error("unknown command; expected flow, stall, half, garbage or picture FILE")]
+    Unknown,
+}
+
 pub(crate) struct Stream {
     state: Mutex<State>,
     changed: Condvar,
-    /// Whoever writes to the wire holds this, so that answers don't mix.
-    wire: Mutex<()>,
+    /// Held while a reply is written, so that replies are not interleaved.
+    connection: Mutex<()>,
 }
 
 struct State {
-    mood: Mood,
+    behavior: Behavior,
+    /// The bytes of a frame.
     picture: Vec<u8>,
+    /// Ids and buffer lengths of the queued transfers.
     queue: VecDeque<(u32, usize)>,
 }
 
@@ -49,101 +59,97 @@ impl Stream {
     pub(crate) fn new(picture: Vec<u8>) -> Self {
         Self {
             state: Mutex::new(State {
-                mood: Mood::Flow,
+                behavior: Behavior::Flow,
                 picture,
                 queue: VecDeque::new(),
             }),
             changed: Condvar::new(),
-            wire: Mutex::new(()),
+            connection: Mutex::new(()),
         }
     }
 
-    /// Does what a line says: the name of a mood, or `picture FILE`.
-    pub(crate) fn obey(&self, line: &str) -> Result<(), String> {
-        let mood = match line.split_once(' ').unwrap_or((line, "")) {
-            ("flow", "") => Mood::Flow,
-            ("stall", "") => Mood::Stall,
-            ("half", "") => Mood::Half,
-            ("garbage", "") => Mood::Garbage,
+    /// Runs a command: the name of a behavior, or `picture FILE`.
+    pub(crate) fn run_command(&self, line: &str) -> Result<(), CommandError> {
+        let behavior = match line.split_once(' ').unwrap_or((line, "")) {
+            ("flow", "") => Behavior::Flow,
+            ("stall", "") => Behavior::Stall,
+            ("half", "") => Behavior::Half,
+            ("garbage", "") => Behavior::Garbage,
             ("picture", file) => {
-                self.state().picture = std::fs::read(file).map_err(|error| error.to_string())?;
+                self.state.lock().picture = std::fs::read(file)?;
                 return Ok(());
             }
-            _ => return Err("expected flow, stall, half, garbage or picture FILE".to_owned()),
+            _ => return Err(CommandError::Unknown),
         };
-        self.state().mood = mood;
+        self.state.lock().behavior = behavior;
         self.changed.notify_all();
         Ok(())
     }
 
-    /// The host has room for so many bytes.
-    pub(crate) fn queue(&self, id: u32, room: usize) {
-        self.state().queue.push_back((id, room));
+    /// Queues a transfer with a buffer of this many bytes.
+    pub(crate) fn queue(&self, id: u32, length: usize) {
+        self.state.lock().queue.push_back((id, length));
         self.changed.notify_all();
     }
 
-    /// The host doesn't want that one filled any more; whether that came in time.
-    pub(crate) fn take_back(&self, other: u32) -> bool {
-        let queue = &mut self.state().queue;
+    /// Removes a queued transfer; false if it was completed before.
+    pub(crate) fn unlink(&self, other: u32) -> bool {
+        let queue = &mut self.state.lock().queue;
         let before = queue.len();
         queue.retain(|(id, _)| *id != other);
         queue.len() < before
     }
 
-    /// The right to write to the wire.
-    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
-        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the connection for writing a reply.
+    pub(crate) fn lock_connection(&self) -> MutexGuard<'_, ()> {
+        self.connection.lock()
     }
 
-    /// Plays until the wire is cut.
-    pub(crate) fn play(&self, wire: &TcpStream) {
+    /// Sends frames until the connection is closed.
+    pub(crate) fn send_frames(&self, connection: &TcpStream) {
         let mut number = 0_u8;
-        while self.play_frame(wire, number).is_ok() {
+        while self.send_frame(connection, number).is_ok() {
             number = number.wrapping_add(1);
-            thread::sleep(PAUSE);
+            thread::sleep(FRAME_INTERVAL);
         }
     }
 
     /// The bytes of the next frame.
     fn frame(&self, number: u8) -> Vec<u8> {
-        let state = self.state();
+        let state = self.state.lock();
         let whole = &state.picture;
-        match state.mood {
-            Mood::Flow | Mood::Stall => whole.clone(),
-            Mood::Half => whole.iter().take(whole.len() / 2).copied().collect(),
-            // Ends in 0x55, so that no marker of JPEG is among them.
-            Mood::Garbage => whole.iter().map(|byte| (byte ^ number) & 0x7f).collect(),
+        match state.behavior {
+            Behavior::Flow | Behavior::Stall => whole.clone(),
+            Behavior::Half => whole.iter().take(whole.len() / 2).copied().collect(),
+            // Bytes below 0x80, so that they contain no JPEG marker.
+            Behavior::Garbage => whole.iter().map(|byte| (byte ^ number) & 0x7f).collect(),
         }
     }
 
-    fn play_frame(&self, wire: &TcpStream, number: u8) -> io::Result<()> {
+    fn send_frame(&self, connection: &TcpStream, number: u8) -> io::Result<()> {
         let frame = self.frame(number);
         let mut rest = frame.as_slice();
         while !rest.is_empty() {
-            self.wait_for_room();
-            // A transfer that is taken from the queue is answered before anybody can take it back.
-            let _turn = self.turn();
-            let Some((id, room)) = self.state().queue.pop_front() else {
+            self.wait_for_transfer();
+            // The lock is held until the reply is written, so a dequeued transfer can't be unlinked.
+            let _guard = self.lock_connection();
+            let Some((id, length)) = self.state.lock().queue.pop_front() else {
                 continue;
             };
-            let (part, after) = rest.split_at(rest.len().min(room.saturating_sub(HEADER)));
+            let (part, after) = rest.split_at(rest.len().min(length.saturating_sub(HEADER)));
             rest = after;
             let end = if rest.is_empty() { END_OF_FRAME } else { 0 };
             let mut data = vec![HEADER as u8, END_OF_HEADER | end | (number & 1)];
             data.extend(part);
-            usbip::answer(wire, id, 0, &data)?;
+            usbip::reply(connection, id, 0, &data)?;
         }
         Ok(())
     }
 
-    /// Waits for room, and for an end of the stall.
-    fn wait_for_room(&self) {
-        let is_stuck = |state: &mut State| state.mood == Mood::Stall || state.queue.is_empty();
-        let waited = self.changed.wait_while(self.state(), is_stuck);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits for a queued transfer while the camera is not stalled.
+    fn wait_for_transfer(&self) {
+        let is_blocked =
+            |state: &mut State| state.behavior == Behavior::Stall || state.queue.is_empty();
+        self.changed.wait_while(&mut self.state.lock(), is_blocked);
     }
 }

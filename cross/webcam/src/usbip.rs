@@ -1,25 +1,25 @@
-//! The wire of USB/IP, as far as one device without isochronous endpoints needs it: requests in, answers out.
+//! The USB/IP protocol for one device without isochronous endpoints.
 
 use std::io::{self, Read, Write};
 
-/// Bytes of a request or of an answer before its data.
+/// Bytes of a request or reply before its data.
 const HEADER: usize = 48;
 
-/// The kernel's number for "stalled": the device doesn't know the request.
+/// `-EPIPE`: the endpoint is stalled, since the device does not support the request.
 pub(crate) const STALLED: i32 = -32;
 
-/// The kernel's number for a request that was taken back in time.
-const TAKEN_BACK: i32 = -104;
+/// `-ECONNRESET`: the request was unlinked before it completed.
+const UNLINKED: i32 = -104;
 
-/// What the kernel asks.
+/// A request of the kernel.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// A control transfer that wants data, or has brought some.
+    /// A control transfer in either direction.
     Control { id: u32, setup: [u8; 8] },
-    /// A transfer on the endpoint of the pictures that has room for so many bytes.
-    Bulk { id: u32, room: usize },
-    /// An earlier request is not wanted any more.
-    TakeBack { id: u32, other: u32 },
+    /// A transfer on the streaming endpoint with a buffer of this many bytes.
+    Bulk { id: u32, length: usize },
+    /// Cancels an earlier request.
+    Unlink { id: u32, other: u32 },
 }
 
 /// Waits for a request.
@@ -33,34 +33,34 @@ pub(crate) fn read(mut from: impl Read) -> io::Result<Request> {
     let (command, id, is_in, endpoint) = (word(0), word(1), word(3) == 1, word(4));
     if command == 2 {
         let other = word(5);
-        return Ok(Request::TakeBack { id, other });
+        return Ok(Request::Unlink { id, other });
     }
-    let room = word(6) as usize;
+    let length = word(6) as usize;
     if !is_in {
-        // What the host sets is what it was offered: there is only one mode.
-        io::copy(&mut from.take(room as u64), &mut io::sink())?;
+        // The data is ignored: there is only one mode to set.
+        io::copy(&mut from.take(length as u64), &mut io::sink())?;
     }
     if endpoint != 0 {
-        return Ok(Request::Bulk { id, room });
+        return Ok(Request::Bulk { id, length });
     }
     let mut setup = [0; 8];
     setup.copy_from_slice(&header[40..]);
     Ok(Request::Control { id, setup })
 }
 
-/// Answers a transfer that brought data to the device: so many bytes were taken.
-pub(crate) fn taken(to: impl Write, id: u32, length: usize) -> io::Result<()> {
+/// Completes a transfer to the device, of which this many bytes were accepted.
+pub(crate) fn accept(to: impl Write, id: u32, length: usize) -> io::Result<()> {
     send(to, [3, id], [0, length as i32], &[])
 }
 
-/// Answers a transfer with data, or with a fault and none.
-pub(crate) fn answer(to: impl Write, id: u32, status: i32, data: &[u8]) -> io::Result<()> {
+/// Completes a transfer from the device with data, or with an error status and no data.
+pub(crate) fn reply(to: impl Write, id: u32, status: i32, data: &[u8]) -> io::Result<()> {
     send(to, [3, id], [status, data.len() as i32], data)
 }
 
-/// Answers a request to take another back; `in_time` if that one was not answered before.
-pub(crate) fn took_back(to: impl Write, id: u32, in_time: bool) -> io::Result<()> {
-    let status = if in_time { TAKEN_BACK } else { 0 };
+/// Completes an unlink request; `was_pending` if the other request was not completed before.
+pub(crate) fn unlinked(to: impl Write, id: u32, was_pending: bool) -> io::Result<()> {
+    let status = if was_pending { UNLINKED } else { 0 };
     send(to, [4, id], [status, 0], &[])
 }
 

@@ -154,8 +154,8 @@ fn v4l2_cameras(is_needed: bool) -> Vec<Finding> {
 fn capabilities(camera: &boxcam::source::camera::CameraInfo) -> String {
     let format = |format: &boxcam::source::camera::FormatCapabilities| {
         let sizes: Vec<String> = format.sizes.iter().map(ToString::to_string).collect();
-        let code = String::from_utf8_lossy(&format.code);
-        format!("{} {}", code.trim_end(), sizes.join(", "))
+        let code = format.name();
+        format!("{} {}", code, sizes.join(", "))
     };
     let formats: Vec<String> = camera.formats.iter().map(format).collect();
     let mut text = formats.join("; ");

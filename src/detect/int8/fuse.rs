@@ -31,8 +31,8 @@ pub use qdq::framework;
 /// floats.
 #[derive(Debug, Clone)]
 pub struct FuseInt8 {
-    /// How the card converts pixels to the model's input. A network that reads the model's input then takes the bytes of
-    /// the image, and the model's input becomes `[1, height, width, 3]` bytes.
+    /// How the card converts pixels to the model's input. A network that reads the model's input then takes the bytes
+    /// of the image, and the model's input becomes `[1, height, width, 3]` bytes.
     pub pixels: Option<InputSpec>,
     pub kernels: &'static Kernels,
     /// At least 1.

@@ -243,8 +243,8 @@ impl Epilogue {
 }
 
 impl Conv2d {
-    /// Weights of an output channel for a kernel row, padded with zeros to `bytes`: the channels of its first pixel, then
-    /// of its second, `pixel_stride` bytes apart. All zeros for a padding channel.
+    /// Weights of an output channel for a kernel row, padded with zeros to `bytes`: the channels of its first pixel,
+    /// then of its second, `pixel_stride` bytes apart. All zeros for a padding channel.
     pub(super) fn kernel_row(
         &self,
         out_channel: usize,

@@ -1,9 +1,9 @@
-//! A network in integer arithmetic, ready to run: weights packed for the processor, every feature map at its place in one
-//! workspace.
+//! A network in integer arithmetic, ready to run: weights packed for the processor, every feature map at its place in
+//! one workspace.
 //!
 //! A [`Network`] is immutable after it is built; each thread that runs it has its own [`Workspace`]. A run allocates
-//! nothing. A depthwise convolution whose only reader is a pointwise one runs together with it, a few rows at a time, so
-//! that the intermediate map never leaves the caches.
+//! nothing. A depthwise convolution whose only reader is a pointwise one runs together with it, a few rows at a time,
+//! so that the intermediate map never leaves the caches.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};

@@ -9,7 +9,8 @@
 
 use std::ops::{Deref, DerefMut};
 
-/// A `q` in memory, in the type that the processor's multiply instructions take: x86 multiplies unsigned by signed bytes.
+/// A `q` in memory, in the type that the processor's multiply instructions take: x86 multiplies unsigned by signed
+/// bytes.
 #[cfg(target_arch = "x86_64")]
 pub type Quantized = u8;
 /// A `q` in memory, in the type that the processor's multiply instructions take: all but x86 multiply signed bytes.

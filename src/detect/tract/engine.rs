@@ -1,5 +1,5 @@
-//! Runs a model: in one integer network if the whole graph was fused, otherwise in tract's plan with integer networks as
-//! operators.
+//! Runs a model: in one integer network if the whole graph was fused, otherwise in tract's plan with integer networks
+//! as operators.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

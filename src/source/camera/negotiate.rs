@@ -1,12 +1,10 @@
-//! Sets a camera to a mode: through nokhwa where it can, else with the requests it would make itself.
+//! Sets a camera to a mode: through nokhwa if it supports the mode, otherwise with V4L2 requests.
 //!
-//! In go an open camera and a mode that it offers, out comes what its driver made of it. The only file that
-//! names nokhwa, which knows whole rates and single sizes in five formats that can be read here, and gives
-//! up on or panics over the rest. A mode counts as set only when the driver says so.
+//! This is the only file that uses nokhwa. Of the formats that boxcam decodes, nokhwa supports five, with discrete sizes
+//! and whole frame rates; it fails or panics on the rest. A mode counts as set only if the driver confirms it.
 //!
-//! Frames don't come through nokhwa: its first read waits without end for a camera that opens but sends
-//! nothing, and a frame leaves it without its stride, its length and the driver's mark of a broken one. It
-//! stands on the crate `v4l`, from which frames are taken directly.
+//! Frames are not read through nokhwa: its first read blocks forever if a camera sends nothing, and it does not report
+//! the stride, the length and the error flag of a frame. They are read with the crate `v4l`, on which nokhwa is based.
 
 use std::io;
 
@@ -19,14 +17,12 @@ use v4l::Fraction;
 use v4l::video::Capture;
 use v4l::video::capture::Parameters;
 
-use super::choice::number_of;
-use super::mode::Mode;
-use super::offer::{CameraInfo, FrameRate, RateRange, SizeRange};
-use super::probe::Probe;
-use super::request::{self, DriverFormat};
+use super::capabilities::{CameraInfo, FrameRate, Mode, RateRange, SizeRange};
+use super::device::{CameraDevice, device_number};
+use super::ioctl::{self, DriverFormat};
 
-/// The formats that nokhwa can set. Its grey is of a code that no driver has.
-const NOKHWAS: [([u8; 4], FrameFormat); 5] = [
+/// The formats that nokhwa can set. Its grey format has a code that no driver uses.
+const NOKHWA_FORMATS: [([u8; 4], FrameFormat); 5] = [
     (*b"MJPG", FrameFormat::MJPEG),
     (*b"YUYV", FrameFormat::YUYV),
     (*b"NV12", FrameFormat::NV12),
@@ -34,54 +30,59 @@ const NOKHWAS: [([u8; 4], FrameFormat); 5] = [
     (*b"BGR3", FrameFormat::RAWBGR),
 ];
 
-/// Sets a camera to a mode, as near as its driver gets.
-pub(super) fn set(camera: &Probe, mode: &Mode) -> io::Result<DriverFormat> {
+/// Sets a camera to a mode, or to the nearest one that its driver supports.
+pub(super) fn set_mode(camera: &CameraDevice, mode: &Mode) -> io::Result<DriverFormat> {
     if let Some(format) = set_through_nokhwa(camera, mode) {
         return Ok(format);
     }
-    let format = request::set_format(&camera.device, mode.code, mode.width, mode.height)?;
-    if format.code != mode.code {
-        let other = String::from_utf8_lossy(&format.code).into_owned();
-        let message = format!("asked for {}, its driver gives {other}", mode.format.name());
+    let format = ioctl::set_format(&camera.device, mode.fourcc, mode.width, mode.height)?;
+    if format.fourcc != mode.fourcc {
+        let other = String::from_utf8_lossy(&format.fourcc).into_owned();
+        let message = format!(
+            "requested {}, but the driver set {other}",
+            mode.format.name()
+        );
         return Err(io::Error::other(message));
     }
     if let Some((numerator, denominator)) = mode.rate.map(FrameRate::interval) {
         let interval = Fraction::new(numerator, denominator);
-        // A driver that can't be told gives the rate that it has.
+        // Some drivers have a fixed rate.
         let _ = camera.device.set_params(&Parameters::new(interval));
     }
     Ok(format)
 }
 
-/// The rate that the driver says it gives.
-pub(super) fn rate(camera: &Probe) -> Option<FrameRate> {
+/// The frame rate that the driver reports.
+pub(super) fn frame_rate(camera: &CameraDevice) -> Option<FrameRate> {
     let interval = camera.device.params().ok()?.interval;
-    FrameRate::of_interval(interval.numerator, interval.denominator)
+    FrameRate::from_interval(interval.numerator, interval.denominator)
 }
 
-/// `None` where nokhwa can't, or the driver has made something else of it.
-fn set_through_nokhwa(camera: &Probe, mode: &Mode) -> Option<DriverFormat> {
-    let number = number_of(&camera.info.device)?;
-    let format = nokhwas(mode)?;
-    let before = request::format(&camera.device).ok()?;
-    let is_safe = before.is_well_known && camera.is_named_well && is_listed_singly(&camera.info);
-    if !is_safe || ask_nokhwa(number, format).is_err() {
+/// `None` if nokhwa does not support the mode, or the driver set another one.
+fn set_through_nokhwa(camera: &CameraDevice, mode: &Mode) -> Option<DriverFormat> {
+    let number = device_number(&camera.info.device)?;
+    let format = nokhwa_format(mode)?;
+    let before = ioctl::format(&camera.device).ok()?;
+    let is_safe = before.is_known_to_v4l && camera.is_utf8 && has_discrete_modes(&camera.info);
+    if !is_safe || open_with_nokhwa(number, format).is_err() {
         return None;
     }
-    let set = request::format(&camera.device).ok()?;
-    let is_set = (set.code, set.width, set.height) == (mode.code, mode.width, mode.height);
-    (is_set && rate(camera) == mode.rate).then_some(set)
+    let set = ioctl::format(&camera.device).ok()?;
+    let is_set = (set.fourcc, set.width, set.height) == (mode.fourcc, mode.width, mode.height);
+    (is_set && frame_rate(camera) == mode.rate).then_some(set)
 }
 
-/// Nokhwa sets the mode while it opens the camera, and leaves it set when it closes it.
-fn ask_nokhwa(number: u32, format: CameraFormat) -> Result<(), NokhwaError> {
-    let known = NOKHWAS.map(|(_, format)| format);
+/// Nokhwa sets the mode when it opens the camera; the mode stays set after closing.
+fn open_with_nokhwa(number: u32, format: CameraFormat) -> Result<(), NokhwaError> {
+    let known = NOKHWA_FORMATS.map(|(_, format)| format);
     let exact = RequestedFormat::with_formats(RequestedFormatType::Exact(format), &known);
     Camera::with_backend(CameraIndex::Index(number), exact, ApiBackend::Video4Linux).map(drop)
 }
 
-fn nokhwas(mode: &Mode) -> Option<CameraFormat> {
-    let (_, format) = NOKHWAS.iter().find(|(code, _)| *code == mode.code)?;
+fn nokhwa_format(mode: &Mode) -> Option<CameraFormat> {
+    let (_, format) = NOKHWA_FORMATS
+        .iter()
+        .find(|(code, _)| *code == mode.fourcc)?;
     let (1, rate) = mode.rate?.interval() else {
         return None;
     };
@@ -92,77 +93,84 @@ fn nokhwas(mode: &Mode) -> Option<CameraFormat> {
     ))
 }
 
-/// Whether all sizes and rates stand one by one: from one step to the next nokhwa divides by what may be 0.
-fn is_listed_singly(info: &CameraInfo) -> bool {
-    let is_single = |rates: &RateRange| matches!(rates, RateRange::One(_));
+/// Whether all sizes and rates are discrete: for ranges, nokhwa divides by a step that may be 0.
+fn has_discrete_modes(info: &CameraInfo) -> bool {
+    let is_discrete = |rates: &RateRange| matches!(rates, RateRange::Discrete(_));
     let mut sizes = info.formats.iter().flat_map(|format| &format.sizes);
-    sizes
-        .all(|offer| matches!(offer.sizes, SizeRange::One(..)) && offer.rates.iter().all(is_single))
+    sizes.all(|sizes| {
+        matches!(sizes.sizes, SizeRange::Discrete(..)) && sizes.rates.iter().all(is_discrete)
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::mode::PixelFormat;
-    use super::super::offer::{FormatCapabilities, FrameSizes};
+    use super::super::capabilities::{FormatCapabilities, FrameSizes};
+    use super::super::pixel_format::PixelFormat;
     use super::*;
 
     fn mode(code: &[u8; 4], interval: Option<(u32, u32)>) -> Mode {
         Mode {
-            code: *code,
-            format: PixelFormat::of(*code).expect("readable"),
+            fourcc: *code,
+            format: PixelFormat::from_fourcc(*code).expect("supported"),
             width: 640,
             height: 480,
             rate: interval.and_then(|(numerator, denominator)| {
-                FrameRate::of_interval(numerator, denominator)
+                FrameRate::from_interval(numerator, denominator)
             }),
         }
     }
 
     #[test]
-    fn nokhwa_is_asked_for_what_it_knows_only() {
-        let known = nokhwas(&mode(b"NV12", Some((1, 25)))).expect("known");
+    fn nokhwa_is_used_only_for_modes_that_it_supports() {
+        let known = nokhwa_format(&mode(b"NV12", Some((1, 25)))).expect("known");
         assert_eq!(
             (known.format(), known.frame_rate()),
             (FrameFormat::NV12, 25)
         );
         assert_eq!((known.width(), known.height()), (640, 480));
-        let unknown = [
+        let unsupported = [
             mode(b"GREY", Some((1, 30))),
             mode(b"YU12", Some((1, 30))),
             mode(b"YUYV", Some((1001, 30000))),
             mode(b"YUYV", None),
         ];
-        assert!(unknown.iter().all(|mode| nokhwas(mode).is_none()));
-        for (code, _) in NOKHWAS {
-            assert!(PixelFormat::of(code).is_some(), "{code:?} can be read");
+        assert!(unsupported.iter().all(|mode| nokhwa_format(mode).is_none()));
+        for (code, _) in NOKHWA_FORMATS {
+            assert!(
+                PixelFormat::from_fourcc(code).is_some(),
+                "{code:?} is supported"
+            );
         }
     }
 
     #[test]
-    fn nokhwa_is_kept_from_lists_in_steps() {
-        let rate = |denominator| FrameRate::of_interval(1, denominator).expect("a rate");
+    fn nokhwa_is_not_used_with_size_or_rate_ranges() {
+        let rate = |denominator| FrameRate::from_interval(1, denominator).expect("a rate");
         let info = |sizes, rates| CameraInfo {
             formats: vec![FormatCapabilities {
-                code: *b"YUYV",
+                fourcc: *b"YUYV",
                 description: String::new(),
                 sizes: vec![FrameSizes { sizes, rates }],
             }],
             ..CameraInfo::default()
         };
-        let one = SizeRange::One(640, 480);
-        let steps = SizeRange::Between {
+        let one = SizeRange::Discrete(640, 480);
+        let steps = SizeRange::Stepwise {
             min: (16, 16),
             max: (640, 480),
             step: (0, 0),
         };
-        assert!(is_listed_singly(&info(one, vec![RateRange::One(rate(30))])));
-        assert!(!is_listed_singly(&info(
-            steps,
-            vec![RateRange::One(rate(30))]
-        )));
-        assert!(!is_listed_singly(&info(
+        assert!(has_discrete_modes(&info(
             one,
-            vec![RateRange::Between(rate(1), rate(30))]
+            vec![RateRange::Discrete(rate(30))]
+        )));
+        assert!(!has_discrete_modes(&info(
+            steps,
+            vec![RateRange::Discrete(rate(30))]
+        )));
+        assert!(!has_discrete_modes(&info(
+            one,
+            vec![RateRange::Continuous(rate(1), rate(30))]
         )));
     }
 }

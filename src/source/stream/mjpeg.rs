@@ -1,59 +1,55 @@
-//! Motion JPEG: one JPEG behind the other, told apart without decoding them.
+//! Motion JPEG: finds one JPEG after the other without decoding them.
 //!
-//! Whatever stands between two of them (a multipart boundary, an AVI's chunk headers, garbage) is stepped over.
-//! Within one, segments are stepped over by their length, so a thumbnail's end is not taken for the picture's.
+//! Anything between two JPEGs (a multipart boundary, the chunk headers of an AVI file, garbage) is skipped. Within a
+//! JPEG, segments are skipped by their length, so the end of an embedded thumbnail is not the end of the frame.
 
 use std::io::{self, Read};
 
-use super::buffer::Buffer;
-use super::piece::Chunk;
+use super::buffer::{Chunk, MAX_GARBAGE, StreamBuffer};
 
 /// The most bytes that a JPEG of a stream may have: 32 MiB.
-pub(super) const MAX_JPEG: usize = 32 * 1024 * 1024;
+const MAX_JPEG: usize = 32 * 1024 * 1024;
 
-/// Bytes without a JPEG after which that is said.
-pub(super) const MOST_GARBAGE: usize = 1024 * 1024;
-
-/// What every JPEG begins with: start of image and the first byte of the next marker.
+/// The start of every JPEG: the start-of-image marker and the first byte of the next marker.
 pub(super) const START: [u8; 3] = [0xff, 0xd8, 0xff];
 
 /// The most segments of one JPEG; cameras send about ten.
-const MOST_SEGMENTS: usize = 1024;
+const MAX_SEGMENTS: usize = 1024;
 
-/// How a walk through a JPEG ended.
-enum Walk {
-    /// At its end, after so many bytes.
-    Whole(usize),
-    /// Somewhere else; the search for the next goes on after so many bytes.
-    Broken(usize, String),
+/// The result of [`find_end`].
+enum Extent {
+    /// The JPEG has this number of bytes.
+    Complete(usize),
+    /// The JPEG is damaged: the number of bytes to skip before the search goes on, and the reason.
+    Damaged(usize, String),
 }
 
-/// The next JPEG; it stands at the beginning of the buffer.
-pub(super) fn next<R: Read>(buffer: &mut Buffer<R>) -> io::Result<Chunk> {
+/// Finds the next JPEG and drops the bytes before it.
+pub(super) fn next<R: Read>(buffer: &mut StreamBuffer<R>) -> io::Result<Chunk> {
     let mut garbage = 0;
     while !seek_start(buffer, &mut garbage)? {
-        if garbage > MOST_GARBAGE {
-            let message = format!("{garbage} bytes came without a JPEG among them");
-            return Ok(Chunk::Broken(message));
+        if garbage > MAX_GARBAGE {
+            let message = format!("{garbage} bytes contain no JPEG");
+            return Ok(Chunk::Corrupt(message));
         }
         if !buffer.ensure(START.len())? {
             return Ok(Chunk::End);
         }
     }
-    Ok(match walk(buffer)? {
-        Walk::Whole(length) => Chunk::Picture {
+    Ok(match find_end(buffer)? {
+        Extent::Complete(length) => Chunk::Frame {
             begin: 0,
             end: length,
         },
-        Walk::Broken(resume, message) => {
+        Extent::Damaged(resume, message) => {
             buffer.consume(resume);
-            Chunk::Broken(message)
+            Chunk::Corrupt(message)
         }
     })
 }
 
-/// Drops what stands before the next JPEG, as far as it has come; true when one begins.
-fn seek_start<R: Read>(buffer: &mut Buffer<R>, garbage: &mut usize) -> io::Result<bool> {
+/// Drops the bytes before the next JPEG; false if none starts in the bytes that were read.
+fn seek_start<R: Read>(buffer: &mut StreamBuffer<R>, garbage: &mut usize) -> io::Result<bool> {
     buffer.ensure(START.len())?;
     let bytes = buffer.bytes();
     let found = bytes.windows(START.len()).position(|three| three == START);
@@ -63,29 +59,29 @@ fn seek_start<R: Read>(buffer: &mut Buffer<R>, garbage: &mut usize) -> io::Resul
     Ok(found.is_some())
 }
 
-/// Walks from marker to marker to the end of the JPEG at the beginning of the buffer.
-fn walk<R: Read>(buffer: &mut Buffer<R>) -> io::Result<Walk> {
+/// Follows the markers to the end of the JPEG at the beginning of the buffer.
+fn find_end<R: Read>(buffer: &mut StreamBuffer<R>) -> io::Result<Extent> {
     let (mut at, mut segments) = (2, 0);
-    while at < MAX_JPEG && segments < MOST_SEGMENTS {
+    while at < MAX_JPEG && segments < MAX_SEGMENTS {
         if !buffer.ensure(at + 2)? {
-            return Ok(cut_off(buffer));
+            return Ok(truncated(buffer));
         }
         match (buffer.bytes()[at], buffer.bytes()[at + 1]) {
             // A fill byte.
             (0xff, 0xff) => at += 1,
-            (0xff, 0xd9) => return Ok(Walk::Whole(at + 2)),
+            (0xff, 0xd9) => return Ok(Extent::Complete(at + 2)),
             (0xff, 0xd8) => {
-                let message = format!("it is cut off after {at} bytes, where the next begins");
-                return Ok(Walk::Broken(at, message));
+                let message = format!("it is cut off after {at} bytes, where the next one starts");
+                return Ok(Extent::Damaged(at, message));
             }
-            // Markers that stand alone.
+            // Markers without a segment.
             (0xff, 0x01 | 0xd0..=0xd7) => at += 2,
             (0xff, marker @ 2..) => {
                 if !buffer.ensure(at + 4)? {
-                    return Ok(cut_off(buffer));
+                    return Ok(truncated(buffer));
                 }
                 let length = [buffer.bytes()[at + 2], buffer.bytes()[at + 3]];
-                // At least its own two bytes.
+                // The length includes its own two bytes.
                 at += 2 + usize::from(u16::from_be_bytes(length)).max(2);
                 segments += 1;
                 if marker == 0xda {
@@ -93,25 +89,25 @@ fn walk<R: Read>(buffer: &mut Buffer<R>) -> io::Result<Walk> {
                 }
             }
             _ => {
-                let message = format!("it is damaged {at} bytes after its start");
-                return Ok(Walk::Broken(START.len() - 1, message));
+                let message = format!("it is damaged at byte {at}");
+                return Ok(Extent::Damaged(START.len() - 1, message));
             }
         }
     }
     let message =
-        format!("it has no end within {MAX_JPEG} bytes and {MOST_SEGMENTS} segments, the limits");
-    Ok(Walk::Broken(START.len() - 1, message))
+        format!("it has no end within {MAX_JPEG} bytes and {MAX_SEGMENTS} segments, the limits");
+    Ok(Extent::Damaged(START.len() - 1, message))
 }
 
-/// The stream ended; if a damaged length led past other JPEGs, they are still to be found.
-fn cut_off<R: Read>(buffer: &Buffer<R>) -> Walk {
+/// The stream has ended. Only the start is skipped: a damaged length may have led past other JPEGs.
+fn truncated<R: Read>(buffer: &StreamBuffer<R>) -> Extent {
     let length = buffer.bytes().len();
-    let message = format!("it is cut off after {length} bytes, where the stream ends");
-    Walk::Broken(START.len() - 1, message)
+    let message = format!("it is cut off after {length} bytes by the end of the stream");
+    Extent::Damaged(START.len() - 1, message)
 }
 
-/// Where the compressed pixels that begin here end: at a marker that is no restart.
-fn scan_end<R: Read>(buffer: &mut Buffer<R>, begin: usize) -> io::Result<usize> {
+/// The end of the compressed data that begins here: a marker other than a restart marker.
+fn scan_end<R: Read>(buffer: &mut StreamBuffer<R>, begin: usize) -> io::Result<usize> {
     let mut at = begin;
     while at < MAX_JPEG && buffer.ensure(at + 2)? {
         let rest = &buffer.bytes()[at..];
@@ -133,13 +129,10 @@ mod tests {
 
     fn jpeg(side: u32) -> Vec<u8> {
         let picture = RgbImage::from_fn(side, side, |x, y| Rgb([(x * y) as u8, x as u8, y as u8]));
-        let mut file = Vec::new();
-        let encoder = image::codecs::jpeg::JpegEncoder::new(&mut file);
-        picture.write_with_encoder(encoder).expect("encoded");
-        file
+        crate::picture::encode_jpeg(&picture, 75).expect("encoded")
     }
 
-    /// The JPEGs of a stream that comes in pieces of any size, and the broken ones as `None`.
+    /// The JPEGs of a stream that is read in steps of this many bytes; `None` for corrupt ones.
     fn split(stream: &[u8], step: usize) -> Vec<Option<Vec<u8>>> {
         struct Steps<'a>(&'a [u8], usize);
         impl Read for Steps<'_> {
@@ -148,23 +141,23 @@ mod tests {
                 self.0.read(&mut into[..length])
             }
         }
-        let mut buffer = Buffer::new(Steps(stream, step));
+        let mut buffer = StreamBuffer::new(Steps(stream, step));
         let mut found = Vec::new();
         loop {
             match next(&mut buffer).expect("readable") {
-                Chunk::Picture { begin, end } => {
+                Chunk::Frame { begin, end } => {
                     found.push(Some(buffer.bytes()[begin..end].to_vec()));
                     buffer.consume(end);
                 }
-                Chunk::Broken(_) => found.push(None),
-                Chunk::Refused(message) => panic!("{message}"),
+                Chunk::Corrupt(_) => found.push(None),
+                Chunk::Unsupported(message) => panic!("{message}"),
                 Chunk::End => return found,
             }
         }
     }
 
     #[test]
-    fn jpegs_are_told_apart_however_they_come() {
+    fn jpegs_are_found_with_any_read_size() {
         let (first, second) = (jpeg(40), jpeg(90));
         let boundary = b"\r\n--frame\r\nContent-Type: image/jpeg\r\n\r\n".as_slice();
         let stream = [boundary, &first, boundary, &second, &first, b"\xff\xd8end"].concat();
@@ -175,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thumbnail_in_a_segment_is_no_picture() {
+    fn an_embedded_thumbnail_is_not_a_frame() {
         let (picture, thumbnail) = (jpeg(40), jpeg(8));
         let length = (thumbnail.len() as u16 + 2).to_be_bytes();
         let stream = [
@@ -207,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn one_without_an_end_is_given_up() {
+    fn a_jpeg_without_an_end_is_skipped() {
         let whole = jpeg(64);
         let head = &whole[..whole.len() - 2];
         let endless = vec![0x55; MAX_JPEG + 5000];
@@ -217,8 +210,8 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_said_now_and_then() {
-        let found = split(&vec![0; 5 * MOST_GARBAGE], usize::MAX);
+    fn long_garbage_is_reported_repeatedly() {
+        let found = split(&vec![0; 5 * MAX_GARBAGE], usize::MAX);
         assert!((3..=5).contains(&found.len()), "{}", found.len());
         assert!(found.iter().all(Option::is_none));
     }

@@ -1,4 +1,5 @@
-//! `QuantizeLinear` and `DequantizeLinear` as operators that remain visible to a pass, with their scales and zero points.
+//! `QuantizeLinear` and `DequantizeLinear` as operators that remain visible to a pass, with their scales and zero
+//! points.
 
 use tract_onnx::Onnx;
 use tract_onnx::model::ParsingContext;

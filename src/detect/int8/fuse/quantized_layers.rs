@@ -257,7 +257,8 @@ impl PatternMatcher<'_> {
         Some(())
     }
 
-    /// Matches a `Resize` that repeats each pixel by an integer factor. Values do not change, so nothing is requantized.
+    /// Matches a `Resize` that repeats each pixel by an integer factor. Values do not change, so nothing is
+    /// requantized.
     pub(super) fn match_upsample(&mut self, node: &TypedNode, input: MapId) -> Option<()> {
         let map = *self.graph.feature_map(input);
         let size = map_size(self.model, node.id.into())?;

@@ -1,10 +1,10 @@
 //! 32-bit ARM with NEON: Cortex-A7 and later, such as in the Raspberry Pi 2, and 3 and 4 with a 32-bit system.
 //!
-//! Rust has no stable NEON intrinsics for 32-bit ARM, so the innermost loops are assembly, one for each kind of layer. The
-//! Rust code around them computes the addresses of windows and pixels.
+//! Rust has no stable NEON intrinsics for 32-bit ARM, so the innermost loops are assembly, one for each kind of layer.
+//! The Rust code around them computes the addresses of windows and pixels.
 //!
-//! NEON flushes denormal floats to 0 here. Such a product of a sum and a multiplier rounds to 0 anyway, and so does a product
-//! with a denormal multiplier: the results are equal to those of other processors.
+//! NEON flushes denormal floats to 0 here. Such a product of a sum and a multiplier rounds to 0 anyway, and so does a
+//! product with a denormal multiplier: the results are equal to those of other processors.
 
 #![allow(unsafe_code)]
 
@@ -20,7 +20,8 @@ use super::{Kernels, Packed, PackedConv2d, PackedDepthwise, has_weight_of_minus_
 /// Channels of a panel of a convolution.
 const PANEL_CHANNELS: usize = 4;
 
-/// Pixels of a tile of a convolution: with four vectors of sums each, half of the registers remain for values and weights.
+/// Pixels of a tile of a convolution: with four vectors of sums each, half of the registers remain for values and
+/// weights.
 const TILE_PIXELS: usize = 2;
 
 /// Bytes of a kernel row that a convolution reads at once.
@@ -53,7 +54,8 @@ struct ArmRequantizer {
     min: [f32; 4],
     max: [f32; 4],
     rounding_constant: [f32; 4],
-    /// Subtracted from the bits of a float to which the rounding constant was added; leaves the integer plus the zero point.
+    /// Subtracted from the bits of a float to which the rounding constant was added; leaves the integer plus the zero
+    /// point.
     bits: [i32; 4],
 }
 
@@ -128,8 +130,8 @@ fn conv2d(
                         .kernel_row_stride
                         .wrapping_sub(layer.kernel_row_bytes),
                 };
-                // SAFETY: `available` returns these kernels only if the processor has NEON; the geometry fits the slices,
-                // and the panels are packed one after the other, each with `channel_bytes` bytes per channel.
+                // SAFETY: `available` returns these kernels only if the processor has NEON; the geometry fits the
+                // slices, and the panels are packed one after the other, each with `channel_bytes` bytes per channel.
                 unsafe { conv2d_tiles(&panel, tiles.as_ptr(), tiles.len()) }
             }
         }
@@ -279,8 +281,8 @@ macro_rules! requantize {
     };
 }
 
-/// Adds the products of 16 bytes of both pixels with the weights of two channels in q2 and q3, two products in 16 bits and
-/// then to the sums. `$then` is inserted after the last use of the weights.
+/// Adds the products of 16 bytes of both pixels with the weights of two channels in q2 and q3, two products in 16 bits
+/// and then to the sums. `$then` is inserted after the last use of the weights.
 macro_rules! two_channels {
     ($a0:literal, $a1:literal, $b0:literal, $b1:literal, $then:literal) => {
         concat!(
@@ -307,8 +309,8 @@ macro_rules! two_channels {
 /// Computes tiles of a convolution for a panel of channels.
 ///
 /// # Safety
-/// The processor has NEON; `tiles` points to `count` tiles, at least one; their windows and pixels are inside the maps, and
-/// the panel is packed as its fields describe.
+/// The processor has NEON; `tiles` points to `count` tiles, at least one; their windows and pixels are inside the maps,
+/// and the panel is packed as its fields describe.
 #[unsafe(naked)]
 unsafe extern "C" fn conv2d_tiles(panel: &ArmPanel<'_>, tiles: *const ArmTile, count: usize) {
     neon!(

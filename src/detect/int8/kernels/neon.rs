@@ -1,8 +1,8 @@
-//! 64-bit ARM: four products of signed bytes are added to a sum of 32 bits (`SDOT`), or two products in 16 bits and then to
-//! a sum of 32 bits on processors without it.
+//! 64-bit ARM: four products of signed bytes are added to a sum of 32 bits (`SDOT`), or two products in 16 bits and
+//! then to a sum of 32 bits on processors without it.
 //!
-//! The loops around the products are written once over [`NeonVariant`]: they visit the windows tile by tile and leave the
-//! arithmetic on a few pixels and channels to the variant.
+//! The loops around the products are written once over [`NeonVariant`]: they visit the windows tile by tile and leave
+//! the arithmetic on a few pixels and channels to the variant.
 
 #![allow(unsafe_code)]
 
@@ -16,12 +16,12 @@ use super::{Kernels, Packed, PackedConv2d, PackedDepthwise, portable};
 mod base;
 mod dotprod;
 
-/// Pixels of a tile: with four vectors of sums each, half of the registers remain for values and weights. If fewer pixels
-/// are left, the last of them is computed several times.
+/// Pixels of a tile: with four vectors of sums each, half of the registers remain for values and weights. If fewer
+/// pixels are left, the last of them is computed several times.
 const TILE_PIXELS: usize = 4;
 
-/// Pixels that are computed for all panels before the next pixels. The weights of a panel are read once for each tile, so
-/// the pixels should stay in the L1 cache: with 512 channels they take half of a Cortex-A53's.
+/// Pixels that are computed for all panels before the next pixels. The weights of a panel are read once for each tile,
+/// so the pixels should stay in the L1 cache: with 512 channels they take half of a Cortex-A53's.
 const BLOCK_PIXELS: usize = 32;
 
 /// Kernel columns of a depthwise convolution.
@@ -112,8 +112,8 @@ impl NeonRequantizer {
 
     /// Requantizes four vectors of sums to bytes in the same order.
     ///
-    /// Equal to [`OutputQuant::requantize`]: a value outside 16 bits is outside the output's range, before and after the
-    /// zero point is added, and saturation preserves that.
+    /// Equal to [`OutputQuant::requantize`]: a value outside 16 bits is outside the output's range, before and after
+    /// the zero point is added, and saturation preserves that.
     #[target_feature(enable = "neon")]
     #[inline]
     fn bytes(&self, sums: [int32x4_t; 4], multipliers: [float32x4_t; 4]) -> int8x16_t {
@@ -222,8 +222,8 @@ unsafe fn all_panels<S: NeonVariant>(
                 .wrapping_sub(layer.kernel_row_bytes),
         };
         for tile in tiles {
-            // SAFETY: guaranteed by the caller, and the panels are packed one after the other, each with `channel_bytes`
-            // bytes per channel.
+            // SAFETY: guaranteed by the caller, and the panels are packed one after the other, each with
+            // `channel_bytes` bytes per channel.
             unsafe { S::tile(&panel, tile, to) }
         }
     }

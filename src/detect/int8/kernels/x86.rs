@@ -214,7 +214,8 @@ impl PixelBlock<'_> {
         }
     }
 
-    /// Computes all pixels for a panel in tiles of nearly equal height: a tile of one pixel would wait for its own sums.
+    /// Computes all pixels for a panel in tiles of nearly equal height: a tile of one pixel would wait for its own
+    /// sums.
     ///
     /// # Safety
     /// As for [`run_conv2d`].

@@ -1,4 +1,5 @@
-//! Which layers run together, and where each feature map is in the workspace: maps with disjoint lifetimes share memory.
+//! Which layers run together, and where each feature map is in the workspace: maps with disjoint lifetimes share
+//! memory.
 
 use std::ops::Range;
 

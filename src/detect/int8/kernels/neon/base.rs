@@ -249,8 +249,8 @@ unsafe impl NeonVariant for Base {
     }
 }
 
-/// The sums of a block's channels. In assembly, as compilers move the upper halves of vectors to the lower ones first and
-/// spill registers.
+/// The sums of a block's channels. In assembly, as compilers move the upper halves of vectors to the lower ones first
+/// and spill registers.
 ///
 /// # Safety
 /// `bias` points to that of a block.

@@ -1,5 +1,5 @@
-//! Processors with `SDOT`, which adds four products of bytes to each of four sums: Cortex-A55, A75 and later, such as in
-//! the Raspberry Pi 5.
+//! Processors with `SDOT`, which adds four products of bytes to each of four sums: Cortex-A55, A75 and later, such as
+//! in the Raspberry Pi 5.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -159,8 +159,8 @@ unsafe impl NeonVariant for DotProduct {
         }
     }
 
-    /// For the upper and the lower of two rows that are computed at once, for each column, for each channel: the weights of
-    /// the four values of the column. The upper row skips the fourth value, the lower one the first.
+    /// For the upper and the lower of two rows that are computed at once, for each column, for each channel: the
+    /// weights of the four values of the column. The upper row skips the fourth value, the lower one the first.
     fn depthwise_weights(layer: &DepthwiseConv2d, blocks: usize) -> Vec<i8> {
         let mut weights = Vec::with_capacity(blocks * BLOCK_WEIGHTS);
         for block in 0..blocks {

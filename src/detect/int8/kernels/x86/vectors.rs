@@ -1,5 +1,5 @@
-//! The vector registers: 64 bytes with AVX-512 VNNI (servers since Cascade Lake, desktops since Ice Lake and Zen 4), or 32
-//! bytes with the byte products of AVX-512, AVX-VNNI (Alder Lake, Zen 5) or AVX2 alone (Haswell, Zen).
+//! The vector registers: 64 bytes with AVX-512 VNNI (servers since Cascade Lake, desktops since Ice Lake and Zen 4), or
+//! 32 bytes with the byte products of AVX-512, AVX-VNNI (Alder Lake, Zen 5) or AVX2 alone (Haswell, Zen).
 
 use std::arch::x86_64::*;
 
@@ -145,7 +145,8 @@ kernels!(AVX2, YmmAvx2, "AVX2", "avx2", 2, |sums, values, weights| {
     unsafe { add_products_by_pairs(sums, values, weights) }
 });
 
-/// `VPMADDUBSW` adds two products of bytes with saturation to 16 bits. So it is run twice, with every other byte set to 0.
+/// `VPMADDUBSW` adds two products of bytes with saturation to 16 bits. So it is run twice, with every other byte set to
+/// 0.
 #[inline(always)]
 unsafe fn add_products_by_pairs(sums: __m256i, values: __m256i, weights: __m256i) -> __m256i {
     // SAFETY: guaranteed by the caller.

@@ -1,7 +1,4 @@
-//! Made-up pictures without any snack, to count false alarms on.
-//!
-//! In go a [`NegativeKind`] and a seed, out comes a picture in which nothing is to be found. The same seed gives the
-//! same pixels on every machine.
+//! Synthetic pictures without a snack: negatives, to train with and to count false alarms on.
 
 use std::sync::OnceLock;
 
@@ -10,28 +7,26 @@ use image::{Rgb, RgbImage};
 use twemoji_assets::png::PngTwemojiAsset;
 use twemoji_assets::png::codes;
 
-use super::dice::Rng;
-use super::emoji::Emoji;
-use super::noise::noise_at;
-use super::{LEAST_SIDE, Purpose, backdrop, background, place, random_sprite};
+use super::rng::{Rng, noise_at};
+use super::sprite::Emoji;
+use super::{MIN_SIDE, Stream, backdrop, background, random_position, random_sprite};
 
-/// What an empty picture shows.
+/// A kind of picture without a snack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NegativeKind {
-    /// A drawn background with plain shapes, as behind a snack.
+    /// The background of a synthetic scene.
     Backdrop,
-    /// One to three things on such a background, none of them food.
+    /// One to three objects on such a background, none of them food.
     Things,
-    /// The same out of focus.
+    /// Objects on a background, out of focus.
     Defocused,
-    /// Grains of every colour, as of a camera in the dark.
+    /// Color noise, as of a camera in the dark.
     Noise,
-    /// One grey from black to white, with a little grain or without.
+    /// A uniform grey from black to white, some with a little noise.
     Flat,
 }
 
 impl NegativeKind {
-    /// All kinds.
     pub const ALL: [Self; 5] = [
         Self::Backdrop,
         Self::Things,
@@ -40,7 +35,7 @@ impl NegativeKind {
         Self::Flat,
     ];
 
-    /// Its name, as a folder may have it.
+    /// The name, which can be used for a folder.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -53,7 +48,7 @@ impl NegativeKind {
     }
 }
 
-/// Animals, faces, vehicles, tools, plants, clothes and things of a house.
+/// Animals, faces, vehicles, tools, plants, clothes and household objects.
 static THINGS: [&PngTwemojiAsset; 40] = [
     &codes::U_1F436,
     &codes::U_1F431,
@@ -103,7 +98,8 @@ fn thing(number: usize) -> &'static Emoji {
     DECODED[number].get_or_init(|| Emoji::decode(THINGS[number]))
 }
 
-/// A picture of that kind. Width and height are in pixels, at least [`LEAST_SIDE`].
+/// A picture of this kind, at least [`MIN_SIDE`] pixels wide and high; the same seed gives the same picture on every
+/// machine.
 ///
 /// ```
 /// use boxcam::scene::{NegativeKind, negative_picture};
@@ -114,8 +110,8 @@ fn thing(number: usize) -> &'static Emoji {
 /// ```
 #[must_use]
 pub fn negative_picture(kind: NegativeKind, seed: u64, width: u32, height: u32) -> RgbImage {
-    let (width, height) = (width.max(LEAST_SIDE), height.max(LEAST_SIDE));
-    let mut rng = Purpose::Empty.rng(seed);
+    let (width, height) = (width.max(MIN_SIDE), height.max(MIN_SIDE));
+    let mut rng = Stream::Negative.rng(seed);
     match kind {
         NegativeKind::Backdrop => background(seed, width, height),
         NegativeKind::Things => with_things(&mut rng, seed, width, height),
@@ -129,20 +125,20 @@ pub fn negative_picture(kind: NegativeKind, seed: u64, width: u32, height: u32) 
 }
 
 fn with_things(rng: &mut Rng, seed: u64, width: u32, height: u32) -> RgbImage {
-    let mut image = backdrop::draw(&mut Purpose::Backdrop.rng(seed), width, height);
+    let mut image = backdrop::draw(&mut Stream::Backdrop.rng(seed), width, height);
     for _ in 0..=rng.below(3) {
         let emoji = thing(rng.below(THINGS.len() as u32) as usize);
         let sprite = random_sprite(rng, emoji, width.min(height));
         let visible = sprite.visible();
-        let x = place(rng, visible.left, visible.right, width);
-        let y = place(rng, visible.top, visible.bottom, height);
-        sprite.put(&mut image, x, y);
+        let x = random_position(rng, visible.left, visible.right, width);
+        let y = random_position(rng, visible.top, visible.bottom, height);
+        sprite.draw(&mut image, x, y);
     }
-    backdrop::photograph(&mut Purpose::Camera.rng(seed), &mut image);
+    backdrop::add_camera_effects(&mut Stream::Camera.rng(seed), &mut image);
     image
 }
 
-/// Made smaller and large again: what is finer than a tenth to a twentieth of the picture is lost.
+/// Reduces and enlarges the picture, so that details smaller than a tenth to a twentieth of it are lost.
 fn defocused(rng: &mut Rng, sharp: &RgbImage) -> RgbImage {
     let (width, height) = sharp.dimensions();
     let cells = 10 + rng.below(11);
@@ -153,9 +149,9 @@ fn defocused(rng: &mut Rng, sharp: &RgbImage) -> RgbImage {
 }
 
 fn noise(rng: &mut Rng, width: u32, height: u32) -> RgbImage {
-    let level = rng.between(0.0, 0.6);
-    let grain = rng.between(0.1, 1.0);
-    let seeds = [rng.word(), rng.word(), rng.word()];
+    let level = rng.range(0.0, 0.6);
+    let grain = rng.range(0.1, 1.0);
+    let seeds = [rng.bits(), rng.bits(), rng.bits()];
     RgbImage::from_fn(width, height, |x, y| {
         Rgb(seeds.map(|seed| {
             let speck = noise_at(x as i32, y as i32, seed) - 0.5;
@@ -167,7 +163,7 @@ fn noise(rng: &mut Rng, width: u32, height: u32) -> RgbImage {
 fn flat(rng: &mut Rng, width: u32, height: u32) -> RgbImage {
     let level = if rng.chance(0.3) { 0.0 } else { rng.unit() };
     let grain = if rng.chance(0.5) { 0.03 } else { 0.0 };
-    let seed = rng.word();
+    let seed = rng.bits();
     RgbImage::from_fn(width, height, |x, y| {
         let speck = noise_at(x as i32, y as i32, seed) - 0.5;
         let value = (level + speck * grain).clamp(0.0, 1.0) * 255.0;
@@ -181,7 +177,7 @@ mod tests {
     use crate::scene::random_scene;
 
     #[test]
-    fn every_thing_has_a_picture() {
+    fn every_thing_has_an_emoji() {
         for number in 0..THINGS.len() {
             let (emoji, other) = (thing(number), thing(number + 1));
             assert!(emoji.longer_side(1.0, 0.0) > 0.4, "{number}");
@@ -190,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_differs_from_seed_to_seed_and_from_a_scene() {
+    fn every_kind_depends_on_the_seed() {
         for kind in NegativeKind::ALL {
             let pictures: Vec<_> = (0..12)
                 .map(|seed| negative_picture(kind, seed, 96, 64))
@@ -204,12 +200,12 @@ mod tests {
                 assert_ne!(picture, &random_scene(seed, 96, 64).image);
             }
         }
-        let least = negative_picture(NegativeKind::Defocused, 1, 0, 300);
-        assert_eq!(least.dimensions(), (LEAST_SIDE, 300));
+        let narrow = negative_picture(NegativeKind::Defocused, 1, 0, 300);
+        assert_eq!(narrow.dimensions(), (MIN_SIDE, 300));
     }
 
     #[test]
-    fn a_picture_out_of_focus_has_no_edges() {
+    fn defocused_pictures_have_no_edges() {
         let steepest = |picture: &RgbImage| {
             let pairs = picture.rows().flat_map(|row| {
                 let reds: Vec<u8> = row.map(|pixel| pixel[0]).collect();

@@ -1,27 +1,27 @@
-//! Standard input as a source: a file is a recording, anything else is live.
+//! Standard input as a source: a file is a recording, anything else is a live stream.
 
 use std::io;
 use std::os::fd::AsFd;
 
 use rustix::fs::{FileType, fstat};
 
-use super::input::{CancelToken, CancellableReader};
-use super::{StreamKind, StreamSource};
+use super::cancellable_reader::{CancellableReader, ReadCancelHandle};
+use super::stream::{StreamKind, StreamSource};
+use super::{CancelHandle, FrameSource, SourceError};
 use crate::frame::Frame;
-use crate::source::{CancelHandle, FrameSource, SourceError};
 
-/// What errors call it.
+/// The name in error messages.
 const NAME: &str = "standard input";
 
-/// How standard input is meant to be used.
-const EXAMPLE: &str = "pipe pictures into boxcam: `ffmpeg -i FILE -f mjpeg - | boxcam run --source -`, or \
+/// How to use standard input.
+const EXAMPLE: &str = "pipe frames into boxcam: `ffmpeg -i FILE -f mjpeg - | boxcam run --source -`, or \
                        `rpicam-vid -n -t 0 --codec mjpeg -o - | boxcam run --source -`";
 
 /// Frames from standard input.
 #[derive(Debug)]
 pub struct StdinSource {
     stream: StreamSource<CancellableReader>,
-    break_off: CancelToken,
+    cancel: ReadCancelHandle,
     has_begun: bool,
 }
 
@@ -35,22 +35,23 @@ pub enum StdinInput {
 }
 
 impl StdinSource {
-    /// Takes standard input. A JPEG may be decoded at a part of its size, but not smaller than `at_least`.
+    /// Opens standard input. A JPEG may be scaled down, but not below the width and height of `min_size`.
     ///
     /// # Errors
-    /// [`SourceError::Stream`] when it is a terminal, or nothing can wait for it.
-    pub fn open(at_least: (u32, u32)) -> Result<StdinInput, SourceError> {
+    /// [`SourceError::Stream`] if it is a terminal or can't be used.
+    pub fn open(min_size: (u32, u32)) -> Result<StdinInput, SourceError> {
         let stdin = io::stdin();
         if rustix::termios::isatty(&stdin) {
-            return Err(fault(format!("is a keyboard; {EXAMPLE}")));
+            return Err(stdin_error(format!("is a terminal; {EXAMPLE}")));
         }
-        let unusable = |error: io::Error| fault(format!("can't be used ({error}); {EXAMPLE}"));
+        let unusable =
+            |error: io::Error| stdin_error(format!("can't be used ({error}); {EXAMPLE}"));
         let stat = fstat(&stdin).map_err(|error| unusable(error.into()))?;
         let stream = stdin.as_fd().try_clone_to_owned();
         let input = stream.and_then(CancellableReader::new).map_err(unusable)?;
-        let source = |pace| Self {
-            break_off: input.break_off(),
-            stream: StreamSource::new(NAME, input, pace, at_least),
+        let source = |kind| Self {
+            cancel: input.cancel_handle(),
+            stream: StreamSource::new(NAME, input, kind, min_size),
             has_begun: false,
         };
         Ok(match FileType::from_raw_mode(stat.st_mode) {
@@ -63,21 +64,21 @@ impl StdinSource {
 impl FrameSource for StdinSource {
     fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
         let next = self.stream.next_frame();
-        if matches!(next, Ok(None)) && !self.has_begun && !self.break_off.is_done() {
-            return Err(fault(format!("has no picture; {EXAMPLE}")));
+        if matches!(next, Ok(None)) && !self.has_begun && !self.cancel.is_cancelled() {
+            return Err(stdin_error(format!("is empty; {EXAMPLE}")));
         }
         self.has_begun = true;
         next
     }
 
-    /// Ends the stream for this source; what it has not read is left.
+    /// Ends the stream for this source; the rest is not read.
     fn cancel_handle(&self) -> Option<CancelHandle> {
-        let break_off = self.break_off.clone();
-        Some(Box::new(move || break_off.now()))
+        let handle = self.cancel.clone();
+        Some(Box::new(move || handle.cancel()))
     }
 }
 
-fn fault(message: String) -> SourceError {
+fn stdin_error(message: String) -> SourceError {
     SourceError::Stream {
         stream: NAME.to_owned(),
         message,

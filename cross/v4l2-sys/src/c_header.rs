@@ -1,17 +1,16 @@
-//! The test that asks a C compiler whether `linux/videodev2.h` says the same.
+//! Compares this crate with `linux/videodev2.h` by a C compiler.
 //!
-//! The claims go into a C file as static assertions, which is compiled but not run, so that a
-//! compiler for another machine will do. The environment variable `CC` names the compiler.
+//! Layouts and constants are written into a C file as static assertions. The file is compiled but not run, so a
+//! cross-compiler can be used. The environment variable `CC` names the compiler.
 
-use crate::layout::layouts;
-use crate::requests::REQUESTS;
+use crate::abi::{REQUESTS, layouts};
 use crate::*;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 
-/// The C file's beginning: before Linux 6.1 some of the fields had other names.
-const PROBE: &str = "
+/// The start of the C file. Before Linux 6.1 some fields had other names.
+const PRELUDE: &str = "
 #include <stddef.h>
 #include <linux/version.h>
 #include <linux/videodev2.h>
@@ -24,13 +23,13 @@ macro_rules! constants {
     ($($name:ident)+) => { [$((stringify!($name), $name)),+] };
 }
 
-/// Checks a C file; the error is what the compiler said, or why there is none.
-fn check(source: &str) -> Result<(), String> {
+/// Compiles a C file; the error has the compiler's output.
+fn compile(source: &str) -> io::Result<()> {
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     let mut command = Command::new(&compiler);
     command.args(["-std=gnu11", "-fsyntax-only", "-x", "c", "-"]);
     if cfg!(target_pointer_width = "32") {
-        // The kernel's first form of a time, which the C library may not choose by itself.
+        // Selects the 32-bit time, which is not the default of every C library.
         command.args(["-U_TIME_BITS", "-D_TIME_BITS=32"]);
         command.args(["-U_FILE_OFFSET_BITS", "-D_FILE_OFFSET_BITS=32"]);
     }
@@ -39,76 +38,81 @@ fn check(source: &str) -> Result<(), String> {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|e| format!("{compiler}: {e}"))?;
+        .map_err(|error| io::Error::new(error.kind(), format!("{compiler}: {error}")))?;
     let mut input = child.stdin.take().expect("the compiler's input is piped");
-    // A compiler that gives up early closes its input; its exit status tells.
+    // A compiler that fails early closes its input; the exit status is checked below.
     let _ = input.write_all(source.as_bytes());
     drop(input);
-    let output = child.wait_with_output().map_err(|e| e.to_string())?;
+    let output = child.wait_with_output()?;
     if output.status.success() {
         Ok(())
     } else {
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        Err(io::Error::other(
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        ))
     }
 }
 
-/// Why nothing can be compared here, or nothing if it can.
-fn obstacle() -> Option<String> {
+/// Why the comparison is not possible, or `None` if it is.
+fn skip_reason() -> Option<String> {
     if cfg!(all(target_env = "musl", target_pointer_width = "32")) {
         return Some("musl has only 64-bit times, and this crate 32-bit ones".to_owned());
     }
-    if let Err(why) = check(PROBE) {
-        return Some(why);
+    if let Err(error) = compile(PRELUDE) {
+        return Some(error.to_string());
     }
     let (bytes, align) = (size_of::<*const u8>(), align_of::<u64>());
     let machine = format!(
-        "{PROBE}struct word {{ char before; unsigned long long number; }};
+        "{PRELUDE}struct word {{ char before; unsigned long long number; }};
         _Static_assert(sizeof(void *) == {bytes}, \"\");
         _Static_assert(offsetof(struct word, number) == {align}, \"\");\n"
     );
-    check(&machine)
+    compile(&machine)
         .err()
         .map(|_| "the C compiler is for another machine; set CC".to_owned())
 }
 
-/// A C name: the Rust one, less what keeps it apart from a keyword.
+/// The C name of a field: without the underscore that avoids a Rust keyword.
 fn c_name(name: &str) -> &str {
     name.strip_suffix('_').unwrap_or(name)
 }
 
-/// Everything this crate says about the header, as static assertions.
-fn claims() -> String {
-    let mut claims = PROBE.to_owned();
-    let mut claim = |left: &str, right: usize| {
-        writeln!(claims, "_Static_assert({left} == {right}u, \"{left}\");")
-            .expect("a string takes any text");
+/// All layouts, request numbers and constants as static assertions.
+fn assertions() -> String {
+    let mut assertions = PRELUDE.to_owned();
+    let mut assert_equal = |left: &str, right: usize| {
+        writeln!(
+            assertions,
+            "_Static_assert({left} == {right}u, \"{left}\");"
+        )
+        .expect("writing to a string can't fail");
     };
     for layout in layouts() {
         let name = layout.name;
-        claim(&format!("sizeof(struct {name})"), layout.size);
-        claim(&format!("_Alignof(struct {name})"), layout.align);
+        assert_equal(&format!("sizeof(struct {name})"), layout.size);
+        assert_equal(&format!("_Alignof(struct {name})"), layout.align);
         let named = |name: &str| !name.starts_with("__bindgen_anon");
         for field in layout.fields.iter().filter(|field| named(field.name)) {
             let path = c_name(field.name);
-            claim(&format!("offsetof(struct {name}, {path})"), field.offset);
-            claim(&format!("sizeof(((struct {name} *)0)->{path})"), field.size);
+            assert_equal(&format!("offsetof(struct {name}, {path})"), field.offset);
+            assert_equal(&format!("sizeof(((struct {name} *)0)->{path})"), field.size);
         }
     }
     for (name, offset) in anonymous() {
-        claim(&format!("offsetof({name})"), offset);
+        assert_equal(&format!("offsetof({name})"), offset);
     }
     for (name, number) in REQUESTS {
-        claim(&format!("(unsigned)({name})"), *number);
+        assert_equal(&format!("(unsigned)({name})"), *number);
     }
     for (name, value) in constants() {
-        // bindgen puts the enumeration's name before the value's.
+        // bindgen prefixes a value with the name of its enumeration.
         let name = name.find("V4L2_").map_or(name, |at| &name[at..]);
-        claim(&format!("(unsigned)({name})"), value as usize);
+        assert_equal(&format!("(unsigned)({name})"), value as usize);
     }
-    claims
+    assertions
 }
 
-/// The unions without a name in C, by one of their members.
+/// The offsets of unions without a name in C, by one of their members.
 fn anonymous() -> [(&'static str, usize); 8] {
     use core::mem::offset_of;
     [
@@ -147,7 +151,6 @@ fn anonymous() -> [(&'static str, usize); 8] {
     ]
 }
 
-/// The constants that go by a name.
 fn constants() -> [(&'static str, u32); 23] {
     constants! {
         V4L2_CTRL_FLAG_NEXT_CTRL V4L2_CTRL_FLAG_NEXT_COMPOUND
@@ -165,20 +168,20 @@ fn constants() -> [(&'static str, u32); 23] {
 }
 
 #[test]
-fn the_c_header_says_the_same() {
-    if let Some(why) = obstacle() {
+fn everything_matches_the_c_header() {
+    if let Some(why) = skip_reason() {
         test_support::skip!("linux/videodev2.h cannot be compared: {why}");
         return;
     }
-    if let Err(differences) = check(&claims()) {
+    if let Err(differences) = compile(&assertions()) {
         panic!("the header differs:\n{differences}");
     }
 }
 
 #[test]
-fn a_wrong_claim_is_noticed() {
-    if obstacle().is_none() {
-        let wrong = format!("{PROBE}_Static_assert(sizeof(struct v4l2_buffer) == 1, \"\");\n");
-        assert!(check(&wrong).is_err());
+fn a_wrong_size_is_detected() {
+    if skip_reason().is_none() {
+        let wrong = format!("{PRELUDE}_Static_assert(sizeof(struct v4l2_buffer) == 1, \"\");\n");
+        assert!(compile(&wrong).is_err());
     }
 }
