@@ -1,7 +1,7 @@
-//! From the cells of a map to one box: the ways to get there, all on the same model and pictures.
+//! Ways to decode the cells of the FCOS head to one box, compared on the same model and pictures.
 //!
-//! `cargo bench --bench cells -- --data SNACKS` runs a model's network once over all validation pictures and takes what its cells
-//! say in each way. The table is that of docs/training.md.
+//! `cargo bench --bench cells -- --data SNACKS` runs a model once over all validation pictures and prints the table of
+//! docs/training.md.
 
 use std::path::{Path, PathBuf};
 
@@ -14,31 +14,28 @@ use boxcam::evaluate::Evaluation;
 use boxcam::geometry::{NormBox, iou};
 use boxcam_train::data_loader::{Augmented, DataLoader, SampleRequest};
 use boxcam_train::features::channels_last;
+use boxcam_train::heads::CellPredictions;
 use boxcam_train::model::Model;
 use boxcam_train::network::to_vec;
 use boxcam_train::recipe::{HeadKind, Recipe};
 use boxcam_train::samples::TrainingImage;
 use boxcam_train::weights;
 use burn::prelude::*;
-use burn::tensor::activation::softmax;
 use clap::Parser;
 
-/// Pictures that go through the network at a time.
+/// Pictures per batch.
 const BATCH: usize = 16;
 
-/// How often a box is drawn anew from the cells that agree with it.
-const REFINE_ITERATIONS: usize = 2;
-
-/// From the cells of a map to one box, in all ways
+/// Compare ways to decode the cells of the FCOS head to one box
 #[derive(Parser)]
 struct Options {
     /// Folder with val/ and annotations-val.csv
     #[arg(long, value_name = "FOLDER")]
     data: PathBuf,
-    /// Model whose cells are asked, float or int8; its weights are taken as floats
+    /// Model with an FCOS head, float or int8; it runs in floats
     #[arg(long, default_value_os_t = root().join("models/snacks.onnx"))]
     model: PathBuf,
-    /// What cargo says to all benches
+    /// Cargo passes this to all benches
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -47,36 +44,25 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// What the cells say of one picture.
-struct Said {
-    /// How much each counts, with a sum of 1.
-    weights: Vec<f32>,
-    boxes: Vec<[f32; 4]>,
-    /// What the model itself makes of it.
-    agreed: [f32; 4],
-}
+/// Decodes the cells of one picture to corners `[1, 4]`; its name is that in the table.
+type Decoding = (&'static str, fn(&CellPredictions) -> Tensor<2>);
 
-/// A way to one box, and its name in the table.
-type Way = (&'static str, fn(&Said) -> [f32; 4]);
-
-const WAYS: [Way; 6] = [
-    ("mean of all boxes", |said| said.mean(|_, _| 1.0)),
-    ("the one cell with the most weight", Said::heaviest),
+const DECODINGS: [Decoding; 6] = [
+    ("weighted mean of all boxes", |cells| {
+        cells.weighted_mean(&Tensor::ones_like(&cells.weights))
+    }),
+    ("box of the cell with the largest weight", heaviest_cell),
+    ("mean of the window with the most weight", heaviest_window),
+    ("the same, refined twice", |cells| {
+        cells.refine(heaviest_window(cells))
+    }),
     (
-        "mean of the boxes of the place with the most weight",
-        Said::place,
+        "**proposal of nine with the highest expected IoU, refined twice**",
+        CellPredictions::decode,
     ),
     (
-        "that place, then twice the mean of the boxes that agree with the box so far",
-        |said| said.revised(said.place()),
-    ),
-    (
-        "**of nine proposals the one that may expect the most overlap, then the same**",
-        |said| said.agreed,
-    ),
-    (
-        "of all cells' boxes the one that may expect the most overlap, then the same",
-        |said| said.revised(said.safest()),
+        "cell's box with the highest expected IoU, refined twice",
+        |cells| cells.refine(safest_cell(cells)),
     ),
 ];
 
@@ -86,14 +72,16 @@ fn main() -> Result<()> {
     let split = Dataset::read(&options.data.join("val"), &annotations)?;
     let detector = TractDetector::from_file(&options.model)?;
     let labels = &detector.card().labels;
-    let said = said(&options.model, detector.card(), &split)?;
-    println!("| how | mean IoU | largest box | over half |");
+    let predictions = predict(&options.model, detector.card(), &split)?;
+    println!("| decoding | mean IoU | largest box | over half |");
     println!("| --- | --- | --- | --- |");
-    let row = |name: &str, way: &dyn Fn(&AnnotatedPicture, &Said) -> [f32; 4]| -> Result<()> {
+    type Decode<'d> = dyn Fn(&AnnotatedPicture, &CellPredictions) -> Tensor<2> + 'd;
+    let row = |name: &str, decode: &Decode| -> Result<()> {
         let mut evaluation = Evaluation::new(labels.clone());
-        for (picture, said) in split.pictures.iter().zip(&said) {
-            // The class is none of the cells' business.
-            let prediction = Prediction::new(vec![1.0; labels.len()], way(picture, said))?;
+        for (picture, cells) in split.pictures.iter().zip(&predictions) {
+            let corners = to_vec(decode(picture, cells));
+            // Only the box is evaluated.
+            let prediction = Prediction::new(vec![1.0; labels.len()], corners.as_chunks().0[0])?;
             evaluation.add(&picture.folder, &picture.annotations, &prediction);
         }
         let found = evaluation.metrics();
@@ -103,29 +91,30 @@ fn main() -> Result<()> {
         );
         Ok(())
     };
-    for (name, way) in WAYS {
-        row(name, &|_, said| way(said))?;
+    for (name, decode) in DECODINGS {
+        row(name, &|_, cells| decode(cells))?;
     }
-    let name = "for comparison: the cell whose box overlaps most with the largest true one";
-    row(name, &|picture, said| {
+    let name = "upper bound: the cell's box with the highest IoU with the largest true box";
+    row(name, &|picture, cells| {
         let truth = picture.largest_box().map(|row| row.bounding_box);
-        said.best(|cell| overlap(&NormBox::from_regression(said.boxes[cell]), &truth))
+        let overlaps = boxes(cells).iter().map(|b| overlap(b, &truth)).collect();
+        cell_box(cells, argmax(overlaps))
     })
 }
 
-/// What the model's cells say of each picture, in the split's order.
-fn said(file: &Path, card: &ModelCard, split: &Dataset) -> Result<Vec<Said>> {
+/// The cells of each picture, in the split's order.
+fn predict(file: &Path, card: &ModelCard, split: &Dataset) -> Result<Vec<CellPredictions>> {
     let weights = weights::read(file)?;
-    // A head of another recipe's shape would be a fresh one.
+    // Another recipe's head would have other shapes and stay untrained.
     let recipe = Recipe::of_card(&card.training.recipe)?;
     if recipe.head != HeadKind::Fcos {
-        bail!("the recipe {} makes a box without cells", recipe.name);
+        bail!("the recipe {} has no FCOS head", recipe.name);
     }
     let device = Device::flex();
     let model = Model::new(&weights, &card.labels, &recipe, &device);
-    let start = model.extractor(&device);
+    let frozen = model.frozen_backbone(&device);
     let pictures = TrainingImage::unaugmented(split);
-    let feed = DataLoader {
+    let loader = DataLoader {
         images: &pictures,
         card: &channels_last(card),
         features: None,
@@ -133,101 +122,90 @@ fn said(file: &Path, card: &ModelCard, split: &Dataset) -> Result<Vec<Said>> {
     let all: Vec<SampleRequest> = (0..pictures.len())
         .map(|picture| SampleRequest::new(picture, picture, Augmented::Cached(0)))
         .collect();
-    let mut said = Vec::new();
+    let mut predictions = Vec::new();
     let mut fault = None;
-    feed.batches(
+    loader.batches(
         all.chunks(BATCH).map(<[_]>::to_vec).collect(),
         |mut batch| {
             fault = batch.errors.pop();
-            let views = batch.tensor(&device);
-            let input = match &start {
-                Some(start) => start.forward(views),
-                None => views,
+            let pixels = batch.tensor(&device);
+            let input = match &frozen {
+                Some(frozen) => frozen.forward(pixels),
+                None => pixels,
             };
-            let answer = model.net.forward(input);
-            if let Some(cells) = answer.cells {
-                let [pictures, cells_each] = cells.logits.dims();
-                let weights = to_vec(softmax(cells.logits, 1));
-                let boxes = to_vec(cells.corners);
-                let agreed = to_vec(answer.corners);
-                said.extend((0..pictures).map(|picture| Said {
-                    weights: weights[picture * cells_each..][..cells_each].to_vec(),
-                    boxes: boxes.as_chunks().0[picture * cells_each..][..cells_each].to_vec(),
-                    agreed: agreed.as_chunks().0[picture],
+            if let Some(cells) = model.net.forward(input).cells {
+                let [pictures, ..] = cells.logits.dims();
+                let of = |values: &Tensor<3>, picture| values.clone().narrow(0, picture, 1);
+                predictions.extend((0..pictures).map(|picture| CellPredictions {
+                    logits: of(&cells.logits, picture),
+                    weights: of(&cells.weights, picture),
+                    corners: of(&cells.corners, picture),
                 }));
             }
             fault.is_none()
         },
     );
     match fault {
-        Some(fault) => Err(fault).context("every picture must be readable for this"),
-        None => Ok(said),
+        Some(fault) => Err(fault).context("every picture must be readable for this comparison"),
+        None => Ok(predictions),
     }
 }
 
-impl Said {
-    /// The mean of the boxes, each with its weight by what `factor` says of it and its place.
-    fn mean(&self, factor: impl Fn(usize, &[f32; 4]) -> f32) -> [f32; 4] {
-        let mut sum = [0.0; 4];
-        let mut total = 1e-6;
-        for (cell, (corners, weight)) in self.boxes.iter().zip(&self.weights).enumerate() {
-            let weight = weight * factor(cell, corners);
-            total += weight;
-            for (sum, corner) in sum.iter_mut().zip(corners) {
-                *sum += weight * corner;
-            }
-        }
-        sum.map(|corner| corner / total)
-    }
+fn heaviest_cell(cells: &CellPredictions) -> Tensor<2> {
+    cell_box(cells, argmax(to_vec(cells.weights.clone())))
+}
 
-    fn heaviest(&self) -> [f32; 4] {
-        self.best(|cell| self.weights[cell])
-    }
+/// The mean box of the window, a third of the map's side wide, that has the most weight.
+fn heaviest_window(cells: &CellPredictions) -> Tensor<2> {
+    let weights = to_vec(cells.weights.clone());
+    let side = weights.len().isqrt();
+    let reach = side / 6;
+    let is_near = |a: usize, b: usize| {
+        (a % side).abs_diff(b % side) <= reach && (a / side).abs_diff(b / side) <= reach
+    };
+    let all = || 0..weights.len();
+    let weight = |centre: usize| -> f32 {
+        let near = all().filter(|&cell| is_near(centre, cell));
+        near.map(|cell| weights[cell]).sum()
+    };
+    let centre = argmax(all().map(weight).collect());
+    let factors: Vec<f32> = all()
+        .map(|cell| f32::from(u8::from(is_near(centre, cell))))
+        .collect();
+    let shape = cells.weights.dims();
+    let factors = Tensor::from_data(TensorData::new(factors, shape), &cells.weights.device());
+    cells.weighted_mean(&factors)
+}
 
-    fn best(&self, worth: impl Fn(usize) -> f32) -> [f32; 4] {
-        let cells = 0..self.boxes.len();
-        let best = cells.max_by(|&a, &b| worth(a).total_cmp(&worth(b)));
-        best.map_or([0.0; 4], |cell| self.boxes[cell])
-    }
+/// The cell's box with the highest expected IoU: the weighted mean IoU with the boxes of all cells.
+fn safest_cell(cells: &CellPredictions) -> Tensor<2> {
+    let weights = to_vec(cells.weights.clone());
+    let boxes = boxes(cells);
+    let expected = boxes.iter().map(|cell| {
+        let each = boxes.iter().zip(&weights);
+        each.map(|(other, weight)| weight * overlap(cell, other))
+            .sum()
+    });
+    cell_box(cells, argmax(expected.collect()))
+}
 
-    /// Of each cell with all within a third of the map's side of it, the mean where the weight is greatest.
-    fn place(&self) -> [f32; 4] {
-        let side = self.boxes.len().isqrt();
-        let reach = side / 6;
-        let is_near = |a: usize, b: usize| {
-            (a % side).abs_diff(b % side) <= reach && (a / side).abs_diff(b / side) <= reach
-        };
-        let near = |middle: usize| (0..self.boxes.len()).filter(move |&cell| is_near(middle, cell));
-        let weight = |middle: usize| near(middle).map(|cell| self.weights[cell]).sum::<f32>();
-        let middles = 0..self.boxes.len();
-        let Some(middle) = middles.max_by(|&a, &b| weight(a).total_cmp(&weight(b))) else {
-            return [0.0; 4];
-        };
-        self.mean(|cell, _| f32::from(u8::from(is_near(middle, cell))))
-    }
+fn boxes(cells: &CellPredictions) -> Vec<Option<NormBox>> {
+    let corners = to_vec(cells.corners.clone().swap_dims(1, 2));
+    let corners = corners.as_chunks().0.iter();
+    corners
+        .map(|&corners| NormBox::from_regression(corners))
+        .collect()
+}
 
-    /// The cell's box with the greatest mean overlap with those of all cells.
-    fn safest(&self) -> [f32; 4] {
-        let boxes: Vec<_> = self
-            .boxes
-            .iter()
-            .map(|&b| NormBox::from_regression(b))
-            .collect();
-        self.best(|cell| {
-            let each = boxes.iter().zip(&self.weights);
-            each.map(|(other, weight)| weight * overlap(&boxes[cell], other))
-                .sum()
-        })
-    }
+fn cell_box(cells: &CellPredictions, cell: usize) -> Tensor<2> {
+    cells.corners.clone().narrow(2, cell, 1).reshape([1, 4])
+}
 
-    fn revised(&self, first: [f32; 4]) -> [f32; 4] {
-        (0..REFINE_ITERATIONS).fold(first, |found, _| {
-            let found = NormBox::from_regression(found);
-            self.mean(|_, &corners| {
-                overlap(&found, &NormBox::from_regression(corners)).powi(2) + 1e-6
-            })
-        })
-    }
+fn argmax(values: Vec<f32>) -> usize {
+    let values = values.into_iter().enumerate();
+    values
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .map_or(0, |(index, _)| index)
 }
 
 fn overlap(a: &Option<NormBox>, b: &Option<NormBox>) -> f32 {

@@ -1,51 +1,61 @@
-//! The mean of the weights of several trainings that went on from the same model.
+//! Model soups: the mean of the weights of several trainings that started from the same model.
 //!
-//! In go float models of one shape, out comes one whose every weight is the mean of theirs: it costs nothing more to run
-//! and often carries over better than each of them ("Model soups", Wortsman et al. 2022). It only makes sense of trainings with a
-//! common start; those of two fresh heads are as far apart as strangers. Models of different shape, classes or input are
-//! refused, and so are int8 models, whose scales can't be averaged.
+//! The mean costs nothing at run time and often generalizes better than each model ("Model soups", Wortsman et al. 2022).
+//! Only trainings with a common start can be averaged: independently initialized heads have no useful mean.
 
 use boxcam::card::{CardError, ModelCard};
 use thiserror::Error;
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
-use crate::onnx::card;
-use crate::onnx::{set_card, tensor_floats};
+use crate::onnx::{card, set_card, tensor_floats};
 
-/// Models that have no mean.
+/// Why models can't be averaged.
 #[derive(Debug, Error)]
 pub enum AverageError {
-    /// There is nothing to average.
-    #[error("{found} model is its own mean; give two or more")]
-    TooFew {
-        /// How many were given.
-        found: usize,
-    },
-    /// One of them has no card that can be used.
-    #[error("model {model} of those given: {source}")]
+    #[error("{found} model(s) can't be averaged; give two or more")]
+    TooFew { found: usize },
+    #[error("model {model}: {source}")]
     Card {
-        /// Its place, from 1.
+        /// Position among the given models, from 1.
         model: usize,
-        /// What is wrong with the card.
         source: CardError,
     },
-    /// One of them is of another kind than the first.
     #[error(
-        "model {model} of those given: {what}; average only float models that went on from the same one"
+        "model {model}: {difference}; average only float models that were trained from the same one"
     )]
     Differs {
-        /// Its place, from 1.
+        /// Position among the given models, from 1.
         model: usize,
-        /// What is not as in the first.
-        what: String,
+        difference: Difference,
     },
 }
 
-/// The mean of float models. The card is that of the first, without figures, and names how many there were.
+/// What differs from the first model.
+#[derive(Debug, Error)]
+pub enum Difference {
+    #[error("it has other classes than model 1")]
+    Labels,
+    #[error("it has another input than model 1")]
+    Input,
+    #[error("it has no graph")]
+    NoGraph,
+    #[error("it is an int8 model (node {0})")]
+    Int8(String),
+    #[error("it has other layers than model 1")]
+    Layers,
+    #[error("it has no constant {0}")]
+    Missing(String),
+    #[error("its constant {0} has another shape than in model 1")]
+    Shape(String),
+    #[error("its constant {0} has another value than in model 1")]
+    Value(String),
+}
+
+/// The mean of float models. The card is that of the first without its figures; its recipe names the number of models.
 ///
 /// # Errors
-/// [`AverageError`] when there are fewer than two, or one of them is of another kind than the first.
+/// [`AverageError`] when there are fewer than two, or one differs from the first in more than its weights.
 pub fn average(models: &[pb::ModelProto]) -> Result<pb::ModelProto, AverageError> {
     let [first, others @ ..] = models else {
         return Err(AverageError::TooFew { found: 0 });
@@ -54,17 +64,18 @@ pub fn average(models: &[pb::ModelProto]) -> Result<pb::ModelProto, AverageError
         return Err(AverageError::TooFew { found: 1 });
     }
     let cards = models.iter().enumerate().map(|(index, model)| {
-        let model_number = index + 1;
         card(model).map_err(|source| AverageError::Card {
-            model: model_number,
+            model: index + 1,
             source,
         })
     });
     let cards: Vec<ModelCard> = cards.collect::<Result<_, _>>()?;
     for (index, (model, card)) in models.iter().zip(&cards).enumerate() {
-        same_kind((first, &cards[0]), (model, card)).map_err(|what| AverageError::Differs {
-            model: index + 1,
-            what,
+        check_same_kind((first, &cards[0]), (model, card)).map_err(|difference| {
+            AverageError::Differs {
+                model: index + 1,
+                difference,
+            }
         })?;
     }
     let mut mean = first.clone();
@@ -103,35 +114,35 @@ fn constant<'a>(graph: &'a pb::GraphProto, name: &str) -> Option<&'a pb::TensorP
     graph.initializer.iter().find(|tensor| tensor.name == name)
 }
 
-/// Whether another model has the first one's graph, classes and input; else what is different.
-fn same_kind(
+/// Checks that a model has the first one's graph, classes and input.
+fn check_same_kind(
     (first, first_card): (&pb::ModelProto, &ModelCard),
     (other, card): (&pb::ModelProto, &ModelCard),
-) -> Result<(), String> {
+) -> Result<(), Difference> {
     if card.labels != first_card.labels {
-        return Err("it has other classes than the first".to_owned());
+        return Err(Difference::Labels);
     }
     if card.input != first_card.input {
-        return Err("it takes other pictures than the first".to_owned());
+        return Err(Difference::Input);
     }
     let (Some(first), Some(other)) = (&first.graph, &other.graph) else {
-        return Err("it has no graph".to_owned());
+        return Err(Difference::NoGraph);
     };
     if let Some(node) = other.node.iter().find(|n| n.op_type == "QuantizeLinear") {
-        return Err(format!("it is int8 ({})", node.name));
+        return Err(Difference::Int8(node.name.clone()));
     }
     if first.node != other.node {
-        return Err("it has other layers than the first".to_owned());
+        return Err(Difference::Layers);
     }
     for tensor in &first.initializer {
-        let name = &tensor.name;
-        let found = constant(other, name).ok_or_else(|| format!("it has no {name}"))?;
+        let name = || tensor.name.clone();
+        let found = constant(other, &tensor.name).ok_or_else(|| Difference::Missing(name()))?;
         if (&found.dims, found.data_type) != (&tensor.dims, tensor.data_type) {
-            return Err(format!("its {name} is of another shape"));
+            return Err(Difference::Shape(name()));
         }
         let is_float = tensor.data_type == DataType::Float as i32;
         if !is_float && found.raw_data != tensor.raw_data {
-            return Err(format!("its {name} is another"));
+            return Err(Difference::Value(name()));
         }
     }
     Ok(())
@@ -146,12 +157,12 @@ mod tests {
     use crate::layer::ConvWeights;
     use crate::onnx::{GraphBuilder, INPUT};
 
-    /// A model of one convolution whose weights are all the same.
+    /// A model of one convolution whose weights are all equal.
     fn model(weight: f32, outputs: usize, classes: [&str; 2]) -> pb::ModelProto {
         let card = ModelCard {
             schema: CARD_SCHEMA,
-            name: "made up".to_owned(),
-            labels: Labels::new(classes.map(str::to_owned).to_vec()).expect("sound"),
+            name: "test".to_owned(),
+            labels: Labels::new(classes.map(str::to_owned).to_vec()).expect("valid labels"),
             input: InputSpec::mobilenet(32),
             box_order: BoxOrder::Corners,
             threshold: 0.5,
@@ -178,46 +189,46 @@ mod tests {
 
     const FRUIT: [&str; 2] = ["apple", "banana"];
 
-    fn refusal(second: pb::ModelProto) -> String {
+    fn average_error(second: pb::ModelProto) -> String {
         let models = [model(1.0, 4, FRUIT), second];
         average(&models).expect_err("refused").to_string()
     }
 
     #[test]
-    fn every_weight_is_the_mean_and_all_else_stays() {
+    fn weights_are_averaged_and_the_rest_is_kept() {
         let models = [1.0, 2.0, 6.0].map(|weight| model(weight, 4, FRUIT));
-        let mean = average(&models).expect("of one kind");
-        let graph = mean.graph.as_ref().expect("a graph");
-        let numbers = |name| tensor_floats(constant(graph, name).expect("there"));
+        let mean = average(&models).expect("average");
+        let graph = mean.graph.as_ref().expect("graph");
+        let numbers = |name| tensor_floats(constant(graph, name).expect("constant"));
         assert_eq!(numbers("trunk.0.weight"), Some(vec![3.0; 4 * 27]));
         assert_eq!(numbers("trunk.0.bias"), Some(vec![-3.0; 4]));
         assert_eq!(numbers("trunk.0.relu6.max"), Some(vec![6.0]));
-        let first = models[0].graph.as_ref().expect("a graph");
+        let first = models[0].graph.as_ref().expect("graph");
         assert_eq!(graph.node, first.node);
-        let card = card(&mean).expect("has one");
+        let card = card(&mean).expect("card");
         assert_eq!(card.training.recipe, "snacks, mean of 3");
-        assert!(card.figures.is_empty(), "they are those of another model");
+        assert!(card.figures.is_empty(), "figures of a single model");
     }
 
     #[test]
-    fn models_of_different_kinds_are_refused_by_number() {
-        let said = refusal(model(1.0, 4, ["apple", "cherry"]));
+    fn different_models_are_refused_by_their_number() {
+        let error = average_error(model(1.0, 4, ["apple", "cherry"]));
         assert!(
-            said.starts_with("model 2 of those given: it has other classes"),
-            "{said}"
+            error.starts_with("model 2: it has other classes"),
+            "{error}"
         );
-        let said = refusal(model(1.0, 5, FRUIT));
+        let error = average_error(model(1.0, 5, FRUIT));
         assert!(
-            said.contains("its trunk.0.weight is of another shape"),
-            "{said}"
+            error.contains("its constant trunk.0.weight has another shape"),
+            "{error}"
         );
         let mut int8 = model(1.0, 4, FRUIT);
-        let graph = int8.graph.as_mut().expect("a graph");
+        let graph = int8.graph.as_mut().expect("graph");
         graph.node[0].op_type = "QuantizeLinear".to_owned();
-        assert!(refusal(int8).contains("it is int8"));
+        assert!(average_error(int8).contains("it is an int8 model"));
         let mut bare = model(1.0, 4, FRUIT);
         bare.metadata_props.clear();
-        assert!(refusal(bare).starts_with("model 2 of those given: "));
+        assert!(average_error(bare).starts_with("model 2: "));
         let alone = average(&[model(1.0, 4, FRUIT)]).expect_err("refused");
         assert!(
             matches!(alone, AverageError::TooFew { found: 1 }),

@@ -1,7 +1,6 @@
-//! Features: what the frozen part of the trunk says of every kept view of every picture, computed once.
+//! Cached features: the frozen part of the backbone runs once over every cached view of every picture.
 //!
-//! In go pictures and a frozen trunk, out come [`Features`] kept in half precision. Reading and preprocessing
-//! pictures goes on beside the computing. A picture that can't be read is named and left out.
+//! A thread of its own decodes and preprocesses the pictures meanwhile. Features are kept in half precision.
 
 use std::sync::mpsc::sync_channel;
 
@@ -16,40 +15,37 @@ use thiserror::Error;
 use crate::network::{Backbone, to_vec};
 use crate::samples::TrainingImage;
 
-/// Views that go through the trunk at a time.
+/// Views per batch.
 const BATCH: usize = 16;
 
-/// The features of pictures, view by view.
 #[derive(Debug)]
 pub struct Features {
     /// Height, width, channels.
     shape: [usize; 3],
     values: Vec<f16>,
-    /// For each picture the index of its first view, or none where it can't be read.
+    /// Index of each picture's first view; `None` for an unreadable picture.
     first_view: Vec<Option<usize>>,
+    /// Number of views of each picture.
     views: Vec<usize>,
 }
 
-/// A picture that gives no features.
+/// Why a picture has no features.
 #[derive(Debug, Error)]
 pub enum FeatureError {
-    /// It can't be read.
     #[error(transparent)]
     Picture(#[from] PictureError),
-    /// It can't be preprocessed.
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
 }
 
 impl Features {
-    /// Computes the features of all views. `seen` is called after each picture with the fault that it
-    /// has, if any.
+    /// Computes the features of all views and calls `done` after each picture, with the error of an unreadable one.
     pub fn compute(
         pictures: &[TrainingImage],
         card: &ModelCard,
-        trunk: &Backbone,
+        frozen: &Backbone,
         device: &Device,
-        mut seen: impl FnMut(Option<FeatureError>),
+        mut done: impl FnMut(Option<FeatureError>),
     ) -> Self {
         let mut features = Self {
             shape: [0; 3],
@@ -60,78 +56,82 @@ impl Features {
                 .map(|picture| picture.augmentations.len())
                 .collect(),
         };
-        let mut waiting: Vec<InputTensor> = Vec::new();
+        let mut pending: Vec<InputTensor> = Vec::new();
         let mut count = 0;
         std::thread::scope(|scope| {
             let (send, receive) = sync_channel(BATCH);
             scope.spawn(move || {
                 for picture in pictures {
-                    // The receiver is gone only when this whole computation is.
+                    // The receiver is dropped only when this function unwinds.
                     if send.send(tensors(picture, card)).is_err() {
                         return;
                     }
                 }
             });
             for tensors in receive {
-                let fault = match tensors {
+                let error = match tensors {
                     Ok(tensors) => {
                         features.first_view.push(Some(count));
                         count += tensors.len();
-                        waiting.extend(tensors);
+                        pending.extend(tensors);
                         None
                     }
-                    Err(fault) => {
+                    Err(error) => {
                         features.first_view.push(None);
-                        Some(fault)
+                        Some(error)
                     }
                 };
-                if waiting.len() >= BATCH {
-                    features.take(&mut waiting, trunk, device);
+                if pending.len() >= BATCH {
+                    features.compute_batch(&mut pending, frozen, device);
                 }
-                seen(fault);
+                done(error);
             }
         });
-        if !waiting.is_empty() {
-            features.take(&mut waiting, trunk, device);
+        if !pending.is_empty() {
+            features.compute_batch(&mut pending, frozen, device);
         }
         features
     }
 
-    fn take(&mut self, waiting: &mut Vec<InputTensor>, trunk: &Backbone, device: &Device) {
-        let values: Vec<f32> = waiting.iter().flat_map(InputTensor::to_f32).collect();
-        let shape = waiting.first().map_or([1, 0, 0, 3], InputTensor::shape);
-        let data = TensorData::new(values, [waiting.len(), shape[1], shape[2], shape[3]]);
-        let output = trunk.forward(Tensor::from_data(data, device));
+    fn compute_batch(
+        &mut self,
+        pending: &mut Vec<InputTensor>,
+        frozen: &Backbone,
+        device: &Device,
+    ) {
+        let values: Vec<f32> = pending.iter().flat_map(InputTensor::to_f32).collect();
+        let shape = pending.first().map_or([1, 0, 0, 3], InputTensor::shape);
+        let data = TensorData::new(values, [pending.len(), shape[1], shape[2], shape[3]]);
+        let output = frozen.forward(Tensor::from_data(data, device));
         let [_, height, width, channels] = output.dims();
         self.shape = [height, width, channels];
-        // All at once: a vector that doubles would for a while take twice what is needed.
+        // Reserve exactly: growing by doubling would need up to twice the memory.
         let views: usize = self.views.iter().sum();
         let missing = (views * height * width * channels).saturating_sub(self.values.len());
         self.values.reserve_exact(missing);
         self.values
             .extend(to_vec(output).into_iter().map(f16::from_f32));
-        waiting.clear();
+        pending.clear();
     }
 
-    /// Whether the picture could be read.
+    /// Whether the picture has features; an unreadable one has none.
     #[must_use]
     pub fn has(&self, picture: usize) -> bool {
         self.first_view[picture].is_some()
     }
 
-    /// How many views there are of a picture.
     #[must_use]
     pub fn views(&self, picture: usize) -> usize {
         self.views[picture]
     }
 
-    /// Height, width and channels of a view's features.
+    /// Height, width and channels of one view.
     #[must_use]
     pub fn shape(&self) -> [usize; 3] {
         self.shape
     }
 
-    /// Puts the features of a view behind other numbers; nothing of a picture that could not be read.
+    /// Appends the features of a view to `to`; nothing for an unreadable picture.
     pub fn append(&self, picture: usize, view: usize, to: &mut Vec<f32>) {
         let size = self.shape.iter().product::<usize>();
         if let Some(first) = self.first_view[picture] {
@@ -143,7 +143,7 @@ impl Features {
     }
 }
 
-/// The card with its picture channels last, as the network takes it in training.
+/// The card with a channels-last input, as the network reads it in training.
 #[must_use]
 pub fn channels_last(card: &ModelCard) -> ModelCard {
     ModelCard {

@@ -1,6 +1,6 @@
-//! Golden examples for a model's card: drawn scenes with what the engine says of them.
+//! Golden examples for a model's card: synthetic scenes with the engine's predictions.
 //!
-//! Scenes, not training pictures: those belong to somebody, and a card travels wherever its model goes.
+//! Not training pictures: their licences would apply to every copy of the model.
 
 use boxcam::detect::tract::{ModelError, TractDetector};
 use boxcam::golden::{GoldenError, record};
@@ -12,24 +12,22 @@ use tract_onnx::pb;
 use crate::onnx::card;
 use crate::onnx::set_card;
 
-/// Scenes in a card: a few kilobytes each.
+/// Scenes in a card; each takes a few kilobytes.
 const SCENES: u64 = 4;
 
-/// Width and height of a scene; the model's own preprocessing makes of it what it needs.
+/// Width and height of a scene in pixels; the model's preprocessing resizes it.
 const SIDE: u32 = 80;
 
-/// A model that can't be asked for examples.
+/// Why golden examples can't be recorded.
 #[derive(Debug, Error)]
 pub enum RecordError {
-    /// The engine can't run it.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// It can't answer.
     #[error(transparent)]
     Golden(#[from] GoldenError),
 }
 
-/// Puts golden examples into a model's card, in place of those that are there; `name` is what errors call it.
+/// Replaces the golden examples in a model's card; errors call the model `name`.
 ///
 /// # Errors
 /// [`RecordError`] when the engine can't run the model.

@@ -1,8 +1,7 @@
-//! The two heads on a trunk: what it is, and where it is.
+//! Class head and box heads on a backbone.
 //!
-//! In goes the trunk's last map, `[batch, side, side, channels]`; out come class logits
-//! `[batch, classes]` and corners `[batch, 4]` in the order `x_min, x_max, y_min, y_max`. Each head can
-//! write itself into an ONNX graph. Softmax of the classes and thresholds are no business of a head.
+//! Heads return class logits `[batch, classes]` and corners `[batch, 4]` in the order `x_min, x_max, y_min, y_max`, and
+//! export themselves into an ONNX graph.
 
 use burn::module::Param;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -17,12 +16,11 @@ use crate::network::{FeatureMaps, to_vec};
 use crate::onnx::{CLASS_LAYER, GraphBuilder};
 use crate::weights::HeadWeights;
 
-mod cells;
-mod fine;
-mod layers;
+mod decode;
+mod fcos;
 
-pub use cells::CellPredictions;
-pub use fine::FcosHead;
+pub use decode::CellPredictions;
+pub use fcos::FcosHead;
 
 /// Global average pooling, dropout, one dense layer.
 #[derive(Module, Debug)]
@@ -31,8 +29,8 @@ pub struct ClassHead {
     dense: Linear,
 }
 
-/// The box of the textbook chapter: 3x3 convolution to 512 channels, batch norm, ReLU, global average
-/// pooling, dense layer of 4.
+/// Box head on globally pooled features: 3 x 3 convolution to 512 channels, batch norm, ReLU, global average pooling and a
+/// dense layer of 4 (the textbook chapter's).
 #[derive(Module, Debug)]
 pub struct GlobalBoxHead {
     conv: Conv2d,
@@ -40,17 +38,14 @@ pub struct GlobalBoxHead {
     dense: Linear,
 }
 
-/// One of the box heads.
 #[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant, reason = "there is one of it in a program")]
+#[allow(clippy::large_enum_variant, reason = "a program has only one")]
 pub enum BoxHead {
-    /// See [`GlobalBoxHead`].
-    Pooled(GlobalBoxHead),
-    /// See [`FcosHead`].
-    Fine(FcosHead),
+    Global(GlobalBoxHead),
+    Fcos(FcosHead),
 }
 
-/// `[batch, side, side, channels]` to `[batch, channels]`: the mean over the map.
+/// Global average pooling: `[batch, height, width, channels]` to `[batch, channels]`.
 pub(crate) fn pool(map: Tensor<4>) -> Tensor<2> {
     let [batch, height, width, channels] = map.dims();
     map.reshape([batch, height * width, channels])
@@ -58,7 +53,7 @@ pub(crate) fn pool(map: Tensor<4>) -> Tensor<2> {
         .reshape([batch, channels])
 }
 
-/// A dense layer's weights as `[out, in]`, and its biases.
+/// Weights `[out, in]` and biases of a dense layer.
 fn dense_weights(dense: &Linear) -> (Vec<f32>, Vec<f32>) {
     let weights = to_vec(dense.weight.val().transpose());
     let bias = dense.bias.as_ref().map(|bias| to_vec(bias.val()));
@@ -66,8 +61,7 @@ fn dense_weights(dense: &Linear) -> (Vec<f32>, Vec<f32>) {
 }
 
 impl ClassHead {
-    /// A head for `classes` on a map of `channels`; `dropout` is the share of features left out in
-    /// training.
+    /// `dropout` is the probability with which a feature is dropped in training.
     #[must_use]
     pub fn new(channels: usize, classes: usize, dropout: f64, device: &Device) -> Self {
         Self {
@@ -76,35 +70,35 @@ impl ClassHead {
         }
     }
 
-    /// The same head with the weights of another model; as it is where those are of another shape.
+    /// The head with the weights of another model; unchanged if they have another shape.
     #[must_use]
-    pub fn load_pretrained(mut self, given: &DenseWeights) -> Self {
+    pub fn load_pretrained(mut self, pretrained: &DenseWeights) -> Self {
         let [inputs, classes] = self.dense.weight.dims();
-        if given.shape != [classes, inputs] {
+        if pretrained.shape != [classes, inputs] {
             return self;
         }
         let device = self.dense.weight.device();
-        let weights = TensorData::new(given.weights.clone(), given.shape);
+        let weights = TensorData::new(pretrained.weights.clone(), pretrained.shape);
         let weights = Tensor::<2>::from_data(weights, &device).transpose();
-        let bias = TensorData::new(given.bias.clone(), [classes]);
+        let bias = TensorData::new(pretrained.bias.clone(), [classes]);
         self.dense.weight = Param::from_tensor(weights);
         self.dense.bias = Some(Param::from_tensor(Tensor::from_data(bias, &device)));
         self
     }
 
-    /// Class logits, `[batch, classes]`, of a map's pooled features, `[batch, channels]`.
+    /// Class logits `[batch, classes]` of pooled features `[batch, channels]`.
     #[must_use]
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
         self.dense.forward(self.dropout.forward(features))
     }
 
-    /// Sum of the squared weights, for the chapter's L2 penalty.
+    /// Sum of the squared weights, for an L2 penalty.
     #[must_use]
     pub fn squared_weights(&self) -> Tensor<1> {
         self.dense.weight.val().powi_scalar(2).sum()
     }
 
-    /// Adds the head and its softmax to a graph; gives back the scores' name.
+    /// Adds the head and its softmax to a graph; returns the name of the scores.
     pub fn export(&self, graph: &mut GraphBuilder, map: &str) -> String {
         let (weights, bias) = dense_weights(&self.dense);
         let pooled = graph.pool("class.pool", map);
@@ -114,7 +108,6 @@ impl ClassHead {
 }
 
 impl GlobalBoxHead {
-    /// The head on a map of `channels`.
     #[must_use]
     pub fn new(channels: usize, device: &Device) -> Self {
         let hidden = 512;
@@ -141,7 +134,7 @@ impl GlobalBoxHead {
         graph.dense("box.corners", &pooled, &weights, &bias)
     }
 
-    /// The convolution with the batch norm worked into its weights.
+    /// The convolution with the batch norm folded into its weights.
     fn folded(&self) -> ConvWeights {
         let mut layer = conv_weights(&self.conv);
         let gamma = to_vec(self.norm.gamma.val());
@@ -160,7 +153,6 @@ impl GlobalBoxHead {
     }
 }
 
-/// The weights of burn's own convolution, as plain numbers.
 fn conv_weights(conv: &Conv2d) -> ConvWeights {
     let shape = conv.weight.val().dims();
     ConvWeights {
@@ -176,37 +168,77 @@ fn conv_weights(conv: &Conv2d) -> ConvWeights {
 }
 
 impl BoxHead {
-    /// The same head with the weights of another model; as it is where that has another head.
+    /// The head with the weights of another model; unchanged if that has another head.
     #[must_use]
-    pub fn load_pretrained(self, given: &HeadWeights) -> Self {
+    pub fn load_pretrained(self, pretrained: &HeadWeights) -> Self {
         match self {
-            // Its batch norm is gone from the file.
-            Self::Pooled(head) => Self::Pooled(head),
-            Self::Fine(head) => Self::Fine(head.load_pretrained(&given.of_box)),
+            // A model file has its batch norm folded, which can't be undone.
+            Self::Global(head) => Self::Global(head),
+            Self::Fcos(head) => Self::Fcos(head.load_pretrained(&pretrained.box_convs)),
         }
     }
 
-    /// Corners `[batch, 4]`, and what each cell says where the head asks them.
+    /// Corners `[batch, 4]`, and the predictions of all cells if the head has them.
     #[must_use]
     pub fn forward(&self, maps: FeatureMaps) -> (Tensor<2>, Option<CellPredictions>) {
         match self {
-            Self::Pooled(head) => (head.forward(maps.last), None),
-            Self::Fine(head) => {
+            Self::Global(head) => (head.forward(maps.last), None),
+            Self::Fcos(head) => {
                 let cells = head.forward(maps);
                 (cells.decode(), Some(cells))
             }
         }
     }
 
-    /// Adds the head to a graph: on the maps of those names, the finer one first; `side` is that of the last map.
-    /// Gives back the corners' name.
+    /// Adds the head to a graph, on the stride-16 and the stride-32 map; `side` is that of the latter. Returns the name of
+    /// the corners.
     pub fn export(&self, graph: &mut GraphBuilder, maps: [&str; 2], side: usize) -> String {
         match self {
-            Self::Pooled(head) => head.export(graph, maps[1]),
-            Self::Fine(head) => head.export(graph, maps, side),
+            Self::Global(head) => head.export(graph, maps[1]),
+            Self::Fcos(head) => head.export(graph, maps, side),
         }
     }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use fastrand::Rng;
+
+    use super::*;
+
+    const SHAPE: [usize; 4] = [3, 3, 3, 8];
+
+    fn map(values: &[f32], device: &Device) -> Tensor<4> {
+        Tensor::from_data(TensorData::new(values.to_vec(), SHAPE), device)
+    }
+
+    /// The gradient of the input map equals the numerical slope of the loss, batch norm included.
+    #[test]
+    fn the_global_box_head_propagates_the_gradient() {
+        let device = Device::flex().autodiff();
+        device.seed(1);
+        let head = GlobalBoxHead::new(SHAPE[3], &device);
+        let random = &mut Rng::with_seed(3);
+        let values: Vec<f32> = (0..SHAPE.iter().product()).map(|_| random.f32()).collect();
+        let loss = |map: Tensor<4>| {
+            let corners = head.forward(map);
+            (corners.clone() * corners).sum()
+        };
+        let input = map(&values, &device).require_grad();
+        let gradients = loss(input.clone()).backward();
+        let found = to_vec(input.grad(&gradients).expect("gradient"));
+        let step = 1e-2;
+        for index in (0..values.len()).step_by(13) {
+            let at = |by: f32| {
+                let mut moved = values.clone();
+                moved[index] += by;
+                to_vec(loss(map(&moved, &device)))[0]
+            };
+            let slope = (at(step) - at(-step)) / (2.0 * step);
+            // A step may cross the kink of the ReLU.
+            let allowed = 0.1 * slope.abs().max(0.05);
+            let found = found[index];
+            assert!((found - slope).abs() < allowed, "{index}: {found} {slope}");
+        }
+    }
+}

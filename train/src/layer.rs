@@ -1,22 +1,21 @@
-//! One layer's weights as plain numbers: what files, networks and graphs hand one another.
+//! Weights of one layer as plain vectors, exchanged between files, networks and graphs.
 
-/// One convolution, without what follows it.
+/// A convolution with bias, without its activation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvWeights {
     /// `[out, in / groups, height, width]`
     pub shape: [usize; 4],
-    /// Weights in that order.
     pub weights: Vec<f32>,
-    /// One number an output channel.
+    /// `[out]`
     pub bias: Vec<f32>,
-    /// Step in both directions; the padding is TensorFlow's SAME.
+    /// In both directions; the padding is TensorFlow's SAME.
     pub stride: usize,
     /// Input channels for a depthwise convolution, else 1.
     pub groups: usize,
 }
 
 impl ConvWeights {
-    /// Whether it is one of the three kinds of a MobileNet: 1 x 1, depthwise 3 x 3, and a first one of 3 x 3 at stride 2.
+    /// Whether it is one of the three kinds in a MobileNet: 1 x 1, depthwise 3 x 3, or the first layer, 3 x 3 at stride 2.
     #[must_use]
     pub fn is_mobilenet(&self) -> bool {
         let [out, inner, height, width] = self.shape;
@@ -30,27 +29,24 @@ impl ConvWeights {
     }
 }
 
-/// One dense layer, without what follows it.
+/// A dense layer with bias.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DenseWeights {
     /// `[out, in]`
     pub shape: [usize; 2],
-    /// Weights in that order.
     pub weights: Vec<f32>,
-    /// One number an output.
+    /// `[out]`
     pub bias: Vec<f32>,
 }
 
-/// One layer of a trunk: a convolution of the layer before it, then what is done to its output, in this order.
+/// One layer of a backbone: a convolution of the previous layer's output, relu6, then a residual addition.
 ///
-/// Enough for MobileNet v1 (Howard et al. 2017) and the residual blocks of v2 (Sandler et al. 2018).
+/// Covers MobileNet v1 (Howard et al. 2017) and v2 (Sandler et al. 2018).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
-    /// The convolution.
     pub conv: ConvWeights,
-    /// `min(max(x, 0), 6)` after the convolution; a linear bottleneck has none.
+    /// `min(max(x, 0), 6)` after the convolution; absent in a linear bottleneck.
     pub relu6: bool,
-    /// Index of the earlier layer of the trunk whose output is added to this one's: the two ends of a residual
-    /// block. The output of a layer is what is there after its own addition.
+    /// Index of an earlier layer whose output, after its own addition, is added to this one's.
     pub add: Option<usize>,
 }

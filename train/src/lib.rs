@@ -53,7 +53,6 @@ pub mod draw;
 pub mod features;
 pub mod golden;
 pub mod heads;
-mod kernels;
 pub mod layer;
 pub mod loss;
 pub mod model;

@@ -76,12 +76,12 @@ pub fn dense_loss(
         .reshape([batch, 1, 4])
         .expand([batch, count, 4]);
     let flat = |boxes: Tensor<3>| boxes.reshape([batch * count, 4]);
-    let overlap = giou(&flat(cells.corners.clone()), &flat(target)).reshape([batch, count]);
+    let corners = cells.corners.clone().swap_dims(1, 2);
+    let overlap = giou(&flat(corners), &flat(target)).reshape([batch, count]);
     let examples = location_target.clone().sum() + EPSILON;
     let box_loss = ((overlap.neg() + 1.0) * box_weight).sum();
-    let location_loss = (log_softmax(cells.logits.clone(), 1) * location_target)
-        .sum()
-        .neg();
+    let logits = cells.logits.clone().reshape([batch, count]);
+    let location_loss = (log_softmax(logits, 1) * location_target).sum().neg();
     Some((box_loss * cell_giou_weight + location_loss * location_weight) / examples)
 }
 
@@ -131,6 +131,7 @@ fn min(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
 #[cfg(test)]
 mod tests {
     use boxcam::geometry::{NormBox, iou};
+    use burn::tensor::activation::softmax;
 
     use super::*;
     use crate::network::to_vec;
@@ -186,9 +187,12 @@ mod tests {
         let target = boxes(&[[0.2, 0.6, 0.2, 0.6]]);
         let one_hot = || Tensor::<2>::from_data([[1.0f32, 0.0]], &device);
         let loss = |first: [f32; 4], logits: [f32; 2]| {
+            let logits = Tensor::<3>::from_data([[logits]], &device);
+            let corners = Tensor::<3>::from_data([[first, [0.0; 4]]], &device);
             let cells = CellPredictions {
-                logits: Tensor::from_data([logits], &device),
-                corners: Tensor::from_data([[first, [0.0; 4]]], &device),
+                weights: softmax(logits.clone(), 2),
+                logits,
+                corners: corners.swap_dims(1, 2),
             };
             let loss = dense_loss(kind, &cells, &target, one_hot(), one_hot());
             to_vec(loss.expect("an overlap loss"))[0]

@@ -1,7 +1,4 @@
-//! The whole model: the frozen part of the trunk, the part that learns, and the heads.
-//!
-//! In go weights and a recipe, out comes a model that can be trained from pictures or from features, asked,
-//! and written as a float ONNX graph.
+//! The whole model: the frozen part of the backbone, the trainable part and the heads.
 
 use boxcam::card::ModelCard;
 use boxcam::label::Labels;
@@ -15,60 +12,55 @@ use crate::onnx::{GraphBuilder, INPUT};
 use crate::recipe::{Frozen, HeadKind, Recipe};
 use crate::weights::{BackboneWeights, HeadWeights};
 
-/// Both heads.
 #[derive(Module, Debug)]
 pub struct Heads {
-    /// What it is.
     pub class: ClassHead,
-    /// Where it is.
     pub bounding_box: BoxHead,
 }
 
-/// All that learns.
+/// Everything that is trained.
 #[derive(Module, Debug)]
 pub struct Net {
-    /// The part of the trunk that learns; may have no layer.
-    pub trunk: Backbone,
-    /// Both heads.
+    /// The part of the backbone that is trained; may be empty.
+    pub backbone: Backbone,
     pub heads: Heads,
 }
 
-/// What a batch comes to.
+/// Output for a batch.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// What the class head reads, `[batch, channels]`.
+    /// Pooled features, the input of the class head, `[batch, channels]`.
     pub features: Tensor<2>,
     /// Class logits, `[batch, classes]`.
     pub logits: Tensor<2>,
     /// Corners, `[batch, 4]`.
     pub corners: Tensor<2>,
-    /// What each cell says, where the box head asks them.
+    /// Predictions of all cells, if the box head has them.
     pub cells: Option<CellPredictions>,
 }
 
 /// A model in training.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// The part of the trunk that stays as it is, as plain weights.
+    /// The part of the backbone that is not trained.
     pub frozen: Vec<Layer>,
-    /// All that learns.
     pub net: Net,
 }
 
 impl Heads {
-    fn load_pretrained(self, given: &HeadWeights) -> Self {
+    fn load_pretrained(self, pretrained: &HeadWeights) -> Self {
         Self {
-            class: self.class.load_pretrained(&given.class),
-            bounding_box: self.bounding_box.load_pretrained(given),
+            class: self.class.load_pretrained(&pretrained.class),
+            bounding_box: self.bounding_box.load_pretrained(pretrained),
         }
     }
 }
 
 impl Net {
-    /// From pictures or features, `[batch, height, width, channels]`.
+    /// Reads pictures or cached features, `[batch, height, width, channels]`.
     #[must_use]
     pub fn forward(&self, input: Tensor<4>) -> Answer {
-        let maps = self.trunk.feature_maps(input);
+        let maps = self.backbone.feature_maps(input);
         let features = pool(maps.last.clone());
         let logits = self.heads.class.forward(features.clone());
         let (corners, cells) = self.heads.bounding_box.forward(maps);
@@ -82,8 +74,8 @@ impl Net {
 }
 
 impl Model {
-    /// A model for these classes on a trunk. Its heads are fresh, but those of weights for the same classes are taken
-    /// over where they are of the same shape.
+    /// A model for these classes on a pretrained backbone. Heads of the same classes and shape are loaded too; others are
+    /// initialized randomly.
     #[must_use]
     pub fn new(
         weights: &BackboneWeights,
@@ -96,10 +88,10 @@ impl Model {
         let channels_of = |layer: Option<&Layer>| layer.map_or(0, |layer| layer.conv.shape[0]);
         let channels = channels_of(layers.last());
         let bounding_box = match recipe.head {
-            HeadKind::Global => BoxHead::Pooled(GlobalBoxHead::new(channels, device)),
+            HeadKind::Global => BoxHead::Global(GlobalBoxHead::new(channels, device)),
             HeadKind::Fcos => {
                 let fine = channels_of(fine_layer(layers).map(|fine| &layers[fine]));
-                BoxHead::Fine(FcosHead::new(channels, fine, recipe.head_channels, device))
+                BoxHead::Fcos(FcosHead::new(channels, fine, recipe.head_channels, device))
             }
         };
         let class = ClassHead::new(channels, labels.len(), recipe.dropout, device);
@@ -108,31 +100,31 @@ impl Model {
             bounding_box,
         };
         let heads = match weights.heads_for(labels) {
-            Some(given) => fresh.load_pretrained(given),
+            Some(pretrained) => fresh.load_pretrained(pretrained),
             None => fresh,
         };
         Self {
             frozen: layers[..cut].to_vec(),
             net: Net {
-                trunk: Backbone::new(layers, cut, layers.len(), device),
+                backbone: Backbone::new(layers, cut, layers.len(), device),
                 heads,
             },
         }
     }
 
-    /// The frozen part, which everything goes through first; none where everything learns.
+    /// The frozen part; `None` if everything is trained.
     #[must_use]
-    pub fn extractor(&self, device: &Device) -> Option<Backbone> {
+    pub fn frozen_backbone(&self, device: &Device) -> Option<Backbone> {
         let layers = self.frozen.len();
         (layers > 0).then(|| Backbone::new(&self.frozen, 0, layers, device))
     }
 
-    /// The whole network with a net that learnt, as a float ONNX model for pictures of the card's size.
+    /// The whole network as a float ONNX model for pictures of the card's size; `net` gives the trained part.
     #[must_use]
     pub fn export(&self, net: &Net, card: &ModelCard) -> pb::ModelProto {
         let mut graph = GraphBuilder::new(&card.name, &card.input);
         let mut layers = self.frozen.clone();
-        layers.extend(net.trunk.layers());
+        layers.extend(net.backbone.layers());
         let maps = graph.backbone(INPUT, &layers);
         let map = |layer: Option<usize>| layer.map_or(INPUT, |layer| maps[layer].as_str());
         let fine = map(fine_layer(&layers));
@@ -148,7 +140,7 @@ impl Model {
     }
 }
 
-/// Layers that stay as they are. The cut is moved towards the input until no residual way crosses it.
+/// Number of frozen layers. The cut moves towards the input until no residual connection crosses it.
 fn cut(layers: &[Layer], frozen: Frozen) -> usize {
     let wanted = match frozen {
         Frozen::First(count) => count.min(layers.len()),

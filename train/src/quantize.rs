@@ -30,10 +30,10 @@ const ALLOWED_ROWS: f64 = 2.0;
 /// Why a model can't be quantized, or must not be.
 #[derive(Debug, Error)]
 pub enum QuantizeError {
-    #[error("the model can't be quantised: {0}")]
+    #[error("the model can't be quantized: {0}")]
     Card(#[from] CardError),
     #[error(
-        "the model can't be quantised: node {node} {message}; give the float model that `boxcam-train train run` wrote"
+        "the model can't be quantized: node {node} {message}; give the float model that `boxcam-train train run` wrote"
     )]
     Graph { node: String, message: String },
     #[error("the model can't be run on the calibration pictures: {message}")]
@@ -41,12 +41,12 @@ pub enum QuantizeError {
     #[error("no calibration picture could be read; give a folder with readable training pictures")]
     NoPictures,
     #[error(
-        "{found} training picture(s) are too few to quantise: calibration and comparison need one each, and \
+        "{found} training picture(s) are too few to quantize: calibration and comparison need one each, and \
          several hundred give good ranges; add training pictures"
     )]
     TooFewPictures { found: usize },
     #[error(
-        "refused: quantisation costs {accuracy:.4} of class accuracy and {iou:.4} of mean IoU, the limit is {limit:.4} \
+        "refused: quantization costs {accuracy:.4} of class accuracy and {iou:.4} of mean IoU, the limit is {limit:.4} \
          of each; calibrate on more pictures like those that the model will see"
     )]
     Refused { accuracy: f64, iou: f64, limit: f64 },

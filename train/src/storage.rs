@@ -1,4 +1,4 @@
-//! Files that can't be half-written, and rows as CSV.
+//! Atomic file writes, and CSV.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-/// Rows as CSV, with a header; its numbers come back to the last bit.
+/// Rows as CSV with a header. Floats are written so that they are read back bit for bit.
 ///
 /// # Errors
-/// [`csv::Error`] when a row has parts that CSV has no place for.
+/// [`csv::Error`] when a row is not flat.
 pub fn csv<T: Serialize>(rows: &[T]) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
@@ -19,11 +19,10 @@ pub fn csv<T: Serialize>(rows: &[T]) -> Result<Vec<u8>, csv::Error> {
     Ok(bytes.map_err(csv::IntoInnerError::into_error)?)
 }
 
-/// Writes a file whole or not at all: beside it first, then renamed into its place. Folders on the way are
-/// made.
+/// Writes a file atomically: to a temporary file beside it, which is then renamed. Missing folders are created.
 ///
 /// # Errors
-/// The system's, after which the old file, if any, is as it was.
+/// The I/O error; the old file, if any, is unchanged.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = path
         .parent()
@@ -31,14 +30,14 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     {
         std::fs::create_dir_all(folder)?;
     }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    let mut file = File::create(&beside)?;
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".part");
+    let mut file = File::create(&temporary)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    let placed = written.and_then(|()| std::fs::rename(&beside, path));
+    let placed = written.and_then(|()| std::fs::rename(&temporary, path));
     if placed.is_err() {
-        // The first error is the one to tell; that of cleaning up after it would hide it.
-        let _ = std::fs::remove_file(&beside);
+        // The first error is reported, not that of the clean-up.
+        let _ = std::fs::remove_file(&temporary);
     }
     placed
 }
@@ -48,22 +47,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn a_file_is_replaced_and_no_temporary_file_remains() {
+        let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join("runs/one/model.onnx");
         for text in ["first", "second"] {
             write_whole(&path, text.as_bytes()).expect("written");
-            assert_eq!(std::fs::read_to_string(&path).expect("there"), text);
+            assert_eq!(std::fs::read_to_string(&path).expect("file exists"), text);
         }
-        let beside = std::fs::read_dir(path.parent().expect("has one")).expect("there");
+        let beside = std::fs::read_dir(path.parent().expect("parent folder")).expect("file exists");
         assert_eq!(beside.count(), 1);
     }
 
     #[test]
-    fn what_cannot_be_placed_leaves_nothing_behind() {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn a_failed_write_leaves_no_temporary_file() {
+        let folder = tempfile::tempdir().expect("temporary folder");
         let taken = folder.path().join("taken");
-        std::fs::create_dir_all(taken.join("full")).expect("made");
+        std::fs::create_dir_all(taken.join("full")).expect("folder created");
         assert!(write_whole(&taken, b"x").is_err());
         assert!(!folder.path().join("taken.part").exists());
     }

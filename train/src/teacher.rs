@@ -1,10 +1,8 @@
-//! A teacher: a model that knows the classes already and says of each view what it sees in it.
+//! Knowledge distillation: a teacher model for the same classes gives soft targets and target features.
 //!
-//! In go the views of a batch, out come a score for each class, to be learnt beside the true class (Hinton et al. 2015),
-//! and the features that they were read from, for those of the learner to become alike, so that the teacher's class head
-//! reads them too (Chen et al. 2022, "Knowledge distillation with the reused teacher classifier").
-//! So a trunk that has learnt to find things gets to know what another one, which it can't be averaged with, has learnt
-//! of their looks. Of boxes a teacher says nothing.
+//! Its scores are blended with the class target (Hinton et al. 2015), and the student learns its penultimate features,
+//! so that the teacher's class head can read them too (Chen et al. 2022, "Knowledge distillation with the reused teacher
+//! classifier"). The box is not distilled.
 
 use boxcam::label::Labels;
 use burn::prelude::*;
@@ -16,83 +14,72 @@ use crate::layer::DenseWeights;
 use crate::network::Backbone;
 use crate::weights::{BackboneWeights, HeadWeights};
 
-/// A model that teaches.
 #[derive(Debug)]
 pub struct Teacher {
-    trunk: Backbone,
+    backbone: Backbone,
     class: ClassHead,
 }
 
-/// What a teacher says of a batch.
+/// Output of the teacher for a batch.
 #[derive(Debug, Clone)]
 pub struct TeacherOutput {
-    /// `[batch, classes]`, each row with a sum of 1.
+    /// `[batch, classes]`, softmax.
     pub scores: Tensor<2>,
-    /// `[batch, channels]`, what the scores were read from.
+    /// `[batch, channels]`, the input of the class head.
     pub features: Tensor<2>,
 }
 
-/// A model that can't teach.
+/// Why a model can't be a teacher.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TeacherError {
-    /// It has been made for other classes, or has no heads.
     #[error(
-        "the teacher knows {found}, expected the classes of the data, {expected}; give a model that was made from it"
+        "the teacher has the classes {found}, expected those of the data, {expected}; give a model that was trained on this data"
     )]
-    Classes {
-        /// The classes of the data.
-        expected: String,
-        /// Those of the teacher.
-        found: String,
-    },
-    /// Its features are not as many as those of the trunk that is to learn from it.
+    Classes { expected: String, found: String },
     #[error(
-        "the teacher has {found} features, expected the {expected} of the trunk that learns; give a teacher of the \
-         same kind and width"
+        "the teacher has {found} features, expected {expected} as in the student's backbone; give a teacher of the same \
+         architecture and width"
     )]
-    Features {
-        /// Those of the trunk that learns.
-        expected: usize,
-        /// Those of the teacher.
-        found: usize,
-    },
+    Features { expected: usize, found: usize },
 }
 
 impl Teacher {
-    /// The teacher with these weights, on a device without gradients. What learns from it gets its class head to
-    /// start from.
+    /// A teacher with these weights on a device without gradients. The student's class head is initialized with the
+    /// teacher's.
     ///
     /// # Errors
-    /// [`TeacherError`] when it knows other classes, has no heads, or features of another number.
+    /// [`TeacherError`] when it has other classes, no heads, or another number of features.
     pub fn new(
         weights: &BackboneWeights,
-        learner: &mut BackboneWeights,
+        student: &mut BackboneWeights,
         labels: &Labels,
         device: &Device,
     ) -> Result<Self, TeacherError> {
         let class = class_head(weights, labels)?;
         let [classes, found] = class.shape;
-        let expected = learner.layers.last().map_or(0, |last| last.conv.shape[0]);
+        let expected = student.layers.last().map_or(0, |last| last.conv.shape[0]);
         if found != expected {
             return Err(TeacherError::Features { expected, found });
         }
-        let of_box = learner.heads_for(labels).map(|heads| heads.of_box.clone());
-        learner.heads = Some(HeadWeights {
+        let box_convs = student
+            .heads_for(labels)
+            .map(|heads| heads.box_convs.clone());
+        student.heads = Some(HeadWeights {
             labels: labels.clone(),
             class: class.clone(),
-            of_box: of_box.unwrap_or_default(),
+            box_convs: box_convs.unwrap_or_default(),
         });
         let layers = &weights.layers;
         Ok(Self {
-            trunk: Backbone::new(layers, 0, layers.len(), device),
+            backbone: Backbone::new(layers, 0, layers.len(), device),
             class: ClassHead::new(found, classes, 0.0, device).load_pretrained(class),
         })
     }
 
-    /// What it says of views, `[batch, height, width, 3]`.
+    /// `views` is `[batch, height, width, 3]`.
     #[must_use]
     pub fn predict(&self, views: Tensor<4>) -> TeacherOutput {
-        let features = pool(self.trunk.forward(views));
+        let features = pool(self.backbone.forward(views));
         TeacherOutput {
             scores: softmax(self.class.forward(features.clone()), 1),
             features,
@@ -109,7 +96,7 @@ fn class_head<'a>(
         let found = weights.heads.as_ref().map(|heads| names(&heads.labels));
         TeacherError::Classes {
             expected: names(labels),
-            found: found.unwrap_or_else(|| "no classes".to_owned()),
+            found: found.unwrap_or_else(|| "(no class head)".to_owned()),
         }
     })?;
     Ok(&heads.class)
@@ -134,61 +121,66 @@ mod tests {
     fn small() -> (TractDetector, BackboneWeights) {
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
         let file = models.join("snacks-small.onnx");
-        let detector = TractDetector::from_file(&file).expect("a model");
-        (detector, weights::read(&file).expect("its weights"))
+        let detector = TractDetector::from_file(&file).expect("valid model");
+        (detector, weights::read(&file).expect("valid weights"))
     }
 
     fn view(card: &ModelCard, frame: &Frame, device: &Device) -> Tensor<4> {
         let card = channels_last(card);
-        let tensor = preprocess(frame, &card).expect("has pixels").to_f32();
+        let tensor = preprocess(frame, &card).expect("preprocessed").to_f32();
         let side = card.input.width as usize;
         Tensor::from_data(TensorData::new(tensor, [1, side, side, 3]), device)
     }
 
     #[test]
-    fn a_teacher_says_what_its_model_says() {
+    fn a_teacher_predicts_the_scores_of_its_model() {
         let (mut detector, weights) = small();
         let device = Device::flex();
         let labels = detector.card().labels.clone();
-        let mut learner = weights::shipped().expect("the program's own");
-        let teacher = Teacher::new(&weights, &mut learner, &labels, &device).expect("can teach");
+        let mut student = weights::embedded().expect("valid weights");
+        let teacher =
+            Teacher::new(&weights, &mut student, &labels, &device).expect("valid teacher");
         assert_eq!(
-            learner.heads.expect("given").class,
-            weights.heads.as_ref().expect("has").class
+            student.heads.expect("heads").class,
+            weights.heads.as_ref().expect("heads").class
         );
         for seed in 1..=3 {
             let frame = Frame::new(0, Origin::Live, random_scene(seed, 320, 240).image);
-            let said = to_vec(
+            let scores = to_vec(
                 teacher
                     .predict(view(detector.card(), &frame, &device))
                     .scores,
             );
-            assert!((said.iter().sum::<f32>() - 1.0).abs() < 1e-4, "{said:?}");
-            let tensor = preprocess(&frame, detector.card()).expect("has pixels");
-            let (class, of_model) = detector.predict(&tensor).expect("an answer").top();
-            let of_teacher = said[class.index()];
             assert!(
-                (of_teacher - of_model).abs() < 0.1,
-                "{of_teacher} {of_model}"
+                (scores.iter().sum::<f32>() - 1.0).abs() < 1e-4,
+                "{scores:?}"
+            );
+            let tensor = preprocess(&frame, detector.card()).expect("preprocessed");
+            let (class, model_score) = detector.predict(&tensor).expect("prediction").top();
+            let teacher_score = scores[class.index()];
+            assert!(
+                (teacher_score - model_score).abs() < 0.1,
+                "{teacher_score} {model_score}"
             );
         }
     }
 
     #[test]
-    fn a_model_of_other_classes_or_features_can_not_teach() {
+    fn a_teacher_with_other_classes_or_features_is_refused() {
         let (detector, weights) = small();
-        let labels = Labels::new(vec!["left".to_owned(), "right".to_owned()]).expect("sound");
+        let labels =
+            Labels::new(vec!["left".to_owned(), "right".to_owned()]).expect("valid labels");
         let device = Device::flex();
-        let mut learner = weights.clone();
-        let error = Teacher::new(&weights, &mut learner, &labels, &device).expect_err("refused");
+        let mut student = weights.clone();
+        let error = Teacher::new(&weights, &mut student, &labels, &device).expect_err("refused");
         assert!(
-            error.to_string().contains("knows apple, banana")
+            error.to_string().contains("has the classes apple, banana")
                 && error.to_string().contains("left, right"),
             "{error}"
         );
-        learner.layers.pop();
+        student.layers.pop();
         let labels = &detector.card().labels;
-        let error = Teacher::new(&weights, &mut learner, labels, &device).expect_err("refused");
+        let error = Teacher::new(&weights, &mut student, labels, &device).expect_err("refused");
         let (expected, found) = (320, 1280);
         assert_eq!(error, TeacherError::Features { expected, found });
     }

@@ -75,11 +75,11 @@ impl<'a> Trainer<'a> {
         device: Device,
     ) -> Self {
         let plain = device.clone().without_autodiff();
-        let frozen = (!recipe.caches_features()).then(|| model.extractor(&plain));
+        let frozen = (!recipe.caches_features()).then(|| model.frozen_backbone(&plain));
         Self {
             frozen: frozen.flatten(),
             teacher: None,
-            backbone: AdamW::new(&model.net.trunk),
+            backbone: AdamW::new(&model.net.backbone),
             heads: AdamW::new(&model.net.heads),
             model,
             recipe,
@@ -103,7 +103,7 @@ impl<'a> Trainer<'a> {
 
     /// Continues from the state of a checkpoint.
     pub fn restore(&mut self, [backbone, heads]: [AdamW; 2]) {
-        self.model.net.trunk = backbone.load_weights(self.model.net.trunk.clone());
+        self.model.net.backbone = backbone.load_weights(self.model.net.backbone.clone());
         self.model.net.heads = heads.load_weights(self.model.net.heads.clone());
         (self.backbone, self.heads) = (backbone, heads);
     }
@@ -119,7 +119,7 @@ impl<'a> Trainer<'a> {
     pub fn ema_model(&self) -> Net {
         let net = self.model.net.valid();
         Net {
-            trunk: self.backbone.load_ema(net.trunk),
+            backbone: self.backbone.load_ema(net.backbone),
             heads: self.heads.load_ema(net.heads),
         }
     }
@@ -245,7 +245,7 @@ impl<'a> Trainer<'a> {
             targets.has_box.clone(),
         );
         if let Some(cells) = &output.cells {
-            let (box_weight, location) = targets.cells(cells.logits.dims()[1]);
+            let (box_weight, location) = targets.cells(cells.logits.dims()[2]);
             if let Some(dense) = dense_loss(kind, cells, &targets.boxes, box_weight, location) {
                 total_box_loss = total_box_loss + dense;
             }
@@ -272,10 +272,10 @@ impl<'a> Trainer<'a> {
             clip_norm: self.recipe.clip_norm,
         };
         let net = &mut self.model.net;
-        let own = GradientsParams::from_module(&mut gradients, &net.trunk);
-        net.trunk = self
+        let own = GradientsParams::from_module(&mut gradients, &net.backbone);
+        net.backbone = self
             .backbone
-            .step(net.trunk.clone(), own, step(rates.backbone));
+            .step(net.backbone.clone(), own, step(rates.backbone));
         let own = GradientsParams::from_module(&mut gradients, &net.heads);
         net.heads = self.heads.step(net.heads.clone(), own, step(rates.head));
     }

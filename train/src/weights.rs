@@ -1,101 +1,101 @@
-//! The weights that training starts from: a quantised MobileNet v1 or v2 as a `.tflite` file, a detector on MobileNet v2
-//! as TensorFlow.js has it (`model.json`), or a model that boxcam-train made, `models/snacks.onnx` for one.
+//! Reads the weights that a training starts from.
 //!
-//! In goes the file, out come its layers in order of execution, dequantised to 32-bit floats
-//! (`scale * (q - zero_point)`), batch norms already folded in as the file has them. Of the heads behind the
-//! trunk only those are given that boxcam-train made. Anything that is no row of convolutions with sums of two of their outputs is refused.
+//! Formats: a quantized MobileNet v1 or v2 as a `.tflite` file, a detector with a MobileNet v2 backbone in TensorFlow.js
+//! form (`model.json`), or a model that boxcam-train wrote (ONNX; float, half precision or int8). Quantized weights are
+//! dequantized (`scale * (q - zero_point)`) and batch norms are folded, so every layer is a plain float convolution.
+//! Heads are read only from models of boxcam-train.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use boxcam::card::ModelCard;
 use boxcam::label::Labels;
+use half::f16;
 use thiserror::Error;
+use tract_onnx::pb;
 
 use crate::layer::{ConvWeights, DenseWeights, Layer};
+use crate::onnx::{GraphBuilder, INPUT, Precision};
 
-mod half;
-mod onnx;
+mod flatbuffer;
+mod from_onnx;
 mod tfjs;
 mod tflite;
 
-pub use self::half::half_precision;
+/// Name of the output of an exported backbone.
+const FEATURES: &str = "features";
 
-/// The trunk of a file.
+/// The backbone of a model, and its heads if boxcam-train made it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BackboneWeights {
-    /// Side of the input in pixels.
+    /// Side of the square input in pixels.
     pub side: usize,
-    /// The layers in order of execution; each takes in what the one before it puts out.
+    /// Layers in order of execution; each reads the output of the one before.
     pub layers: Vec<Layer>,
-    /// The heads behind it, where boxcam-train made them.
     pub heads: Option<HeadWeights>,
 }
 
 impl BackboneWeights {
-    /// The heads, where they are for these very classes.
+    /// The heads if they were trained for exactly these classes.
     #[must_use]
     pub fn heads_for(&self, labels: &Labels) -> Option<&HeadWeights> {
         self.heads.as_ref().filter(|heads| heads.labels == *labels)
     }
 }
 
-/// The heads of a model that boxcam-train made, for a model of the same classes to go on from.
+/// Heads of a model that boxcam-train made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeadWeights {
-    /// What the classes are.
     pub labels: Labels,
-    /// From the pooled map to a logit a class.
     pub class: DenseWeights,
-    /// The convolutions of the box head, by name.
-    pub of_box: BTreeMap<String, ConvWeights>,
+    /// Convolutions of the box head by name.
+    pub box_convs: BTreeMap<String, ConvWeights>,
 }
 
-/// A file that gives no weights.
+/// Why weights can't be read or written.
 #[derive(Debug, Error)]
 pub enum WeightsError {
-    /// The file can't be read.
     #[error("weights {file}: can't be read ({source}); check the path and its permissions")]
     Read {
-        /// The file.
         file: String,
-        /// The system's words.
         source: std::io::Error,
     },
-    /// It is neither a `.tflite`, an ONNX nor a `model.json` file, or a broken one.
     #[error(
-        "weights {file}: is no complete .tflite, .onnx or model.json file ({message}); copy it again"
+        "weights {file}: not a complete .tflite, .onnx or model.json file ({message}); copy it again"
     )]
-    Broken {
-        /// The file.
-        file: String,
-        /// What is wrong.
-        message: String,
-    },
-    /// It holds another kind of network.
+    Broken { file: String, message: String },
     #[error(
-        "weights {file}: {message}; give a quantised MobileNet v1 or v2, the model.json of a detector on MobileNet v2, or a model that boxcam-train made"
+        "weights {file}: {message}; give a quantized MobileNet v1 or v2, the model.json of a detector on MobileNet v2, or a model of boxcam-train"
     )]
-    NotMobileNet {
-        /// The file.
-        file: String,
-        /// What is not as in a MobileNet.
-        message: String,
-    },
-    /// A number of it is none, or too large for half precision.
+    Unsupported { file: String, message: String },
     #[error(
-        "layer {layer} has the weight {weight}, half precision ends at 65504; train the model again"
+        "layer {layer} has the weight {weight}, the largest half-precision number is 65504; train the model again"
     )]
-    TooLarge {
-        /// Number of the layer, from 0.
-        layer: usize,
-        /// The weight.
-        weight: f32,
-    },
+    TooLarge { layer: usize, weight: f32 },
 }
 
-/// Reads the trunk of a MobileNet v1 or v2 of any width and input size from a quantised `.tflite` file, or
-/// from an ONNX file that this program wrote: float, half precision or int8; or that of a detector of TensorFlow's
-/// object detection API from the `model.json` of its TensorFlow.js form, whose shards lie beside it.
+/// What is wrong with the content of a weights file; [`WeightsError`] adds the file.
+#[derive(Debug, Error)]
+enum ParseError {
+    #[error("{0}")]
+    Broken(String),
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+impl From<String> for ParseError {
+    fn from(message: String) -> Self {
+        Self::Unsupported(message)
+    }
+}
+
+impl From<&str> for ParseError {
+    fn from(message: &str) -> Self {
+        Self::Unsupported(message.to_owned())
+    }
+}
+
+/// Reads a weights file of any supported format. The shards of a `model.json` must be in the same folder.
 ///
 /// # Errors
 /// [`WeightsError`], which names the file.
@@ -109,67 +109,82 @@ pub fn read(path: &Path) -> Result<BackboneWeights, WeightsError> {
     }
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<BackboneWeights, WeightsError> {
-    // Bytes 4 to 8 of a flatbuffer name its schema.
-    let trunk = match bytes.get(4..8) {
-        Some(b"TFL3") => tflite::trunk(bytes),
-        _ if bytes.starts_with(b"{") => tfjs::trunk(bytes, path.with_file_name("").as_path()),
-        _ => onnx::trunk(bytes),
-    };
-    let trunk = trunk.and_then(|trunk| {
-        fit_together(&trunk.layers)?;
-        Ok(trunk)
-    });
-    let file = path.display().to_string();
-    trunk.map_err(|fault| match fault {
-        Fault::Broken(message) => WeightsError::Broken { file, message },
-        Fault::NotMobileNet(message) => WeightsError::NotMobileNet { file, message },
-    })
-}
-
-/// Whether each layer is one of a MobileNet and takes in what the one before it puts out.
-fn fit_together(layers: &[Layer]) -> Result<(), String> {
-    let mut channels = 3;
-    for (number, Layer { conv, add, .. }) in layers.iter().enumerate() {
-        let [out, inner, ..] = conv.shape;
-        let taken = if conv.groups > 1 { out } else { inner };
-        let earlier = add.map_or(out, |add| layers[add].conv.shape[0]);
-        if !conv.is_mobilenet() || taken != channels || earlier != out {
-            return Err(format!(
-                "its convolution {number} of shape {:?} is none on {channels} channels",
-                conv.shape
-            ));
-        }
-        channels = out;
-    }
-    Ok(())
-}
-
-/// The trunk that this program carries: that of the model that ships, `models/trunk.onnx`.
+/// The backbone that the program contains, `models/trunk.onnx`: that of the model that ships.
 ///
 /// # Errors
-/// [`WeightsError`] when the program was built with a broken file.
-pub fn shipped() -> Result<BackboneWeights, WeightsError> {
+/// [`WeightsError`] if the program was built with a broken file.
+pub fn embedded() -> Result<BackboneWeights, WeightsError> {
     parse(
         Path::new("models/trunk.onnx"),
         include_bytes!("../../models/trunk.onnx"),
     )
 }
 
-/// What is wrong with a file whose name is known one call up.
-enum Fault {
-    Broken(String),
-    NotMobileNet(String),
+fn parse(path: &Path, bytes: &[u8]) -> Result<BackboneWeights, WeightsError> {
+    // Bytes 4 to 8 of a flatbuffer are its file identifier.
+    let backbone = match bytes.get(4..8) {
+        Some(b"TFL3") => tflite::read(bytes),
+        _ if bytes.starts_with(b"{") => tfjs::read(bytes, path.with_file_name("").as_path()),
+        _ => from_onnx::read(bytes),
+    };
+    let backbone = backbone.and_then(|backbone| {
+        check(&backbone.layers)?;
+        Ok(backbone)
+    });
+    let file = path.display().to_string();
+    backbone.map_err(|error| match error {
+        ParseError::Broken(message) => WeightsError::Broken { file, message },
+        ParseError::Unsupported(message) => WeightsError::Unsupported { file, message },
+    })
 }
 
-impl From<String> for Fault {
-    fn from(message: String) -> Self {
-        Self::NotMobileNet(message)
+/// Checks that each layer is one of a MobileNet and fits the output of the one before.
+fn check(layers: &[Layer]) -> Result<(), ParseError> {
+    let mut channels = 3;
+    for (number, Layer { conv, add, .. }) in layers.iter().enumerate() {
+        let [out, inputs, ..] = conv.shape;
+        let read = if conv.groups > 1 { out } else { inputs };
+        let added = add.map_or(out, |add| layers[add].conv.shape[0]);
+        if !conv.is_mobilenet() || read != channels || added != out {
+            return Err(format!(
+                "its convolution {number} of shape {:?} does not fit {channels} channels or is not one of a MobileNet",
+                conv.shape
+            )
+            .into());
+        }
+        channels = out;
     }
+    Ok(())
 }
 
-impl From<&str> for Fault {
-    fn from(message: &str) -> Self {
-        Self::NotMobileNet(message.to_owned())
+/// An ONNX model of the backbone alone in half precision, which [`read`] reads: half the size, for a training to start
+/// from.
+///
+/// The card is that of the whole model without figures and golden examples; labels and credits stay.
+///
+/// # Errors
+/// [`WeightsError::TooLarge`] for a weight that would become infinite.
+pub fn half_precision(
+    backbone: &BackboneWeights,
+    card: &ModelCard,
+) -> Result<pb::ModelProto, WeightsError> {
+    for (layer, Layer { conv, .. }) in backbone.layers.iter().enumerate() {
+        let is_too_large = |weight: &&f32| !f16::from_f32(**weight).is_finite();
+        if let Some(&weight) = conv.weights.iter().chain(&conv.bias).find(is_too_large) {
+            return Err(WeightsError::TooLarge { layer, weight });
+        }
     }
+    let card = ModelCard {
+        figures: BTreeMap::new(),
+        golden: Vec::new(),
+        ..card.clone()
+    };
+    let mut graph = GraphBuilder::with_precision(Precision::Half, &card.name, &card.input);
+    let maps = graph.backbone(INPUT, &backbone.layers);
+    let map = maps.last().map_or(INPUT, String::as_str);
+    let channels = backbone.layers.last().map_or(3, |last| last.conv.shape[0]);
+    let strides = backbone.layers.iter().map(|layer| layer.conv.stride);
+    let side = strides.fold(backbone.side, usize::div_ceil);
+    let shape = vec![1, channels, side, side];
+    Ok(graph.finish_with(&[(FEATURES, map, shape)], &card))
 }

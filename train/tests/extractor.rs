@@ -164,7 +164,7 @@ fn what_is_no_trunk_is_refused() {
             "{error}"
         );
         assert!(
-            error.to_string().contains("weights: is no complete"),
+            error.to_string().contains("weights: not a complete"),
             "{error}"
         );
     }

@@ -165,7 +165,7 @@ fn what_cannot_be_trained_from_is_named() {
     std::fs::write(&cut, &whole[..whole.len() / 2]).expect("written");
     let (code, words) = train(&data, &cut);
     assert!(
-        code == 3 && words.contains("cut.onnx: is no complete"),
+        code == 3 && words.contains("cut.onnx: not a complete"),
         "{code} {words}"
     );
 

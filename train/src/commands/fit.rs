@@ -148,7 +148,7 @@ fn estimate(arguments: &RunArguments, recipe: &Recipe) -> Result<Duration> {
     let size = size as usize;
     let mut shape = [recipe.batch_size, size, size, 3];
     let mut seconds = 0.0;
-    if let Some(extractor) = model.extractor(&device) {
+    if let Some(extractor) = model.frozen_backbone(&device) {
         let noise = Distribution::Uniform(-1.0, 1.0);
         let input = Tensor::random([ESTIMATE_IMAGES, size, size, 3], noise, &device);
         let start = Instant::now();

@@ -220,7 +220,7 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
     let checkpoint = run.checkpoint(arguments.resume)?;
     let validation_images = TrainingImage::unaugmented(&val);
     let extractor = match recipe.caches_features() {
-        true => model.extractor(&device),
+        true => model.frozen_backbone(&device),
         false => None,
     };
     let compute = |images: &[TrainingImage], what| {
@@ -288,7 +288,7 @@ fn teacher(
 pub(super) fn starting_weights(file: Option<&Path>) -> Result<BackboneWeights, WeightsError> {
     match file {
         Some(file) => weights::read(file),
-        None => weights::shipped(),
+        None => weights::embedded(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A graph put together node by node.
+//! Builds a graph node by node.
 
 use boxcam::card::{BOX_OUTPUT, CLASS_OUTPUT, InputSpec, ModelCard};
 use half::f16;
@@ -10,22 +10,22 @@ use super::{
 };
 use crate::layer::{ConvWeights, Layer};
 
-/// The operator set that the graphs are written in: the first with scales per channel.
+/// Operator set of the graphs: the first with scales per channel.
 const OPERATOR_SET: i64 = 13;
 
-/// A graph in the making. Every method adds a node and gives back the name of its output.
+/// A graph under construction. Every method adds a node and returns the name of its output.
 #[derive(Debug)]
 pub struct GraphBuilder {
     graph: pb::GraphProto,
     precision: Precision,
 }
 
-/// The type of every number of a graph.
+/// Type of all tensors of a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     /// 32-bit floats.
     Single,
-    /// 16-bit floats; what is above 65,504 becomes infinite.
+    /// 16-bit floats; values above 65,504 become infinite.
     Half,
 }
 
@@ -49,13 +49,13 @@ impl Precision {
 }
 
 impl GraphBuilder {
-    /// A graph with nothing but its input, [`INPUT`].
+    /// A graph with its input, [`INPUT`], and no nodes.
     #[must_use]
     pub fn new(name: &str, input: &InputSpec) -> Self {
         Self::with_precision(Precision::Single, name, input)
     }
 
-    /// The same, in numbers of that precision; engines run only [`Precision::Single`].
+    /// The same with another precision; engines run only [`Precision::Single`].
     #[must_use]
     pub fn with_precision(precision: Precision, name: &str, input: &InputSpec) -> Self {
         let input = value_info(INPUT, precision.data_type(), &input.shape());
@@ -107,7 +107,7 @@ impl GraphBuilder {
         self.relu6(&format!("{name}{RELU6_SUFFIX}"), &conv)
     }
 
-    /// A trunk on the value `input`; gives back the names of its layers' outputs.
+    /// All layers of a backbone; returns the names of their outputs.
     pub fn backbone(&mut self, input: &str, layers: &[Layer]) -> Vec<String> {
         let mut outputs: Vec<String> = Vec::with_capacity(layers.len());
         for layer in layers {
@@ -117,10 +117,11 @@ impl GraphBuilder {
         outputs
     }
 
-    /// The next layer of a trunk; `before` are the outputs of all layers before it, none where it takes in `input`.
+    /// The next layer of a backbone; `before` are the outputs of all layers before it, empty for the first, which reads
+    /// `input`.
     ///
     /// # Panics
-    /// When the layer adds the output of one that is not before it.
+    /// When the layer adds the output of a later one.
     pub fn layer(&mut self, input: &str, layer: &Layer, before: &[String]) -> String {
         let name = format!("{BACKBONE_PREFIX}{}", before.len());
         let input = before.last().map_or(input, String::as_str);
@@ -134,12 +135,12 @@ impl GraphBuilder {
         }
     }
 
-    /// Each pixel of a map so many times in both directions.
-    pub fn enlarge(&mut self, name: &str, input: &str, times: u8) -> String {
-        let times = f32::from(times);
+    /// Nearest-neighbour upsampling by `factor` in both directions.
+    pub fn upsample(&mut self, name: &str, input: &str, factor: u8) -> String {
+        let factor = f32::from(factor);
         let scales = format!("{name}.scales");
-        let bytes = [1.0, 1.0, times, times].map(f32::to_le_bytes).concat();
-        // Its type is fixed, whatever the precision of the graph.
+        let bytes = [1.0, 1.0, factor, factor].map(f32::to_le_bytes).concat();
+        // The operator requires 32-bit scales in any graph.
         self.tensor(&scales, DataType::Float, &[4], bytes);
         let attributes = vec![
             string("coordinate_transformation_mode", "asymmetric"),
@@ -149,7 +150,7 @@ impl GraphBuilder {
         self.node("Resize", name, &[input, "", &scales], attributes)
     }
 
-    /// Mean over height and width, flattened: `[1, channels, height, width]` to `[1, channels]`.
+    /// Global average pooling, flattened: `[1, channels, height, width]` to `[1, channels]`.
     pub fn pool(&mut self, name: &str, input: &str) -> String {
         let pooled = self.node("GlobalAveragePool", name, &[input], vec![]);
         let flat = format!("{name}.flat");
@@ -169,12 +170,10 @@ impl GraphBuilder {
         )
     }
 
-    /// Softmax over one axis.
     pub fn softmax(&mut self, name: &str, input: &str, axis: i64) -> String {
         self.node("Softmax", name, &[input], vec![int("axis", axis)])
     }
 
-    /// The same numbers in another shape.
     pub fn reshape(&mut self, name: &str, input: &str, shape: &[i64]) -> String {
         let shape_name = format!("{name}.shape");
         let bytes = shape.iter().flat_map(|dim| dim.to_le_bytes()).collect();
@@ -194,12 +193,12 @@ impl GraphBuilder {
         self.node("Slice", name, &[input, &starts, &ends, &axes], vec![])
     }
 
-    /// Any operator of two inputs and no attributes, as `Add`, `Mul` or `MatMul`.
+    /// An operator with two inputs and no attributes, for example `Add`, `Mul` or `MatMul`.
     pub fn binary(&mut self, operator: &str, name: &str, a: &str, b: &str) -> String {
         self.node(operator, name, &[a, b], vec![])
     }
 
-    /// A constant of floats.
+    /// A constant in the graph's precision.
     pub fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
         let bytes = self.precision.bytes(values);
         self.tensor(name, self.precision.data_type(), dims, bytes)
@@ -223,7 +222,7 @@ impl GraphBuilder {
         name.to_owned()
     }
 
-    /// The model: what the values `scores` and `corners` are becomes its two outputs.
+    /// A model with the outputs `scores` and `corners`.
     #[must_use]
     pub fn finish(self, scores: &str, corners: &str, card: &ModelCard) -> pb::ModelProto {
         let outputs = [
@@ -233,7 +232,7 @@ impl GraphBuilder {
         self.finish_with(&outputs, card)
     }
 
-    /// A model with the named outputs, each what a value is, of that shape.
+    /// A model with the given outputs: name, value and shape of each.
     #[must_use]
     pub fn finish_with(
         mut self,

@@ -188,7 +188,7 @@ impl Quantizer {
             Some((name, _)) => self.params[name].scale,
             None => self
                 .scale_before_flatten(input)
-                .ok_or(fault("has an input that is not quantised"))?,
+                .ok_or(fault("has an input that is not quantized"))?,
         };
         let transposed = layer
             .attribute
@@ -416,7 +416,7 @@ impl Dequantizer {
                 None => {
                     return Err(QuantizeError::Graph {
                         node: old.name.clone(),
-                        message: "dequantises something other than an int8 or int32 constant"
+                        message: "dequantizes something other than an int8 or int32 constant"
                             .to_owned(),
                     });
                 }

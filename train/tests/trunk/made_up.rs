@@ -94,7 +94,7 @@ pub(crate) fn model(trunk: &BackboneWeights) -> pb::ModelProto {
     let scores = class.export(&mut graph, map);
     let side = trunk.side / stride;
     let fine_channels = trunk.layers[fine].conv.shape[0];
-    let bounding_box = BoxHead::Fine(FcosHead::new(channels, fine_channels, 32, &device));
+    let bounding_box = BoxHead::Fcos(FcosHead::new(channels, fine_channels, 32, &device));
     let corners = bounding_box.export(&mut graph, [&maps[fine], map], side);
     graph.finish(&scores, &corners, &card)
 }

@@ -1,7 +1,7 @@
-//! The depthwise convolution of 3 x 3: each channel has its own nine weights.
+//! Kernels of the 3 x 3 depthwise convolution.
 //!
-//! A picture's map is taken apart into blocks of channels, each with a ring of zeros around it, which lie in
-//! the cache while all nine taps are summed up; what lies at an edge needs no case of its own.
+//! A map is processed in blocks of channels, one SIMD vector wide. Each block is copied into a zero-padded map that stays
+//! in the cache while all nine taps are summed, so that edges need no special case.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -9,55 +9,13 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{Gradients, SIX, written};
+use super::kernels::{Gradients, MapShape, RELU6_MAX, uninit};
 
-/// Taps of the kernel.
 const TAPS: usize = 9;
 
-/// Shapes of a layer's maps.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
-    /// Height of the input.
-    pub(crate) height: usize,
-    /// Width of the input.
-    pub(crate) width: usize,
-    /// Channels of both.
-    pub(crate) channels: usize,
-    /// 1, or 2: then the padding is that of TensorFlow's SAME, on an even side only right and bottom.
-    pub(crate) stride: usize,
-}
-
-impl Shape {
-    /// Height and width of the output.
-    pub(crate) fn output(&self) -> (usize, usize) {
-        (
-            self.height.div_ceil(self.stride),
-            self.width.div_ceil(self.stride),
-        )
-    }
-
-    /// Zeros before the first row and the first column: what SAME leaves there.
-    pub(crate) fn before(&self) -> (usize, usize) {
-        let before = |side: usize| match (self.stride, side % 2) {
-            (2, 0) => 0,
-            _ => 1,
-        };
-        (before(self.height), before(self.width))
-    }
-
-    fn pixels(&self) -> usize {
-        self.height * self.width
-    }
-
-    /// Height and width with the ring of zeros.
-    fn padded(&self) -> (usize, usize) {
-        (self.height + 2, self.width + 2)
-    }
-}
-
-/// `[batch, height, width, channels]` to the same at the output's size; `weights` is `[9, channels]`.
-pub(crate) fn forward(
-    shape: Shape,
+/// `[batch, height, width, channels]` to the same layout at the output's size; `weights` is `[9, channels]`.
+pub(super) fn forward(
+    shape: MapShape,
     input: &[f32],
     weights: &[f32],
     bias: &[f32],
@@ -80,18 +38,16 @@ pub(crate) fn forward(
                 });
             });
     };
-    #[allow(
-        unsafe_code,
-        reason = "every pixel of every picture has all its blocks stored"
-    )]
+    #[allow(unsafe_code, reason = "uninitialized memory")]
+    // SAFETY: the chunks cover the whole vector, and `Forward` stores all blocks of channels of every pixel.
     unsafe {
-        written(pictures * height * width * shape.channels, fill)
+        uninit(pictures * height * width * shape.channels, fill)
     }
 }
 
-/// The gradients from that of the output; see [`super::pointwise::backward`].
-pub(crate) fn backward(
-    shape: Shape,
+/// Gradients of the layer from that of its output; see [`super::pointwise::backward`].
+pub(super) fn backward(
+    shape: MapShape,
     input: &[f32],
     weights: &[f32],
     output: Option<&[f32]>,
@@ -118,17 +74,15 @@ pub(crate) fn backward(
         });
         parts = done.collect();
     };
-    #[allow(
-        unsafe_code,
-        reason = "every pixel of every picture has all its blocks stored"
-    )]
-    let to = unsafe { written(input.len(), &mut fill) };
-    Gradients::of_parts(Some(to), &parts, (weights.len(), shape.channels))
+    #[allow(unsafe_code, reason = "uninitialized memory")]
+    // SAFETY: the chunks cover the whole vector, and `Backward` stores all blocks of channels of every pixel.
+    let to = unsafe { uninit(input.len(), &mut fill) };
+    Gradients::from_parts(Some(to), &parts, weights.len(), shape.channels)
 }
 
-/// One picture's way forward.
+/// Forward pass of one picture.
 struct Forward<'a> {
-    shape: Shape,
+    shape: MapShape,
     input: &'a [f32],
     weights: &'a [f32],
     bias: &'a [f32],
@@ -145,18 +99,18 @@ impl WithSimd for Forward<'_> {
         let (height, width) = self.shape.output();
         let wide = self.shape.padded().1;
         let (top, left) = self.shape.first();
-        let (low, high) = (simd.splat_f32s(0.0), simd.splat_f32s(SIX));
-        let mut ring = self.shape.ring(simd);
+        let (low, high) = (simd.splat_f32s(0.0), simd.splat_f32s(RELU6_MAX));
+        let mut padded = self.shape.zeros(simd);
         for block in blocks::<S>(channels) {
             let taps = taps(simd, self.weights, channels, &block);
             let bias = load(simd, &self.bias[block.clone()]);
-            surround(simd, self.shape, &block, self.input, &mut ring);
+            pad(simd, self.shape, &block, self.input, &mut padded);
             for y in 0..height {
                 let from = (y * self.shape.stride + top) * wide;
-                let rows = rows(&ring, from, wide);
+                let rows = rows(&padded, from, wide);
                 let to = &mut self.out[y * width * channels..][..width * channels];
                 for (x, to) in to.chunks_exact_mut(channels).enumerate() {
-                    let mut sum = tapped(simd, &rows, x * self.shape.stride + left, &taps, bias);
+                    let mut sum = conv3x3(simd, &rows, x * self.shape.stride + left, &taps, bias);
                     if self.relu6 {
                         sum = simd.min_f32s(simd.max_f32s(sum, low), high);
                     }
@@ -167,9 +121,9 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-/// One picture's way backward: gives back the gradients of weights and bias.
+/// Backward pass of one picture; returns the gradients of weights and bias.
 struct Backward<'a> {
-    shape: Shape,
+    shape: MapShape,
     input: &'a [f32],
     weights: &'a [f32],
     output: Option<&'a [f32]>,
@@ -184,16 +138,19 @@ impl WithSimd for Backward<'_> {
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
         let Self { shape, to, .. } = self;
         let channels = shape.channels;
-        let mut of_weights = vec![0.0; self.weights.len()];
-        let mut of_bias = vec![0.0; channels];
-        let (mut ring, mut back) = (shape.ring(simd), shape.ring(simd));
+        let mut weight_sums = vec![0.0; self.weights.len()];
+        let mut bias_sums = vec![0.0; channels];
+        let (mut padded, mut back) = (shape.zeros(simd), shape.zeros(simd));
         let wide = shape.padded().1;
         for block in blocks::<S>(channels) {
-            surround(simd, shape, &block, self.input, &mut ring);
-            let sum = spread(simd, shape, &block, self.output, self.gradient, &mut back);
-            simd.partial_store_f32s(&mut of_bias[block.clone()], sum);
-            for (tap, sum) in of_taps(simd, shape, &ring, &back).into_iter().enumerate() {
-                let row = &mut of_weights[tap * channels..][..channels];
+            pad(simd, shape, &block, self.input, &mut padded);
+            let sum = scatter_grad(simd, shape, &block, self.output, self.gradient, &mut back);
+            simd.partial_store_f32s(&mut bias_sums[block.clone()], sum);
+            for (tap, sum) in weight_gradients(simd, shape, &padded, &back)
+                .into_iter()
+                .enumerate()
+            {
+                let row = &mut weight_sums[tap * channels..][..channels];
                 simd.partial_store_f32s(&mut row[block.clone()], sum);
             }
             let mut flipped = taps(simd, self.weights, channels, &block);
@@ -203,32 +160,36 @@ impl WithSimd for Backward<'_> {
                 let rows = rows(&back, y * wide, wide);
                 let to = &mut to[y * shape.width * channels..][..shape.width * channels];
                 for (x, to) in to.chunks_exact_mut(channels).enumerate() {
-                    let sum = tapped(simd, &rows, x, &flipped, none);
+                    let sum = conv3x3(simd, &rows, x, &flipped, none);
                     store(simd, &mut to[block.clone()], sum);
                 }
             }
         }
-        (of_weights, of_bias)
+        (weight_sums, bias_sums)
     }
 }
 
-impl Shape {
-    /// Row and column of the ring's map where the first kernel begins.
+impl MapShape {
+    /// Height and width of the padded map: one more pixel on each side, whatever the stride.
+    fn padded(&self) -> (usize, usize) {
+        (self.height + 2, self.width + 2)
+    }
+
+    /// Row and column of the padded map where the first kernel begins.
     fn first(&self) -> (usize, usize) {
-        let (top, left) = self.before();
+        let (top, left) = self.padding();
         (1 - top, 1 - left)
     }
 
-    /// A map with its ring, all zeros. A block of channels writes only the places that the next one writes
-    /// again, so that the zeros between and around them stay.
+    /// An all-zero padded map. Every block of channels writes the same elements, so the others stay zero.
     #[inline(always)]
-    fn ring<S: Simd>(&self, simd: S) -> Vec<S::f32s> {
+    fn zeros<S: Simd>(&self, simd: S) -> Vec<S::f32s> {
         let (height, width) = self.padded();
         vec![simd.splat_f32s(0.0); height * width]
     }
 }
 
-/// A block's numbers; of a last block with fewer than a vector holds, zeros behind them.
+/// Loads a block; the last one may be shorter than a vector and is filled up with zeros.
 #[inline(always)]
 fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
     match S::as_simd_f32s(from) {
@@ -237,14 +198,14 @@ fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
     }
 }
 
-/// Writes as many numbers as there are places.
+/// Stores the first `to.len()` lanes.
 #[inline(always)]
 fn store<S: Simd>(_: S, to: &mut [MaybeUninit<f32>], values: S::f32s) {
     let values: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&values));
     to.write_copy_of_slice(&values[..to.len()]);
 }
 
-/// The channels, as many at a time as a vector of the processor holds.
+/// The channels in blocks of the width of a SIMD vector.
 #[inline(always)]
 fn blocks<S: Simd>(channels: usize) -> impl Iterator<Item = Range<usize>> {
     let step = S::F32_LANES;
@@ -253,7 +214,7 @@ fn blocks<S: Simd>(channels: usize) -> impl Iterator<Item = Range<usize>> {
         .map(move |at| at..channels.min(at + step))
 }
 
-/// The nine weights of a block of channels.
+/// The nine weights of a block.
 #[inline(always)]
 fn taps<S: Simd>(
     simd: S,
@@ -275,7 +236,7 @@ fn taps<S: Simd>(
     ]
 }
 
-/// Three rows of a map of `wide` columns, from a place on.
+/// Three consecutive rows of a map of `wide` columns, from the index `from`.
 #[inline(always)]
 fn rows<T>(map: &[T], from: usize, wide: usize) -> [&[T]; 3] {
     [
@@ -285,28 +246,28 @@ fn rows<T>(map: &[T], from: usize, wide: usize) -> [&[T]; 3] {
     ]
 }
 
-/// A block of channels of one picture's map with a ring of zeros around it.
+/// Copies a block of a picture's map into the padded map.
 #[inline(always)]
-fn surround<S: Simd>(
+fn pad<S: Simd>(
     simd: S,
-    shape: Shape,
+    shape: MapShape,
     block: &Range<usize>,
     input: &[f32],
-    ring: &mut [S::f32s],
+    padded: &mut [S::f32s],
 ) {
     let width = shape.padded().1;
     let row = shape.width * shape.channels;
     for (y, from) in input.chunks_exact(row).enumerate() {
-        let to = &mut ring[(y + 1) * width + 1..][..shape.width];
+        let to = &mut padded[(y + 1) * width + 1..][..shape.width];
         for (to, from) in to.iter_mut().zip(from.chunks_exact(shape.channels)) {
             *to = load(simd, &from[block.clone()]);
         }
     }
 }
 
-/// What comes of one kernel's nine pixels, added to `sum`.
+/// Adds the nine products of one output pixel to `sum`.
 #[inline(always)]
-fn tapped<S: Simd>(
+fn conv3x3<S: Simd>(
     simd: S,
     rows: &[&[S::f32s]; 3],
     x: usize,
@@ -321,19 +282,19 @@ fn tapped<S: Simd>(
     sum
 }
 
-/// The gradient of the output, through `relu6`, spread over a map of the input's size with its ring: each
-/// stands where a kernel turned around and stepping by 1 finds it, all else is 0. Gives back its sum.
+/// Scatters the output's gradient, masked by relu6, into a padded map of the input's size, so that a flipped kernel with
+/// stride 1 gives the input's gradient; elements between strides stay 0. Returns the sum of the gradient.
 #[inline(always)]
-fn spread<S: Simd>(
+fn scatter_grad<S: Simd>(
     simd: S,
-    shape: Shape,
+    shape: MapShape,
     block: &Range<usize>,
     output: Option<&[f32]>,
     gradient: &[f32],
     back: &mut [S::f32s],
 ) -> S::f32s {
     let wide = shape.padded().1;
-    let (none, six) = (simd.splat_f32s(0.0), simd.splat_f32s(SIX));
+    let (none, six) = (simd.splat_f32s(0.0), simd.splat_f32s(RELU6_MAX));
     let (height, width) = shape.output();
     let (top, left) = shape.first();
     let mut sum = none;
@@ -341,36 +302,41 @@ fn spread<S: Simd>(
         let row = &mut back[(y * shape.stride + top + 1) * wide..][..wide];
         for x in 0..width {
             let pixel = (y * width + x) * shape.channels;
-            let mut slope = load(simd, &gradient[pixel..][block.clone()]);
+            let mut gradient_at = load(simd, &gradient[pixel..][block.clone()]);
             if let Some(output) = output {
                 let y = load(simd, &output[pixel..][block.clone()]);
-                slope = simd.select_f32s(simd.less_than_f32s(none, y), slope, none);
-                slope = simd.select_f32s(simd.less_than_f32s(y, six), slope, none);
+                gradient_at = simd.select_f32s(simd.less_than_f32s(none, y), gradient_at, none);
+                gradient_at = simd.select_f32s(simd.less_than_f32s(y, six), gradient_at, none);
             }
-            sum = simd.add_f32s(sum, slope);
-            row[x * shape.stride + left + 1] = slope;
+            sum = simd.add_f32s(sum, gradient_at);
+            row[x * shape.stride + left + 1] = gradient_at;
         }
     }
     sum
 }
 
-/// The gradient of the nine weights.
+/// Gradients of the nine weights.
 #[inline(always)]
-fn of_taps<S: Simd>(simd: S, shape: Shape, ring: &[S::f32s], back: &[S::f32s]) -> [S::f32s; TAPS] {
+fn weight_gradients<S: Simd>(
+    simd: S,
+    shape: MapShape,
+    padded: &[S::f32s],
+    back: &[S::f32s],
+) -> [S::f32s; TAPS] {
     let (height, width) = shape.output();
     let wide = shape.padded().1;
     let (top, left) = shape.first();
     let mut sums = [simd.splat_f32s(0.0); TAPS];
     for y in 0..height {
         let from = (y * shape.stride + top) * wide;
-        let rows = rows(ring, from, wide);
-        let slopes = &back[from + wide..][..wide];
+        let rows = rows(padded, from, wide);
+        let gradients = &back[from + wide..][..wide];
         for x in 0..width {
             let x = x * shape.stride + left;
-            let slope = slopes[x + 1];
+            let gradient_at = gradients[x + 1];
             for (row, sums) in rows.iter().zip(sums.as_chunks_mut::<3>().0) {
                 for (pixel, sum) in row[x..x + 3].iter().zip(sums) {
-                    *sum = simd.mul_add_f32s(*pixel, slope, *sum);
+                    *sum = simd.mul_add_f32s(*pixel, gradient_at, *sum);
                 }
             }
         }
