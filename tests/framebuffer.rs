@@ -1,5 +1,4 @@
-//! A screen that can't be used, and the guard of the console, through the program. What is seen on a real screen
-//! is for a machine that has one.
+//! Errors of an unusable framebuffer, and the console guard, with the boxcam program. A real screen is tested on a board.
 #![cfg(all(feature = "framebuffer", target_os = "linux"))]
 
 mod common;
@@ -7,24 +6,24 @@ mod common;
 use common::TestDir;
 
 #[test]
-fn a_screen_that_cannot_be_used_is_an_error_that_says_what_to_do() {
+fn an_unusable_framebuffer_is_an_error_with_a_fix() {
     let work = TestDir::new();
     work.write_solid_image("one.png", "red");
-    for (screen, words) in [
+    for (screen, expected) in [
         ("fb:/dev/fb-none", "ls /dev/fb*"),
-        ("fb:/dev/null", "no framebuffer"),
+        ("fb:/dev/null", "not a framebuffer"),
     ] {
-        let said = work.run_tiny(&["run", "--source", "one.png", "--display", screen]);
-        said.assert_exit_code(5);
-        said.assert_stderr_contains(&[words, &screen["fb:".len()..]]);
+        let output = work.run_tiny(&["run", "--source", "one.png", "--display", screen]);
+        output.assert_exit_code(5);
+        output.assert_stderr_contains(&[expected, &screen["fb:".len()..]]);
     }
 }
 
 #[test]
-fn the_guard_of_the_console_is_not_for_people() {
+fn the_console_guard_is_not_for_users() {
     let work = TestDir::new();
-    let said = work.run(&["console-guard"]);
-    said.assert_exit_code(2);
-    said.assert_stderr_contains(&["boxcam starts console-guard by itself"]);
+    let output = work.run(&["console-guard"]);
+    output.assert_exit_code(2);
+    output.assert_stderr_contains(&["boxcam starts console-guard by itself"]);
     assert!(!work.run(&["--help"]).stdout.contains("guard"));
 }

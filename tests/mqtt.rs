@@ -1,4 +1,4 @@
-//! MQTT with a real broker: mosquitto, started for each test on a port of its own.
+//! MQTT with a real broker: mosquitto, started for each test on its own port.
 #![cfg(all(unix, feature = "mqtt"))]
 
 mod broker;
@@ -10,17 +10,17 @@ use std::sync::Arc;
 use boxcam::address::BrokerAddress;
 use boxcam::health::{CaptureState, Health, StateChange};
 use boxcam::sink::Sink;
-use boxcam::sink::mqtt::{EVENTS_KEPT, MqttSink};
+use boxcam::sink::mqtt::{MAX_EVENTS, MqttSink};
 use boxcam::track::EventKind;
-use broker::{Broker, Ear, Message};
+use broker::{Broker, Message, Subscriber};
 use common::TestDir;
 use common::reports::{frame, report, wait_until, with_event};
 use common::running::Running;
 use serde_json::Value;
 
-/// Watches the demo with the tiny model until it is told to end.
-fn watch(place: &TestDir, url: &str) -> Running {
-    let words = [
+/// Runs the demo with the tiny model until it gets a signal.
+fn run_demo(folder: &TestDir, url: &str) -> Running {
+    let arguments = [
         "run",
         "--source",
         "demo",
@@ -35,7 +35,7 @@ fn watch(place: &TestDir, url: &str) -> Running {
         "--mqtt",
         url,
     ];
-    Running::with_stderr(&mut place.command(&words))
+    Running::with_stderr(&mut folder.command(&arguments))
 }
 
 fn start(url: &str, health: &Arc<Health>) -> MqttSink {
@@ -43,12 +43,12 @@ fn start(url: &str, health: &Arc<Health>) -> MqttSink {
     MqttSink::start(&address, "cam", Arc::clone(health)).expect("started")
 }
 
-/// Tells of things that appear with these numbers.
-fn tell(sink: &mut MqttSink, tracks: impl Iterator<Item = u64>) {
+/// Publishes an `appeared` event for each track.
+fn publish(sink: &mut MqttSink, tracks: impl Iterator<Item = u64>) {
     for track in tracks {
         let frame = frame(track);
         let report = with_event(report(&frame, Some(1)), EventKind::Appeared, track);
-        sink.show(&frame, &report).expect("told");
+        sink.show(&frame, &report).expect("published");
     }
 }
 
@@ -58,15 +58,15 @@ fn track(message: &Message) -> u64 {
 
 #[cfg(feature = "demo")]
 #[test]
-fn the_program_introduces_itself_and_says_goodbye() {
+fn the_program_publishes_discovery_and_its_end() {
     let Some(broker) = Broker::start() else {
         return;
     };
-    let mut faithful = broker.listen_faithfully("boxcam/Test_Kitchen/event");
-    let place = TestDir::new();
-    let mut program = watch(&place, &broker.url(""));
-    program.wait_for("word", |line| line.contains("connected"));
-    let mut ear = broker.listen("homeassistant/#");
+    let mut events = broker.subscribe_persistently("boxcam/Test_Kitchen/event");
+    let folder = TestDir::new();
+    let mut program = run_demo(&folder, &broker.url(""));
+    program.wait_for("connection", |line| line.contains("connected"));
+    let mut subscriber = broker.subscribe("homeassistant/#");
     let components = [
         "sensor/boxcam_Test_Kitchen/seen",
         "binary_sensor/boxcam_Test_Kitchen/occupancy",
@@ -74,63 +74,72 @@ fn the_program_introduces_itself_and_says_goodbye() {
     ];
     for component in components {
         let topic = format!("homeassistant/{component}/config");
-        let message = ear.wait_for(&topic);
+        let message = subscriber.wait_for(&topic);
         assert!(message.is_retained, "{topic}");
-        let thing = message.json();
-        assert_eq!(thing["state_topic"], "boxcam/Test_Kitchen/state");
-        assert_eq!(thing["availability_topic"], "boxcam/Test_Kitchen/status");
-        assert_eq!(thing["device"]["name"], "Test Kitchen");
+        let entity = message.json();
+        assert_eq!(entity["state_topic"], "boxcam/Test_Kitchen/state");
+        assert_eq!(entity["availability_topic"], "boxcam/Test_Kitchen/status");
+        assert_eq!(entity["device"]["name"], "Test Kitchen");
         assert!(
-            thing["value_template"]
+            entity["value_template"]
                 .as_str()
                 .is_some_and(|text| text.contains("value_json"))
         );
     }
-    let mut ear = broker.listen("boxcam/#");
-    let status = ear.wait_for("boxcam/Test_Kitchen/status");
-    assert_eq!((status.text.as_str(), status.is_retained), ("online", true));
-    let state = ear.wait_for("boxcam/Test_Kitchen/state").json();
+    let mut subscriber = broker.subscribe("boxcam/#");
+    let status = subscriber.wait_for("boxcam/Test_Kitchen/status");
+    assert_eq!(
+        (status.payload.as_str(), status.is_retained),
+        ("online", true)
+    );
+    let state = subscriber.wait_for("boxcam/Test_Kitchen/state").json();
     assert!(
         state["class"].is_string() && state["capture"].is_string(),
         "{state}"
     );
-    let appeared = faithful.wait_for("boxcam/Test_Kitchen/event").json();
+    let appeared = events.wait_for("boxcam/Test_Kitchen/event").json();
     assert_eq!(appeared["event"], "appeared", "{appeared}");
     program.signal("-TERM");
-    assert_eq!(ear.wait_for("boxcam/Test_Kitchen/status").text, "offline");
+    assert_eq!(
+        subscriber.wait_for("boxcam/Test_Kitchen/status").payload,
+        "offline"
+    );
     assert_eq!(program.wait().code(), Some(0), "{:?}", program.lines);
 }
 
 #[cfg(feature = "demo")]
 #[test]
-fn the_broker_tells_of_a_sudden_death() {
+fn a_killed_program_is_offline_by_its_last_will() {
     let Some(broker) = Broker::start() else {
         return;
     };
-    let place = TestDir::new();
-    let mut program = watch(&place, &broker.url(""));
-    let mut ear = broker.listen("boxcam/Test_Kitchen/status");
-    while ear.wait_for("boxcam/Test_Kitchen/status").text != "online" {}
+    let folder = TestDir::new();
+    let mut program = run_demo(&folder, &broker.url(""));
+    let mut subscriber = broker.subscribe("boxcam/Test_Kitchen/status");
+    while subscriber.wait_for("boxcam/Test_Kitchen/status").payload != "online" {}
     program.signal("-KILL");
-    assert_eq!(ear.wait_for("boxcam/Test_Kitchen/status").text, "offline");
+    assert_eq!(
+        subscriber.wait_for("boxcam/Test_Kitchen/status").payload,
+        "offline"
+    );
     assert_eq!(program.wait().code(), None);
     let kept = broker
-        .listen("boxcam/Test_Kitchen/status")
+        .subscribe("boxcam/Test_Kitchen/status")
         .wait_for("boxcam/Test_Kitchen/status");
-    assert_eq!((kept.text.as_str(), kept.is_retained), ("offline", true));
+    assert_eq!((kept.payload.as_str(), kept.is_retained), ("offline", true));
 }
 
 #[test]
-fn events_and_states_are_told() {
+fn events_and_states_are_published() {
     let Some(broker) = Broker::start() else {
         return;
     };
-    let mut ear = broker.listen_faithfully("boxcam/#");
+    let mut subscriber = broker.subscribe_persistently("boxcam/#");
     let health = Arc::new(Health::default());
     let mut sink = start(&broker.url(""), &health);
-    tell(&mut sink, 1..=100);
+    publish(&mut sink, 1..=100);
     for expected in 1..=100 {
-        let message = ear.wait_for("boxcam/cam/event");
+        let message = subscriber.wait_for("boxcam/cam/event");
         let event = message.json();
         assert!(!message.is_retained);
         assert_eq!(
@@ -142,22 +151,22 @@ fn events_and_states_are_told() {
             (&"hot dog".into(), &1.into())
         );
     }
-    let there = |state: &Value| {
+    let has_hot_dog = |state: &Value| {
         state["class"] == "hot dog" && state["track"] == 7 && state["present"] == true
     };
     let kept = broker
-        .listen("boxcam/cam/state")
+        .subscribe("boxcam/cam/state")
         .wait_for("boxcam/cam/state");
-    assert!(kept.is_retained && there(&kept.json()), "{kept:?}");
+    assert!(kept.is_retained && has_hot_dog(&kept.json()), "{kept:?}");
     let change = StateChange {
         state: CaptureState::Stalled,
         time: std::time::SystemTime::now(),
         reason: "no frame".to_owned(),
     };
-    sink.on_state_change(&change).expect("told");
+    sink.on_state_change(&change).expect("published");
     let nothing = loop {
-        let state = ear.wait_for("boxcam/cam/state").json();
-        if !there(&state) {
+        let state = subscriber.wait_for("boxcam/cam/state").json();
+        if !has_hot_dog(&state) {
             break state;
         }
     };
@@ -169,11 +178,11 @@ fn events_and_states_are_told() {
     assert_eq!(health.events_lost.get(), 0);
 }
 
-/// Waits for the event of a track. Those before it may come again: where a connection breaks, nobody knows
-/// whether the last ones had arrived. None may be missing.
-fn await_track(ear: &mut Ear, expected: u64) {
+/// Waits for the event of a track. Earlier events may be repeated after a disconnection, since it is unknown whether
+/// they arrived. None may be missing.
+fn wait_for_track(subscriber: &mut Subscriber, expected: u64) {
     loop {
-        let track = track(&ear.wait_for("boxcam/cam/event"));
+        let track = track(&subscriber.wait_for("boxcam/cam/event"));
         if track == expected {
             return;
         }
@@ -182,63 +191,63 @@ fn await_track(ear: &mut Ear, expected: u64) {
 }
 
 #[test]
-fn events_of_a_time_without_a_broker_come_later() {
+fn events_are_queued_while_the_broker_is_down() {
     let Some(mut broker) = Broker::start() else {
         return;
     };
-    let mut ear = broker.listen_faithfully("boxcam/#");
+    let mut subscriber = broker.subscribe_persistently("boxcam/#");
     let health = Arc::new(Health::default());
     let mut sink = start(&broker.url(""), &health);
-    tell(&mut sink, 1..=3);
+    publish(&mut sink, 1..=3);
     for expected in 1..=3 {
-        assert_eq!(track(&ear.wait_for("boxcam/cam/event")), expected);
+        assert_eq!(track(&subscriber.wait_for("boxcam/cam/event")), expected);
     }
     broker.stop();
-    tell(&mut sink, 4..=60);
-    broker.start_again();
-    tell(&mut sink, 61..=70);
+    publish(&mut sink, 4..=60);
+    broker.restart();
+    publish(&mut sink, 61..=70);
     for expected in 4..=70 {
-        await_track(&mut ear, expected);
+        wait_for_track(&mut subscriber, expected);
     }
-    // Also what happens in the last moment arrives.
-    tell(&mut sink, 71..=90);
+    // Events right before the shutdown arrive too.
+    publish(&mut sink, 71..=90);
     drop(sink);
     for expected in 71..=90 {
-        await_track(&mut ear, expected);
+        wait_for_track(&mut subscriber, expected);
     }
     assert_eq!(health.events_lost.get(), 0);
 }
 
 #[test]
-fn too_many_events_lose_the_oldest_and_are_counted() {
+fn beyond_the_maximum_the_oldest_events_are_dropped_and_counted() {
     let health = Arc::new(Health::default());
     let mut sink = start(&format!("mqtt://127.0.0.1:{}", free_port()), &health);
-    tell(&mut sink, 1..=EVENTS_KEPT as u64 + 25);
+    publish(&mut sink, 1..=MAX_EVENTS as u64 + 25);
     assert_eq!(health.events_lost.get(), 25);
     drop(sink);
-    assert_eq!(health.events_lost.get(), EVENTS_KEPT as u64 + 25);
+    assert_eq!(health.events_lost.get(), MAX_EVENTS as u64 + 25);
 }
 
 #[test]
-fn home_assistant_hears_it_all_again_when_it_starts() {
+fn discovery_is_published_again_when_home_assistant_starts() {
     let Some(broker) = Broker::start() else {
         return;
     };
     let sink = start(&broker.url(""), &Arc::default());
     let topic = "homeassistant/sensor/boxcam_cam/seen/config";
-    let mut ear = broker.listen(topic);
-    ear.wait_for(topic);
-    // It is heard once the subscription stands, which nobody outside sees: said until it is.
-    let heard = std::sync::atomic::AtomicBool::new(false);
+    let mut subscriber = broker.subscribe(topic);
+    subscriber.wait_for(topic);
+    // It is received once boxcam has subscribed, which cannot be observed here, so it is repeated until then.
+    let is_received = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !heard.load(std::sync::atomic::Ordering::Relaxed) {
-                broker.say("homeassistant/status", "online");
+            while !is_received.load(std::sync::atomic::Ordering::Relaxed) {
+                broker.publish("homeassistant/status", "online");
                 std::thread::sleep(std::time::Duration::from_millis(200));
             }
         });
-        let again = ear.wait_for(topic);
-        heard.store(true, std::sync::atomic::Ordering::Relaxed);
+        let again = subscriber.wait_for(topic);
+        is_received.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(!again.is_retained);
     });
     drop(sink);
@@ -246,22 +255,21 @@ fn home_assistant_hears_it_all_again_when_it_starts() {
 
 #[cfg(feature = "demo")]
 #[test]
-fn a_wrong_password_is_told_once_and_never_shown() {
+fn a_wrong_password_is_reported_once_and_never_shown() {
     let Some(broker) = Broker::start_with_login("anna", "secret-1") else {
         return;
     };
-    let place = TestDir::new();
-    let mut program = watch(&place, &broker.url("anna:wrong-9@"));
+    let folder = TestDir::new();
+    let mut program = run_demo(&folder, &broker.url("anna:wrong-9@"));
     program.wait_for("refusal", |line| line.contains("refuses the login"));
-    // Two more attempts, after one and two seconds.
-    std::thread::sleep(std::time::Duration::from_secs(4));
+    wait_until("two more attempts", || broker.connection_attempts() >= 3);
     program.signal("-TERM");
     assert_eq!(program.wait().code(), Some(0));
-    let said = program.lines.join("\n");
-    assert_eq!(said.matches("refuses the login").count(), 1, "{said}");
-    assert!(!said.contains("wrong-9"), "{said}");
-    let mut program = watch(&place, &broker.url("anna:secret-1@"));
-    program.wait_for("word", |line| line.contains("connected"));
+    let stderr = program.lines.join("\n");
+    assert_eq!(stderr.matches("refuses the login").count(), 1, "{stderr}");
+    assert!(!stderr.contains("wrong-9"), "{stderr}");
+    let mut program = run_demo(&folder, &broker.url("anna:secret-1@"));
+    program.wait_for("connection", |line| line.contains("connected"));
     program.signal("-TERM");
     assert_eq!(program.wait().code(), Some(0));
     assert!(!program.lines.join("\n").contains("secret-1"));
@@ -269,22 +277,21 @@ fn a_wrong_password_is_told_once_and_never_shown() {
 
 #[cfg(feature = "demo")]
 #[test]
-fn without_a_broker_a_run_goes_on_and_ends_well() {
-    let place = TestDir::new();
+fn without_a_broker_the_run_goes_on() {
+    let folder = TestDir::new();
     let url = format!("mqtt://127.0.0.1:{}", free_port());
-    let mut program = watch(&place, &url);
-    let told = program.wait_for("failure", |line| line.contains("can't be reached"));
+    let mut program = run_demo(&folder, &url);
+    let message = program.wait_for("failure", |line| line.contains("can't be reached"));
     assert!(
-        told.contains(&url) && told.contains("Events wait"),
-        "{told}"
+        message.contains(&url) && message.contains("Events are queued"),
+        "{message}"
     );
     program.signal("-TERM");
     assert_eq!(program.wait().code(), Some(0), "{:?}", program.lines);
 }
 
-/// One end after the other, and none waits for the others.
 #[test]
-fn many_ends_in_a_row_leave_no_thread() {
+fn dropped_sinks_leave_no_thread() {
     let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
     let url = format!("mqtt://127.0.0.1:{}", free_port());
     drop(start(&url, &Arc::default()));
@@ -292,8 +299,8 @@ fn many_ends_in_a_row_leave_no_thread() {
     for _ in 0..20 {
         drop(start(&url, &Arc::default()));
     }
-    // Other tests of this program have threads too, but not as many.
-    wait_until("they are gone", || threads() < before + 15);
+    // Other tests of this process have threads too, but fewer.
+    wait_until("the threads have ended", || threads() < before + 15);
 }
 
 fn free_port() -> u16 {

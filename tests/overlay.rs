@@ -1,7 +1,7 @@
-//! What the overlay looks like, held against pictures in `tests/golden`.
+//! Compares the overlay with the images in `tests/golden`.
 //!
-//! After a change on purpose, draw them again with `BOXCAM_BLESS=1 cargo test --release --test overlay` and
-//! look at them before they are committed.
+//! After an intended change, update them with `BOXCAM_BLESS=1 cargo test --release --test overlay` and look at them
+//! before committing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ const NAMES: [&str; 4] = ["apple", "doughnut", "ice cream", "strawberry"];
 
 fn boxed(corners: [f32; 4]) -> NormBox {
     let [x_min, x_max, y_min, y_max] = corners;
-    NormBox::new(x_min, x_max, y_min, y_max).expect("a sound box")
+    NormBox::new(x_min, x_max, y_min, y_max).expect("valid")
 }
 
 fn report(found: Option<(&str, f32, [f32; 4])>) -> Report {
-    let labels = Labels::new(NAMES.map(str::to_owned).into()).expect("sound names");
+    let labels = Labels::new(NAMES.map(str::to_owned).into()).expect("valid");
     let detection = found.map(|(name, confidence, corners)| Detection {
-        class: labels.find(name).expect("one of the names"),
+        class: labels.find(name).expect("a class"),
         confidence,
         bounding_box: boxed(corners),
     });
@@ -49,9 +49,9 @@ fn truth(label: &str, corners: [f32; 4]) -> Vec<GroundTruth> {
     }]
 }
 
-/// Broad stripes from black over colours to white: an overlay must be readable on all of it.
+/// Broad stripes from black to white: the overlay must be readable on all of them.
 fn stripes(width: u32, height: u32) -> RgbImage {
-    let colours = [
+    let colors = [
         [0, 0, 0],
         [70, 40, 20],
         [40, 110, 60],
@@ -59,10 +59,10 @@ fn stripes(width: u32, height: u32) -> RgbImage {
         [230, 170, 60],
         [255, 255, 255],
     ];
-    RgbImage::from_fn(width, height, |x, _| Rgb(colours[(x * 6 / width) as usize]))
+    RgbImage::from_fn(width, height, |x, _| Rgb(colors[(x * 6 / width) as usize]))
 }
 
-/// As restless as a picture can be, the same each time.
+/// Random pixels, the same each time.
 fn noise(width: u32, height: u32) -> RgbImage {
     let mut random = fastrand::Rng::with_seed(7);
     RgbImage::from_fn(width, height, |_, _| Rgb([(); 3].map(|()| random.u8(..))))
@@ -72,7 +72,7 @@ fn plain(width: u32, height: u32, value: u8) -> RgbImage {
     RgbImage::from_pixel(width, height, Rgb([value; 3]))
 }
 
-/// A frame that was taken so long after the one that the report is about.
+/// A frame captured `age` after the one that the report describes.
 fn frame_after(report: &Report, age: Duration, truth: &[GroundTruth]) -> Frame {
     let origin = if truth.is_empty() {
         Origin::Live
@@ -104,9 +104,7 @@ fn compare(name: &str, image: &RgbImage) {
     let file = format!("overlay-{name}.png");
     let golden = Path::new("tests/golden").join(&file);
     if std::env::var_os("BOXCAM_BLESS").is_some_and(|value| value == "1") {
-        image
-            .save(&golden)
-            .expect("the golden picture can be written");
+        image.save(&golden).expect("written");
         return;
     }
     let expected = image::open(&golden).map(image::DynamicImage::into_rgb8);
@@ -114,13 +112,11 @@ fn compare(name: &str, image: &RgbImage) {
         return;
     }
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    fs::create_dir_all(&folder).expect("the tests' folder can be made");
+    fs::create_dir_all(&folder).expect("created");
     let actual = folder.join(&file);
-    image
-        .save(&actual)
-        .expect("the actual picture can be written");
+    image.save(&actual).expect("written");
     panic!(
-        "{} is not what was drawn, which is {}",
+        "{} differs from the overlay, which is {}",
         golden.display(),
         actual.display()
     );
@@ -133,59 +129,59 @@ fn a_detection_on_a_small_display() {
 }
 
 #[test]
-fn a_detection_beside_the_true_box() {
+fn a_detection_and_the_ground_truth() {
     let found = report(Some(("doughnut", 0.876, [0.3, 0.7, 0.25, 0.8])));
-    let there = truth("doughnut", [0.33, 0.74, 0.2, 0.78]);
-    check("640x480-truth", (640, 480), &found, &there);
+    let truths = truth("doughnut", [0.33, 0.74, 0.2, 0.78]);
+    check("640x480-truth", (640, 480), &found, &truths);
 }
 
 #[test]
-fn a_wrong_name_in_the_upper_left_corner() {
+fn a_wrong_class_in_the_upper_left_corner() {
     let found = report(Some(("ice cream", 0.51, [0.0, 0.3, 0.0, 0.4])));
-    let there = truth("strawberry", [0.02, 0.28, 0.03, 0.45]);
-    check("640x480-corner", (640, 480), &found, &there);
+    let truths = truth("strawberry", [0.02, 0.28, 0.03, 0.45]);
+    check("640x480-corner", (640, 480), &found, &truths);
 }
 
 #[test]
-fn nothing_is_quiet() {
+fn without_a_detection_the_status_line_is_gray() {
     check("240x240-nothing", (240, 240), &report(None), &[]);
 }
 
 #[test]
-fn full_hd_is_as_readable_as_a_small_display() {
+fn the_overlay_scales_to_full_hd() {
     let found = report(Some(("strawberry", 1.0, [0.85, 0.999, 0.7, 0.98])));
-    let there = truth("strawberry", [0.84, 0.98, 0.72, 1.0]);
-    check("1920x1080", (1920, 1080), &found, &there);
+    let truths = truth("strawberry", [0.84, 0.98, 0.72, 1.0]);
+    check("1920x1080", (1920, 1080), &found, &truths);
 }
 
 #[test]
-fn a_box_as_small_as_a_pixel_can_be_found() {
+fn a_box_of_one_pixel_is_visible() {
     let found = report(Some(("apple", 0.6, [0.5, 0.5, 0.99, 0.99])));
     check("240x240-point", (240, 240), &found, &[]);
 }
 
 #[test]
-fn a_tiny_display_shows_what_it_can() {
+fn a_tiny_display() {
     let found = report(Some(("strawberry", 0.97, [0.3, 0.7, 0.35, 0.7])));
     check("128x64", (128, 64), &found, &[]);
 }
 
 #[test]
-fn a_picture_may_be_light_dark_or_restless() {
+fn the_overlay_is_readable_on_light_dark_and_noisy_images() {
     let found = report(Some(("strawberry", 0.88, [0.2, 0.75, 0.3, 0.8])));
-    let pictures = [
+    let images = [
         ("light", plain(320, 240, 255)),
         ("dark", plain(320, 240, 0)),
         ("noisy", noise(320, 240)),
     ];
-    for (name, mut image) in pictures {
+    for (name, mut image) in images {
         draw(&mut image, &found, &[]);
         compare(&format!("320x240-{name}"), &image);
     }
 }
 
 #[test]
-fn an_aged_box_says_so() {
+fn an_old_box_has_its_age() {
     let found = report(Some(("apple", 0.97, [0.25, 0.8, 0.3, 0.75])));
     let frame = frame_after(&found, Duration::from_millis(247), &[]);
     let mut image = stripes(240, 240);
@@ -194,7 +190,7 @@ fn an_aged_box_says_so() {
 }
 
 #[test]
-fn a_camera_in_trouble_is_seen_across_a_room() {
+fn a_camera_failure_has_a_banner() {
     let found = report(Some(("apple", 0.97, [0.25, 0.8, 0.3, 0.75])));
     let stalled = Report {
         capture: CaptureState::Stalled,
@@ -210,8 +206,8 @@ fn a_camera_in_trouble_is_seen_across_a_room() {
 }
 
 #[test]
-fn before_the_first_report_nobody_says_nothing_is_there() {
-    let labels = Labels::new(NAMES.map(str::to_owned).into()).expect("sound names");
+fn before_the_first_inference_the_overlay_has_a_banner() {
+    let labels = Labels::new(NAMES.map(str::to_owned).into()).expect("valid");
     let waiting = Report::waiting(Arc::new(labels), "0123abcd".into());
     check("240x240-waiting", (240, 240), &waiting, &[]);
     let mut image = plain(320, 240, 0);
@@ -221,7 +217,7 @@ fn before_the_first_report_nobody_says_nothing_is_there() {
 }
 
 #[test]
-fn a_later_state_covers_an_earlier_one() {
+fn a_later_banner_covers_an_earlier_one() {
     let draw_state = |image: &mut RgbImage, state| {
         let Ok(drawn) = overlay::draw_capture_state(&mut Canvas::new(image), state);
         assert!(drawn);
@@ -237,21 +233,21 @@ fn a_later_state_covers_an_earlier_one() {
 }
 
 #[test]
-fn a_class_keeps_its_colour() {
-    let tag = |name: &str, left: f32| {
+fn a_class_has_a_fixed_color() {
+    let box_color = |name: &str, left: f32| {
         let mut image = RgbImage::new(320, 240);
         let found = report(Some((name, 0.9, [left, left + 0.2, 0.4, 0.7])));
         draw(&mut image, &found, &[]);
         let edge = ((left + 0.1) * 320.0) as u32;
         *image.get_pixel(edge, 97)
     };
-    assert_eq!(tag("apple", 0.2), tag("apple", 0.5));
-    assert_ne!(tag("apple", 0.2), tag("doughnut", 0.2));
-    assert_ne!(tag("apple", 0.2), Rgb([0; 3]));
+    assert_eq!(box_color("apple", 0.2), box_color("apple", 0.5));
+    assert_ne!(box_color("apple", 0.2), box_color("doughnut", 0.2));
+    assert_ne!(box_color("apple", 0.2), Rgb([0; 3]));
 }
 
 #[test]
-fn a_display_of_other_colours_is_drawn_on_too() {
+fn a_display_with_16_bit_colors_can_be_drawn_on() {
     use embedded_graphics::mock_display::MockDisplay;
     use embedded_graphics::pixelcolor::Rgb565;
 
@@ -265,7 +261,7 @@ fn a_display_of_other_colours_is_drawn_on_too() {
 }
 
 #[test]
-fn a_class_without_a_name_is_drawn_too() {
+fn a_class_without_a_name_is_drawn() {
     let nameless = Report {
         detection: Some(Detection {
             class: ClassId::new(99),

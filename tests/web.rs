@@ -1,4 +1,4 @@
-//! The web page, asked over real connections; the last word on the page itself has `tests/web_browser.rs`.
+//! The web page over real connections. `tests/web_browser.rs` tests the page in a browser.
 #![cfg(feature = "web")]
 
 mod common;
@@ -17,17 +17,17 @@ use boxcam::track::EventKind;
 use common::TestDir;
 use common::reports::{frame, report, wait_until, with_event};
 use common::running::Running;
-use http::{Live, ask, get};
+use http::{LiveViewer, get, send};
 use serde_json::Value;
 
-const SOON: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn settings(clients: usize) -> WebSettings {
     WebSettings {
         address: "127.0.0.1:0".parse().expect("an address"),
         max_clients: NonZeroUsize::new(clients).expect("some"),
         name: "Hans' \"k\u{fc}che\"".to_owned(),
-        unhealthy_after: SOON,
+        unhealthy_after: TIMEOUT,
     }
 }
 
@@ -38,26 +38,27 @@ fn serve(clients: usize) -> (WebSink, Arc<Health>, SocketAddr) {
     (sink, health, address)
 }
 
-/// Feeds the sink with frames until `work` is done.
-fn fed<T>(mut sink: WebSink, work: impl FnOnce() -> T) -> (WebSink, T) {
+/// Shows frames until `work` is done.
+fn while_showing_frames<T>(mut sink: WebSink, work: impl FnOnce() -> T) -> (WebSink, T) {
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    let feeder = std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         let mut number = 0;
         while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
             let frame = frame(number);
-            sink.show(&frame, &report(&frame, Some(0))).expect("noted");
+            sink.show(&frame, &report(&frame, Some(0)))
+                .expect("recorded");
             number += 1;
             std::thread::sleep(Duration::from_millis(10));
         }
         sink
     });
-    let done = work();
+    let result = work();
     drop(stop);
-    (feeder.join().expect("fed"), done)
+    (thread.join().expect("no panic"), result)
 }
 
 #[test]
-fn the_page_is_there_and_only_to_be_read() {
+fn the_page_is_served_and_read_only() {
     let (_sink, _, address) = serve(1);
     let files = [
         ("/", "text/html; charset=utf-8"),
@@ -66,56 +67,59 @@ fn the_page_is_there_and_only_to_be_read() {
         ("/icon.svg", "image/svg+xml"),
     ];
     for (path, kind) in files {
-        let answer = get(address, path);
-        assert_eq!((answer.status, answer.header("content-type")), (200, kind));
+        let response = get(address, path);
+        assert_eq!(
+            (response.status, response.header("content-type")),
+            (200, kind)
+        );
         assert!(
-            answer
+            response
                 .header("content-security-policy")
                 .starts_with("default-src 'none'")
         );
-        assert_eq!(answer.header("x-content-type-options"), "nosniff");
-        // Nothing comes from elsewhere; the name of a drawing's language is no address to load.
-        let text = answer.text().replace("http://www.w3.org/2000/svg", "");
+        assert_eq!(response.header("x-content-type-options"), "nosniff");
+        // The page loads nothing from elsewhere. The SVG namespace is not loaded.
+        let text = response.text().replace("http://www.w3.org/2000/svg", "");
         assert!(
             !text.contains("http:") && !text.contains("https:"),
             "{path}"
         );
     }
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
-        let answer = ask(
+        let response = send(
             address,
             &format!("{method} /state HTTP/1.1\r\nHost: localhost\r\n"),
         );
-        assert_eq!(answer.status, 405, "{method}");
+        assert_eq!(response.status, 405, "{method}");
     }
-    let answer = get(address, "/../etc/passwd");
-    assert_eq!(answer.status, 404);
-    assert!(answer.text().contains("/healthz"));
-    let answer = ask(address, "HEAD / HTTP/1.1\r\nHost: localhost\r\n");
-    assert_eq!((answer.status, answer.body.len()), (200, 0));
+    let response = get(address, "/../etc/passwd");
+    assert_eq!(response.status, 404);
+    assert!(response.text().contains("/healthz"));
+    let response = send(address, "HEAD / HTTP/1.1\r\nHost: localhost\r\n");
+    assert_eq!((response.status, response.body.len()), (200, 0));
 }
 
 #[test]
-fn a_name_that_may_be_anybodys_is_not_answered() {
+fn other_host_names_are_refused() {
     let (_sink, _, address) = serve(1);
     for host in ["evil.example", "localhost.evil.example:80"] {
-        let answer = ask(address, &format!("GET /state HTTP/1.1\r\nHost: {host}\r\n"));
-        assert_eq!(answer.status, 403, "{host}");
-        assert!(answer.text().contains("localhost"), "{host}");
+        let response = send(address, &format!("GET /state HTTP/1.1\r\nHost: {host}\r\n"));
+        assert_eq!(response.status, 403, "{host}");
+        assert!(response.text().contains("localhost"), "{host}");
     }
     for host in ["localhost:8080", "127.0.0.1", "[::1]:1"] {
-        let answer = ask(address, &format!("GET /state HTTP/1.1\r\nHost: {host}\r\n"));
-        assert_eq!(answer.status, 200, "{host}");
+        let response = send(address, &format!("GET /state HTTP/1.1\r\nHost: {host}\r\n"));
+        assert_eq!(response.status, 200, "{host}");
     }
 }
 
 #[test]
 fn health_follows_the_frames() {
     let health = Arc::new(Health::default());
-    let patience = Duration::from_millis(300);
+    let unhealthy_after = Duration::from_millis(300);
     let sink = WebSink::serve(
         WebSettings {
-            unhealthy_after: patience,
+            unhealthy_after,
             ..settings(1)
         },
         Arc::clone(&health),
@@ -127,48 +131,48 @@ fn health_follows_the_frames() {
         (503, &"starting".into())
     );
     assert_eq!(before.json()["seconds_since_frame"], Value::Null);
-    wait_until("well", || {
-        health.update(|now| {
-            now.state = CaptureState::Live;
-            now.last_inference = Some(Instant::now());
-            now.model = "0badcafe".to_owned();
+    wait_until("healthy", || {
+        health.update(|status| {
+            status.state = CaptureState::Live;
+            status.last_inference = Some(Instant::now());
+            status.model = "0badcafe".to_owned();
         });
-        let answer = get(address, "/healthz");
-        let told = answer.json();
-        assert_eq!(told["model"], "0badcafe");
-        assert!(told["version"].is_string() && told["seconds_since_frame"].is_f64());
-        answer.status == 200 && told["healthy"] == true
+        let response = get(address, "/healthz");
+        let body = response.json();
+        assert_eq!(body["model"], "0badcafe");
+        assert!(body["version"].is_string() && body["seconds_since_frame"].is_f64());
+        response.status == 200 && body["healthy"] == true
     });
-    health.update(|now| {
-        now.state = CaptureState::Stalled;
-        now.reason = "no frame for 2 s".to_owned();
+    health.update(|status| {
+        status.state = CaptureState::Stalled;
+        status.reason = "no frame for 2 s".to_owned();
     });
-    wait_until("ill", || get(address, "/healthz").status == 503);
-    let told = get(address, "/healthz").json();
-    assert_eq!(told["reason"], "no frame for 2 s");
+    wait_until("unhealthy", || get(address, "/healthz").status == 503);
+    let body = get(address, "/healthz").json();
+    assert_eq!(body["reason"], "no frame for 2 s");
     assert_eq!(
-        (&told["healthy"], &told["state"]),
+        (&body["healthy"], &body["state"]),
         (&false.into(), &"stalled".into())
     );
 }
 
 #[test]
-fn metrics_are_what_prometheus_reads() {
+fn metrics_have_the_format_of_prometheus() {
     let (_sink, health, address) = serve(3);
     health.captured.add(12);
     health.dropped.add(2);
-    health.update(|now| {
-        now.state = CaptureState::Live;
-        now.inference = Duration::from_millis(250);
-        now.last_inference = Some(Instant::now());
-        now.model = "0badcafe".to_owned();
+    health.update(|status| {
+        status.state = CaptureState::Live;
+        status.inference = Duration::from_millis(250);
+        status.last_inference = Some(Instant::now());
+        status.model = "0badcafe".to_owned();
     });
-    let answer = get(address, "/metrics");
+    let response = get(address, "/metrics");
     assert_eq!(
-        answer.header("content-type"),
+        response.header("content-type"),
         "text/plain; version=0.0.4; charset=utf-8"
     );
-    let samples = samples(&answer.text());
+    let samples = samples(&response.text());
     let value = |name: &str| {
         let sample = samples.iter().find(|(has, _)| has == name);
         sample.unwrap_or_else(|| panic!("no {name}")).1
@@ -186,14 +190,14 @@ fn metrics_are_what_prometheus_reads() {
     assert_eq!(value(&info), 1.0);
 }
 
-/// Each sample with its value; each belongs to a metric that was introduced just before.
+/// Each sample with its value. Each belongs to the metric of the header before it.
 fn samples(text: &str) -> Vec<(String, f64)> {
     let mut samples = Vec::new();
     let (mut helped, mut typed) = (String::new(), String::new());
     assert!(text.ends_with('\n'));
     for line in text.lines() {
-        let words: Vec<&str> = line.splitn(4, ' ').collect();
-        match words.as_slice() {
+        let fields: Vec<&str> = line.splitn(4, ' ').collect();
+        match fields.as_slice() {
             ["#", "HELP", name, help] if !help.is_empty() => helped = (*name).to_owned(),
             ["#", "TYPE", name, "counter"] => {
                 assert!(name.ends_with("_total"), "{line}");
@@ -212,23 +216,23 @@ fn samples(text: &str) -> Vec<(String, f64)> {
 }
 
 #[test]
-fn the_last_events_are_told_and_no_more_than_a_hundred() {
+fn the_last_hundred_events_are_served() {
     let (mut sink, _, address) = serve(1);
     assert_eq!(get(address, "/events").text(), "[]");
     for number in 1..=120 {
         let frame = frame(number);
         let report = with_event(report(&frame, Some(1)), EventKind::Appeared, number);
-        sink.show(&frame, &report).expect("noted");
+        sink.show(&frame, &report).expect("recorded");
     }
     let change = StateChange {
         state: CaptureState::Reopening,
         time: SystemTime::UNIX_EPOCH,
         reason: "unplugged".to_owned(),
     };
-    sink.on_state_change(&change).expect("noted");
-    let answer = get(address, "/events");
-    assert_eq!(answer.header("content-type"), "application/json");
-    let events = answer.json();
+    sink.on_state_change(&change).expect("recorded");
+    let response = get(address, "/events");
+    assert_eq!(response.header("content-type"), "application/json");
+    let events = response.json();
     let events = events.as_array().expect("a list");
     assert_eq!(events.len(), 100);
     let tracks: Vec<u64> = events
@@ -254,11 +258,11 @@ fn the_last_events_are_told_and_no_more_than_a_hundred() {
 }
 
 #[test]
-fn live_pictures_move_and_places_are_bounded() {
+fn the_live_picture_changes_and_viewers_are_limited() {
     let (sink, _, address) = serve(2);
     let work = || {
-        let mut first = Live::open(address);
-        let mut second = Live::open(address);
+        let mut first = LiveViewer::open(address);
+        let mut second = LiveViewer::open(address);
         let pictures: Vec<_> = (0..3).map(|_| first.picture()).collect();
         assert!(
             pictures
@@ -271,7 +275,7 @@ fn live_pictures_move_and_places_are_bounded() {
         assert_eq!(full.status, 503);
         assert!(full.text().contains("--web-clients"), "{}", full.text());
         drop(first);
-        wait_until("a place is free again", || is_served_live(address));
+        wait_until("a permit is free again", || is_served_live(address));
         let single = get(address, "/picture.jpg");
         assert_eq!(
             (single.status, single.header("content-type")),
@@ -280,41 +284,42 @@ fn live_pictures_move_and_places_are_bounded() {
         let decoded = image::load_from_memory(&single.body).expect("a JPEG");
         assert_eq!((decoded.width(), decoded.height()), (640, 480));
     };
-    let (sink, ()) = fed(sink, work);
-    // Nobody feeds it any more: it says so instead of showing what was.
+    let (sink, ()) = while_showing_frames(sink, work);
+    // Without new frames, it fails instead of serving an old picture.
     let none = get(address, "/picture.jpg");
     assert_eq!(none.status, 503);
     assert!(none.text().contains("/healthz"));
     drop(sink);
 }
 
-/// A place is free without any picture coming, too: the server sees who has left.
+/// The server notices the disconnection also without a picture to send.
 #[test]
-fn a_viewer_who_leaves_while_no_frame_comes_frees_the_place() {
+fn a_viewer_that_disconnects_without_frames_returns_its_permit() {
     let (_sink, _, address) = serve(1);
     let mut waiting = TcpStream::connect(address).expect("connected");
     waiting
         .write_all(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .expect("sent");
-    wait_until("the place is taken", || !is_served_live(address));
+    wait_until("the permit is taken", || !is_served_live(address));
     drop(waiting);
-    wait_until("the place is free", || is_served_live(address));
+    wait_until("the permit is free", || is_served_live(address));
 }
 
 fn is_served_live(address: SocketAddr) -> bool {
-    let answer = ask(address, "HEAD /live HTTP/1.1\r\nHost: localhost\r\n");
-    answer.status == 200
+    let response = send(address, "HEAD /live HTTP/1.1\r\nHost: localhost\r\n");
+    response.status == 200
 }
 
 #[test]
-fn one_who_takes_nothing_holds_up_nobody() {
+fn a_viewer_that_does_not_read_does_not_block_others() {
     let (sink, _, address) = serve(2);
-    let (_sink, ()) = fed(sink, || {
-        let mut deaf = TcpStream::connect(address).expect("connected");
-        deaf.write_all(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    let (_sink, ()) = while_showing_frames(sink, || {
+        let mut blocked = TcpStream::connect(address).expect("connected");
+        blocked
+            .write_all(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .expect("sent");
-        let mut other = Live::open(address);
-        // More than the system's buffers hold of the one who does not read.
+        let mut other = LiveViewer::open(address);
+        // More than the system's buffers hold for the one that does not read.
         for _ in 0..40 {
             other.picture();
         }
@@ -323,25 +328,25 @@ fn one_who_takes_nothing_holds_up_nobody() {
 }
 
 #[test]
-fn connections_are_bounded_and_given_up_when_nothing_comes() {
+fn connections_are_limited_and_time_out() {
     let (_sink, _, address) = serve(1);
     let idle: Vec<TcpStream> = (0..40)
         .map(|_| TcpStream::connect(address).expect("connected"))
         .collect();
-    let sent_away = |stream: &TcpStream| {
+    let is_refused = |stream: &TcpStream| {
         stream.set_nonblocking(true).expect("set");
         let mut start = [0; 12];
-        let is_away = matches!(stream.peek(&mut start), Ok(12)) && &start == b"HTTP/1.1 503";
+        let is_refused = matches!(stream.peek(&mut start), Ok(12)) && &start == b"HTTP/1.1 503";
         stream.set_nonblocking(false).expect("set");
-        is_away
+        is_refused
     };
-    wait_until("eight are sent away", || {
-        idle.iter().filter(|stream| sent_away(stream)).count() == 8
+    wait_until("eight are refused", || {
+        idle.iter().filter(|stream| is_refused(stream)).count() == 8
     });
-    // Half a request from the rest, and no more: they are closed all the same.
+    // The rest send half a request and are closed after the timeout.
     for mut stream in idle {
         let _ = stream.write_all(b"GET / HTTP/1.1\r\nX-Slow: ");
-        stream.set_read_timeout(Some(SOON)).expect("set");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("set");
         let mut rest = Vec::new();
         match stream.read_to_end(&mut rest) {
             Ok(_) => {}
@@ -352,15 +357,17 @@ fn connections_are_bounded_and_given_up_when_nothing_comes() {
 }
 
 #[test]
-fn an_end_frees_the_address() {
+fn dropping_the_sink_frees_the_address() {
     let (sink, health, address) = serve(1);
     let mut viewer = TcpStream::connect(address).expect("connected");
     viewer
         .write_all(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .expect("sent");
     drop(sink);
-    // Not at once: a program that another test just starts shares this one's sockets until it has loaded.
-    wait_until("nobody answers", || TcpStream::connect(address).is_err());
+    // Not at once: a child process that another test starts shares the sockets until it calls `exec`.
+    wait_until("the connection is refused", || {
+        TcpStream::connect(address).is_err()
+    });
     let settings = WebSettings {
         address,
         ..settings(1)
@@ -370,22 +377,22 @@ fn an_end_frees_the_address() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("bound");
-    let address = taken.local_addr().expect("an address").to_string();
-    let place = TestDir::new();
-    place.write_solid_image("red.png", "red");
-    let words = ["run", "--source", "red.png", "--display", "none", "--web"];
-    let said = place.run_tiny(&[&words[..], &[&address]].concat());
-    said.assert_exit_code(5);
-    said.assert_stderr_contains(&[&address, "--web"]);
+fn the_error_names_an_address_in_use() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = listener.local_addr().expect("an address").to_string();
+    let folder = TestDir::new();
+    folder.write_solid_image("red.png", "red");
+    let arguments = ["run", "--source", "red.png", "--display", "none", "--web"];
+    let output = folder.run_tiny(&[&arguments[..], &[&address]].concat());
+    output.assert_exit_code(5);
+    output.assert_stderr_contains(&[&address, "--web"]);
 }
 
 #[cfg(all(unix, feature = "demo"))]
 #[test]
-fn the_program_serves_what_it_sees() {
-    let place = TestDir::new();
-    let words = [
+fn the_program_serves_its_detections() {
+    let folder = TestDir::new();
+    let arguments = [
         "run",
         "--source",
         "demo",
@@ -400,7 +407,7 @@ fn the_program_serves_what_it_sees() {
         "--threshold",
         "0",
     ];
-    let mut program = Running::with_stderr(&mut place.command(&words));
+    let mut program = Running::with_stderr(&mut folder.command(&arguments));
     let line = program.wait_for("address", |line| line.contains("web page at http://"));
     let address = line
         .rsplit("http://")
@@ -409,21 +416,21 @@ fn the_program_serves_what_it_sees() {
         .trim_end_matches('/');
     let address: SocketAddr = address.parse().expect("an address");
     assert!(address.ip().is_loopback(), "{address}");
-    let mut live = Live::open(address);
-    let (first, second) = (live.picture(), live.picture());
+    let mut viewer = LiveViewer::open(address);
+    let (first, second) = (viewer.picture(), viewer.picture());
     assert_eq!(first.dimensions(), (640, 480));
     assert_ne!(first, second);
     let state = || get(address, "/state").json();
     assert_eq!(state()["name"], "bench");
-    // A first frame alone is no evidence that something is there.
-    wait_until("something is seen", || state()["seen"]["class"].is_string());
-    wait_until("it is well", || get(address, "/healthz").status == 200);
+    // A single frame does not start a track.
+    wait_until("a detection", || state()["seen"]["class"].is_string());
+    wait_until("healthy", || get(address, "/healthz").status == 200);
     let samples = samples(&get(address, "/metrics").text());
-    let is_more_than_none =
+    let is_positive_count =
         |(name, value): &(String, f64)| name == "boxcam_frames_inferred_total" && *value > 0.0;
-    assert!(samples.iter().any(is_more_than_none), "{samples:?}");
-    // The tiny model sees something in everything.
-    wait_until("something appeared", || {
+    assert!(samples.iter().any(is_positive_count), "{samples:?}");
+    // The tiny model has a detection in every frame.
+    wait_until("an event", || {
         let events = get(address, "/events").json();
         let events = events.as_array().expect("a list");
         events

@@ -1,4 +1,4 @@
-//! The web page in a real Chromium: the picture moves, the events come, and a camera that is gone is seen to be.
+//! The web page in Chromium: the live picture, the events, and a camera failure.
 #![cfg(all(unix, feature = "web"))]
 
 mod browser;
@@ -25,10 +25,10 @@ const PIXELS: &str = "(() => { const live = document.getElementById('live'); \
     context.drawImage(live, 0, 0); \
     return context.getImageData(0, 0, canvas.width, canvas.height).data.reduce((h, b) => (h * 31 + b) | 0, 7); })()";
 
-/// Shows frames as a run would until it is told to stop, then what a run whose camera is gone would.
-fn play(mut sink: WebSink, health: &Health, is_gone: &AtomicBool) -> WebSink {
+/// Shows frames until `is_disconnected`, then stalls.
+fn run_camera(mut sink: WebSink, health: &Health, is_disconnected: &AtomicBool) -> WebSink {
     for number in 0.. {
-        if is_gone.load(Ordering::Relaxed) {
+        if is_disconnected.load(Ordering::Relaxed) {
             break;
         }
         let frame = frame(number);
@@ -38,49 +38,49 @@ fn play(mut sink: WebSink, health: &Health, is_gone: &AtomicBool) -> WebSink {
             20 => with_event(report(&frame, Some(1)), EventKind::Left, 6),
             _ => plain,
         };
-        health.update(|now| {
-            now.state = CaptureState::Live;
-            now.last_inference = Some(Instant::now());
-            now.inference = report.inference;
-            now.frame_age = report.frame_age;
-            now.frames_per_second = Some(30.0);
-            now.model = "0badcafe".to_owned();
+        health.update(|status| {
+            status.state = CaptureState::Live;
+            status.last_inference = Some(Instant::now());
+            status.inference = report.inference;
+            status.frame_age = report.frame_age;
+            status.frames_per_second = Some(30.0);
+            status.model = "0badcafe".to_owned();
         });
-        sink.show(&frame, &report).expect("noted");
+        sink.show(&frame, &report).expect("recorded");
         std::thread::sleep(Duration::from_millis(30));
     }
     let reason = "no frame for 2 s; check the cable".to_owned();
-    health.update(|now| {
-        now.state = CaptureState::Stalled;
-        now.reason.clone_from(&reason);
+    health.update(|status| {
+        status.state = CaptureState::Stalled;
+        status.reason.clone_from(&reason);
     });
     let change = StateChange {
         state: CaptureState::Stalled,
         time: SystemTime::now(),
         reason,
     };
-    sink.on_state_change(&change).expect("noted");
+    sink.on_state_change(&change).expect("recorded");
     sink
 }
 
-/// Ends the play when it is dropped, so that a failure does not wait for it for ever.
-struct Curtain<'a>(&'a AtomicBool);
+/// Disconnects the camera when it is dropped, so that a failed test does not hang.
+struct DisconnectOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for Curtain<'_> {
+impl Drop for DisconnectOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Where pictures of the page are left for a person to look at, if anywhere.
-fn keep(browser: &mut Browser, name: &str) {
+/// Saves a screenshot for a person to look at.
+fn save_screenshot(browser: &mut Browser, name: &str) {
     let folder = std::env::var_os("CARGO_TARGET_TMPDIR").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
     browser.save(&folder.join(name));
 }
 
 #[test]
-fn a_browser_sees_the_picture_move_and_the_camera_go() {
+fn the_page_shows_the_live_picture_and_a_camera_failure() {
     if tool_is_missing("chromium") {
         return;
     }
@@ -94,47 +94,50 @@ fn a_browser_sees_the_picture_move_and_the_camera_go() {
     let sink = WebSink::serve(settings, Arc::clone(&health)).expect("served");
     let page = format!("http://{}/", sink.address());
     let mut browser = Browser::open(&page, "1200,800");
-    wait_until("the page says what it waits for", || {
-        browser.text("state") == "starting" && browser.text("waiting").contains("first picture")
+    wait_until("the page waits for the first frame", || {
+        browser.text("state") == "starting" && browser.text("waiting").contains("first frame")
     });
-    keep(&mut browser, "web-starting.png");
-    let is_gone = AtomicBool::new(false);
+    save_screenshot(&mut browser, "web-starting.png");
+    let is_disconnected = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let player = scope.spawn(|| play(sink, &health, &is_gone));
-        let curtain = Curtain(&is_gone);
-        see_it_move(&mut browser);
-        keep(&mut browser, "web-live.png");
-        // The one place is taken by the first page.
+        let camera = scope.spawn(|| run_camera(sink, &health, &is_disconnected));
+        let disconnect = DisconnectOnDrop(&is_disconnected);
+        check_live(&mut browser);
+        save_screenshot(&mut browser, "web-live.png");
+        // The first page holds the only permit.
         let mut phone = Browser::open(&page, "390,844");
-        wait_until("the second page says why it has no picture", || {
-            phone.text("waiting").contains("are taken")
+        wait_until("the second page shows why it has no picture", || {
+            phone.text("waiting").contains("limit reached")
         });
-        keep(&mut phone, "web-phone.png");
+        save_screenshot(&mut phone, "web-phone.png");
         drop(phone);
-        drop(curtain);
-        let _sink = player.join().expect("played");
-        see_it_gone(&mut browser);
-        keep(&mut browser, "web-stalled.png");
+        drop(disconnect);
+        let _sink = camera.join().expect("no panic");
+        check_stalled(&mut browser);
+        save_screenshot(&mut browser, "web-stalled.png");
     });
-    wait_until("the page says that nobody answers", || {
-        browser.text("state") == "no answer"
+    wait_until("the page shows that the server is gone", || {
+        browser.text("state") == "no response"
     });
 }
 
-fn see_it_move(browser: &mut Browser) {
+fn check_live(browser: &mut Browser) {
     wait_until("a picture", || {
-        browser.ask("document.getElementById('live').naturalWidth") == 640
+        browser.evaluate("document.getElementById('live').naturalWidth") == 640
     });
-    let first = browser.ask(PIXELS);
-    wait_until("it moves", || browser.ask(PIXELS) != first);
-    wait_until("the page is whole", || {
+    let first = browser.evaluate(PIXELS);
+    wait_until("the picture changes", || browser.evaluate(PIXELS) != first);
+    wait_until("the page shows the detection and the events", || {
         browser.text("state") == "live"
             && browser.text("class") == "apple"
             && browser.text("events").contains("hot dog left")
     });
-    // Names are text, whatever stands in them.
+    // The name is inserted as text, not as HTML.
     assert_eq!(browser.text("name"), "Kitchen <b>door</b>");
-    assert_eq!(browser.ask("document.querySelectorAll('h1 b').length"), 0);
+    assert_eq!(
+        browser.evaluate("document.querySelectorAll('h1 b').length"),
+        0
+    );
     let events = browser.text("events");
     let (newest, oldest) = (
         events.find("hot dog left after 3 s"),
@@ -145,21 +148,21 @@ fn see_it_move(browser: &mut Browser) {
         (browser.text("inference"), browser.text("fps")),
         ("12.0 ms".to_owned(), "30.0".to_owned())
     );
-    assert_eq!(browser.text("more"), "88% sure, for 3 s");
-    let is_shown = browser.ask("document.getElementById('waiting').hidden");
-    assert_eq!(is_shown, true);
+    assert_eq!(browser.text("more"), "confidence 88%, for 3 s");
+    let is_hidden = browser.evaluate("document.getElementById('waiting').hidden");
+    assert_eq!(is_hidden, true);
 }
 
-fn see_it_gone(browser: &mut Browser) {
-    wait_until("the page says that the camera is gone", || {
+fn check_stalled(browser: &mut Browser) {
+    wait_until("the page shows the failure", || {
         browser.text("state") == "stalled"
-            && browser.text("trouble").contains("check the cable")
+            && browser.text("failure").contains("check the cable")
             && browser.text("events").contains("camera stalled")
     });
     let age = browser.text("waiting");
     assert!(age.starts_with("No frame for"), "{age}");
     assert_eq!(
         (browser.text("when"), browser.text("fps")),
-        ("Seen last".to_owned(), "–".to_owned())
+        ("Last detection".to_owned(), "–".to_owned())
     );
 }

@@ -1,7 +1,7 @@
-//! The window, opened for real on a display of its own where there is Xvfb, and refused where there is none.
+//! The window on a virtual display (Xvfb), and its error without a display.
 //!
-//! A window belongs to a process and its environment, so each test starts this very program once more and
-//! has it run [`child_shows_a_window`].
+//! A window belongs to a process and its environment, so each test starts this test program again to run
+//! [`child_shows_a_window`].
 #![cfg(all(feature = "window", target_os = "linux"))]
 
 use std::fs;
@@ -22,7 +22,7 @@ use boxcam::sink::window::WindowSink;
 use boxcam::sink::{Sink, SinkError};
 use image::{Rgb, RgbImage};
 
-/// Set in the process that is to show a window.
+/// Set in the child process that shows a window.
 const CHILD: &str = "BOXCAM_TEST_WINDOW";
 /// Size of the screen of the test, in pixels.
 const SCREEN: (u32, u32) = (800, 600);
@@ -35,26 +35,26 @@ fn frame_and_report() -> (Frame, Report) {
     });
     let truth = GroundTruth {
         label: "apple".to_owned(),
-        bounding_box: NormBox::new(0.3, 0.7, 0.3, 0.8).expect("a sound box"),
+        bounding_box: NormBox::new(0.3, 0.7, 0.3, 0.8).expect("valid"),
     };
     let report = Report {
         detection: Some(Detection {
             class: ClassId::new(0),
             confidence: 0.93,
-            bounding_box: NormBox::new(0.25, 0.7, 0.25, 0.75).expect("a sound box"),
+            bounding_box: NormBox::new(0.25, 0.7, 0.25, 0.75).expect("valid"),
         }),
         inference: Duration::from_millis(12),
         frame_age: Duration::from_millis(20),
         frames_per_second: Some(30.0),
         ..Report::waiting(
-            Arc::new(Labels::new(vec!["apple".to_owned()]).expect("sound names")),
+            Arc::new(Labels::new(vec!["apple".to_owned()]).expect("valid")),
             "0123abcd".into(),
         )
     };
     (Frame::new(0, Origin::Scene(vec![truth]), image), report)
 }
 
-/// Not a test of its own: what the others start in a process of its own.
+/// The child process of the other tests. It does nothing as a test.
 #[test]
 fn child_shows_a_window() {
     if std::env::var_os(CHILD).is_none() {
@@ -70,20 +70,20 @@ fn child_shows_a_window() {
         Ok(())
     });
     match shown {
-        Ok(()) => println!("outcome: nobody closed it"),
+        Ok(()) => println!("outcome: not closed"),
         Err(SinkError::Closed) => println!("outcome: closed"),
         Err(error) => println!("outcome: {error}"),
     }
 }
 
-/// This program once more, as the child, without any desktop but the one given.
+/// The child process, without any display but the given one.
 fn child(display: Option<&str>) -> Command {
     let this = std::env::current_exe().expect("this program has a path");
     let mut command = Command::new(this);
     command
         .args(["--exact", "child_shows_a_window", "--nocapture"])
         .env(CHILD, "1");
-    // Without the folder of its sockets Wayland isn't found under its standard name either.
+    // Without the folder of its sockets, Wayland is not found by its default name either.
     for variable in [
         "DISPLAY",
         "WAYLAND_DISPLAY",
@@ -103,25 +103,25 @@ fn child(display: Option<&str>) -> Command {
 }
 
 fn outcome(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stdout);
-    let line = said.lines().find_map(|line| line.split_once("outcome: "));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let line = stdout.lines().find_map(|line| line.split_once("outcome: "));
     let stderr = String::from_utf8_lossy(&output.stderr);
-    line.unwrap_or_else(|| panic!("no outcome in {said:?}, {stderr:?}"))
+    line.unwrap_or_else(|| panic!("no outcome in {stdout:?}, {stderr:?}"))
         .1
         .to_owned()
 }
 
 #[test]
-fn without_a_desktop_the_window_is_refused() {
+fn without_a_desktop_the_window_fails() {
     for display in [None, Some(":9999")] {
         let output = child(display).output().expect("this program starts");
-        let said = outcome(&output);
-        assert!(said.starts_with("window: it can't be opened"), "{said}");
-        assert!(said.contains("--display none"), "{said}");
+        let error = outcome(&output);
+        assert!(error.starts_with("window: it can't be opened"), "{error}");
+        assert!(error.contains("--display none"), "{error}");
     }
 }
 
-/// An X server without a screen, ended when dropped.
+/// A virtual X server, killed when dropped.
 struct Xvfb {
     server: Child,
     display: String,
@@ -129,9 +129,9 @@ struct Xvfb {
 }
 
 impl Xvfb {
-    /// Starts it, or says loudly that it isn't there.
+    /// `None` if it is not installed. The test is then reported as skipped.
     fn start() -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("created");
         let started = Command::new("Xvfb")
             .args(["-displayfd", "1", "-nolisten", "tcp", "-screen", "0"])
             .arg(format!("{}x{}x24", SCREEN.0, SCREEN.1))
@@ -151,7 +151,7 @@ impl Xvfb {
         while stdout.read(&mut byte).is_ok_and(|read| read == 1) && byte[0] != b'\n' {
             number.push(char::from(byte[0]));
         }
-        assert!(!number.is_empty(), "Xvfb started and named no display");
+        assert!(!number.is_empty(), "Xvfb reported no display");
         Some(Self {
             server,
             display: format!(":{number}"),
@@ -159,7 +159,7 @@ impl Xvfb {
         })
     }
 
-    /// What is on the screen now.
+    /// A screenshot.
     fn screen(&self) -> RgbImage {
         let dump = fs::read(self.folder.path().join("Xvfb_screen0")).expect("Xvfb writes it");
         parse_xwd(&dump)
@@ -168,13 +168,13 @@ impl Xvfb {
 
 impl Drop for Xvfb {
     fn drop(&mut self) {
-        // It may have ended already; there is nothing to do about either.
+        // It may have exited already.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
 }
 
-/// Reads an X window dump of 32 bits a pixel, blue first, as Xvfb keeps its screen.
+/// Reads an X window dump of 32 bits per pixel, blue first, which is Xvfb's format.
 fn parse_xwd(dump: &[u8]) -> RgbImage {
     let field = |index: usize| {
         let bytes = dump[index * 4..index * 4 + 4]
@@ -183,20 +183,20 @@ fn parse_xwd(dump: &[u8]) -> RgbImage {
         u32::from_be_bytes(bytes)
     };
     let (header, width, height) = (field(0), field(4), field(5));
-    let (bits_per_pixel, bytes_per_line, colours) = (field(11), field(12), field(19));
+    let (bits_per_pixel, bytes_per_line, colors) = (field(11), field(12), field(19));
     assert_eq!(bits_per_pixel, 32);
-    let pixels = (header + colours * 12) as usize;
+    let pixels = (header + colors * 12) as usize;
     RgbImage::from_fn(width, height, |x, y| {
         let at = pixels + (y * bytes_per_line + x * 4) as usize;
         Rgb([dump[at + 2], dump[at + 1], dump[at]])
     })
 }
 
-/// Asks again and again until it is so, for 10 seconds.
-fn becomes(mut so: impl FnMut() -> bool) -> bool {
+/// Polls for 10 seconds. Returns whether the condition became true.
+fn becomes_true(mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(10) {
-        if so() {
+        if condition() {
             return true;
         }
         thread::sleep(Duration::from_millis(100));
@@ -204,9 +204,9 @@ fn becomes(mut so: impl FnMut() -> bool) -> bool {
     false
 }
 
-fn keep(name: &str, image: &RgbImage) -> String {
+fn save(name: &str, image: &RgbImage) -> String {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    image.save(&path).expect("the picture can be written");
+    image.save(&path).expect("written");
     path.display().to_string()
 }
 
@@ -222,29 +222,29 @@ fn the_window_shows_the_annotated_frame_and_escape_closes_it() {
     let expected = annotate(&frame, &report, report.shown());
     let (left, top) = ((SCREEN.0 - WINDOW.0) / 2, (SCREEN.1 - WINDOW.1) / 2);
     let mut seen = RgbImage::new(1, 1);
-    let shown = becomes(|| {
+    let shown = becomes_true(|| {
         let screen = server.screen();
         seen = image::imageops::crop_imm(&screen, left, top, WINDOW.0, WINDOW.1).to_image();
         seen == expected
     });
     let closed = press_escape(&server.display);
     if closed.is_none() {
-        // Nobody closes the window, so its program is ended with the server.
+        // The window cannot be closed, so the child exits with its server.
         drop(server);
     }
     let output = child.wait_with_output().expect("the child ends");
     assert!(
         shown,
         "see {} and {}",
-        keep("seen.png", &seen),
-        keep("expected.png", &expected)
+        save("seen.png", &seen),
+        save("expected.png", &expected)
     );
     if closed.is_some() {
         assert_eq!(outcome(&output), "closed");
     }
 }
 
-/// The real program: a picture stays on the screen until somebody has seen enough of it.
+/// With the boxcam program.
 #[test]
 fn a_single_picture_stays_until_the_window_is_closed() {
     let Some(server) = Xvfb::start() else {
@@ -264,8 +264,11 @@ fn a_single_picture_stays_until_the_window_is_closed() {
         .spawn()
         .expect("boxcam starts");
     let is_lit = |screen: &RgbImage| screen.pixels().any(|pixel| pixel.0 != [0; 3]);
-    assert!(becomes(|| is_lit(&server.screen())), "nothing was shown");
-    // Long behind the last frame.
+    assert!(
+        becomes_true(|| is_lit(&server.screen())),
+        "the window stays black"
+    );
+    // Long after the last frame.
     thread::sleep(Duration::from_secs(1));
     assert!(is_lit(&server.screen()));
     assert!(program.try_wait().expect("is a child").is_none());
@@ -279,7 +282,7 @@ fn a_single_picture_stays_until_the_window_is_closed() {
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1);
 }
 
-/// Presses Escape over the window, if there is a tool for that.
+/// Presses Escape over the window; `None` without xdotool.
 fn press_escape(display: &str) -> Option<()> {
     let xdotool = |arguments: &[&str]| {
         let status = Command::new("xdotool")

@@ -1,115 +1,121 @@
-//! Tells an MQTT broker what is seen, in words that Home Assistant finds by itself.
+//! Publishes what is detected to an MQTT broker, with Home Assistant's discovery.
 //!
-//! In go reports and changes of state, out come messages under `boxcam/NAME/`, from a thread of its own:
-//! `status` (`online` or `offline`, by the broker's last will too), `state` (what is there now), both retained,
-//! and `event` (a line of the log for each thing that appears, changes or leaves). [`MqttSink`] only puts messages
-//! into an outbox. While the broker is away events are kept there, up to [`EVENTS_KEPT`], and sent once it is back;
-//! an event may come twice when a connection breaks before the broker has acknowledged it. No failure of the
-//! broker is one of the run. The connection is not encrypted: use it in a network that you trust.
+//! Messages are published under `boxcam/NAME/` by a thread: `status` (`online` or `offline`; the latter is also the
+//! broker's last will) and `state` (what is present now), both retained, and `event` (a line of the log for each event
+//! of a track). [`MqttSink`] only puts messages into a queue. While the broker is unreachable, up to [`MAX_EVENTS`]
+//! events are queued and sent when it is back. An event may be sent twice if the connection breaks before the broker
+//! has acknowledged it. A failure of the broker does not end the run. The connection is not encrypted: use it in a
+//! trusted network.
 
-use crate::warn;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use rumqttc::{Client, LastWill, MqttOptions, QoS};
+use serde::Serialize;
 
+use super::presence::Presence;
 use super::{Sink, SinkError, json};
 use crate::address::BrokerAddress;
 use crate::frame::Frame;
 use crate::health::{CaptureState, Health, StateChange};
 use crate::report::Report;
+use crate::warn;
 
 mod connection;
-mod desk;
 mod discovery;
-mod outbox;
-mod state;
-mod topics;
+mod publish_queue;
 
-use connection::Line;
-use desk::Desk;
-use state::State;
-use topics::Topics;
+use connection::BrokerConnection;
+use discovery::{HOME_ASSISTANT_STATUS, OFFLINE, ONLINE, Topics};
+use publish_queue::{Message, MessageKind, PublishQueue};
 
-pub use outbox::EVENTS_KEPT;
+pub use publish_queue::MAX_EVENTS;
 
-/// Time for the last messages when the run ends.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Timeout for the last messages at the end of the run.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often the broker is asked whether it is still there.
+/// Interval of the pings to the broker.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Least time between two states that differ in their confidence alone.
-const CONFIDENCE_PAUSE: Duration = Duration::from_secs(10);
+/// Minimum time between two states that differ in their confidence only.
+const CONFIDENCE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Tells a broker until it is dropped.
+/// Publishes to a broker until it is dropped.
 pub struct MqttSink {
-    desk: Arc<Desk>,
-    state: State,
-    told_at: Option<Instant>,
-    /// Ends when the thread does.
-    ended: Receiver<()>,
+    publisher: Arc<Publisher>,
+    state: StateMessage,
+    published_at: Option<Instant>,
+    /// Disconnected when the thread has ended.
+    thread_ended: Receiver<()>,
 }
 
 impl MqttSink {
-    /// Starts telling; a broker that is not there is no error, it is tried again and again. `name` is what this
-    /// camera is called, `health` counts events that were lost.
+    /// Starts the thread. An unreachable broker is not an error: the connection is retried. `name` is the name of the
+    /// camera, `health` counts lost events.
     ///
     /// # Errors
-    /// [`SinkError::Thread`] without a thread.
+    /// [`SinkError::Thread`]
     pub fn start(
         broker: &BrokerAddress,
         name: &str,
         health: Arc<Health>,
     ) -> Result<Self, SinkError> {
         let topics = Topics::of(name);
-        let (client, connection) = Client::new(options(broker, &topics), outbox::WINDOW + 8);
-        let desk = Arc::new(Desk::new(client, topics, name, health));
-        let line = Line::new(connection, Arc::clone(&desk), format!("{broker:?}"));
-        let (end, ended) = channel();
-        let work = move || {
-            // Dropped when the thread ends, however it does.
-            let _end = end;
-            line.run();
+        let capacity = publish_queue::MAX_IN_FLIGHT + 8;
+        let (client, connection) = Client::new(options(broker, &topics), capacity);
+        let publisher = Arc::new(Publisher::new(client, topics, name, health));
+        let connection =
+            BrokerConnection::new(connection, Arc::clone(&publisher), format!("{broker:?}"));
+        let (sender, thread_ended) = channel();
+        let run = move || {
+            // Dropped when the thread ends, also on a panic.
+            let _sender = sender;
+            connection.run();
         };
         std::thread::Builder::new()
             .name("mqtt".to_owned())
-            .spawn(work)
+            .spawn(run)
             .map_err(|source| SinkError::Thread {
                 what: "MQTT",
                 source,
             })?;
         Ok(Self {
-            desk,
-            state: State::default(),
-            told_at: None,
-            ended,
+            publisher,
+            state: StateMessage::default(),
+            published_at: None,
+            thread_ended,
         })
     }
 
-    /// Tells the state when it is another one, and now and then when only the confidence is.
-    fn tell(&mut self, state: State, now: Instant) {
-        let is_time = self
-            .told_at
-            .is_none_or(|told_at| now.saturating_duration_since(told_at) >= CONFIDENCE_PAUSE);
-        let is_due = !state.is_like(&self.state) || (is_time && state != self.state);
-        if is_due || self.told_at.is_none() {
-            self.desk.tell_state(state.to_json());
-            self.state = state;
-            self.told_at = Some(now);
+    /// Publishes a changed state, at an interval if only the confidence has changed.
+    fn publish_state(&mut self, state: StateMessage, now: Instant) {
+        let Some(published_at) = self.published_at else {
+            return self.publish_state_now(state, now);
+        };
+        let is_interval_over = now.saturating_duration_since(published_at) >= CONFIDENCE_INTERVAL;
+        let is_changed = !state.equals_except_confidence(&self.state);
+        if is_changed || (is_interval_over && state != self.state) {
+            self.publish_state_now(state, now);
         }
+    }
+
+    fn publish_state_now(&mut self, state: StateMessage, now: Instant) {
+        self.publisher.publish_state(json::to_json(&state));
+        self.state = state;
+        self.published_at = Some(now);
     }
 }
 
 fn options(broker: &BrokerAddress, topics: &Topics) -> MqttOptions {
-    // The same name each time: a broker that still holds a connection of before the power cut gives it up.
-    let mut options = MqttOptions::new(topics.client(), &broker.host, broker.port);
+    // A fixed client ID: a broker that still holds the connection from before a power cut then closes it.
+    let mut options = MqttOptions::new(topics.client_id(), &broker.host, broker.port);
     options.set_keep_alive(KEEP_ALIVE);
-    if let Some((name, password)) = &broker.login {
-        options.set_credentials(name, password);
+    if let Some((user, password)) = &broker.login {
+        options.set_credentials(user, password);
     }
-    let will = LastWill::new(topics.status(), topics::OFFLINE, QoS::AtLeastOnce, true);
+    let will = LastWill::new(topics.status(), OFFLINE, QoS::AtLeastOnce, true);
     options.set_last_will(will);
     options
 }
@@ -117,9 +123,9 @@ fn options(broker: &BrokerAddress, topics: &Topics) -> MqttOptions {
 impl Sink for MqttSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         for line in json::event_lines(frame, report) {
-            self.desk.tell_event(line);
+            self.publisher.publish_event(line);
         }
-        self.tell(State::of(report), Instant::now());
+        self.publish_state(StateMessage::of(report), Instant::now());
         Ok(())
     }
 
@@ -129,25 +135,287 @@ impl Sink for MqttSink {
 
     fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         let state = match change.state {
-            CaptureState::Live => self.state.with_capture(change.state),
-            // Nobody knows what is there while no frame comes.
+            CaptureState::Live => self.state.clone(),
+            // Without frames, it is unknown what is present.
             CaptureState::Starting | CaptureState::Stalled | CaptureState::Reopening => {
-                State::default().with_capture(change.state)
+                StateMessage::default()
             }
         };
-        self.tell(state, Instant::now());
+        let capture = change.state.name();
+        self.publish_state(StateMessage { capture, ..state }, Instant::now());
         Ok(())
     }
 }
 
 impl Drop for MqttSink {
     fn drop(&mut self) {
-        self.desk.stop();
-        // A thread that waits for a dead network is left behind.
-        let _ = self.ended.recv_timeout(LAST_WORDS);
-        let lost = self.desk.give_up();
+        self.publisher.shut_down();
+        // A thread that is still waiting for the network is detached.
+        let _ = self.thread_ended.recv_timeout(SHUTDOWN_TIMEOUT);
+        let lost = self.publisher.discard();
         if lost > 0 {
-            warn!("{lost} events never reached the MQTT broker");
+            warn!("{lost} events did not reach the MQTT broker");
         }
+    }
+}
+
+/// The payload of `state`: what is present now.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct StateMessage {
+    /// A class of a model may be called `nothing` too.
+    present: bool,
+    class: String,
+    confidence: Option<f64>,
+    track: Option<u64>,
+    capture: &'static str,
+}
+
+impl Default for StateMessage {
+    fn default() -> Self {
+        Self {
+            present: false,
+            class: "nothing".to_owned(),
+            confidence: None,
+            track: None,
+            capture: CaptureState::default().name(),
+        }
+    }
+}
+
+impl StateMessage {
+    fn of(report: &Report) -> Self {
+        let capture = report.capture.name();
+        match Presence::of(report) {
+            None => Self {
+                capture,
+                ..Self::default()
+            },
+            Some(presence) => Self {
+                present: true,
+                class: presence.class,
+                confidence: Some(presence.confidence),
+                track: presence.track,
+                capture,
+            },
+        }
+    }
+
+    fn equals_except_confidence(&self, other: &Self) -> bool {
+        let without_confidence = |state: &Self| Self {
+            confidence: None,
+            ..state.clone()
+        };
+        without_confidence(self) == without_confidence(other)
+    }
+}
+
+/// Passes messages from the sink to the connection's thread.
+///
+/// While the connection is up, a message goes to the client at once. That never blocks: the client's channel holds as
+/// many messages as may be in flight.
+struct Publisher {
+    client: Client,
+    topics: Topics,
+    /// The name of the camera.
+    name: String,
+    health: Arc<Health>,
+    state: Mutex<MqttState>,
+    shutdown_requested: Condvar,
+}
+
+#[derive(Default)]
+struct MqttState {
+    queue: PublishQueue,
+    /// The payload of the last state.
+    last_state: Option<String>,
+    is_connected: bool,
+    shutdown: MqttShutdown,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum MqttShutdown {
+    #[default]
+    NotRequested,
+    /// Queued messages are still sent.
+    Requested,
+    /// The last message is queued.
+    LastMessageQueued,
+}
+
+impl Publisher {
+    fn new(client: Client, topics: Topics, name: &str, health: Arc<Health>) -> Self {
+        Self {
+            client,
+            topics,
+            name: name.to_owned(),
+            health,
+            state: Mutex::default(),
+            shutdown_requested: Condvar::new(),
+        }
+    }
+
+    fn publish_event(&self, payload: String) {
+        let message = Message {
+            kind: MessageKind::Event,
+            topic: self.topics.event(),
+            payload,
+        };
+        self.enqueue(&mut self.state.lock(), message);
+    }
+
+    fn publish_state(&self, payload: String) {
+        let mut state = self.state.lock();
+        state.last_state = Some(payload.clone());
+        // Without a connection, only the last state matters; it is published on connect.
+        if state.is_connected {
+            let message = Message {
+                kind: MessageKind::State,
+                topic: self.topics.state(),
+                payload,
+            };
+            self.enqueue(&mut state, message);
+        }
+    }
+
+    /// Called on connect. The retained messages are sent before the queued events.
+    fn on_connected(&self) {
+        let mut state = self.state.lock();
+        state.is_connected = true;
+        // It only fails if the connection is already lost again.
+        let _ = self
+            .client
+            .try_subscribe(HOME_ASSISTANT_STATUS, QoS::AtLeastOnce);
+        self.enqueue_retained(&mut state);
+    }
+
+    /// Sends the retained messages again, after Home Assistant has started.
+    fn publish_discovery(&self) {
+        self.enqueue_retained(&mut self.state.lock());
+    }
+
+    fn on_disconnected(&self) {
+        let mut state = self.state.lock();
+        state.is_connected = false;
+        let lost = state.queue.on_disconnected();
+        self.health.events_lost.add(lost);
+    }
+
+    /// The client has sent a message with that packet ID.
+    fn assign_packet_id(&self, packet_id: u16) {
+        self.state.lock().queue.assign_packet_id(packet_id);
+    }
+
+    fn on_acknowledged(&self, packet_id: u16) {
+        let mut state = self.state.lock();
+        state.queue.on_acknowledged(packet_id);
+        self.send_queued(&mut state);
+    }
+
+    /// Requests the end of the thread after the queued messages were sent.
+    fn shut_down(&self) {
+        let mut state = self.state.lock();
+        state.shutdown = MqttShutdown::Requested;
+        self.send_queued(&mut state);
+        self.shutdown_requested.notify_all();
+    }
+
+    fn is_shutting_down(&self) -> bool {
+        self.state.lock().shutdown != MqttShutdown::NotRequested
+    }
+
+    /// Waits for that time, or until the shutdown is requested.
+    fn wait(&self, time: Duration) {
+        let mut state = self.state.lock();
+        let goes_on = |state: &mut MqttState| state.shutdown == MqttShutdown::NotRequested;
+        self.shutdown_requested
+            .wait_while_for(&mut state, goes_on, time);
+    }
+
+    /// The number of events that the broker has not acknowledged.
+    fn pending_events(&self) -> usize {
+        self.state.lock().queue.pending_events()
+    }
+
+    /// Discards the queue. Returns the number of lost events.
+    fn discard(&self) -> usize {
+        let mut state = self.state.lock();
+        let lost = state.queue.pending_events();
+        state.queue = PublishQueue::default();
+        self.health.events_lost.add(lost as u64);
+        lost
+    }
+
+    /// The discovery messages, then the state, then `online`.
+    fn enqueue_retained(&self, state: &mut MqttState) {
+        let retained = |(topic, payload)| Message {
+            kind: MessageKind::Retained,
+            topic,
+            payload,
+        };
+        let discovery = discovery::messages(&self.topics, &self.name);
+        let mut messages: Vec<Message> = discovery.into_iter().map(retained).collect();
+        let last_state = state.last_state.clone();
+        messages.extend(last_state.map(|payload| retained((self.topics.state(), payload))));
+        messages.push(retained((self.topics.status(), ONLINE.to_owned())));
+        state.queue.push_front_all(messages);
+        self.send_queued(state);
+    }
+
+    fn enqueue(&self, state: &mut MqttState, message: Message) {
+        let lost = state.queue.push(message);
+        self.health.events_lost.add(lost);
+        self.send_queued(state);
+    }
+
+    /// Passes as many messages to the client as may be in flight, and at the end `offline` and the disconnection.
+    fn send_queued(&self, state: &mut MqttState) {
+        if !state.is_connected {
+            return;
+        }
+        if state.shutdown == MqttShutdown::Requested {
+            state.shutdown = MqttShutdown::LastMessageQueued;
+            state.queue.push(Message {
+                kind: MessageKind::Retained,
+                topic: self.topics.status(),
+                payload: OFFLINE.to_owned(),
+            });
+        }
+        while let Some(message) = state.queue.next_to_send() {
+            let is_retained = message.kind != MessageKind::Event;
+            // It fails if the connection is lost. The message is in flight then and will be queued again.
+            let _ = self.client.try_publish(
+                message.topic,
+                QoS::AtLeastOnce,
+                is_retained,
+                message.payload,
+            );
+        }
+        if state.shutdown == MqttShutdown::LastMessageQueued && state.queue.is_empty() {
+            let _ = self.client.try_disconnect();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_message_has_null_without_a_detection() {
+        let apple = |confidence, track| StateMessage {
+            present: true,
+            class: "apple".to_owned(),
+            confidence: Some(confidence),
+            track: Some(track),
+            capture: "live",
+        };
+        assert!(apple(0.5, 1).equals_except_confidence(&apple(0.75, 1)));
+        assert!(!apple(0.5, 1).equals_except_confidence(&apple(0.5, 2)));
+        assert!(!apple(0.5, 1).equals_except_confidence(&StateMessage::default()));
+        let expected =
+            r#"{"present":true,"class":"apple","confidence":0.5,"track":1,"capture":"live"}"#;
+        assert_eq!(json::to_json(&apple(0.5, 1)), expected);
+        let nothing = r#"{"present":false,"class":"nothing","confidence":null,"track":null,"capture":"starting"}"#;
+        assert_eq!(json::to_json(&StateMessage::default()), nothing);
     }
 }

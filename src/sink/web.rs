@@ -1,9 +1,8 @@
-//! A small web page: the live picture with its boxes, what is there, the last events, and how the run is doing.
+//! A web page: the live picture with its boxes, what is present, the last events and the health of the run.
 //!
-//! In go frames and reports, out come answers to HTTP requests from a thread of its own. [`WebSink`] only takes
-//! notes: a request never waits for the model, nor the model for a request. A picture is encoded while somebody
-//! looks, once for all who do, and one who is slow to take pictures misses some. Nothing can be changed from the
-//! page, and there is no login: whoever may reach the address may look.
+//! HTTP requests are answered by a thread. [`WebSink`] only updates the shared [`AppState`], so requests and the model
+//! never wait for each other. A frame is encoded while there are viewers, once for all of them; a slow viewer skips
+//! frames. The page is read-only and has no login: whoever can reach the address can watch.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -19,61 +18,57 @@ use crate::frame::Frame;
 use crate::health::{Health, StateChange};
 use crate::report::Report;
 
-mod board;
-mod live;
+mod app_state;
 mod metrics;
-mod patient;
 mod routes;
 mod server;
 
-use board::Board;
-use live::Picture;
+use app_state::{AppState, LivePicture};
 
-/// Pause between two pictures at least, for whoever looks.
-const PICTURE_PAUSE: Duration = Duration::from_millis(66);
+/// Minimum time between two live pictures.
+const PICTURE_INTERVAL: Duration = Duration::from_millis(66);
 
-/// Share of a core that making pictures takes at most: one part in so many.
-const PICTURE_SHARE: u32 = 3;
+/// After encoding a picture, the sink pauses for this multiple of the encoding time, to limit its share of a core.
+const PAUSE_FACTOR: u32 = 3;
 
-/// Who may look, and how the page is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebSettings {
-    /// Where the page is served; with port 0 the system chooses one.
+    /// The address to serve. With port 0 the system chooses a port.
     pub address: SocketAddr,
-    /// Live pictures that are served at once; whoever comes then is sent away.
+    /// Maximum number of viewers of the live picture. Further ones are refused.
     pub max_clients: NonZeroUsize,
-    /// What the page calls this camera.
+    /// The name of this camera on the page.
     pub name: String,
-    /// Time since a frame went through the model after which the run counts as ill.
+    /// `/healthz` fails after this time without an inference.
     pub unhealthy_after: Duration,
 }
 
 /// Serves the page until it is dropped.
 pub struct WebSink {
     address: SocketAddr,
-    board: Arc<Board>,
-    /// When the next picture may be made.
+    state: Arc<AppState>,
+    /// When the next picture may be encoded.
     next_picture: Instant,
-    /// Its end ends the thread.
+    /// Dropping it ends the thread.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl WebSink {
-    /// Starts serving; `health` is what `/healthz` and `/metrics` tell.
+    /// Binds the address and starts the thread.
     ///
     /// # Errors
-    /// [`SinkError::Web`] where the address can't be had, [`SinkError::Thread`] without a thread.
+    /// [`SinkError::Web`] if the address cannot be bound, or [`SinkError::Thread`].
     pub fn serve(settings: WebSettings, health: Arc<Health>) -> Result<Self, SinkError> {
-        let wanted = settings.address;
+        let requested = settings.address;
         let failed = |source| SinkError::Web {
-            address: wanted,
+            address: requested,
             source,
         };
         let runtime = server::runtime().map_err(failed)?;
-        let (listener, address) = server::listen(&runtime, wanted).map_err(failed)?;
-        let board = Arc::new(Board::new(settings, health));
-        let router = routes::router(Arc::clone(&board), address);
+        let (listener, address) = server::listen(&runtime, requested).map_err(failed)?;
+        let state = Arc::new(AppState::new(settings, health));
+        let router = routes::router(Arc::clone(&state), address);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("web".to_owned())
@@ -84,50 +79,51 @@ impl WebSink {
             })?;
         Ok(Self {
             address,
-            board,
+            state,
             next_picture: Instant::now(),
             stop: Some(stop),
             thread: Some(thread),
         })
     }
 
-    /// Where the page is, with the port that it got.
+    /// The address that is served, with the actual port.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    fn show_picture(&mut self, frame: &Frame, report: &Report) {
-        if !self.board.is_watched() {
-            self.board.forget_picture();
+    fn publish_picture(&mut self, frame: &Frame, report: &Report) {
+        if !self.state.has_viewers() {
+            self.state.clear_picture();
             return;
         }
         let started = Instant::now();
         if started < self.next_picture {
             return;
         }
-        if let Some(picture) = Picture::encode(&annotate(frame, report, report.shown())) {
-            self.board.show_picture(picture);
+        let image = annotate(frame, report, report.shown());
+        if let Some(picture) = LivePicture::encode(&image) {
+            self.state.set_picture(picture);
         }
-        let pause = (started.elapsed() * PICTURE_SHARE).max(PICTURE_PAUSE);
+        let pause = (started.elapsed() * PAUSE_FACTOR).max(PICTURE_INTERVAL);
         self.next_picture = started + pause;
     }
 }
 
 impl Sink for WebSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
-        self.board.note(frame, report);
-        self.show_picture(frame, report);
+        self.state.record(frame, report);
+        self.publish_picture(frame, report);
         Ok(())
     }
 
     fn on_track_ended(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
-        self.board.note(frame, report);
+        self.state.record(frame, report);
         Ok(())
     }
 
     fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
-        self.board.note_state(change);
+        self.state.record_state_change(change);
         Ok(())
     }
 }
@@ -136,7 +132,7 @@ impl Drop for WebSink {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // What it had to say of a panic stands on standard error.
+            // A panic was already reported on standard error.
             let _ = thread.join();
         }
     }

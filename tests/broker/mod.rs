@@ -1,4 +1,4 @@
-//! A real mosquitto in a folder of its own, and ears on it.
+//! A mosquitto in its own folder, and its clients.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -14,28 +14,27 @@ use test_support::tool_is_missing;
 pub(crate) struct Broker {
     folder: tempfile::TempDir,
     port: u16,
-    /// Name and password that the ears give.
+    /// User name and password of the clients.
     login: Option<(String, String)>,
     child: Child,
 }
 
-/// A message as somebody hears it.
+/// A message as a subscriber receives it.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     pub(crate) is_retained: bool,
-    pub(crate) text: String,
+    pub(crate) payload: String,
 }
 
-/// Somebody who listens at the broker.
-pub(crate) struct Ear(Running);
+pub(crate) struct Subscriber(Running);
 
 impl Broker {
-    /// A broker for everybody; `None` where there is none.
+    /// A broker without a login; `None` if mosquitto is not installed.
     pub(crate) fn start() -> Option<Self> {
         Self::new(None)
     }
 
-    /// A broker for one who knows the password; `None` where there is none.
+    /// A broker with a login; `None` if mosquitto is not installed.
     pub(crate) fn start_with_login(name: &str, password: &str) -> Option<Self> {
         Self::new(Some((name.to_owned(), password.to_owned())))
     }
@@ -44,7 +43,7 @@ impl Broker {
         if tool_is_missing("mosquitto_sub") || tool_is_missing("mosquitto") {
             return None;
         }
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("created");
         let port = {
             let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
             listener.local_addr().expect("an address").port()
@@ -59,77 +58,83 @@ impl Broker {
         })
     }
 
-    /// Where it is, with what stands before the host.
+    /// The broker's URL, with `login` before the host.
     pub(crate) fn url(&self, login: &str) -> String {
         format!("mqtt://{login}127.0.0.1:{}", self.port)
     }
 
-    /// Hears all messages of a topic, those that are retained first.
-    pub(crate) fn listen(&self, topic: &str) -> Ear {
-        Ear(Running::with_stdout(&mut self.client(
+    /// Receives all messages of a topic, the retained ones first.
+    pub(crate) fn subscribe(&self, topic: &str) -> Subscriber {
+        Subscriber(Running::with_stdout(&mut self.client(
             "mosquitto_sub",
             &["-q", "1", "-F", "%r %t %p", "-t", topic],
         )))
     }
 
-    /// Hears all messages of a topic from now on, those too that come while the broker is restarted.
-    pub(crate) fn listen_faithfully(&self, topic: &str) -> Ear {
-        let session = ["-c", "-i", "ear", "-q", "1", "-t", topic];
-        // The subscription stands before anything is told.
+    /// Receives all messages of a topic from now on, also those sent while the broker is restarted.
+    pub(crate) fn subscribe_persistently(&self, topic: &str) -> Subscriber {
+        let session = ["-c", "-i", "subscriber", "-q", "1", "-t", topic];
+        // The subscription is made before anything is published.
         let done = self
             .client("mosquitto_sub", &[&session[..], &["-E"]].concat())
             .status();
-        assert!(done.expect("it runs").success());
-        let words = [&session[..], &["-F", "%r %t %p"]].concat();
-        Ear(Running::with_stdout(
-            &mut self.client("mosquitto_sub", &words),
+        assert!(done.expect("runs").success());
+        let arguments = [&session[..], &["-F", "%r %t %p"]].concat();
+        Subscriber(Running::with_stdout(
+            &mut self.client("mosquitto_sub", &arguments),
         ))
     }
 
-    /// Says something to all.
-    pub(crate) fn say(&self, topic: &str, text: &str) {
+    pub(crate) fn publish(&self, topic: &str, payload: &str) {
         let done = self
-            .client("mosquitto_pub", &["-q", "1", "-t", topic, "-m", text])
+            .client("mosquitto_pub", &["-q", "1", "-t", topic, "-m", payload])
             .status();
-        assert!(done.expect("it runs").success());
+        assert!(done.expect("runs").success());
     }
 
-    /// Ends it; it keeps what it owes to those who listen faithfully.
+    /// Stops it. It stores the messages for persistent subscribers.
     pub(crate) fn stop(&mut self) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").arg(&id).status();
-        assert!(sent.expect("kill is there").success());
-        self.child.wait().expect("it ends");
+        assert!(sent.expect("kill runs").success());
+        self.child.wait().expect("exited");
     }
 
-    /// Starts it again at the same place.
-    pub(crate) fn start_again(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.child = spawn(self.folder.path(), self.port);
     }
 
-    fn client(&self, program: &str, words: &[&str]) -> Command {
+    /// The number of connections that clients have requested.
+    pub(crate) fn connection_attempts(&self) -> usize {
+        let log = std::fs::read_to_string(self.folder.path().join("log")).expect("readable");
+        log.matches("Sending CONNACK").count()
+    }
+
+    fn client(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
         if let Some((name, password)) = &self.login {
             command.args(["-u", name, "-P", password]);
         }
-        command.args(words).stdin(Stdio::null());
+        command.args(arguments).stdin(Stdio::null());
         command
     }
 }
 
 fn configure(folder: &Path, port: u16, login: Option<&(String, String)>) {
-    let place = folder.display();
+    let path = folder.display();
     let mut lines = vec![
         format!("listener {port} 127.0.0.1"),
         "persistence true".to_owned(),
-        format!("persistence_location {place}/"),
+        format!("persistence_location {path}/"),
         "set_tcp_nodelay true".to_owned(),
         "max_queued_messages 0".to_owned(),
+        format!("log_dest file {path}/log"),
+        "log_type all".to_owned(),
         format!("allow_anonymous {}", login.is_none()),
     ];
     if let Some((name, password)) = login {
-        let file = format!("{place}/passwords");
+        let file = format!("{path}/passwords");
         let made = Command::new("mosquitto_passwd")
             .args(["-b", "-c", &file, name, password])
             .status();
@@ -142,9 +147,9 @@ fn configure(folder: &Path, port: u16, login: Option<&(String, String)>) {
     std::fs::write(folder.join("mosquitto.conf"), lines.join("\n") + "\n").expect("written");
 }
 
-/// Whether mosquitto would become somebody who can't read the folder.
+/// As root, mosquitto would change to a user that cannot read the folder.
 fn is_root() -> bool {
-    let id = Command::new("id").arg("-u").output().expect("id is there");
+    let id = Command::new("id").arg("-u").output().expect("id runs");
     id.stdout == b"0\n"
 }
 
@@ -167,13 +172,13 @@ fn spawn(folder: &Path, port: u16) -> Child {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-impl Ear {
+impl Subscriber {
     /// Waits for the next message of that topic.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, topic: &str) -> Message {
@@ -182,13 +187,13 @@ impl Ear {
             .wait_for(topic, |line| line.split(' ').nth(1) == Some(topic));
         Message {
             is_retained: line.starts_with("1 "),
-            text: line.splitn(3, ' ').nth(2).unwrap_or_default().to_owned(),
+            payload: line.splitn(3, ' ').nth(2).unwrap_or_default().to_owned(),
         }
     }
 }
 
 impl Message {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).expect("JSON")
+        serde_json::from_str(&self.payload).expect("JSON")
     }
 }

@@ -1,5 +1,5 @@
-//! As much of an HTTP client as the tests need, on plain connections: what it takes for granted, it checks.
-#![allow(dead_code, reason = "no test needs all of it")]
+//! A minimal HTTP client that checks what it assumes.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,50 +8,46 @@ use std::time::Duration;
 use image::RgbImage;
 use serde_json::Value;
 
-/// An answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
-/// Gets a path.
 #[track_caller]
-pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
-    ask(
+pub(crate) fn get(address: SocketAddr, path: &str) -> Response {
+    send(
         address,
         &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n"),
     )
 }
 
-/// Sends a head, to which the last lines are added.
+/// Sends the start of a request, completed by its last headers.
 #[track_caller]
-pub(crate) fn ask(address: SocketAddr, head: &str) -> Answer {
+pub(crate) fn send(address: SocketAddr, head: &str) -> Response {
     let mut stream = connect(address);
     let request = format!("{head}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("sent");
     let mut reader = BufReader::new(stream);
     let (status, headers) = read_head(&mut reader);
-    let mut answer = Answer {
+    let mut response = Response {
         status,
         headers,
         body: Vec::new(),
     };
     if !head.starts_with("HEAD") {
-        reader
-            .read_to_end(&mut answer.body)
-            .expect("a whole answer");
-        let length = answer.header("content-length").parse();
-        assert_eq!(length, Ok(answer.body.len()), "{head}");
+        reader.read_to_end(&mut response.body).expect("complete");
+        let length = response.header("content-length").parse();
+        assert_eq!(length, Ok(response.body.len()), "{head}");
     }
-    answer
+    response
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("connected");
-    let patience = Some(Duration::from_secs(60));
-    stream.set_read_timeout(patience).expect("set");
+    let timeout = Some(Duration::from_secs(60));
+    stream.set_read_timeout(timeout).expect("set");
     stream
 }
 
@@ -83,10 +79,10 @@ fn read_line(reader: &mut impl BufRead) -> String {
     line.trim_end().to_owned()
 }
 
-impl Answer {
-    /// The value of a header; empty without it.
+impl Response {
+    /// The value of a header, or an empty text.
     pub(crate) fn header(&self, name: &str) -> &str {
-        let found = self.headers.iter().find(|(has, _)| has == name);
+        let found = self.headers.iter().find(|(header, _)| header == name);
         found.map_or("", |(_, value)| value)
     }
 
@@ -99,17 +95,17 @@ impl Answer {
     }
 }
 
-/// A live picture that is watched.
-pub(crate) struct Live(BufReader<Dechunked>);
+/// A viewer of the live picture.
+pub(crate) struct LiveViewer(BufReader<Dechunked>);
 
-/// The bytes of an answer in chunks.
+/// The body of a chunked response.
 struct Dechunked {
     stream: BufReader<TcpStream>,
     left: usize,
 }
 
-impl Live {
-    /// Opens it; fails unless it is served.
+impl LiveViewer {
+    /// Panics unless the live picture is served.
     pub(crate) fn open(address: SocketAddr) -> Self {
         let mut stream = connect(address);
         stream
@@ -124,9 +120,9 @@ impl Live {
             "multipart/x-mixed-replace; boundary=frame"
         ));
         assert!(has("transfer-encoding", "chunked"));
-        let mut live = Self(BufReader::new(Dechunked { stream, left: 0 }));
-        assert_eq!(read_line(&mut live.0), "--frame");
-        live
+        let mut viewer = Self(BufReader::new(Dechunked { stream, left: 0 }));
+        assert_eq!(read_line(&mut viewer.0), "--frame");
+        viewer
     }
 
     /// Waits for the next picture.
@@ -138,7 +134,7 @@ impl Live {
         );
         let length = headers[1].1.parse().expect("a length");
         let mut jpeg = vec![0; length];
-        self.0.read_exact(&mut jpeg).expect("a whole picture");
+        self.0.read_exact(&mut jpeg).expect("complete");
         assert_eq!(
             (
                 read_line(&mut self.0).as_str(),
@@ -156,8 +152,8 @@ impl Read for Dechunked {
             let size = read_line(&mut self.stream);
             self.left = usize::from_str_radix(&size, 16).expect("a size");
         }
-        let most = buffer.len().min(self.left);
-        let read = self.stream.read(&mut buffer[..most])?;
+        let count = buffer.len().min(self.left);
+        let read = self.stream.read(&mut buffer[..count])?;
         self.left -= read;
         if self.left == 0 {
             assert_eq!(read_line(&mut self.stream), "");

@@ -131,16 +131,16 @@ fn the_broker_receives_the_last_event_and_offline() {
     let Some(broker) = Broker::start() else {
         return;
     };
-    let mut ear = broker.listen("boxcam/cam/+");
+    let mut subscriber = broker.subscribe("boxcam/cam/+");
     let dir = TestDir::new();
     let (url, script) = (broker.url(""), camera::VANISHING);
     let arguments = ["--name", "cam", "--mqtt", &url];
     let mut program = Running::with_stderr(&mut camera::watch(&dir, script, &arguments));
     let event = "boxcam/cam/event";
-    assert_eq!(ear.wait_for(event).json()["event"], "appeared");
+    assert_eq!(subscriber.wait_for(event).json()["event"], "appeared");
     end(&mut program, "live, with a broker");
-    assert_eq!(ear.wait_for(event).json()["event"], "left");
-    let last_state = ear.wait_for("boxcam/cam/state").json();
+    assert_eq!(subscriber.wait_for(event).json()["event"], "left");
+    let last_state = subscriber.wait_for("boxcam/cam/state").json();
     assert_eq!(last_state["present"], false, "{last_state}");
-    assert_eq!(ear.wait_for("boxcam/cam/status").text, "offline");
+    assert_eq!(subscriber.wait_for("boxcam/cam/status").payload, "offline");
 }

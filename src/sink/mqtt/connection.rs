@@ -1,6 +1,6 @@
-//! The thread that holds the connection: it is made anew, with growing pauses, for as long as the run goes on.
+//! The thread that holds the connection to the broker. It reconnects with exponential backoff for as long as the run
+//! lasts.
 
-use crate::warn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,58 +8,61 @@ use rumqttc::{
     ConnectReturnCode, Connection, ConnectionError, Event, Outgoing, Packet, StateError,
 };
 
-use super::desk::Desk;
-use super::topics::{HOME_STATUS, ONLINE};
+use super::Publisher;
+use super::discovery::{HOME_ASSISTANT_STATUS, ONLINE};
+use crate::warn;
 
-/// Pause after the first failure; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Delay after the first failure. It doubles with each.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
 
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_DELAY: Duration = Duration::from_secs(30);
 
-/// A connection that held for so long was a good one: the pauses start anew.
-const GOOD: Duration = Duration::from_secs(30);
+/// A connection that lasted this long resets the delay.
+const STABLE_AFTER: Duration = Duration::from_secs(30);
 
-/// The connection with all that it needs.
-pub(super) struct Line {
+pub(super) struct BrokerConnection {
     connection: Connection,
-    desk: Arc<Desk>,
-    /// What messages to a person call the broker; without the password.
+    publisher: Arc<Publisher>,
+    /// The broker's URL for messages, without the password.
     broker: String,
-    /// What was said last of a failure, so that it is said once.
-    said: Option<String>,
+    /// The last failure that was reported, so that each is reported once.
+    reported: Option<String>,
     connected_at: Option<Instant>,
-    pause: Duration,
+    delay: Duration,
 }
 
-impl Line {
-    pub(super) const fn new(connection: Connection, desk: Arc<Desk>, broker: String) -> Self {
+impl BrokerConnection {
+    pub(super) const fn new(
+        connection: Connection,
+        publisher: Arc<Publisher>,
+        broker: String,
+    ) -> Self {
         Self {
             connection,
-            desk,
+            publisher,
             broker,
-            said: None,
+            reported: None,
             connected_at: None,
-            pause: FIRST_PAUSE,
+            delay: FIRST_DELAY,
         }
     }
 
-    /// Sends and receives until the desk wants to end.
+    /// Sends and receives until the shutdown is requested.
     pub(super) fn run(mut self) {
         loop {
             match self.connection.recv() {
-                // The desk holds the client, so requests end with it only.
+                // The channel is closed only with the client, which the publisher holds.
                 Err(_) => return,
                 Ok(Ok(Event::Outgoing(Outgoing::Disconnect))) => return,
-                Ok(Ok(event)) => self.take(&event),
+                Ok(Ok(event)) => self.handle(&event),
                 Ok(Err(error)) => {
-                    self.broke();
-                    if self.desk.is_stopping() {
+                    self.clean_up();
+                    if self.publisher.is_shutting_down() {
                         return;
                     }
-                    self.tell(&error);
-                    self.rest();
-                    if self.desk.is_stopping() {
+                    self.report(&error);
+                    self.wait_before_retry();
+                    if self.publisher.is_shutting_down() {
                         return;
                     }
                 }
@@ -67,86 +70,88 @@ impl Line {
         }
     }
 
-    fn take(&mut self, event: &Event) {
+    fn handle(&mut self, event: &Event) {
         match event {
-            Event::Incoming(Packet::ConnAck(_)) => self.connected(),
-            Event::Outgoing(Outgoing::Publish(number)) => self.desk.numbered(*number),
-            Event::Incoming(Packet::PubAck(ack)) => self.desk.acknowledged(ack.pkid),
+            Event::Incoming(Packet::ConnAck(_)) => self.on_connected(),
+            Event::Outgoing(Outgoing::Publish(packet_id)) => {
+                self.publisher.assign_packet_id(*packet_id);
+            }
+            Event::Incoming(Packet::PubAck(ack)) => self.publisher.on_acknowledged(ack.pkid),
             Event::Incoming(Packet::Publish(message))
-                if message.topic == HOME_STATUS && message.payload == ONLINE && !message.retain =>
+                if message.topic == HOME_ASSISTANT_STATUS
+                    && message.payload == ONLINE
+                    && !message.retain =>
             {
-                self.desk.introduce();
+                self.publisher.publish_discovery();
             }
             _ => {}
         }
     }
 
-    fn connected(&mut self) {
-        let kept = match self.desk.events() {
+    fn on_connected(&mut self) {
+        let queued = match self.publisher.pending_events() {
             0 => String::new(),
-            kept => format!("; {kept} events that waited are sent now"),
+            count => format!("; sending {count} queued events"),
         };
-        warn!("{}: connected{kept}", self.broker);
-        self.said = None;
+        warn!("{}: connected{queued}", self.broker);
+        self.reported = None;
         self.connected_at = Some(Instant::now());
-        self.desk.connected();
+        self.publisher.on_connected();
     }
 
-    /// Nothing of the old connection must come up in the next.
-    fn broke(&mut self) {
-        let left: Vec<Event> = self.connection.eventloop.state.events.drain(..).collect();
-        for event in left {
-            self.take(&event);
+    /// Handles the remaining events and clears the client, so that nothing of the old connection is sent on the next.
+    fn clean_up(&mut self) {
+        let remaining: Vec<Event> = self.connection.eventloop.state.events.drain(..).collect();
+        for event in remaining {
+            self.handle(&event);
         }
-        self.desk.disconnected();
+        self.publisher.on_disconnected();
         self.connection.eventloop.clean();
         self.connection.eventloop.pending.clear();
     }
 
-    /// Says what is wrong, unless that is what was said last.
-    fn tell(&mut self, error: &ConnectionError) {
-        let words = words(error);
-        if self.said.as_ref() != Some(&words) {
-            warn!("{}: {words}", self.broker);
-            self.said = Some(words);
+    /// Reports a failure, unless it is the same as the last.
+    fn report(&mut self, error: &ConnectionError) {
+        let message = describe(error);
+        if self.reported.as_ref() != Some(&message) {
+            warn!("{}: {message}", self.broker);
+            self.reported = Some(message);
         }
     }
 
-    fn rest(&mut self) {
-        let was_good = self
-            .connected_at
-            .take()
-            .is_some_and(|connected_at| connected_at.elapsed() >= GOOD);
-        if was_good {
-            self.pause = FIRST_PAUSE;
+    fn wait_before_retry(&mut self) {
+        let connected_at = self.connected_at.take();
+        if connected_at.is_some_and(|connected_at| connected_at.elapsed() >= STABLE_AFTER) {
+            self.delay = FIRST_DELAY;
         }
-        self.desk.pause(self.pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.publisher.wait(self.delay);
+        self.delay = (self.delay * 2).min(MAX_DELAY);
     }
 }
 
-/// What happened and what to do.
-fn words(error: &ConnectionError) -> String {
+/// The cause and the next step.
+fn describe(error: &ConnectionError) -> String {
     match error {
         ConnectionError::ConnectionRefused(
             ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized,
-        ) => "the broker refuses the login; give the right one as --mqtt mqtt://USER:PASSWORD@HOST"
+        ) => "the broker refuses the login; correct it in --mqtt mqtt://USER:PASSWORD@HOST"
             .to_owned(),
         ConnectionError::ConnectionRefused(code) => {
             format!("the broker refuses the connection ({code:?}); see its log")
         }
         ConnectionError::MqttState(StateError::ConnectionAborted | StateError::Io(_)) => {
-            "the connection was closed; events wait until it is back. If this goes on, another client may have \
-             the same name: give this one its own with --name"
+            "the connection was closed; events are queued until it is back. If this happens repeatedly, another \
+             client may have the same name: choose another one with --name"
                 .to_owned()
         }
         ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => {
-            "the broker does not answer; events wait until it does".to_owned()
+            "the broker does not answer; events are queued until it does".to_owned()
         }
         ConnectionError::Io(source) => format!(
-            "the broker can't be reached ({source}); check that it runs at that address. Events wait until it does"
+            "the broker can't be reached ({source}); check that it runs at that address. Events are queued until \
+             it is reachable"
         ),
-        other => format!("the connection broke ({other}); events wait until it is back"),
+        other => format!("the connection failed ({other}); events are queued until it is back"),
     }
 }
 
@@ -155,15 +160,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_login_is_told_with_what_to_do() {
+    fn a_refused_login_names_the_option() {
         for code in [
             ConnectReturnCode::BadUserNamePassword,
             ConnectReturnCode::NotAuthorized,
         ] {
-            let words = words(&ConnectionError::ConnectionRefused(code));
+            let message = describe(&ConnectionError::ConnectionRefused(code));
             assert!(
-                words.contains("refuses the login") && words.contains("--mqtt"),
-                "{words}"
+                message.contains("refuses the login") && message.contains("--mqtt"),
+                "{message}"
             );
         }
     }

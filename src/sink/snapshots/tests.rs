@@ -6,7 +6,7 @@ use crate::detect::Detection;
 use crate::frame::Origin;
 use crate::geometry::NormBox;
 use crate::label::{ClassId, Labels};
-use crate::track::{Event, EventKind};
+use crate::track::{Event, EventKind, StableDetection};
 
 fn frame(sequence: u64, origin: Origin) -> Frame {
     let grey = image::RgbImage::from_pixel(64, 48, image::Rgb([90; 3]));
@@ -143,4 +143,34 @@ fn the_error_names_a_folder_that_cannot_be_created() {
     let opened = SnapshotSink::open(&file.join("below"), RecordPer::Event, 10, Arc::default());
     let error = opened.expect_err("its parent is a file");
     assert!(error.to_string().contains("below"), "{error}");
+}
+
+#[test]
+fn a_snapshot_shows_the_detection_of_its_own_frame() {
+    let folder = tempfile::tempdir().expect("created");
+    let (mut sink, _) = open(folder.path(), RecordPer::Frame, 1_000_000);
+    let detection = |corners: [f32; 4]| {
+        let [x_min, x_max, y_min, y_max] = corners;
+        Detection {
+            class: ClassId::new(0),
+            confidence: 0.9,
+            bounding_box: NormBox::new(x_min, x_max, y_min, y_max).expect("valid"),
+        }
+    };
+    let own = detection([0.5, 0.9, 0.5, 0.9]);
+    let tracked = Report {
+        detection: Some(own),
+        stable: Some(StableDetection {
+            track: 1,
+            detection: detection([0.0, 0.4, 0.0, 0.4]),
+            duration: Duration::from_secs(1),
+        }),
+        is_tracked: true,
+        ..report(&[], 0)
+    };
+    sink.show(&live(0), &tracked).expect("written");
+    let saved = image::open(folder.path().join("frame-000000.png")).expect("valid");
+    let expected = annotate(&live(0), &tracked, Some(&own));
+    assert_eq!(saved.into_rgb8(), expected);
+    assert_ne!(expected, annotate(&live(0), &tracked, tracked.shown()));
 }

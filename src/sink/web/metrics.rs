@@ -1,42 +1,39 @@
-//! How the run is doing, in the text format of Prometheus, version 0.0.4.
+//! The health of the run in the text format of Prometheus, version 0.0.4.
 
 use std::fmt::Display;
 
-use super::board::Board;
+use super::app_state::AppState;
 use crate::health::{CaptureState, Counter, Health};
 
-/// The type of the answer.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A counter: its name, what it counts, where it stands.
-type Count = (&'static str, &'static str, fn(&Health) -> &Counter);
+/// A counter: its name, its help text and its value.
+type CounterMetric = (&'static str, &'static str, fn(&Health) -> &Counter);
 
-const COUNTERS: [Count; 12] = [
-    ("frames_captured", "Frames that the source gave.", |h| {
+const COUNTERS: [CounterMetric; 12] = [
+    ("frames_captured", "Frames from the source.", |h| {
         &h.captured
     }),
-    (
-        "frames_inferred",
-        "Frames that went through the model.",
-        |h| &h.inferred,
-    ),
-    ("frames_dropped", "Frames that nobody had time for.", |h| {
-        &h.dropped
+    ("frames_inferred", "Frames processed by the model.", |h| {
+        &h.inferred
     }),
+    (
+        "frames_dropped",
+        "Frames dropped because the model was busy.",
+        |h| &h.dropped,
+    ),
     (
         "frames_broken",
         "Pictures and frames that could not be read.",
         |h| &h.broken,
     ),
-    (
-        "source_reopened",
-        "Times that the source was opened again.",
-        |h| &h.reopened,
-    ),
-    ("things_appeared", "Things that appeared.", |h| &h.appeared),
+    ("source_reopened", "Times the source was reopened.", |h| {
+        &h.reopened
+    }),
+    ("things_appeared", "Tracks started.", |h| &h.appeared),
     (
         "log_lines_lost",
-        "Lines of the log that could not be written.",
+        "Log lines that could not be written.",
         |h| &h.lines_lost,
     ),
     (
@@ -46,118 +43,112 @@ const COUNTERS: [Count; 12] = [
     ),
     (
         "reports_lost",
-        "Reports that a sink was too slow to take.",
+        "Reports dropped because an output was too slow.",
         |h| &h.reports_lost,
     ),
     (
         "mqtt_events_lost",
-        "Events that never reached the MQTT broker.",
+        "Events that did not reach the MQTT broker.",
         |h| &h.events_lost,
     ),
-    (
-        "models_swapped",
-        "Models that were taken in while running.",
-        |h| &h.models_swapped,
-    ),
+    ("models_swapped", "Models loaded while running.", |h| {
+        &h.models_swapped
+    }),
     (
         "models_refused",
-        "Changed model files that were refused.",
+        "Changed model files that failed their checks.",
         |h| &h.models_refused,
     ),
 ];
 
-/// All metrics.
-pub(super) fn text(board: &Board) -> String {
-    let mut page = Page::default();
+/// The response of `/metrics`.
+pub(super) fn text(app: &AppState) -> String {
+    let mut text = MetricsText::default();
     for (name, help, counter) in COUNTERS {
-        page.plain(
-            "counter",
-            &format!("{name}_total"),
-            help,
-            counter(&board.health).get(),
-        );
+        let value = counter(&app.health).get();
+        text.add("counter", &format!("{name}_total"), help, value);
     }
-    gauges(&mut page, board);
-    page.0
+    add_gauges(&mut text, app);
+    text.0
 }
 
-fn gauges(page: &mut Page, board: &Board) {
-    let now = board.health.status();
-    page.head(
+fn add_gauges(text: &mut MetricsText, app: &AppState) {
+    let status = app.health.status();
+    text.add_header(
         "gauge",
         "capture_state",
-        "What capture is at: 1 for the state that it is in.",
+        "The capture state: 1 for the current one, 0 for the others.",
     );
     for state in CaptureState::ALL {
-        let is_it = u8::from(state == now.state);
-        page.value("capture_state", &[("state", state.name())], is_it);
+        let is_current = u8::from(state == status.state);
+        text.add_value("capture_state", &[("state", state.name())], is_current);
     }
-    let (healthy, _) = board.healthz();
-    let healthy = u8::from(healthy);
-    page.plain(
+    let (healthy, _) = app.healthz();
+    text.add(
         "gauge",
         "healthy",
-        "1 while /healthz says that all is well.",
-        healthy,
+        "1 if /healthz succeeds.",
+        u8::from(healthy),
     );
-    let inference = now.inference.as_secs_f64();
-    page.plain(
+    text.add(
         "gauge",
         "inference_seconds",
-        "Time that the network took for the last frame.",
-        inference,
+        "Duration of the last inference.",
+        status.inference.as_secs_f64(),
     );
-    let age = now.frame_age.as_secs_f64();
-    page.plain(
+    text.add(
         "gauge",
         "frame_age_seconds",
-        "Age of the last frame when it was told of.",
-        age,
+        "Age of the last frame when its report was made.",
+        status.frame_age.as_secs_f64(),
     );
-    // Before there is a number there is no sample: 0 would be taken for one.
-    if let Some(rate) = now.frames_per_second {
-        page.plain(
-            "gauge",
-            "frames_per_second",
-            "Frames a second that go through the model.",
-            rate,
-        );
+    // An unknown value has no sample: 0 would be misread as a measurement.
+    if let Some(rate) = status.frames_per_second {
+        text.add("gauge", "frames_per_second", "Inferences per second.", rate);
     }
-    if let Some(last) = now.last_inference {
-        let since = last.elapsed().as_secs_f64();
-        page.plain(
+    if let Some(last) = status.last_inference {
+        text.add(
             "gauge",
             "last_frame_seconds",
-            "Time since a frame went through the model.",
-            since,
+            "Time since the last inference.",
+            last.elapsed().as_secs_f64(),
         );
     }
-    page.plain(
+    text.add(
         "gauge",
         "web_clients",
-        "Live pictures that are served.",
-        board.clients(),
+        "Viewers of the live picture.",
+        app.viewers(),
     );
-    page.head("gauge", "info", "Always 1; the labels tell what runs.");
+    text.add_header(
+        "gauge",
+        "info",
+        "Always 1; the labels identify the program.",
+    );
     let labels = [
-        ("camera", board.settings.name.as_str()),
-        ("model", now.model.as_str()),
+        ("camera", app.settings.name.as_str()),
+        ("model", status.model.as_str()),
         ("version", env!("CARGO_PKG_VERSION")),
     ];
-    page.value("info", &labels, 1);
+    text.add_value("info", &labels, 1);
 }
 
-/// The text so far.
 #[derive(Default)]
-struct Page(String);
+struct MetricsText(String);
 
-impl Page {
-    fn head(&mut self, kind: &str, name: &str, help: &str) {
-        let head = format!("# HELP boxcam_{name} {help}\n# TYPE boxcam_{name} {kind}\n");
-        self.0.push_str(&head);
+impl MetricsText {
+    /// Adds a metric without labels.
+    fn add(&mut self, kind: &str, name: &str, help: &str, value: impl Display) {
+        self.add_header(kind, name, help);
+        self.add_value(name, &[], value);
     }
 
-    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    fn add_header(&mut self, kind: &str, name: &str, help: &str) {
+        let header = format!("# HELP boxcam_{name} {help}\n# TYPE boxcam_{name} {kind}\n");
+        self.0.push_str(&header);
+    }
+
+    fn add_value(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         let labels: Vec<String> = labels
             .iter()
             .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
@@ -168,15 +159,9 @@ impl Page {
         };
         self.0.push_str(&format!("boxcam_{name}{labels} {value}\n"));
     }
-
-    /// A metric without labels.
-    fn plain(&mut self, kind: &str, name: &str, help: &str, value: impl Display) {
-        self.head(kind, name, help);
-        self.value(name, &[], value);
-    }
 }
 
-/// A label's value as it stands between quotes.
+/// Escapes the value of a label.
 fn escaped(value: &str) -> String {
     value
         .replace('\\', "\\\\")
@@ -190,9 +175,9 @@ mod tests {
 
     #[test]
     fn label_values_are_escaped() {
-        let mut page = Page::default();
-        page.value("info", &[("camera", "a \"b\"\\\nc"), ("n", "1")], 1.5);
+        let mut text = MetricsText::default();
+        text.add_value("info", &[("camera", "a \"b\"\\\nc"), ("n", "1")], 1.5);
         let expected = "boxcam_info{camera=\"a \\\"b\\\"\\\\\\nc\",n=\"1\"} 1.5\n";
-        assert_eq!(page.0, expected);
+        assert_eq!(text.0, expected);
     }
 }

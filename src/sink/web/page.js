@@ -1,73 +1,74 @@
 "use strict";
-// Asks for /state twice a second, and for /events when there are new ones. Text only ever goes in as text.
-const POLL = 500;
-const RETRY = 3000;
-const at = (id) => document.getElementById(id);
-const live = at("live");
-let answered = false;
-let known = -1;
-let full = false;
+// Polls /state, and /events when there are new events. Text is only ever inserted as text, never as HTML.
+const POLL_INTERVAL = 500;
+const RETRY_DELAY = 3000;
+const element = (id) => document.getElementById(id);
+const live = element("live");
+let isConnected = false;
+let eventsTotal = -1;
+let isLimitReached = false;
 
-function look() {
-  full = false;
+function openLive() {
+  isLimitReached = false;
   live.src = "/live?" + Date.now();
 }
 
-// An address that no longer answers with pictures: all places are taken, or the program was started anew.
+// The live picture ends if the viewer limit is reached or boxcam was restarted.
 live.addEventListener("error", () => {
   if (!live.getAttribute("src")) return;
-  full = answered;
+  isLimitReached = isConnected;
   live.removeAttribute("src");
-  setTimeout(() => { if (!document.hidden) look(); }, RETRY);
+  setTimeout(() => { if (!document.hidden) openLive(); }, RETRY_DELAY);
 });
 
-// Who does not look takes no place and costs no work.
+// A hidden page does not count as a viewer.
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) live.removeAttribute("src");
-  else { look(); }
+  else { openLive(); }
 });
 
-const number = (value, digits, unit) => value === null ? "–" : value.toFixed(digits) + unit;
+const formatNumber = (value, digits, unit) => value === null ? "–" : value.toFixed(digits) + unit;
 
-function span(seconds) {
+function formatDuration(seconds) {
   if (seconds < 60) return seconds.toFixed(0) + " s";
   if (seconds < 3600) return Math.floor(seconds / 60) + " min";
   return (seconds / 3600).toFixed(1) + " h";
 }
 
-// While no frame comes nobody knows what is there; what was there last is still worth something.
-function showSeen(seen, isOld) {
-  at("seen").classList.toggle("old", isOld);
-  at("when").textContent = isOld ? "Seen last" : "Seen now";
-  at("class").textContent = seen ? seen.class : "nothing";
-  at("class").classList.toggle("none", !seen);
-  const words = seen ? [Math.round(seen.confidence * 100) + "% sure"] : [];
-  if (seen && seen.duration_s !== null) words.push("for " + span(seen.duration_s));
-  at("more").textContent = words.join(", ") || "\u00a0";
+// Without frames, the last detection stays on the page, marked as old.
+function showDetection(detection, isOld) {
+  element("seen").classList.toggle("old", isOld);
+  element("when").textContent = isOld ? "Last detection" : "Detected now";
+  element("class").textContent = detection ? detection.class : "nothing";
+  element("class").classList.toggle("none", !detection);
+  const details = detection ? ["confidence " + Math.round(detection.confidence * 100) + "%"] : [];
+  if (detection && detection.duration_s !== null) details.push("for " + formatDuration(detection.duration_s));
+  element("more").textContent = details.join(", ") || "\u00a0";
 }
 
 function showState(state) {
   document.title = state.name + " · boxcam";
-  at("name").textContent = state.name;
-  at("state").textContent = state.state;
-  at("state").className = "pill " + state.state;
+  element("name").textContent = state.name;
+  element("state").textContent = state.state;
+  element("state").className = "pill " + state.state;
   const since = state.seconds_since_frame;
   const isOld = state.state !== "live" && since !== null;
-  at("trouble").hidden = !state.reason;
-  at("trouble").textContent = state.reason;
+  element("failure").hidden = !state.reason;
+  element("failure").textContent = state.reason;
   live.classList.toggle("old", isOld);
   const hasPicture = live.naturalWidth > 0;
   live.hidden = !hasPicture;
-  at("waiting").hidden = hasPicture && !isOld;
-  at("waiting").textContent = full ? "All places for the live picture are taken; another try in a moment."
-    : isOld ? "No frame for " + span(since) + "." : "Waiting for the first picture.";
-  showSeen(state.seen, isOld);
-  at("fps").textContent = number(isOld ? null : state.frames_per_second, 1, "");
-  at("inference").textContent = since === null || isOld ? "–" : number(state.inference_ms, 1, " ms");
-  at("age").textContent = since === null ? "–" : isOld ? span(since) : number(state.frame_age_ms, 0, " ms");
-  at("dropped").textContent = state.dropped;
-  at("version").textContent = state.version;
-  at("model").textContent = state.model || "–";
+  element("waiting").hidden = hasPicture && !isOld;
+  element("waiting").textContent = isLimitReached ? "Viewer limit reached; retrying."
+    : isOld ? "No frame for " + formatDuration(since) + "." : "Waiting for the first frame.";
+  showDetection(state.seen, isOld);
+  element("fps").textContent = formatNumber(isOld ? null : state.frames_per_second, 1, "");
+  element("inference").textContent = since === null || isOld ? "–" : formatNumber(state.inference_ms, 1, " ms");
+  element("age").textContent = since === null ? "–"
+    : isOld ? formatDuration(since) : formatNumber(state.frame_age_ms, 0, " ms");
+  element("dropped").textContent = state.dropped;
+  element("version").textContent = state.version;
+  element("model").textContent = state.model || "–";
 }
 
 function eventRow(event) {
@@ -84,10 +85,10 @@ function eventRow(event) {
     row.className = event.event;
     const name = event.detection ? event.detection.class : "?";
     const from = event.from ? " (was " + event.from + ")" : "";
-    const stay = event.event === "left" ? " after " + span(event.duration_s) : "";
-    what.textContent = name + " " + event.event + from + stay;
+    const duration = event.event === "left" ? " after " + formatDuration(event.duration_s) : "";
+    what.textContent = name + " " + event.event + from + duration;
   } else {
-    row.className = event.reason ? "trouble" : "";
+    row.className = event.reason ? "failure" : "";
     what.textContent = "camera " + event.state + (event.reason ? ": " + event.reason : "");
   }
   row.append(time, what);
@@ -95,30 +96,30 @@ function eventRow(event) {
 }
 
 async function showEvents(total) {
-  const events = await ask("/events");
-  known = total;
-  if (events.length) at("events").replaceChildren(...events.reverse().map(eventRow));
+  const events = await getJson("/events");
+  eventsTotal = total;
+  if (events.length) element("events").replaceChildren(...events.reverse().map(eventRow));
 }
 
-async function ask(path) {
-  const answer = await fetch(path, { signal: AbortSignal.timeout(5000) });
-  if (!answer.ok) throw new Error(answer.status);
-  return answer.json();
+async function getJson(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(5000) });
+  if (!response.ok) throw new Error(response.status);
+  return response.json();
 }
 
 async function poll() {
   try {
-    const state = await ask("/state");
-    if (!answered) { answered = true; known = -1; look(); }
+    const state = await getJson("/state");
+    if (!isConnected) { isConnected = true; eventsTotal = -1; openLive(); }
     showState(state);
-    if (state.events_total !== known) await showEvents(state.events_total);
+    if (state.events_total !== eventsTotal) await showEvents(state.events_total);
   } catch {
-    answered = false;
-    at("state").textContent = "no answer";
-    at("state").className = "pill lost";
+    isConnected = false;
+    element("state").textContent = "no response";
+    element("state").className = "pill disconnected";
     live.classList.add("old");
   }
-  setTimeout(poll, POLL);
+  setTimeout(poll, POLL_INTERVAL);
 }
 
 poll();

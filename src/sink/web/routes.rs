@@ -1,14 +1,15 @@
-//! Paths and their answers, and who is answered at all.
+//! The routes of the web page and the check of the host header.
 //!
-//! Everything is only to be read. While the page is for this machine alone, a request must name this machine: a
-//! page from elsewhere can make a name of its own mean 127.0.0.1 and would else read what it likes.
+//! All routes are read-only. If the page is served to this machine only, a request must name this machine: otherwise
+//! another web site could make its own host name resolve to 127.0.0.1 and read the page (DNS rebinding).
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, REFERRER_POLICY,
@@ -18,18 +19,23 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
-use super::board::Board;
-use super::{live, metrics};
+use super::app_state::{AppState, BOUNDARY, LivePicture};
+use super::metrics;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
+/// Each part of the response replaces the one before.
+const LIVE: &str = "multipart/x-mixed-replace; boundary=frame";
 
-/// How long one who asks for a single picture waits for it.
-const PICTURE_PATIENCE: Duration = Duration::from_secs(3);
+/// Timeout of `/picture.jpg` for the next frame.
+const PICTURE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What goes with every answer. Nothing on the page comes from anywhere else, and no other page shows it.
+/// The headers of every response. The page loads nothing from elsewhere and cannot be embedded.
 const HEADERS: [(HeaderName, &str); 5] = [
     (CACHE_CONTROL, "no-store"),
     (
@@ -42,8 +48,8 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (X_FRAME_OPTIONS, "DENY"),
 ];
 
-/// Everything that the page at `address` answers.
-pub(super) fn router(board: Arc<Board>, address: SocketAddr) -> Router {
+/// The router of the page at `address`.
+pub(super) fn router(state: Arc<AppState>, address: SocketAddr) -> Router {
     let is_private = address.ip().is_loopback();
     Router::new()
         .route(
@@ -59,84 +65,79 @@ pub(super) fn router(board: Arc<Board>, address: SocketAddr) -> Router {
             file("text/javascript; charset=utf-8", include_str!("page.js")),
         )
         .route("/icon.svg", file("image/svg+xml", include_str!("icon.svg")))
-        .route("/live", get(live_picture))
+        .route("/live", get(live))
         .route("/picture.jpg", get(picture))
-        .route("/state", get(state))
+        .route("/state", get(app_state))
         .route("/events", get(events))
         .route("/healthz", get(healthz))
-        .route("/metrics", get(metrics))
-        .fallback(nothing_there)
-        .with_state(board)
+        .route("/metrics", get(prometheus))
+        .fallback(not_found)
+        .with_state(state)
         .layer(from_fn(move |request, next| {
             check_host(is_private, request, next)
         }))
-        .layer(map_response(with_headers))
+        .layer(map_response(add_headers))
 }
 
-fn file(content_type: &'static str, text: &'static str) -> MethodRouter<Arc<Board>> {
+fn file(content_type: &'static str, text: &'static str) -> MethodRouter<Arc<AppState>> {
     get(move || async move { ([(CONTENT_TYPE, content_type)], text) })
 }
 
-async fn live_picture(State(board): State<Arc<Board>>) -> Response {
-    let Some(place) = board.place() else {
-        let clients = board.settings.max_clients;
-        let words = format!(
-            "All places for the live picture ({clients}) are taken; close another page, or allow more with \
-             --web-clients.\n"
+async fn live(State(state): State<Arc<AppState>>) -> Response {
+    let Some(permit) = state.viewer_permit() else {
+        let max_clients = state.settings.max_clients;
+        let message = format!(
+            "Viewer limit ({max_clients}) reached. Close another page, or raise the limit with --web-clients.\n"
         );
-        return told(StatusCode::SERVICE_UNAVAILABLE, TEXT, words);
+        return respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, message);
     };
-    let parts = live::parts(board.pictures(), place);
-    (
-        [(CONTENT_TYPE, live::CONTENT_TYPE)],
-        Body::from_stream(parts),
-    )
-        .into_response()
+    let parts = live_parts(state.subscribe(), permit);
+    ([(CONTENT_TYPE, LIVE)], Body::from_stream(parts)).into_response()
 }
 
-async fn picture(State(board): State<Arc<Board>>) -> Response {
-    let mut pictures = board.pictures();
-    // The one that is there may be old; the next is awaited.
-    let next = timeout(PICTURE_PATIENCE, live::next(&mut pictures));
+async fn picture(State(state): State<Arc<AppState>>) -> Response {
+    let mut pictures = state.subscribe();
+    // The current picture may be old, so this waits for the next one.
+    let next = timeout(PICTURE_TIMEOUT, next_picture(&mut pictures));
     match next.await.ok().flatten() {
-        Some(picture) => ([(CONTENT_TYPE, "image/jpeg")], picture.jpeg()).into_response(),
-        None => told(
+        Some(picture) => ([(CONTENT_TYPE, "image/jpeg")], picture.jpeg).into_response(),
+        None => respond(
             StatusCode::SERVICE_UNAVAILABLE,
             TEXT,
-            "There is no picture at the moment; /healthz tells why.\n".to_owned(),
+            "No picture available; see /healthz for the reason.\n".to_owned(),
         ),
     }
 }
 
-async fn state(State(board): State<Arc<Board>>) -> Response {
-    told(StatusCode::OK, JSON, board.state())
+async fn app_state(State(state): State<Arc<AppState>>) -> Response {
+    respond(StatusCode::OK, JSON, state.state())
 }
 
-async fn events(State(board): State<Arc<Board>>) -> Response {
-    told(StatusCode::OK, JSON, board.events())
+async fn events(State(state): State<Arc<AppState>>) -> Response {
+    respond(StatusCode::OK, JSON, state.events())
 }
 
-async fn healthz(State(board): State<Arc<Board>>) -> Response {
-    match board.healthz() {
-        (true, words) => told(StatusCode::OK, JSON, words),
-        (false, words) => told(StatusCode::SERVICE_UNAVAILABLE, JSON, words),
+async fn healthz(State(state): State<Arc<AppState>>) -> Response {
+    match state.healthz() {
+        (true, body) => respond(StatusCode::OK, JSON, body),
+        (false, body) => respond(StatusCode::SERVICE_UNAVAILABLE, JSON, body),
     }
 }
 
-async fn metrics(State(board): State<Arc<Board>>) -> Response {
-    told(StatusCode::OK, metrics::CONTENT_TYPE, metrics::text(&board))
+async fn prometheus(State(state): State<Arc<AppState>>) -> Response {
+    respond(StatusCode::OK, metrics::CONTENT_TYPE, metrics::text(&state))
 }
 
-async fn nothing_there() -> Response {
-    let words = "Nothing is here. There is /, /live, /picture.jpg, /state, /events, /healthz and /metrics.\n";
-    told(StatusCode::NOT_FOUND, TEXT, words.to_owned())
+async fn not_found() -> Response {
+    let message = "Not found. The routes are /, /live, /picture.jpg, /state, /events, /healthz and /metrics.\n";
+    respond(StatusCode::NOT_FOUND, TEXT, message.to_owned())
 }
 
-fn told(status: StatusCode, content_type: &'static str, words: String) -> Response {
-    (status, [(CONTENT_TYPE, content_type)], words).into_response()
+fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response {
+    (status, [(CONTENT_TYPE, content_type)], body).into_response()
 }
 
-async fn with_headers(mut response: Response) -> Response {
+async fn add_headers(mut response: Response) -> Response {
     for (name, value) in HEADERS {
         response
             .headers_mut()
@@ -145,22 +146,62 @@ async fn with_headers(mut response: Response) -> Response {
     response
 }
 
+/// A viewer of the live picture. Dropping it returns the permit.
+struct Viewer {
+    pictures: watch::Receiver<Option<LivePicture>>,
+    has_started: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The parts of the live picture's response, which never ends. It starts with the current picture, if there is one. A
+/// slow viewer skips pictures, since the channel holds the newest one only.
+fn live_parts(
+    mut pictures: watch::Receiver<Option<LivePicture>>,
+    permit: OwnedSemaphorePermit,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    pictures.mark_changed();
+    let viewer = Viewer {
+        pictures,
+        has_started: false,
+        _permit: permit,
+    };
+    unfold(viewer, async |mut viewer| {
+        if !viewer.has_started {
+            viewer.has_started = true;
+            return Some((Ok(Bytes::from_static(BOUNDARY.as_bytes())), viewer));
+        }
+        let picture = next_picture(&mut viewer.pictures).await?;
+        Some((Ok(picture.part), viewer))
+    })
+}
+
+/// The next picture; `None` after the sink was dropped.
+async fn next_picture(pictures: &mut watch::Receiver<Option<LivePicture>>) -> Option<LivePicture> {
+    loop {
+        pictures.changed().await.ok()?;
+        let newest = pictures.borrow_and_update().clone();
+        if newest.is_some() {
+            return newest;
+        }
+    }
+}
+
 async fn check_host(is_private: bool, request: Request, next: Next) -> Response {
     if is_private && !names_this_machine(request.headers()) {
-        let words = "This page is for its own machine: ask for it at localhost or 127.0.0.1, or serve it to \
-                     others with --web ADDRESS:PORT.\n";
-        return told(StatusCode::FORBIDDEN, TEXT, words.to_owned());
+        let message = "This page is for its own machine only: open it at localhost or 127.0.0.1, or serve it to \
+                       other machines with --web ADDRESS:PORT.\n";
+        return respond(StatusCode::FORBIDDEN, TEXT, message.to_owned());
     }
     next.run(request).await
 }
 
-/// Whether the host that a request names is an address, or a name that can mean no other machine.
+/// Whether the host header is an IP address or `localhost`.
 fn names_this_machine(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
         return false;
     };
     let name = match host.rsplit_once(':') {
-        // The colons of a bare address of version 6 stand between brackets.
+        // The colons of an IPv6 address are in brackets.
         Some((name, port)) if !port.contains(']') => name,
         _ => host,
     };
@@ -173,10 +214,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_this_machine_are_let_in() {
-        let is_let_in = |host: &str| {
+    fn only_names_of_this_machine_are_accepted() {
+        let is_accepted = |host: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert(HOST, host.parse().expect("a value"));
+            headers.insert(HOST, host.parse().expect("a header value"));
             names_this_machine(&headers)
         };
         for host in [
@@ -187,7 +228,7 @@ mod tests {
             "[::1]",
             "[::1]:8080",
         ] {
-            assert!(is_let_in(host), "{host}");
+            assert!(is_accepted(host), "{host}");
         }
         for host in [
             "evil.example",
@@ -196,7 +237,7 @@ mod tests {
             "",
             "127.0.0.1.nip.io",
         ] {
-            assert!(!is_let_in(host), "{host}");
+            assert!(!is_accepted(host), "{host}");
         }
         assert!(!names_this_machine(&HeaderMap::new()));
     }

@@ -1,49 +1,50 @@
-//! Connections: how many there may be, and how long one may take.
+//! The HTTP server: connection limit and timeouts.
 //!
-//! Everything runs on one thread. A visitor beyond the bound is told so and sent away; one who sends half a
-//! request, or takes nothing of the answer, is given up after a while.
+//! Everything runs on one thread. A connection beyond the limit gets an error and is closed. A client that sends half a
+//! request, or does not read the response, is disconnected after a timeout.
 
-use std::io;
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 
-use super::patient::Patient;
+/// Maximum number of connections.
+const MAX_CONNECTIONS: usize = 32;
 
-/// Connections at once.
-const CONNECTIONS: usize = 32;
-
-/// Connections that wait to be accepted.
+/// Maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 32;
 
-/// Time for the head of a request, the wait for it on an open connection included.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout for the headers of a request, including the idle time before it.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time in which somebody must take something of an answer.
-const WRITE_PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout for a write to make progress.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Bytes of an answer that wait in hyper; little, so that a slow viewer sees new pictures, not old ones.
+/// Bytes of a response to buffer in hyper. Few, so that a slow viewer gets new pictures instead of old ones.
 const BUFFER: usize = 16 * 1024;
 
-/// Bytes of an answer that wait in the system.
+/// Bytes of a response to buffer in the system.
 const SEND_BUFFER: u32 = 128 * 1024;
 
-/// Pause after a connection that could not be accepted, as when there are no file descriptors left.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Delay after a connection could not be accepted, for example without free file descriptors.
+const ACCEPT_DELAY: Duration = Duration::from_secs(1);
 
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n\
+const TOO_MANY_CONNECTIONS: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n\
     Connection: close\r\nContent-Length: 47\r\n\r\nToo many connections; close a page, try again.\n";
 
-/// What all connections run on.
 pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_io()
@@ -51,7 +52,7 @@ pub(super) fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-/// A listener at that address, and the address with the port that it got.
+/// Binds the address. Returns the listener and its address with the actual port.
 pub(super) fn listen(
     runtime: &Runtime,
     address: SocketAddr,
@@ -62,7 +63,7 @@ pub(super) fn listen(
     } else {
         TcpSocket::new_v6()?
     };
-    // So that a restart finds the address free; on Windows it would let others take it.
+    // A restarted boxcam can then bind the address at once. On Windows, other programs could bind it too.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
@@ -72,8 +73,11 @@ pub(super) fn listen(
     Ok((listener, address))
 }
 
-/// Serves until `stopped` ends; connections that are open then are closed.
-#[allow(clippy::needless_pass_by_value, reason = "it ends with this call")]
+/// Serves until the sender of `stopped` is dropped, then closes all connections.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the runtime ends with this call"
+)]
 pub(super) fn run(
     runtime: Runtime,
     listener: TcpListener,
@@ -81,40 +85,119 @@ pub(super) fn run(
     stopped: oneshot::Receiver<()>,
 ) {
     runtime.spawn(accept(listener, router));
-    // The sender is dropped, nothing is sent.
+    // An error: the sender is dropped without a message.
     let _ = runtime.block_on(stopped);
 }
 
 async fn accept(listener: TcpListener, router: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            sleep(ACCEPT_PAUSE).await;
+            sleep(ACCEPT_DELAY).await;
             continue;
         };
-        match Arc::clone(&places).try_acquire_owned() {
-            Ok(place) => {
-                tokio::spawn(serve(stream, router.clone(), place));
+        match Arc::clone(&permits).try_acquire_owned() {
+            Ok(permit) => {
+                tokio::spawn(serve(stream, router.clone(), permit));
             }
-            // A fresh connection has room for so few bytes.
+            // The send buffer of a new connection has space for these bytes.
             Err(_) => {
-                let _ = stream.try_write(FULL);
+                let _ = stream.try_write(TOO_MANY_CONNECTIONS);
             }
         }
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, _place: OwnedSemaphorePermit) {
-    // Pictures are sent whole; without it the end of one would wait for the next.
+async fn serve(stream: TcpStream, router: Router, _permit: OwnedSemaphorePermit) {
+    // Otherwise the end of a picture would wait for the next one.
     let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
+        .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(BUFFER)
         .serve_connection(
-            TokioIo::new(Patient::new(stream, WRITE_PATIENCE)),
+            TokioIo::new(TimeoutStream::new(stream, WRITE_TIMEOUT)),
             TowerToHyperService::new(router),
         );
-    // A visitor who leaves in the middle is nobody's concern.
+    // It is not an error of boxcam if a client disconnects.
     let _ = connection.await;
+}
+
+/// A stream whose writes fail if they make no progress within the timeout.
+///
+/// Without it, a client that opens the live picture and stops reading would hold its permit forever.
+struct TimeoutStream<S> {
+    inner: S,
+    timeout: Duration,
+    /// Runs while a write is pending.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> TimeoutStream<S> {
+    const fn new(inner: S, timeout: Duration) -> Self {
+        Self {
+            inner,
+            timeout,
+            timer: None,
+        }
+    }
+
+    fn check_timeout<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.timer = None;
+            return written;
+        }
+        let timeout = self.timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        match timer.as_mut().poll(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) => Poll::Ready(Err(ErrorKind::TimedOut.into())),
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.check_timeout(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        self.check_timeout(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
 }
