@@ -57,7 +57,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
         // The device of a build with another feature, and all arguments of a shell function.
         let is_kept = |word: &String| {
             let is_device = ["--device", "wgpu"].contains(&word.as_str());
-            !(is_wgpu && is_device) && !word.contains("${")
+            !(word.contains("${") || is_wgpu && is_device)
         };
         let variable = |word: String| match word.contains('$') {
             true => "1".to_owned(),
