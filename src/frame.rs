@@ -17,7 +17,7 @@ pub struct Frame {
     pub time: SystemTime,
     /// Time from the start of a recording; `None` for live frames and picture files.
     pub position: Option<Duration>,
-    /// Whether a new scene starts here, so that earlier frames say nothing about this one: set for each picture file
+    /// Whether a new scene starts here, so that earlier frames have no relation to this one: set for each picture file
     /// and where the demo changes its scene. If such a frame is dropped, the next one must be marked instead.
     ///
     /// Not set for cameras, even after reopening: a camera most likely shows the same view as before.

@@ -1,7 +1,4 @@
-//! Boxes: normalised ones, pixel ones, the one conversion between them, and the one IoU.
-//!
-//! In go four numbers, out comes a [`NormBox`] that is known to be sound, or a [`BoxError`] that says
-//! which number is not. Nothing here draws, reads or writes.
+//! Normalised bounding boxes, their conversion to pixels, and IoU.
 
 use embedded_graphics::prelude::{Point, Size};
 use embedded_graphics::primitives::Rectangle;
@@ -10,8 +7,8 @@ use thiserror::Error;
 /// A bounding box given by its corners, each coordinate in `0..=1` of the picture's width or height.
 ///
 /// Always finite, inside the picture and ordered (`x_min <= x_max`, `y_min <= y_max`). The origin is the
-/// top left corner of the picture. A box in pixels is another type, embedded-graphics' [`Rectangle`];
-/// [`NormBox::to_pixels`] is the one way from here to there.
+/// top left corner of the picture. A box in pixels is embedded-graphics' [`Rectangle`]; [`NormBox::to_pixels`] converts
+/// to it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NormBox {
     x_min: f32,
@@ -20,25 +17,17 @@ pub struct NormBox {
     y_max: f32,
 }
 
-/// Four numbers that are not a box.
+/// Coordinates that are not a valid box.
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
 pub enum BoxError {
     /// A coordinate is NaN, infinite or not in `0..=1`.
-    #[error("{name} is {value}; a normalised coordinate lies between 0 and 1")]
-    OutOfRange {
-        /// Which coordinate.
-        name: &'static str,
-        /// What it was.
-        value: f32,
-    },
-    /// A minimum is above its maximum.
-    #[error("{axis}_min {min} is greater than {axis}_max {max}; swap them or mend the row")]
+    #[error("{name} is {value}; a normalised coordinate is between 0 and 1")]
+    OutOfRange { name: &'static str, value: f32 },
+    #[error("{axis}_min {min} is greater than {axis}_max {max}; swap them")]
     Reversed {
         /// `x` or `y`.
         axis: char,
-        /// The minimum as given.
         min: f32,
-        /// The maximum as given.
         max: f32,
     },
 }
@@ -52,10 +41,8 @@ impl NormBox {
         y_max: 1.0,
     };
 
-    /// A box from its corners.
-    ///
     /// # Errors
-    /// [`BoxError`] when a coordinate is not a number in `0..=1` or a pair is in the wrong order.
+    /// [`BoxError`] if a coordinate is not in `0..=1` or a minimum is greater than its maximum.
     pub fn new(x_min: f32, x_max: f32, y_min: f32, y_max: f32) -> Result<Self, BoxError> {
         let named = [
             ("x_min", x_min),
@@ -81,10 +68,10 @@ impl NormBox {
         })
     }
 
-    /// The nearest sound box to what a regression put out, in the order `x_min, x_max, y_min, y_max`:
-    /// coordinates are clamped into the picture and a reversed pair is put in order.
+    /// The nearest valid box to the output of a network, in the order `x_min, x_max, y_min, y_max`:
+    /// coordinates are clamped to the picture and reversed pairs are swapped.
     ///
-    /// `None` when a number is NaN or infinite: such an output is a fault and not a box.
+    /// `None` if a number is NaN or infinite.
     #[must_use]
     pub fn from_regression(corners: [f32; 4]) -> Option<Self> {
         if corners.iter().any(|c| !c.is_finite()) {
@@ -99,25 +86,21 @@ impl NormBox {
         })
     }
 
-    /// Left edge.
     #[must_use]
     pub const fn x_min(&self) -> f32 {
         self.x_min
     }
 
-    /// Right edge.
     #[must_use]
     pub const fn x_max(&self) -> f32 {
         self.x_max
     }
 
-    /// Top edge.
     #[must_use]
     pub const fn y_min(&self) -> f32 {
         self.y_min
     }
 
-    /// Bottom edge.
     #[must_use]
     pub const fn y_max(&self) -> f32 {
         self.y_max
@@ -129,13 +112,13 @@ impl NormBox {
         [self.x_min, self.x_max, self.y_min, self.y_max]
     }
 
-    /// The share of the picture that the box covers, in `0..=1`.
+    /// The area in parts of the picture, `0..=1`.
     #[must_use]
     pub fn area(&self) -> f32 {
         (self.x_max - self.x_min) * (self.y_max - self.y_min)
     }
 
-    /// Area that both boxes cover, `0..=1`.
+    /// The area of the intersection in parts of the picture, `0..=1`.
     #[must_use]
     pub fn intersection_area(&self, other: &Self) -> f32 {
         let width = (self.x_max.min(other.x_max) - self.x_min.max(other.x_min)).max(0.0);
@@ -143,10 +126,10 @@ impl NormBox {
         width * height
     }
 
-    /// The pixels that the box covers, even in part, in a picture of `width` x `height` pixels.
+    /// The pixels that the box covers at least partly in a picture of `width` x `height` pixels.
     ///
-    /// Edges go outwards to whole pixels, so that the rectangle holds the whole box; it never leaves the
-    /// picture, and a box without any extent still covers one pixel.
+    /// Edges are rounded outwards, so the rectangle contains the whole box. It is always inside the picture and has at
+    /// least one pixel.
     ///
     /// ```
     /// use boxcam::geometry::NormBox;
@@ -167,31 +150,31 @@ impl NormBox {
     }
 }
 
-/// First pixel and the one after the last that `min..max` touches, of `size` pixels.
+/// The first pixel that `min..max` touches, and the one after the last, of `size` pixels.
 fn pixel_span(min: f32, max: f32, size: u32) -> (u32, u32) {
     let extent = f64::from(size);
-    // f32 coordinates carry an error of up to 2^-24; without the slack a box that ends exactly on a
-    // pixel's edge would now and then take one pixel more.
-    let slack = extent * 1e-7;
+    // f32 coordinates have an error of up to 2^-24; without this tolerance a box that ends exactly on the edge of a pixel
+    // would sometimes get one pixel more.
+    let tolerance = extent * 1e-7;
     let last = size.saturating_sub(1);
-    let first = ((f64::from(min) * extent + slack).floor() as u32).min(last);
-    let end = ((f64::from(max) * extent - slack).ceil() as u32).clamp(first + 1, size.max(1));
+    let first = ((f64::from(min) * extent + tolerance).floor() as u32).min(last);
+    let end = ((f64::from(max) * extent - tolerance).ceil() as u32).clamp(first + 1, size.max(1));
     (first, end)
 }
 
 /// Intersection over union of two boxes, in `0..=1`: 1 for equal boxes, 0 for disjoint ones.
 ///
-/// Two boxes without any area have no union; their IoU is 0 by definition here.
+/// The IoU of two boxes without area is 0 by definition.
 ///
-/// The example is the textbook chapter's: of these two boxes it says 0.23529411764705882, in 64 bits; that is 4/17.
+/// The example is the textbook chapter's; the exact value is 4/17.
 ///
 /// ```
 /// use boxcam::geometry::{NormBox, iou};
 ///
 /// let truth = NormBox::new(0.2, 0.7, 0.3, 0.6)?;
 /// let prediction = NormBox::new(0.4, 0.6, 0.2, 0.5)?;
-/// let said = 0.235_294_117_647_058_82_f64;
-/// assert!((f64::from(iou(&truth, &prediction)) - said).abs() < 1e-7);
+/// let expected = 0.235_294_117_647_058_82_f64;
+/// assert!((f64::from(iou(&truth, &prediction)) - expected).abs() < 1e-7);
 /// # Ok::<(), boxcam::geometry::BoxError>(())
 /// ```
 #[must_use]
@@ -210,7 +193,7 @@ mod tests {
     use super::*;
 
     fn boxed(corners: [f32; 4]) -> NormBox {
-        NormBox::new(corners[0], corners[1], corners[2], corners[3]).expect("a sound box")
+        NormBox::new(corners[0], corners[1], corners[2], corners[3]).expect("a valid box")
     }
 
     #[test]
@@ -233,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn unsound_corners_are_refused_by_name() {
+    fn invalid_coordinates_are_named_in_the_error() {
         let reversed = NormBox::new(0.7, 0.2, 0.0, 1.0);
         assert!(matches!(
             reversed,
@@ -246,9 +229,9 @@ mod tests {
     }
 
     #[test]
-    fn a_regression_is_clamped_and_put_in_order() {
-        let mended = NormBox::from_regression([1.2, -0.3, 0.25, 0.5]).expect("finite");
-        assert_eq!(mended.corners(), [0.0, 1.0, 0.25, 0.5]);
+    fn network_outputs_are_clamped_and_ordered() {
+        let valid = NormBox::from_regression([1.2, -0.3, 0.25, 0.5]).expect("finite");
+        assert_eq!(valid.corners(), [0.0, 1.0, 0.25, 0.5]);
         assert_eq!(NormBox::from_regression([f32::NAN, 0.0, 0.0, 0.0]), None);
     }
 

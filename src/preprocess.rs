@@ -1,9 +1,8 @@
-//! Frame to input tensor: the one door to a network.
+//! Frame to input tensor.
 //!
-//! In goes a [`Frame`] of any size and a [`ModelCard`], out comes an [`InputTensor`] of just the size
-//! that the card asks for. Training, evaluation and the device all come through here, so what a model was
-//! trained on is what it gets on the board. The picture is stretched (its aspect ratio is not kept), so a
-//! normalised box means the same in the picture and in the tensor.
+//! Training, evaluation and the device all use [`preprocess`], so a model gets the same input on the board as in training.
+//! The picture is stretched to the input size (its aspect ratio is not kept), so a normalised box is the same in the
+//! picture and in the tensor.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer};
@@ -12,46 +11,35 @@ use thiserror::Error;
 use crate::card::{InputSpec, ModelCard, TensorLayout};
 use crate::frame::Frame;
 
-/// A picture as a network wants it. Only [`preprocess`] makes one.
+/// The input of a network, made by [`preprocess`].
 ///
-/// The pixels stay 8 bit, RGB, row by row, `height * width * 3` of them: an int8 network needs no more,
-/// and [`InputTensor::to_f32`] gives the scaled numbers to one that does.
+/// The pixels are 8-bit RGB, row by row, `height * width * 3` values, as an int8 network needs them;
+/// [`InputTensor::to_f32`] returns the scaled values for a float network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputTensor {
     spec: InputSpec,
     pixels: Vec<u8>,
 }
 
-/// A frame that can't be made into a tensor.
+/// A frame that can't be converted to a tensor.
 #[derive(Debug, Error)]
 pub enum PreprocessError {
-    /// The frame has no pixels.
     #[error("the frame is {width} x {height} pixels; a frame needs at least one pixel")]
-    Empty {
-        /// Pixels across.
-        width: u32,
-        /// Pixels down.
-        height: u32,
-    },
-    /// The resizer gave up.
+    Empty { width: u32, height: u32 },
     #[error("a frame of {width} x {height} pixels could not be resized: {source}")]
     Resize {
-        /// Pixels across.
         width: u32,
-        /// Pixels down.
         height: u32,
-        /// The resizer's own words.
         source: ResizeError,
     },
 }
 
-/// Stretches a frame to the size that the card asks for.
+/// Stretches a frame to the input size of the model.
 ///
-/// The filter is a triangle as wide as the reduction (bilinear with antialiasing), computed in integers,
-/// so every machine gives the same pixels.
+/// The filter is bilinear with antialiasing, in integer arithmetic, so the result is the same on every machine.
 ///
 /// # Errors
-/// [`PreprocessError`] when the frame has no pixels.
+/// [`PreprocessError`] if the frame has no pixels.
 pub fn preprocess(frame: &Frame, card: &ModelCard) -> Result<InputTensor, PreprocessError> {
     let (width, height) = frame.image.dimensions();
     if width == 0 || height == 0 {
@@ -82,7 +70,7 @@ pub fn preprocess(frame: &Frame, card: &ModelCard) -> Result<InputTensor, Prepro
 }
 
 impl InputTensor {
-    /// A picture all of the value that is fed as 0, to try a model with.
+    /// A tensor of the value that scales to 0, to test a model with.
     pub(crate) fn zeros(card: &ModelCard) -> Self {
         let spec = card.input.clone();
         let value = spec.zero_point.clamp(0.0, 255.0) as u8;
@@ -90,7 +78,7 @@ impl InputTensor {
         Self { spec, pixels }
     }
 
-    /// What the card said of this tensor.
+    /// The model's description of its input.
     #[must_use]
     pub fn spec(&self) -> &InputSpec {
         &self.spec
@@ -102,13 +90,13 @@ impl InputTensor {
         &self.pixels
     }
 
-    /// The shape of the tensor in the layout of its card.
+    /// The shape in the layout of the model.
     #[must_use]
     pub fn shape(&self) -> [usize; 4] {
         self.spec.shape()
     }
 
-    /// The scaled numbers, in the layout and of the shape of the card.
+    /// The scaled values, in the layout and shape of the model.
     #[must_use]
     pub fn to_f32(&self) -> Vec<f32> {
         let fed: [f32; 256] = std::array::from_fn(|value| self.spec.normalized(value as u8));

@@ -1,4 +1,4 @@
-//! Pictures of every kind, good and bad, through the real program.
+//! Valid and invalid picture files, through the program.
 
 mod common;
 
@@ -14,7 +14,7 @@ fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     file.into_inner()
 }
 
-/// A PNG whose header claims this size, with the checksum that belongs to it.
+/// A PNG whose header has this size, with a valid checksum.
 fn png_of_size(width: u32, height: u32) -> Vec<u8> {
     let mut file = encoded(solid_image("red"), ImageFormat::Png);
     file[16..20].copy_from_slice(&width.to_be_bytes());
@@ -24,7 +24,7 @@ fn png_of_size(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
-/// A JPEG whose frame header claims this size.
+/// A JPEG whose frame header has this size.
 fn jpeg_of_size(width: u16, height: u16) -> Vec<u8> {
     let mut file = encoded(solid_image("red"), ImageFormat::Jpeg);
     let frame = file
@@ -47,31 +47,31 @@ fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, step)
 }
 
-fn cut(mut file: Vec<u8>) -> Vec<u8> {
+fn truncated(mut file: Vec<u8>) -> Vec<u8> {
     file.truncate(file.len() * 2 / 3);
     file
 }
 
 #[test]
-fn pictures_out_of_the_ordinary_are_read() {
-    let place = TestDir::new();
+fn unusual_pictures_are_read() {
+    let dir = TestDir::new();
     let deep = ImageBuffer::from_pixel(32, 24, Rgb([0x1111_u16, 0xeeee, 0x1111]));
-    place.write("16-bit.png", encoded(deep, ImageFormat::Png));
-    let clear = ImageBuffer::from_pixel(32, 24, Rgba([0, 0, 255, 160_u8]));
-    place.write("alpha.png", encoded(clear, ImageFormat::Png));
-    place.write("palette.png", data_file("palette.png"));
-    place.write(
+    dir.write("16-bit.png", encoded(deep, ImageFormat::Png));
+    let transparent = ImageBuffer::from_pixel(32, 24, Rgba([0, 0, 255, 160_u8]));
+    dir.write("alpha.png", encoded(transparent, ImageFormat::Png));
+    dir.write("palette.png", data_file("palette.png"));
+    dir.write(
         "grey.png",
         encoded(
             ImageBuffer::from_pixel(9, 9, Luma([90_u8])),
             ImageFormat::Png,
         ),
     );
-    place.write("cmyk.jpg", data_file("cmyk.jpg"));
-    place.write("ycck.jpg", data_file("ycck.jpg"));
-    place.write("rotated.jpg", data_file("rotated.jpg"));
-    place.write("progressive.jpg", data_file("progressive.jpg"));
-    place.write(
+    dir.write("cmyk.jpg", data_file("cmyk.jpg"));
+    dir.write("ycck.jpg", data_file("ycck.jpg"));
+    dir.write("rotated.jpg", data_file("rotated.jpg"));
+    dir.write("progressive.jpg", data_file("progressive.jpg"));
+    dir.write(
         "misnamed.jpg",
         encoded(solid_image("blue"), ImageFormat::Bmp),
     );
@@ -87,9 +87,9 @@ fn pictures_out_of_the_ordinary_are_read() {
         ("misnamed.jpg", (32, 24), Some("blue")),
     ];
     let names = cases.map(|(name, ..)| name);
-    let said = place.run_tiny(&[&["detect"], &names[..]].concat());
-    said.assert_exit_code(0);
-    let lines = said.lines();
+    let output = dir.run_tiny(&[&["detect"], &names[..]].concat());
+    output.assert_exit_code(0);
+    let lines = output.lines();
     assert_eq!(lines.len(), cases.len());
     for (line, (name, (width, height), class)) in lines.iter().zip(cases) {
         assert_eq!(line["picture"], name);
@@ -105,21 +105,21 @@ fn pictures_out_of_the_ordinary_are_read() {
 }
 
 #[test]
-fn each_bad_picture_is_named_and_the_others_are_done() {
-    let place = TestDir::new();
-    place.write_solid_image("first.png", "red");
-    place.write_solid_image("last.png", "green");
-    place.write("truncated.jpg", cut(data_file("progressive.jpg")));
-    place.write(
+fn invalid_pictures_are_reported_and_the_others_processed() {
+    let dir = TestDir::new();
+    dir.write_solid_image("first.png", "red");
+    dir.write_solid_image("last.png", "green");
+    dir.write("truncated.jpg", truncated(data_file("progressive.jpg")));
+    dir.write(
         "truncated.png",
-        cut(encoded(solid_image("red"), ImageFormat::Png)),
+        truncated(encoded(solid_image("red"), ImageFormat::Png)),
     );
-    place.write("empty.jpg", "");
-    place.write("zero.png", png_of_size(0, 7));
-    place.write("zero.jpg", jpeg_of_size(7, 0));
-    place.write("huge.png", png_of_size(20_000, 20_000));
-    place.write("huge.jpg", jpeg_of_size(20_000, 20_000));
-    place.write("words.jpg", "this is no picture");
+    dir.write("empty.jpg", "");
+    dir.write("zero.png", png_of_size(0, 7));
+    dir.write("zero.jpg", jpeg_of_size(7, 0));
+    dir.write("huge.png", png_of_size(20_000, 20_000));
+    dir.write("huge.jpg", jpeg_of_size(20_000, 20_000));
+    dir.write("words.jpg", "this is not a picture");
     let cases = [
         ("truncated.jpg", "the JPEG is cut off after"),
         ("truncated.png", "the PNG is cut off after"),
@@ -132,9 +132,9 @@ fn each_bad_picture_is_named_and_the_others_are_done() {
         ("missing.jpg", "can't be read (No such file"),
     ];
     let names = cases.map(|(name, _)| name);
-    let said = place.run_tiny(&[&["detect", "first.png"], &names[..], &["last.png"]].concat());
-    said.assert_exit_code(4);
-    let lines = said.lines();
+    let output = dir.run_tiny(&[&["detect", "first.png"], &names[..], &["last.png"]].concat());
+    output.assert_exit_code(4);
+    let lines = output.lines();
     assert_eq!(lines.len(), cases.len() + 2);
     assert_eq!(lines[0]["detection"]["class"], "red");
     assert_eq!(lines[lines.len() - 1]["detection"]["class"], "green");
@@ -149,22 +149,22 @@ fn each_bad_picture_is_named_and_the_others_are_done() {
             "{error}"
         );
         assert_eq!(line.get("detection"), None::<&Value>);
-        said.assert_stderr_contains(&[error]);
+        output.assert_stderr_contains(&[error]);
     }
 }
 
 #[test]
-fn other_files_in_a_folder_are_passed_over() {
-    let place = TestDir::new();
-    place.write_solid_image("mixed/b.png", "red");
-    place.write("mixed/notes.txt", "bread, butter");
-    place.write("mixed/annotations.csv", "image_id");
-    place.write("mixed/.hidden", "");
-    place.write("mixed/deep/a.jpg", data_file("rotated.jpg"));
-    let said = place.run_tiny(&["detect", "mixed"]);
-    said.assert_exit_code(0);
-    assert_eq!(said.stderr, "");
-    let pictures: Vec<_> = said
+fn other_files_in_a_folder_are_ignored() {
+    let dir = TestDir::new();
+    dir.write_solid_image("mixed/b.png", "red");
+    dir.write("mixed/notes.txt", "bread, butter");
+    dir.write("mixed/annotations.csv", "image_id");
+    dir.write("mixed/.hidden", "");
+    dir.write("mixed/deep/a.jpg", data_file("rotated.jpg"));
+    let output = dir.run_tiny(&["detect", "mixed"]);
+    output.assert_exit_code(0);
+    assert_eq!(output.stderr, "");
+    let pictures: Vec<_> = output
         .lines()
         .iter()
         .map(|line| line["picture"].clone())
@@ -173,14 +173,14 @@ fn other_files_in_a_folder_are_passed_over() {
 }
 
 #[test]
-fn a_folder_without_pictures_is_named() {
-    let place = TestDir::new();
-    place.write_solid_image("a.png", "red");
-    place.write("texts/a.txt", "");
-    let said = place.run_tiny(&["detect", "texts", "a.png"]);
-    said.assert_exit_code(4);
-    said.assert_stderr_contains(&["folder texts: contains no pictures"]);
-    let lines = said.lines();
+fn a_folder_without_pictures_is_reported() {
+    let dir = TestDir::new();
+    dir.write_solid_image("a.png", "red");
+    dir.write("texts/a.txt", "");
+    let output = dir.run_tiny(&["detect", "texts", "a.png"]);
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&["folder texts: contains no pictures"]);
+    let lines = output.lines();
     assert_eq!(
         (&lines[0]["picture"], &lines[1]["detection"]["class"]),
         (&"texts".into(), &"red".into())
@@ -189,17 +189,17 @@ fn a_folder_without_pictures_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn a_picture_that_may_not_be_read_is_named() {
+fn an_unreadable_picture_is_reported() {
     use std::os::unix::fs::PermissionsExt;
-    let place = TestDir::new();
-    place.write_solid_image("locked.png", "red");
+    let dir = TestDir::new();
+    dir.write_solid_image("locked.png", "red");
     let locked = std::fs::Permissions::from_mode(0o000);
-    std::fs::set_permissions(place.path("locked.png"), locked).expect("locked");
-    if std::fs::File::open(place.path("locked.png")).is_ok() {
+    std::fs::set_permissions(dir.path("locked.png"), locked).expect("locked");
+    if std::fs::File::open(dir.path("locked.png")).is_ok() {
         eprintln!("skipped: this user may read everything");
         return;
     }
-    let said = place.run_tiny(&["detect", "locked.png"]);
-    said.assert_exit_code(4);
-    said.assert_stderr_contains(&["picture locked.png: can't be read (Permission denied"]);
+    let output = dir.run_tiny(&["detect", "locked.png"]);
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&["picture locked.png: can't be read (Permission denied"]);
 }

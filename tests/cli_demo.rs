@@ -1,4 +1,4 @@
-//! `boxcam run --source demo`, the real program.
+//! `boxcam run --source demo`.
 #![cfg(feature = "demo")]
 
 mod common;
@@ -12,15 +12,12 @@ use serde_json::Value;
 const DEMO: [&str; 5] = ["run", "--source", "demo", "--display", "none"];
 
 #[test]
-fn the_demo_needs_nothing_and_knows_the_truth() {
-    let place = TestDir::new();
-    let said = place.run_tiny(&[&DEMO[..], &["--frames", "40", "--threshold", "0"]].concat());
-    said.assert_exit_code(0);
-    assert_eq!(
-        said.stderr, "",
-        "no summary where nobody sits at a terminal"
-    );
-    let lines = said.lines();
+fn the_demo_has_ground_truth() {
+    let dir = TestDir::new();
+    let output = dir.run_tiny(&[&DEMO[..], &["--frames", "40", "--threshold", "0"]].concat());
+    output.assert_exit_code(0);
+    assert_eq!(output.stderr, "", "no summary without a terminal");
+    let lines = output.lines();
     assert_eq!(lines.len(), 40);
     for (number, line) in lines.iter().enumerate() {
         assert_eq!(
@@ -52,11 +49,11 @@ fn the_demo_needs_nothing_and_knows_the_truth() {
 }
 
 #[test]
-fn a_counted_demo_is_the_same_each_time() {
-    let place = TestDir::new();
+fn a_demo_with_a_frame_limit_is_reproducible() {
+    let dir = TestDir::new();
     let truths = || {
-        let said = place.run_tiny(&[&DEMO[..], &["--frames", "30"]].concat());
-        let lines = said.lines();
+        let output = dir.run_tiny(&[&DEMO[..], &["--frames", "30"]].concat());
+        let lines = output.lines();
         lines
             .iter()
             .map(|line| line["truth"].clone())
@@ -67,12 +64,12 @@ fn a_counted_demo_is_the_same_each_time() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_ends_a_run_well() {
+fn a_signal_ends_a_run_with_success() {
     for signal in ["-INT", "-TERM"] {
-        let place = TestDir::new();
-        let words = [&DEMO[..], &["--model", "tiny.onnx"]].concat();
-        let mut program = place
-            .command(&words)
+        let dir = TestDir::new();
+        let arguments = [&DEMO[..], &["--model", "tiny.onnx"]].concat();
+        let mut program = dir
+            .command(&arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -84,7 +81,7 @@ fn a_signal_ends_a_run_well() {
         let sent = Command::new("kill")
             .args([signal, &id])
             .status()
-            .expect("kill is there");
+            .expect("kill starts");
         assert!(sent.success());
         let rest: Vec<String> = reader.lines().map(|line| line.expect("a line")).collect();
         let output = program.wait_with_output().expect("it ends");
@@ -93,35 +90,35 @@ fn a_signal_ends_a_run_well() {
             (Some(0), vec![]),
             "{signal}"
         );
-        let whole = |line: &String| serde_json::from_str::<Value>(line).is_ok();
-        assert!(rest.iter().all(whole), "no line is cut off");
+        let is_complete = |line: &String| serde_json::from_str::<Value>(line).is_ok();
+        assert!(rest.iter().all(is_complete), "no line is truncated");
     }
 }
 
-/// Floors for the model that ships on the scenes of the demo; raised when beaten, never lowered.
-const RIGHT: f64 = 0.98;
-const IOU: f64 = 0.8;
+/// Minimum accuracy and IoU of the shipped model on the demo; may be raised, never lowered.
+const MIN_ACCURACY: f64 = 0.98;
+const MIN_IOU: f64 = 0.8;
 
 #[test]
-fn the_model_that_ships_finds_the_snacks_of_the_demo() {
+fn the_shipped_model_finds_the_snacks_of_the_demo() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/snacks.onnx");
-    let place = TestDir::new();
-    let said = place.run(&[&DEMO[..], &["--frames", "600", "--model", model]].concat());
-    said.assert_exit_code(0);
-    let lines = said.lines();
-    // A frame without a snack is right when nothing is found in it.
-    let is_right = |line: &&Value| line["detection"]["class"] == line["truth"]["class"];
-    let right = lines.iter().filter(is_right).count() as f64 / lines.len() as f64;
+    let dir = TestDir::new();
+    let output = dir.run(&[&DEMO[..], &["--frames", "600", "--model", model]].concat());
+    output.assert_exit_code(0);
+    let lines = output.lines();
+    // A frame without a snack is correct if nothing is detected.
+    let is_correct = |line: &&Value| line["detection"]["class"] == line["truth"]["class"];
+    let accuracy = lines.iter().filter(is_correct).count() as f64 / lines.len() as f64;
     let snacks = lines.iter().filter(|line| !line["truth"].is_null());
-    let overlaps: Vec<f64> = snacks
+    let ious: Vec<f64> = snacks
         .map(|line| line["iou"].as_f64().unwrap_or(0.0))
         .collect();
-    let iou = overlaps.iter().sum::<f64>() / overlaps.len() as f64;
-    eprintln!(
-        "{right:.4} right, mean IoU {iou:.4} of {} snacks",
-        overlaps.len()
+    let iou = ious.iter().sum::<f64>() / ious.len() as f64;
+    println!(
+        "accuracy {accuracy:.4}, mean IoU {iou:.4} of {} snacks",
+        ious.len()
     );
-    assert!(right >= RIGHT, "{right:.4} right");
-    assert!(iou >= IOU, "mean IoU {iou:.4}");
-    assert!(overlaps.len() < lines.len(), "some frames have no snack");
+    assert!(accuracy >= MIN_ACCURACY, "accuracy {accuracy:.4}");
+    assert!(iou >= MIN_IOU, "mean IoU {iou:.4}");
+    assert!(ious.len() < lines.len(), "some frames have no snack");
 }

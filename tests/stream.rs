@@ -1,4 +1,4 @@
-//! Streams into the real program: from ffmpeg, from files, and from what plays `rpicam-vid`.
+//! Streams into the program: from ffmpeg, from files, and from a script that stands in for `rpicam-vid`.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use common::rpicam::{self, ENDLESS};
 use common::{CommandOutput, TestDir};
 
-/// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest wait of a test.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 const STDIN: [&str; 7] = [
     "run",
@@ -25,7 +25,7 @@ const STDIN: [&str; 7] = [
     "frames",
 ];
 
-fn said(command: &mut Command) -> CommandOutput {
+fn run(command: &mut Command) -> CommandOutput {
     let output = command.output().expect("the program starts");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     CommandOutput {
@@ -35,21 +35,21 @@ fn said(command: &mut Command) -> CommandOutput {
     }
 }
 
-/// A stream by ffmpeg in a file: a colour, and what is to be made of it.
-fn ffmpeg(place: &TestDir, colour: &str, words: &str) {
-    let graph = format!("color={colour}:size=640x480:rate=30");
+/// Writes five frames of a color to the file `stream`, with these arguments of ffmpeg.
+fn ffmpeg(dir: &TestDir, color: &str, arguments: &str) {
+    let graph = format!("color={color}:size=640x480:rate=30");
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-f", "lavfi", "-i", &graph, "-frames:v", "5"]);
     let status = command
-        .args(words.split(' '))
-        .arg(place.path("stream"))
+        .args(arguments.split(' '))
+        .arg(dir.path("stream"))
         .status();
-    assert!(status.expect("ffmpeg starts").success(), "{words}");
+    assert!(status.expect("ffmpeg starts").success(), "{arguments}");
 }
 
-/// What was seen in each frame; lines of states are passed over.
-fn classes(said: &CommandOutput) -> Vec<String> {
-    let lines = said.lines();
+/// The class in each frame; lines about states are ignored.
+fn classes(output: &CommandOutput) -> Vec<String> {
+    let lines = output.lines();
     let frames = lines.iter().filter(|line| line["frame"].is_u64());
     frames
         .map(|line| line["detection"]["class"].to_string())
@@ -57,11 +57,11 @@ fn classes(said: &CommandOutput) -> Vec<String> {
 }
 
 #[test]
-fn what_ffmpeg_sends_is_seen_as_it_is() {
+fn streams_of_ffmpeg_are_decoded() {
     if test_support::tool_is_missing("ffmpeg") {
         return;
     }
-    let place = TestDir::new();
+    let dir = TestDir::new();
     let formats = [
         "-f mjpeg",
         "-f mpjpeg",
@@ -71,28 +71,26 @@ fn what_ffmpeg_sends_is_seen_as_it_is() {
         "-f yuv4mpegpipe -pix_fmt yuv444p",
         "-f yuv4mpegpipe -pix_fmt yuv411p",
     ];
-    for (format, colour) in formats.iter().zip(["red", "lime", "blue"].iter().cycle()) {
-        ffmpeg(&place, colour, &format!("{format} -y"));
-        let class = if *colour == "lime" { "green" } else { colour };
-        let stream = File::open(place.path("stream")).expect("made");
-        let recorded = said(place.command(&STDIN).stdin(stream));
+    for (format, color) in formats.iter().zip(["red", "lime", "blue"].iter().cycle()) {
+        ffmpeg(&dir, color, &format!("{format} -y"));
+        let class = if *color == "lime" { "green" } else { color };
+        let stream = File::open(dir.path("stream")).expect("made");
+        let recorded = run(dir.command(&STDIN).stdin(stream));
         recorded.assert_exit_code(0);
         assert_eq!(
             classes(&recorded),
             vec![format!("\"{class}\""); 5],
             "{format}"
         );
-        // The same through a pipe is live: what is not looked at in time is dropped.
+        // The same stream through a pipe is live: frames that are not processed in time are dropped.
         let mut sender = Command::new("cat")
-            .arg(place.path("stream"))
+            .arg(dir.path("stream"))
             .stdout(Stdio::piped())
             .spawn()
             .expect("started");
-        let live = said(
-            place
-                .command(&STDIN)
-                .stdin(sender.stdout.take().expect("piped")),
-        );
+        let live = run(dir
+            .command(&STDIN)
+            .stdin(sender.stdout.take().expect("piped")));
         assert!(sender.wait().expect("waited").success());
         live.assert_exit_code(0);
         let seen = classes(&live);
@@ -105,27 +103,27 @@ fn what_ffmpeg_sends_is_seen_as_it_is() {
 }
 
 #[test]
-fn what_is_no_stream_is_refused_with_an_example() {
-    let place = TestDir::new();
-    let empty = said(&mut place.command(&STDIN));
+fn unsupported_input_is_refused_with_an_example() {
+    let dir = TestDir::new();
+    let empty = run(&mut dir.command(&STDIN));
     empty.assert_exit_code(4);
     empty.assert_stderr_contains(&[
         "standard input: is empty",
         "ffmpeg -i FILE",
         "rpicam-vid -n",
     ]);
-    place.write("notes.txt", "not at all a picture");
-    let text = File::open(place.path("notes.txt")).expect("written");
-    let text = said(place.command(&STDIN).stdin(text));
+    dir.write("notes.txt", "not at all a picture");
+    let text = File::open(dir.path("notes.txt")).expect("written");
+    let text = run(dir.command(&STDIN).stdin(text));
     text.assert_exit_code(4);
     text.assert_stderr_contains(&["standard input: is neither motion JPEG nor YUV4MPEG2"]);
 }
 
 #[test]
-fn a_stalled_pipe_goes_on_when_more_comes() {
-    let place = TestDir::new();
+fn a_stalled_pipe_continues() {
+    let dir = TestDir::new();
     let frame = rpicam::mjpeg("blue", (64, 48), 1);
-    let mut command = place.command(&STDIN);
+    let mut command = dir.command(&STDIN);
     command
         .args(["--frames", "2"])
         .stdin(Stdio::piped())
@@ -135,7 +133,10 @@ fn a_stalled_pipe_goes_on_when_more_comes() {
     stdin.write_all(&frame).expect("written");
     stdin.write_all(&frame[..100]).expect("written");
     std::thread::sleep(Duration::from_millis(500));
-    assert!(child.try_wait().expect("asked").is_none(), "it waits");
+    assert!(
+        child.try_wait().expect("checked").is_none(),
+        "it waits for more"
+    );
     stdin.write_all(&frame[100..]).expect("written");
     let output = child.wait_with_output().expect("ended");
     assert!(output.status.success());
@@ -147,13 +148,13 @@ fn a_stalled_pipe_goes_on_when_more_comes() {
     );
 }
 
-/// `boxcam run --source rpicam:1` with a script that plays `rpicam-vid`.
-fn with_rpicam(place: &TestDir, script: &str) -> Command {
-    let path = rpicam::install(place, script);
-    let words = [
+/// `boxcam run --source rpicam:1` with a script as `rpicam-vid`.
+fn with_rpicam(dir: &TestDir, script: &str) -> Command {
+    let path = rpicam::install(dir, script);
+    let arguments = [
         "run", "--source", "rpicam:1", "--size", "64x48", "--rate", "15",
     ];
-    let mut command = place.command(&words);
+    let mut command = dir.command(&arguments);
     command.args([
         "--model",
         "tiny.onnx",
@@ -166,51 +167,54 @@ fn with_rpicam(place: &TestDir, script: &str) -> Command {
     command
 }
 
-/// Waits until the process that played `rpicam-vid` is gone.
+/// Waits until the script has ended.
 #[track_caller]
-fn assert_gone(place: &TestDir) {
-    let number = fs::read_to_string(place.path("number")).expect("it ran");
-    let process = Path::new("/proc").join(number.trim());
+fn assert_gone(dir: &TestDir) {
+    let pid = fs::read_to_string(dir.path("pid")).expect("it ran");
+    let process = Path::new("/proc").join(pid.trim());
     let start = Instant::now();
-    while process.exists() && start.elapsed() < PATIENCE {
+    while process.exists() && start.elapsed() < TIMEOUT {
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert!(!process.exists(), "it outlived boxcam");
+    assert!(
+        !process.exists(),
+        "it is still running after boxcam has ended"
+    );
 }
 
 #[test]
-fn rpicam_is_asked_for_what_is_wanted_and_ends_with_the_run() {
-    let place = TestDir::new();
-    place.write("frames.mjpg", rpicam::mjpeg("green", (64, 48), 30));
-    let said = said(&mut with_rpicam(&place, ENDLESS));
-    said.assert_exit_code(0);
-    assert_eq!(classes(&said), ["\"green\""; 20]);
-    let words = fs::read_to_string(place.path("words")).expect("it ran");
-    let wanted =
+fn rpicam_gets_the_requested_mode_and_ends_with_the_run() {
+    let dir = TestDir::new();
+    dir.write("frames.mjpg", rpicam::mjpeg("green", (64, 48), 30));
+    let output = run(&mut with_rpicam(&dir, ENDLESS));
+    output.assert_exit_code(0);
+    assert_eq!(classes(&output), ["\"green\""; 20]);
+    let arguments = fs::read_to_string(dir.path("arguments")).expect("it ran");
+    let expected =
         "--camera 1 --width 64 --height 48 --framerate 15 -n -t 0 --codec mjpeg --flush -o -";
-    assert_eq!(words.trim(), wanted);
-    assert_gone(&place);
+    assert_eq!(arguments.trim(), expected);
+    assert_gone(&dir);
 }
 
 #[test]
-fn garbage_and_other_sizes_are_survived() {
-    let place = TestDir::new();
-    place.write("small.mjpg", rpicam::mjpeg("red", (32, 24), 10));
-    place.write("large.mjpg", rpicam::mjpeg("red", (320, 240), 10));
+fn garbage_and_size_changes_are_recovered_from() {
+    let dir = TestDir::new();
+    dir.write("small.mjpg", rpicam::mjpeg("red", (32, 24), 10));
+    dir.write("large.mjpg", rpicam::mjpeg("red", (320, 240), 10));
     let script = "while cat small.mjpg && head -c 5000 /dev/urandom && cat large.mjpg && head -c 300 small.mjpg; do :; done";
-    let said = said(&mut with_rpicam(&place, script));
-    assert!(matches!(said.code, 0 | 4), "{said:?}");
-    let seen = classes(&said);
+    let output = run(&mut with_rpicam(&dir, script));
+    assert!(matches!(output.code, 0 | 4), "{output:?}");
+    let seen = classes(&output);
     let red = seen.iter().filter(|class| *class == "\"red\"").count();
     assert_eq!(red, 20, "{seen:?}");
-    assert_gone(&place);
+    assert_gone(&dir);
 }
 
 #[test]
-fn a_camera_that_is_not_there_is_told_in_the_programs_words() {
-    let place = TestDir::new();
-    let dies = said(&mut with_rpicam(
-        &place,
+fn a_missing_camera_is_reported_with_the_programs_message() {
+    let dir = TestDir::new();
+    let dies = run(&mut with_rpicam(
+        &dir,
         "echo 'ERROR: *** no cameras available ***' >&2; exit 255",
     ));
     dies.assert_exit_code(4);
@@ -219,9 +223,9 @@ fn a_camera_that_is_not_there_is_told_in_the_programs_words() {
         "no cameras available",
         "rpicam-hello --list-cameras",
     ]);
-    assert_gone(&place);
-    let mut command = with_rpicam(&place, "");
-    let missing = said(command.env("PATH", place.path("nowhere")));
+    assert_gone(&dir);
+    let mut command = with_rpicam(&dir, "");
+    let missing = run(command.env("PATH", dir.path("nowhere")));
     missing.assert_exit_code(4);
     missing.assert_stderr_contains(&[
         "rpicam:1: rpicam-vid is not installed",
@@ -230,23 +234,23 @@ fn a_camera_that_is_not_there_is_told_in_the_programs_words() {
 }
 
 #[test]
-fn one_that_hangs_is_killed_with_the_run_however_that_ends() {
+fn a_blocked_rpicam_is_killed_when_boxcam_ends() {
     for signal in ["-TERM", "-KILL"] {
-        let place = TestDir::new();
-        let mut child = with_rpicam(&place, "exec sleep 600")
+        let dir = TestDir::new();
+        let mut child = with_rpicam(&dir, "exec sleep 600")
             .spawn()
             .expect("started");
         let start = Instant::now();
-        while !place.path("number").exists() && start.elapsed() < PATIENCE {
+        while !dir.path("pid").exists() && start.elapsed() < TIMEOUT {
             std::thread::sleep(Duration::from_millis(10));
         }
-        // Past the wait for its first picture.
+        // Until after the timeout for its first byte.
         std::thread::sleep(Duration::from_secs(4));
-        let number = child.id().to_string();
-        let killed = Command::new("kill").args([signal, &number]).status();
+        let pid = child.id().to_string();
+        let killed = Command::new("kill").args([signal, &pid]).status();
         assert!(killed.expect("kill starts").success());
         let ended = child.wait().expect("ended");
         assert_eq!(ended.success(), signal == "-TERM", "{ended}");
-        assert_gone(&place);
+        assert_gone(&dir);
     }
 }

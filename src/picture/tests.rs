@@ -211,8 +211,8 @@ fn bytes_changed_at_random_never_panic() {
     for round in 0..4000 {
         let mut file = files[round % files.len()].clone();
         for _ in 0..random.usize(1..6) {
-            let place = random.usize(..file.len());
-            file[place] = random.u8(..);
+            let at = random.usize(..file.len());
+            file[at] = random.u8(..);
         }
         if let Err(error) = decode(Path::new("changed"), &file) {
             assert_eq!(error.path(), Path::new("changed"));
@@ -236,10 +236,10 @@ fn a_damaged_scan_is_an_error() {
 #[test]
 fn impossible_sizes_are_reported() {
     for format in [ImageFormat::Png, ImageFormat::Jpeg] {
-        let said = refused(&header(format, 20_000, 20_000)).to_string();
+        let message = refused(&header(format, 20_000, 20_000)).to_string();
         assert!(
-            said.contains("20000 x 20000 pixels, the limit is 67108864"),
-            "{said}"
+            message.contains("20000 x 20000 pixels, the limit is 67108864"),
+            "{message}"
         );
         let error = refused(&header(format, 0, 5));
         assert!(
@@ -260,10 +260,10 @@ fn impossible_sizes_are_reported() {
 fn files_that_are_not_pictures_are_refused() {
     let error = refused(b"");
     assert!(matches!(error, PictureError::Empty { .. }), "{error}");
-    let said = refused(b"image_id,x_min\n").to_string();
+    let message = refused(b"image_id,x_min\n").to_string();
     assert!(
-        said.contains("it starts with the bytes 69 6d 61 67 65 5f 69 64"),
-        "{said}"
+        message.contains("it starts with the bytes 69 6d 61 67 65 5f 69 64"),
+        "{message}"
     );
     // GIF is not supported.
     assert!(matches!(
@@ -318,13 +318,13 @@ fn a_header_has_the_size_of_the_decoded_picture() {
     for bytes in files {
         std::fs::write(&path, &bytes).expect("written");
         let header = Header::read(&path).expect("a valid picture");
-        assert_eq!(header.upright(), open(&path).expect("sound").dimensions());
+        assert_eq!(header.upright(), open(&path).expect("valid").dimensions());
         // The header of a file with a truncated scan is valid.
         std::fs::write(&path, &bytes[..bytes.len() - 8]).expect("written");
         assert_eq!(Header::read(&path).expect("has its beginning"), header);
     }
     std::fs::write(&path, ROTATED).expect("written");
-    let header = Header::read(&path).expect("sound");
+    let header = Header::read(&path).expect("valid");
     assert_eq!(header.upright(), (header.height, header.width));
 }
 

@@ -574,8 +574,8 @@ mod tests {
             let pattern = kind(&mut Rng::new(11, 0));
             let mut colors = Vec::new();
             for step in 0..4000 {
-                let place = step as f32 / 4000.0;
-                let Color(channels) = pattern(place * 1.33, fraction(place * 63.0));
+                let position = step as f32 / 4000.0;
+                let Color(channels) = pattern(position * 1.33, fraction(position * 63.0));
                 assert!(channels.iter().all(|c| (-1.0..2.0).contains(c)), "{name}");
                 colors.push(Color(channels).to_pixel().0);
             }

@@ -163,9 +163,9 @@ impl Path {
         let sprite = Sprite::new(emoji, &pose.fitted(emoji, longer));
         let visible = sprite.visible();
         // The visible part of an emoji may be off its center.
-        let inside = |place: f32, first: i32, end: i32, size: u32| {
+        let inside = |position: f32, first: i32, end: i32, size: u32| {
             let last = (size as i32 - end).max(-first);
-            (place as i32).clamp(-first, last)
+            (position as i32).clamp(-first, last)
         };
         let x = inside(x, visible.left, visible.right, image.width());
         let y = inside(y, visible.top, visible.bottom, image.height());

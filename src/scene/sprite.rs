@@ -125,9 +125,9 @@ impl Emoji {
         let (mut low, mut high) = ([f32::MAX; 2], [f32::MIN; 2]);
         for (x, y) in &self.outline {
             let turned = [x * cosine - y * sine, x * sine + y * cosine];
-            for (axis, place) in turned.into_iter().enumerate() {
-                low[axis] = low[axis].min(place);
-                high[axis] = high[axis].max(place);
+            for (axis, position) in turned.into_iter().enumerate() {
+                low[axis] = low[axis].min(position);
+                high[axis] = high[axis].max(position);
             }
         }
         (high[0] - low[0]).max(high[1] - low[1])
@@ -151,7 +151,7 @@ fn outline(picture: &RgbaImage) -> Vec<(f32, f32)> {
         let pixels: Vec<_> = pixels.collect();
         let first = pixels.iter().position(|pixel| pixel[3] > 127);
         let last = pixels.iter().rposition(|pixel| pixel[3] > 127);
-        let centred = |place: usize| (place as f32 + 0.5) / SIDE as f32 - 0.5;
+        let centred = |position: usize| (position as f32 + 0.5) / SIDE as f32 - 0.5;
         points.extend(
             first
                 .into_iter()
@@ -613,8 +613,8 @@ mod tests {
         for size in [1.0, 2.0, 20.0] {
             let sprite = Sprite::new(emoji(2), &Pose { size, ..PLAIN });
             assert!(sprite.visible().width() >= 1);
-            for place in [-500, -3, 4, 9, 500] {
-                sprite.draw(&mut image, place, place);
+            for position in [-500, -3, 4, 9, 500] {
+                sprite.draw(&mut image, position, position);
             }
         }
     }

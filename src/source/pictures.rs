@@ -79,7 +79,7 @@ fn picture_path(
     };
     let path = error.path().unwrap_or(folder).to_path_buf();
     if is_image_path(&path) {
-        // A broken link: opening it gives an error with the path.
+        // A broken link: opening it returns an error with the path.
         return Some(Ok(path));
     }
     // Loops of links have no I/O error, and broken links to other files are ignored.

@@ -66,10 +66,10 @@ fn a_reopening_run_ends_and_its_track_leaves() {
 fn a_run_whose_camera_hangs_at_its_start_ends() {
     let dir = TestDir::new();
     let mut program = Running::with_stderr(&mut camera::watch(&dir, "exec sleep 600", &[]));
-    wait_until("the start", || dir.path("number").exists());
+    wait_until("the start", || dir.path("pid").exists());
     end(&mut program, "opening");
-    let number = std::fs::read_to_string(dir.path("number")).expect("a process number");
-    let groups = [number.trim().parse().expect("a number")];
+    let pid = std::fs::read_to_string(dir.path("pid")).expect("a process number");
+    let groups = [pid.trim().parse().expect("a number")];
     wait_until("no orphans", || {
         crate::processes::alive_in(&groups).is_empty()
     });

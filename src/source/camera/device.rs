@@ -1,7 +1,7 @@
 //! Finds video devices, opens them and lists what they can capture.
 //!
 //! Device files are looked up each time that a camera is opened, so a camera that comes back under another number is
-//! found. Nodes that do not capture (outputs, metadata, codecs, image processors) are told apart from cameras that fail.
+//! found. Nodes that do not capture (outputs, metadata, codecs, image processors) are distinguished from cameras that fail.
 
 use std::fs;
 use std::io;
@@ -95,7 +95,7 @@ impl DevicePaths {
             [] => "no device has a name".to_owned(),
             known => format!("available: {}", known.join(", ")),
         };
-        let advice = "plug it in, or give a part of a camera's name or its entry in /dev/v4l/by-id";
+        let advice = "plug it in, or use a part of a camera's name or its entry in /dev/v4l/by-id";
         Err(SourceError::Camera {
             device: name.to_owned(),
             message: format!("no camera has this name ({known}); {advice}"),

@@ -217,7 +217,7 @@ mod colorspace {
     pub(super) const DCI_P3: u32 = 12;
 }
 
-/// The conversion for a driver's `V4L2_COLORSPACE_*`, `V4L2_YCBCR_ENC_*` and `V4L2_QUANTIZATION_*`, where 0 stands for
+/// The conversion for a driver's `V4L2_COLORSPACE_*`, `V4L2_YCBCR_ENC_*` and `V4L2_QUANTIZATION_*`, where 0 means
 /// V4L2's default.
 pub(super) fn yuv_matrix(colorspace: u32, encoding: u32, quantization: u32) -> YuvMatrix {
     let (red, blue) = match (encoding, colorspace) {

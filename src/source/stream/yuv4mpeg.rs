@@ -292,7 +292,7 @@ mod tests {
                     let pictures = read(&[head.as_bytes(), &frame, &frame].concat());
                     assert_eq!(pictures.len(), 2, "{head}");
                     for picture in pictures {
-                        let picture = picture.expect("sound");
+                        let picture = picture.expect("valid");
                         assert_eq!(picture.dimensions(), (5, 3));
                         assert_near(&picture, rgb);
                     }
@@ -301,7 +301,7 @@ mod tests {
         }
         let frame = plain("FRAME Ip\n", [126, 0, 0], 15, 0);
         let pictures = read(&[b"YUV4MPEG2 W5 H3 Cmono\n", frame.as_slice()].concat());
-        assert_near(pictures[0].as_ref().expect("sound"), [128; 3]);
+        assert_near(pictures[0].as_ref().expect("valid"), [128; 3]);
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
         // The left half red, the right half blue, the second row black.
         let stream = b"YUV4MPEG2 W4 H2\nFRAME\n\x51\x51\x29\x29\x10\x10\x10\x10\x5a\xf0\xf0\x6e";
         let pictures = read(stream);
-        let picture = pictures[0].as_ref().expect("sound");
+        let picture = pictures[0].as_ref().expect("valid");
         let [left, right] = [1, 2].map(|x| picture.get_pixel(x, 0).0);
         assert!(left[0] > 250 && left[2] < 5, "{left:?}");
         assert!(right[2] > 250 && right[0] < 5, "{right:?}");
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn the_rate_gives_each_frame_its_position() {
-        let header = |line: &str| Header::parse(line.as_bytes()).expect("sound");
+        let header = |line: &str| Header::parse(line.as_bytes()).expect("valid");
         let ntsc = header("W4 H2 F30000:1001");
         assert_eq!(ntsc.position(30_000), Some(Duration::from_secs(1001)));
         assert_eq!(header("W4 H2").position(5), None);
@@ -350,14 +350,14 @@ mod tests {
     fn after_damage_the_next_frame_is_found() {
         let head = b"YUV4MPEG2 W4 H2 F25:1\n".as_slice();
         let frame = plain("FRAME\n", [81, 90, 240], 8, 2);
-        let sound = |stream: &[u8]| read(stream).into_iter().filter_map(Result::ok).count();
+        let count_valid = |stream: &[u8]| read(stream).into_iter().filter_map(Result::ok).count();
         for cut in 1..frame.len() {
             let stream = [head, &frame[..cut], &frame, &frame, &frame].concat();
             let found = read(&stream);
-            assert!(sound(&stream) >= 2, "cut after {cut}: {found:?}");
+            assert!(count_valid(&stream) >= 2, "cut after {cut}: {found:?}");
             assert!(found.len() <= 5, "cut after {cut}: {found:?}");
             let last = found.last().and_then(|last| last.as_ref().ok());
-            assert_near(last.expect("sound"), [254, 0, 0]);
+            assert_near(last.expect("valid"), [254, 0, 0]);
         }
         // Garbage between frames and half a frame at the end.
         let stream = [head, &frame, &[9; 3000], &frame, &frame[..10]].concat();
@@ -365,7 +365,7 @@ mod tests {
         let kinds: Vec<bool> = found.iter().map(Result::is_ok).collect();
         assert_eq!(kinds, [true, false, true, false], "{found:?}");
         let line_without_end = [head, &frame, &b"FRAME "[..], &[b'x'; 5000], &frame].concat();
-        assert_eq!(sound(&line_without_end), 2);
+        assert_eq!(count_valid(&line_without_end), 2);
     }
 
     #[test]
@@ -383,7 +383,7 @@ mod tests {
         let found = read(&[small, large].concat());
         let sizes = found
             .iter()
-            .map(|one| one.as_ref().expect("sound").dimensions());
+            .map(|one| one.as_ref().expect("valid").dimensions());
         assert_eq!(sizes.collect::<Vec<_>>(), [(4, 2), (6, 4)]);
     }
 }
