@@ -17,7 +17,7 @@ use boxcam_train::dataset::prepared::{self, PreparedSummary, Transfer};
 use boxcam_train::dataset::splits::{SplitOptions, SplitPlan, assign_splits};
 use boxcam_train::dataset::{SplitName, review_sheets};
 use boxcam_train::draw;
-use boxcam_train::draw::sheet::{Grid, PAGE, Tile};
+use boxcam_train::draw::sheet::{Grid, SHEET_PALETTE, Tile};
 use boxcam_train::message;
 use boxcam_train::negative_crops::{may_lack_a_box, negative_crop};
 use boxcam_train::recipe::Recipe;
@@ -253,7 +253,7 @@ fn show_batch(arguments: &ShowBatchArguments) -> Result<()> {
         columns: TILES,
         tile: (size, size),
     };
-    let page = draw::sheet::sheet(&title, &about, &tiles, grid)?;
+    let page = draw::sheet::draw_sheet(&title, &about, &tiles, grid)?;
     write(&arguments.output, &draw::png(&page)?)?;
     println!("{about}");
     Ok(())
@@ -319,7 +319,10 @@ fn sample_tile(
     };
     Ok(Tile {
         picture: tile,
-        captions: vec![(format!("{name}{note}"), PAGE.ink), (caption, PAGE.quiet)],
+        captions: vec![
+            (format!("{name}{note}"), SHEET_PALETTE.text),
+            (caption, SHEET_PALETTE.muted),
+        ],
     })
 }
 
