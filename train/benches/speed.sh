@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Training speed of boxcam-train and PyTorch, measured in turn.
+# Training speed of boxcam-train and PyTorch, measured alternately several times on this machine.
 #
 #     train/benches/speed.sh PYTHON V1.tflite V2.tflite [ROUNDS]
 #
-# PYTHON must have torch. Prints both medians and their ratio; above 1 boxcam-train is faster.
+# PYTHON is an interpreter with torch. Prints both medians and their ratio; above 1 boxcam-train is faster.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -27,5 +27,5 @@ for network in v1 v2; do
     done
     ours=$(printf %s "$ours" | median) theirs=$(printf %s "$theirs" | median)
     awk -v n="$network" -v a="$ours" -v b="$theirs" \
-        'BEGIN { printf "%s: boxcam-train %.1f images/s, PyTorch %.1f, ratio %.2f\n", n, a, b, a / b }'
+        'BEGIN { printf "%s: boxcam-train %.1f pictures/s, PyTorch %.1f, ratio %.2f\n", n, a, b, a / b }'
 done
