@@ -99,7 +99,7 @@ fn coco_is_converted_and_inspected() {
 
     let again = boxcam_train(&prepare);
     assert_eq!(again.status.code(), Some(5));
-    assert!(String::from_utf8_lossy(&again.stderr).contains("is there already and not empty"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("already exists and is not empty"));
     let nowhere = boxcam_train(&["data", "inspect", text(&folder.path().join("nowhere"))]);
     assert_eq!(nowhere.status.code(), Some(4));
 }

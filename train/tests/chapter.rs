@@ -85,14 +85,8 @@ fn a_batch_is_drawn_at_the_input_size_and_is_the_same_for_the_same_seed() {
 }
 
 #[test]
-fn the_model_is_summarised_and_drawn() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let model = model_that_ships();
-    let (svg, png) = (
-        folder.path().join("model.svg"),
-        folder.path().join("model.png"),
-    );
-    let said = succeed(&["model", "summary", text(&model), "--output", text(&svg)]);
+fn the_model_is_summarized() {
+    let said = succeed(&["model", "summary", text(&model_that_ships())]);
     for part in [
         "class.logits",
         "1 × 1280 × 9 × 9",
@@ -101,24 +95,12 @@ fn the_model_is_summarised_and_drawn() {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    let drawn = std::fs::read_to_string(&svg).expect("written");
-    for part in [
-        "<svg",
-        "144 × 144",
-        "class head",
-        "box head",
-        "class_prediction",
-        "bbox_prediction",
-    ] {
-        assert!(drawn.contains(part), "{part}");
-    }
-    succeed(&["model", "summary", text(&model), "--output", text(&png)]);
-    assert!(picture(&png).width() > 800);
 
-    let (code, words) = fail(&["model", "summary", text(&svg)]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let no_model = folder.path().join("model.svg");
+    std::fs::write(&no_model, "<svg/>").expect("written");
+    let (code, words) = fail(&["model", "summary", text(&no_model)]);
     assert!(code == 3 && words.contains("model.svg: "), "{code} {words}");
-    let (code, words) = fail(&["model", "summary", text(&model), "--output", "model.pdf"]);
-    assert!(code == 2 && words.contains(".svg or .png"), "{words}");
 }
 
 #[test]
