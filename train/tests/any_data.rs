@@ -1,4 +1,4 @@
-//! A COCO data set as a person has it: prepared, looked at, and read as `train` reads it.
+//! A COCO data set is converted, inspected, and read as `train run` reads it.
 
 mod common;
 
@@ -39,7 +39,7 @@ fn write_coco(folder: &Path) {
 }
 
 #[test]
-fn coco_is_prepared_and_looked_at() {
+fn coco_is_converted_and_inspected() {
     let folder = tempfile::tempdir().expect("a folder");
     let (coco, data) = (folder.path().join("coco"), folder.path().join("data"));
     write_coco(&coco);

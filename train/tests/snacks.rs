@@ -1,5 +1,4 @@
-//! What is seen of the snacks, where they lie beside the checkout: counts that others have published, and how well
-//! copies are told from strangers on real photographs.
+//! The snacks data set, if it is there: published counts, and how well copies are distinguished from other photos.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -27,7 +26,7 @@ fn recompressed(image: &RgbImage, quality: u8) -> RgbImage {
 }
 
 #[test]
-fn the_published_counts_are_found() {
+fn the_published_counts_are_reproduced() {
     let Some(folder) = snacks() else { return };
     let (format, dataset) = dataset::read(&folder).expect("the snacks");
     assert_eq!(format, Format::Chapter);
@@ -48,7 +47,7 @@ fn the_published_counts_are_found() {
 }
 
 #[test]
-fn copies_of_photographs_are_told_from_strangers() {
+fn copies_of_photos_are_distinguished_from_other_photos() {
     let Some(folder) = snacks() else { return };
     let (_, dataset) = dataset::read(&folder).expect("the snacks");
     let prints = duplicates::fingerprints(&dataset.pictures, 2, &|| ());
