@@ -1,4 +1,4 @@
-//! boxcam for ARM, on emulated processors, says of pictures what it says on this machine, to the last byte.
+//! `boxcam detect` prints the same on emulated ARM processors as on this machine, except for times.
 
 mod common;
 
@@ -11,23 +11,23 @@ use boxcam::scene::random_scene;
 use common::TestDir;
 use common::arm_build::is_built;
 
-/// Sizes of the made-up scenes: smaller and larger than what the models get, and odd.
+/// Sizes of the generated scenes: smaller and larger than the models' inputs, and odd.
 const SIZES: [(u32, u32); 5] = [(640, 480), (96, 96), (257, 191), (1280, 720), (333, 517)];
 
-/// How many snacks are looked at, where their pictures lie beside the checkout.
+/// Number of snack images, if there is data.
 const SNACKS: usize = 6;
 
 #[test]
-fn on_64_bit_arm_pictures_give_the_same_lines() {
+fn detections_are_the_same_on_64_bit_arm() {
     assert_same_lines("aarch64-unknown-linux-gnu");
 }
 
 #[test]
-fn on_32_bit_arm_pictures_give_the_same_lines() {
+fn detections_are_the_same_on_32_bit_arm() {
     assert_same_lines("armv7-unknown-linux-gnueabihf");
 }
 
-/// Each line of `detect` is the same but for the times in it.
+/// Each line of `detect` is the same, except for the times.
 #[track_caller]
 fn assert_same_lines(target: &str) {
     if !is_built(target) {
@@ -37,7 +37,7 @@ fn assert_same_lines(target: &str) {
     let written = write_pictures(&place);
     for model in ["models/snacks.onnx", "models/snacks-small.onnx"] {
         let mut detect = Command::new(env!("CARGO_BIN_EXE_boxcam"));
-        // Built anew if need be, and run by qemu.
+        // Rebuilt if necessary, and run by qemu.
         let mut emulated = Command::new(root().join("cross/build.sh"));
         emulated.args([target, "--emulated", "run", "--quiet"]);
         emulated.args(["--package", "boxcam", "--"]);
@@ -51,17 +51,17 @@ fn assert_same_lines(target: &str) {
     }
 }
 
-/// What that says of the pictures, without the times that it took.
+/// The command's output lines, without times.
 #[track_caller]
 fn lines(command: &mut Command) -> Vec<String> {
     let output = command.output().expect("it starts");
-    let talk = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{talk}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     text.lines().map(without_times).collect()
 }
 
-/// A line from which `inference_ms` and `frame_age_ms`, which follow each other, are cut.
+/// A line without `inference_ms` and `frame_age_ms`, which are adjacent.
 #[track_caller]
 fn without_times(line: &str) -> String {
     let (before, times) = line.split_once("\"inference_ms\":").expect("a time");
@@ -70,7 +70,7 @@ fn without_times(line: &str) -> String {
     format!("{before}{after}")
 }
 
-/// Writes pictures of all kinds and says how many.
+/// Writes images of all kinds and returns their number.
 fn write_pictures(place: &TestDir) -> usize {
     let data = files(&root().join("tests/data"));
     let is_picture = |file: &&PathBuf| file.extension() != Some(OsStr::new("md"));
@@ -93,7 +93,7 @@ fn write_pictures(place: &TestDir) -> usize {
     copied.len() + SIZES.len()
 }
 
-/// What lies in a folder, by name; nothing where there is no such folder.
+/// The entries of a folder, sorted; empty if there is no such folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();

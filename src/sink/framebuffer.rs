@@ -23,13 +23,13 @@ use crate::rotation::Rotation;
 
 mod blit;
 mod console;
-mod ioctl;
-mod pixel_format;
+mod fb_ioctl;
+mod screen_format;
 
 use blit::{Geometry, GeometryError};
 use console::{Acquired, Console};
-use ioctl::{FixInfo, ScreenMemory, VarInfo};
-use pixel_format::{FormatError, PixelFormat};
+use fb_ioctl::{FixInfo, ScreenMemory, VarInfo};
+use screen_format::{FormatError, ScreenFormat};
 
 pub use console::guard as guard_console;
 
@@ -209,7 +209,7 @@ struct FramebufferDevice {
     file: File,
     /// The state at the start, which is restored at the end.
     var: VarInfo,
-    format: PixelFormat,
+    format: ScreenFormat,
     geometry: Geometry,
     memory: ScreenMemory,
     /// The visible page, 0 or 1.
@@ -228,16 +228,16 @@ impl FramebufferDevice {
             .write(true)
             .open(path)
             .map_err(FramebufferError::from_open)?;
-        let var = ioctl::var_info(&file).map_err(FramebufferError::NotAFramebuffer)?;
-        let fix = ioctl::fix_info(&file).map_err(FramebufferError::NotAFramebuffer)?;
-        let format = PixelFormat::new(&var, &fix)?;
+        let var = fb_ioctl::var_info(&file).map_err(FramebufferError::NotAFramebuffer)?;
+        let fix = fb_ioctl::fix_info(&file).map_err(FramebufferError::NotAFramebuffer)?;
+        let format = ScreenFormat::new(&var, &fix)?;
         let flips = can_flip(&file, &var, &fix);
         let pages = if flips { 2 } else { 1 };
         let geometry = Geometry::new(&var, &fix, format.bytes(), pages)?;
         let memory = ScreenMemory::map(&file, fix.memory_start, fix.memory_length as usize)
             .map_err(FramebufferError::Map)?;
         // Many drivers do not support it. The screen is then on already, or the console turns it on.
-        let _ = ioctl::unblank(&file);
+        let _ = fb_ioctl::unblank(&file);
         let mut device = Self {
             path: path.to_owned(),
             file,
@@ -259,7 +259,7 @@ impl FramebufferDevice {
 
     /// Reopens the device if another program has changed the mode.
     fn follow_mode(&mut self) -> Result<(), FramebufferError> {
-        match ioctl::var_info(&self.file) {
+        match fb_ioctl::var_info(&self.file) {
             Err(error) => {
                 self.is_disconnected = true;
                 return Err(FramebufferError::Disconnected(error));
@@ -303,7 +303,7 @@ impl FramebufferDevice {
             y_offset,
             ..self.var
         };
-        ioctl::pan(&self.file, var).map_err(FramebufferError::Flip)?;
+        fb_ioctl::pan(&self.file, var).map_err(FramebufferError::Flip)?;
         self.page = page;
         Ok(())
     }
@@ -313,7 +313,7 @@ impl FramebufferDevice {
             return;
         }
         let start = Instant::now();
-        let waited = ioctl::wait_for_vsync(&self.file);
+        let waited = fb_ioctl::wait_for_vsync(&self.file);
         let was_interrupted =
             matches!(&waited, Err(error) if error.kind() == io::ErrorKind::Interrupted);
         self.waits_for_vsync = (waited.is_ok() || was_interrupted) && start.elapsed() < MAX_VSYNC;
@@ -329,7 +329,7 @@ impl Drop for FramebufferDevice {
         self.clear();
         if self.flips {
             // If it fails, the console restores it too, if there is one.
-            let _ = ioctl::pan(&self.file, self.var);
+            let _ = fb_ioctl::pan(&self.file, self.var);
         }
     }
 }
@@ -347,8 +347,8 @@ fn can_flip(file: &File, var: &VarInfo, fix: &FixInfo) -> bool {
     // Some drivers report the memory and then refuse.
     fits && step > 0
         && var.height.is_multiple_of(step)
-        && ioctl::pan(file, second).is_ok()
-        && ioctl::pan(file, *var).is_ok()
+        && fb_ioctl::pan(file, second).is_ok()
+        && fb_ioctl::pan(file, *var).is_ok()
 }
 
 /// Opens the first usable framebuffer. The error is that of the first one.

@@ -29,7 +29,7 @@ mod publish_queue;
 
 use connection::BrokerConnection;
 use discovery::{HOME_ASSISTANT_STATUS, OFFLINE, ONLINE, Topics};
-use publish_queue::{Message, MessageKind, PublishQueue};
+use publish_queue::{MqttMessage, MqttMessageKind, PublishQueue};
 
 pub use publish_queue::MAX_EVENTS;
 
@@ -255,8 +255,8 @@ impl Publisher {
     }
 
     fn publish_event(&self, payload: String) {
-        let message = Message {
-            kind: MessageKind::Event,
+        let message = MqttMessage {
+            kind: MqttMessageKind::Event,
             topic: self.topics.event(),
             payload,
         };
@@ -268,8 +268,8 @@ impl Publisher {
         state.last_state = Some(payload.clone());
         // Without a connection, only the last state matters; it is published on connect.
         if state.is_connected {
-            let message = Message {
-                kind: MessageKind::State,
+            let message = MqttMessage {
+                kind: MqttMessageKind::State,
                 topic: self.topics.state(),
                 payload,
             };
@@ -347,13 +347,13 @@ impl Publisher {
 
     /// The discovery messages, then the state, then `online`.
     fn enqueue_retained(&self, state: &mut MqttState) {
-        let retained = |(topic, payload)| Message {
-            kind: MessageKind::Retained,
+        let retained = |(topic, payload)| MqttMessage {
+            kind: MqttMessageKind::Retained,
             topic,
             payload,
         };
         let discovery = discovery::messages(&self.topics, &self.name);
-        let mut messages: Vec<Message> = discovery.into_iter().map(retained).collect();
+        let mut messages: Vec<MqttMessage> = discovery.into_iter().map(retained).collect();
         let last_state = state.last_state.clone();
         messages.extend(last_state.map(|payload| retained((self.topics.state(), payload))));
         messages.push(retained((self.topics.status(), ONLINE.to_owned())));
@@ -361,7 +361,7 @@ impl Publisher {
         self.send_queued(state);
     }
 
-    fn enqueue(&self, state: &mut MqttState, message: Message) {
+    fn enqueue(&self, state: &mut MqttState, message: MqttMessage) {
         let lost = state.queue.push(message);
         self.health.events_lost.add(lost);
         self.send_queued(state);
@@ -374,14 +374,14 @@ impl Publisher {
         }
         if state.shutdown == MqttShutdown::Requested {
             state.shutdown = MqttShutdown::LastMessageQueued;
-            state.queue.push(Message {
-                kind: MessageKind::Retained,
+            state.queue.push(MqttMessage {
+                kind: MqttMessageKind::Retained,
                 topic: self.topics.status(),
                 payload: OFFLINE.to_owned(),
             });
         }
         while let Some(message) = state.queue.next_to_send() {
-            let is_retained = message.kind != MessageKind::Event;
+            let is_retained = message.kind != MqttMessageKind::Event;
             // It fails if the connection is lost. The message is in flight then and will be queued again.
             let _ = self.client.try_publish(
                 message.topic,

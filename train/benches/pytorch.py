@@ -72,9 +72,9 @@ def v2():
 
 
 class Net(nn.Module):
-    def __init__(self, trunk, channels, hidden=256, classes=20):
+    def __init__(self, backbone, channels, hidden=256, classes=20):
         super().__init__()
-        self.trunk = trunk
+        self.backbone = backbone
         self.classes = nn.Linear(channels, classes)
         self.box = nn.Sequential(
             Layer(channels, hidden, 1, 1, 1, True),
@@ -85,7 +85,7 @@ class Net(nn.Module):
         )
 
     def forward(self, x):
-        x = self.trunk(x)
+        x = self.backbone(x)
         return self.classes(F.dropout(x.mean((2, 3)), 0.2)), self.box(x)
 
 
@@ -96,17 +96,17 @@ def main():
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int)
-    asked = parser.parse_args()
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
-    trunk, channels = {"v1": v1, "v2": v2}[asked.network]()
-    net = Net(trunk, channels).to(memory_format=torch.channels_last)
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    backbone, channels = {"v1": v1, "v2": v2}[options.network]()
+    net = Net(backbone, channels).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), 1e-4)
-    shape = (asked.batch, 3, asked.input_size, asked.input_size)
+    shape = (options.batch, 3, options.input_size, options.input_size)
     x = (torch.rand(shape) * 2 - 1).to(memory_format=torch.channels_last)
-    y = torch.zeros(asked.batch, dtype=torch.long)
+    y = torch.zeros(options.batch, dtype=torch.long)
     times = []
-    for _ in range(asked.steps + 1):
+    for _ in range(options.steps + 1):
         start = time.perf_counter()
         logits, box = net(x)
         loss = F.cross_entropy(logits, y) + box.square().mean()
@@ -115,14 +115,14 @@ def main():
         optimizer.step()
         times.append(time.perf_counter() - start)
     median = statistics.median(times[1:])
-    told = {
-        "images_per_second": asked.batch / median,
+    result = {
+        "images_per_second": options.batch / median,
         "step_ms": median * 1e3,
-        "batch": asked.batch,
-        "side": asked.input_size,
+        "batch": options.batch,
+        "input_size": options.input_size,
         "threads": torch.get_num_threads(),
     }
-    print(json.dumps(told))
+    print(json.dumps(result))
 
 
 main()

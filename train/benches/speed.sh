@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# How fast boxcam-train learns beside PyTorch: both in turn, several times, on the machine as it is.
+# Training speed of boxcam-train and PyTorch, measured alternately several times on this machine.
 #
 #     train/benches/speed.sh PYTHON V1.tflite V2.tflite [ROUNDS]
 #
-# PYTHON is one with torch in it. Prints the median of each and their ratio; above 1 ours is faster.
+# PYTHON is an interpreter with torch. Prints both medians and their ratio; above 1 boxcam-train is faster.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

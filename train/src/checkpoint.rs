@@ -387,7 +387,7 @@ mod tests {
         assert!(other(|now| now.data.clear()).contains("the data ("));
         assert!(other(|now| now.network.clear()).contains("the frozen layers"));
         assert!(other(|now| now.teacher = Some(String::new())).contains("the teacher;"));
-        let recipe = other(|now| now.recipe = now.recipe.replace('3', "4"));
+        let recipe = other(|now| now.recipe = now.recipe.replace("= 3\n", "= 4\n"));
         assert!(
             recipe.contains("checkpoint: epochs = 3; now: epochs = 4"),
             "{recipe}"

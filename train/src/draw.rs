@@ -1,10 +1,9 @@
-//! Drawing: sheets of pictures with captions, bar charts, and SVG to pixels.
+//! Drawing: contact sheets, bar charts, and SVG rendered to pixels.
 //!
-//! In go pictures and words, out come an [`image::RgbImage`], an SVG, or the bytes of a PNG. The letters are
-//! DejaVu Sans, which this program carries in itself: a machine without any font draws the same. Boxes on pictures are
-//! drawn by [`boxcam::overlay`], as the device draws them. No file is read or written here.
+//! Text uses DejaVu Sans, which is compiled in, so that the output does not depend on installed fonts. Boxes on pictures
+//! are drawn by [`boxcam::overlay`], as on the device. No file is read or written here.
 
-pub mod bars;
+pub mod bar_chart;
 pub mod palette;
 pub mod sheet;
 pub mod svg;
@@ -14,36 +13,27 @@ use std::io::Cursor;
 use image::{ImageError, ImageFormat, RgbImage};
 use thiserror::Error;
 
-/// Something that can't be drawn.
 #[derive(Debug, Error)]
 pub enum DrawError {
-    /// An SVG that the renderer does not take, or a size that it has no memory for.
+    /// An SVG that is invalid, or too large for the memory.
     #[error(
-        "the drawing of {width} x {height} can't be made ({message}); ask for fewer or smaller parts"
+        "the drawing of {width} x {height} pixels cannot be rendered ({message}); choose fewer or smaller images"
     )]
     Render {
-        /// Width.
         width: u32,
-        /// Height.
         height: u32,
-        /// What is wrong.
         message: String,
     },
-    /// Pixels that can't be encoded.
-    #[error("the drawing can't be written as PNG: {0}")]
+    #[error("the drawing cannot be encoded as PNG: {0}")]
     Encode(#[from] ImageError),
-    /// The chart library gave up.
-    #[error("the chart can't be drawn ({message}); check the numbers that it is to show")]
-    Chart {
-        /// Its words.
-        message: String,
-    },
+    #[error("the chart cannot be drawn ({message}); check its values")]
+    Chart { message: String },
 }
 
-/// A picture as the bytes of a PNG.
+/// Encodes a picture as PNG.
 ///
 /// # Errors
-/// [`DrawError::Encode`], of a picture without pixels.
+/// [`DrawError::Encode`] if the picture has no pixels.
 pub fn png(picture: &RgbImage) -> Result<Vec<u8>, DrawError> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png)?;

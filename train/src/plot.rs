@@ -1,70 +1,58 @@
-//! How trainings went: histories read from CSV, drawn as curves, told in a report.
+//! Training curves: reads the `history.csv` files of runs and draws them as SVG or as an HTML report.
 //!
-//! In go the `history.csv` files that `train` writes, of one run or of several that continue each other; out come
-//! the text of an SVG with a panel for each measure, and an HTML page that needs nothing but itself. A history with a
-//! broken row is refused, with its line; a column that is not known here goes into the table as it stands.
+//! A history with an invalid row is refused with its line number; columns without a metric appear in the table unchanged.
 
 pub mod curves;
 pub mod history;
 pub mod report;
 
-/// What is plotted: one panel, of training and of validation.
+/// A panel of the plot: a metric on training and validation data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Measure {
-    /// Name for people.
+pub struct Metric {
     pub title: &'static str,
-    /// What it is, in a few words.
-    pub about: &'static str,
-    /// Column of the training examples.
+    pub description: &'static str,
+    /// Column of `history.csv` with the value on training samples.
     pub training: &'static str,
-    /// Column of the validation rows.
+    /// Column of `history.csv` with the value on the validation split.
     pub validation: &'static str,
-    /// Whether more of it is better.
-    pub rises: bool,
 }
 
-/// All panels, in their order. One is drawn where a history has one of its columns.
-pub const MEASURES: [Measure; 6] = [
-    Measure {
+/// All metrics, in the order of their panels. A panel is drawn if the history has one of its columns.
+pub const METRICS: [Metric; 6] = [
+    Metric {
         title: "loss",
-        about: "what training makes small: class loss, box loss and penalties together",
+        description: "what training minimizes: class loss, box loss and penalties",
         training: "loss",
         validation: "val_loss",
-        rises: false,
     },
-    Measure {
+    Metric {
         title: "class loss",
-        about: "cross-entropy of the class",
+        description: "cross-entropy of the class",
         training: "class_loss",
         validation: "val_class_loss",
-        rises: false,
     },
-    Measure {
+    Metric {
         title: "box loss",
-        about: "what the recipe says a wrong box costs",
+        description: "as defined by the recipe",
         training: "box_loss",
         validation: "val_box_loss",
-        rises: false,
     },
-    Measure {
+    Metric {
         title: "box MSE",
-        about: "mean squared error of the corners, as shares of the picture",
+        description: "mean squared error of the normalized corners",
         training: "box_mse",
         validation: "val_box_mse",
-        rises: false,
     },
-    Measure {
+    Metric {
         title: "class accuracy",
-        about: "share with the right top class",
+        description: "fraction with the correct top class",
         training: "class_accuracy",
         validation: "val_class_accuracy",
-        rises: true,
     },
-    Measure {
+    Metric {
         title: "mean IoU",
-        about: "overlap of the predicted box with the true one",
+        description: "overlap of the predicted box with the ground truth",
         training: "mean_iou",
         validation: "val_mean_iou",
-        rises: true,
     },
 ];

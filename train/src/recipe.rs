@@ -576,6 +576,10 @@ fn apply(name: &str, recipe: &mut Table, overrides: &[Override]) -> Result<(), R
                 known: known.join(", "),
             });
         }
+        check_type(recipe, key, value).map_err(|message| RecipeError::Invalid {
+            recipe: name.to_owned(),
+            message,
+        })?;
         match key.as_str() {
             "freeze_first" => drop(recipe.remove("train_last")),
             "train_last" => drop(recipe.remove("freeze_first")),
@@ -609,6 +613,23 @@ fn apply(name: &str, recipe: &mut Table, overrides: &[Override]) -> Result<(), R
         remove(recipe, condition.key);
     }
     check_effects(name, recipe)
+}
+
+/// A new value has the type of the recipe's own.
+fn check_type(recipe: &Table, key: &str, value: &Value) -> Result<(), String> {
+    let is_number = |value: &Value| value.is_integer() || value.is_float();
+    match get(recipe, key) {
+        Some(own) if !own.is_table() && !own.same_type(value) => {
+            match is_number(own) && is_number(value) {
+                true => Ok(()),
+                false => Err(format!(
+                    "{key} is {value}, expected {own} or another {}",
+                    own.type_str()
+                )),
+            }
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_ranges(recipe: &Table) -> Result<(), String> {
@@ -808,7 +829,11 @@ mod tests {
     #[test]
     fn unknown_and_former_names_are_refused_with_the_valid_ones() {
         assert!(message("full", &["colour=red"]).contains("lr.backbone"));
-        assert!(message("full", &["mixup_prob=much"]).contains("mixup_prob"));
+        let string = message("full", &["mixup_prob=much"]);
+        assert!(
+            string.contains("mixup_prob is \"much\", expected 0.5"),
+            "{string}"
+        );
         assert!(message("full", &["mixup_prob=2"]).contains("expected 0 to 1"));
         assert!(message("full", &["input_size=100"]).contains("multiple of 32"));
         assert!(message("full", &["mixup_prob"]).contains("KEY=VALUE"));

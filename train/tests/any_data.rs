@@ -1,4 +1,4 @@
-//! A COCO data set as a person has it: prepared, looked at, and read as `train` reads it.
+//! A COCO data set is converted, inspected, and read as `train run` reads it.
 
 mod common;
 
@@ -39,7 +39,7 @@ fn write_coco(folder: &Path) {
 }
 
 #[test]
-fn coco_is_prepared_and_looked_at() {
+fn coco_is_converted_and_inspected() {
     let folder = tempfile::tempdir().expect("a folder");
     let (coco, data) = (folder.path().join("coco"), folder.path().join("data"));
     write_coco(&coco);
@@ -99,7 +99,7 @@ fn coco_is_prepared_and_looked_at() {
 
     let again = boxcam_train(&prepare);
     assert_eq!(again.status.code(), Some(5));
-    assert!(String::from_utf8_lossy(&again.stderr).contains("is there already and not empty"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("already exists and is not empty"));
     let nowhere = boxcam_train(&["data", "inspect", text(&folder.path().join("nowhere"))]);
     assert_eq!(nowhere.status.code(), Some(4));
 }

@@ -1,4 +1,4 @@
-//! The weights that training starts from, dequantised, compute what another engine computes with them.
+//! Pretrained weights, dequantized, give the same features as numpy and LiteRT.
 #![allow(
     clippy::print_stderr,
     reason = "shows what was measured with --nocapture"
@@ -16,14 +16,14 @@ use boxcam_train::weights::{self, BackboneWeights, WeightsError};
 use burn::prelude::*;
 use image::{Rgb, RgbImage};
 
-/// One step of LiteRT's output.
+/// Scale of LiteRT's output.
 const STEP: f32 = 0.023_528_477;
 
 fn near(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The picture of `data/extractor.py`.
+/// The picture that `data/extractor.py` draws.
 fn drawing() -> RgbImage {
     let channel = |x: i32, y: i32, a: i32, b: i32, c: i32| {
         let mut value = (a * x + b * y) / 4 % 256;
@@ -46,20 +46,20 @@ fn drawing() -> RgbImage {
 }
 
 fn card() -> ModelCard {
-    let model = onnx::read(&near("../models/snacks.onnx")).expect("ships with the sources");
-    onnx::card(&model).expect("has one")
+    let model = onnx::read(&near("../models/snacks.onnx")).expect("readable");
+    onnx::card(&model).expect("card")
 }
 
 /// The pooled features of the drawing, `[channels]`.
-fn pooled(trunk: &BackboneWeights) -> Vec<f32> {
+fn pooled(backbone: &BackboneWeights) -> Vec<f32> {
     let device = Device::flex();
     let frame = Frame::new(0, Origin::Live, drawing());
     let mut card = channels_last(&card());
     (card.input.width, card.input.height) = (224, 224);
-    let input = preprocess(&frame, &card).expect("has pixels").to_f32();
+    let input = preprocess(&frame, &card).expect("preprocessed").to_f32();
     let input = Tensor::from_data(TensorData::new(input, [1, 224, 224, 3]), &device);
-    let layers = trunk.layers.len();
-    let map = Backbone::new(&trunk.layers, 0, layers, &device).forward(input);
+    let layers = backbone.layers.len();
+    let map = Backbone::new(&backbone.layers, 0, layers, &device).forward(input);
     let [_, height, width, channels] = map.dims();
     let pooled = map.reshape([height * width, channels]).mean_dim(0);
     pooled.into_data().try_into_vec().expect("floats")
@@ -73,17 +73,19 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 /// Greatest difference to numpy in floats, and cosine to LiteRT in 8 bits; none where the weights are missing.
 fn compared(weights: &str, layers: usize, references: &str) -> Option<(f32, f32)> {
     let file = test_support::data("weights")?.join(weights);
-    let trunk = weights::read(&file).expect("sound");
-    assert_eq!((trunk.side, trunk.layers.len()), (224, layers));
-    let ours = pooled(&trunk);
+    let backbone = weights::read(&file).expect("readable");
+    assert_eq!((backbone.side, backbone.layers.len()), (224, layers));
+    let ours = pooled(&backbone);
     let read = |kind: &str| {
         let file = near("tests/data").join(format!("{references}-{kind}.bin"));
-        std::fs::read(file).expect("committed")
+        std::fs::read(file).expect("in the repository")
     };
     let floats = read("floats");
-    let words = floats.chunks_exact(4);
-    let floats: Vec<f32> = words
-        .map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]]))
+    let floats: Vec<f32> = floats
+        .as_chunks()
+        .0
+        .iter()
+        .map(|b| f32::from_le_bytes(*b))
         .collect();
     let litert: Vec<f32> = read("litert")
         .iter()
@@ -91,36 +93,36 @@ fn compared(weights: &str, layers: usize, references: &str) -> Option<(f32, f32)
         .collect();
     assert_eq!((floats.len(), litert.len()), (ours.len(), ours.len()));
     let off = ours.iter().zip(&floats).map(|(a, b)| (a - b).abs());
-    let greatest = off.fold(0.0, f32::max);
-    let alike = cosine(&ours, &litert);
-    eprintln!(
-        "{weights}: greatest difference to numpy in floats {greatest:.6}, cosine to LiteRT in 8 bits {alike:.4}"
+    let max_difference = off.fold(0.0, f32::max);
+    let similarity = cosine(&ours, &litert);
+    println!(
+        "{weights}: largest difference to numpy {max_difference:.6}, cosine similarity to LiteRT {similarity:.4}"
     );
-    Some((greatest, alike))
+    Some((max_difference, similarity))
 }
 
 #[test]
-fn the_dequantised_extractor_says_what_others_say() {
+fn mobilenet_v1_features_equal_numpy_and_litert() {
     let weights = "mobilenet_v1_1.0_224_quant_embedding_extractor.tflite";
-    let Some((greatest, alike)) = compared(weights, 27, "extractor") else {
+    let Some((max_difference, similarity)) = compared(weights, 27, "extractor") else {
         return;
     };
-    assert!(greatest < 1e-4, "{greatest}");
-    // 27 layers deep, 8 bits leave their mark; a layer out of place gives a cosine below 0.5.
-    assert!(alike > COSINE, "{alike}");
+    assert!(max_difference < 1e-4, "{max_difference}");
+    // Int8 rounding accumulates over 27 layers; a misplaced layer gives a cosine below 0.5.
+    assert!(similarity > COSINE, "{similarity}");
 }
 
 #[test]
-fn a_trunk_with_residual_blocks_says_what_others_say() {
+fn mobilenet_v2_features_equal_numpy_and_litert() {
     let weights = "mobilenet_v2_1.0_224_quant.tflite";
-    let Some((greatest, alike)) = compared(weights, 52, "extractor-v2") else {
+    let Some((max_difference, similarity)) = compared(weights, 52, "extractor-v2") else {
         return;
     };
-    assert!(greatest < 1e-4, "{greatest}");
-    assert!(alike > COSINE_V2, "{alike}");
+    assert!(max_difference < 1e-4, "{max_difference}");
+    assert!(similarity > COSINE_V2, "{similarity}");
 }
 
-/// Floors, raised when beaten, never lowered. Eight bits with one scale a tensor cost the deeper net more.
+/// Lower bounds of the cosine similarity; never lower them. Int8 with one scale per tensor costs the deeper network more.
 const COSINE: f32 = 0.994;
 const COSINE_V2: f32 = 0.985;
 
@@ -129,29 +131,39 @@ fn every_width_of_mobilenet_v1_is_read() {
     let Some(folder) = test_support::data("weights") else {
         return;
     };
+    let truncated = tempfile::NamedTempFile::new().expect("temporary file");
     for (width, side, channels) in [("0.25", 128, 256), ("0.5", 160, 512), ("0.75", 192, 768)] {
         let file = folder.join(format!("mobilenet_v1_{width}_{side}_quant.tflite"));
-        let trunk = weights::read(&file).expect("sound");
-        assert_eq!((trunk.side, trunk.layers.len()), (side, 27));
-        assert_eq!(trunk.layers[26].conv.shape[0], channels);
+        let backbone = weights::read(&file).expect("readable");
+        assert_eq!((backbone.side, backbone.layers.len()), (side, 27));
+        assert_eq!(backbone.layers[26].conv.shape[0], channels);
+        // A truncated file may be readable or not, but must not panic.
+        let bytes = std::fs::read(&file).expect("readable");
+        for length in (0..bytes.len()).step_by(bytes.len() / 23) {
+            std::fs::write(&truncated, &bytes[..length]).expect("written");
+            let _ = weights::read(truncated.path());
+        }
     }
 }
 
 #[test]
-fn the_trunk_of_the_model_that_ships_can_be_started_from() {
-    let trunk = weights::read(&near("../models/snacks.onnx")).expect("sound");
-    assert_eq!((trunk.side, trunk.layers.len()), (288, 52));
-    assert_eq!(trunk.layers[0].conv.shape, [32, 3, 3, 3]);
+fn the_backbone_of_the_model_that_ships_is_read() {
+    let backbone = weights::read(&near("../models/snacks.onnx")).expect("readable");
+    assert_eq!((backbone.side, backbone.layers.len()), (288, 52));
+    assert_eq!(backbone.layers[0].conv.shape, [32, 3, 3, 3]);
     assert_eq!(
-        (trunk.layers[1].conv.groups, trunk.layers[4].conv.stride),
+        (
+            backbone.layers[1].conv.groups,
+            backbone.layers[4].conv.stride
+        ),
         (32, 2)
     );
-    assert!(pooled(&trunk).iter().any(|&feature| feature > 0.1));
+    assert!(pooled(&backbone).iter().any(|&feature| feature > 0.1));
 }
 
 #[test]
-fn what_is_no_trunk_is_refused() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn files_without_weights_are_errors() {
+    let folder = tempfile::tempdir().expect("temporary folder");
     let file = folder.path().join("weights");
     let cases: [(&[u8], bool); 4] = [
         (b"", true),
@@ -161,7 +173,7 @@ fn what_is_no_trunk_is_refused() {
     ];
     for (bytes, broken) in cases {
         std::fs::write(&file, bytes).expect("written");
-        let error = weights::read(&file).expect_err("refused");
+        let error = weights::read(&file).expect_err("an error");
         assert_eq!(
             matches!(error, WeightsError::Broken { .. }),
             broken,

@@ -1,12 +1,11 @@
-//! What is seen of the snacks, where they lie beside the checkout: counts that others have published, and how well
-//! copies are told from strangers on real photographs.
+//! The snacks data set, if it is there: published counts, and how well copies are distinguished from other photos.
 
 use std::io::Cursor;
 use std::path::PathBuf;
 
 use boxcam::picture;
-use boxcam_train::dataset::fingerprint::{self, Fingerprint, Likeness, NEAR, NEAR_SHARE};
-use boxcam_train::dataset::inspection::{Count, Finding, Inspection};
+use boxcam_train::dataset::duplicates::{self, Fingerprint, NEAR, NEAR_RELATIVE, Similarity};
+use boxcam_train::dataset::inspection::{Count, Inspection, IssueKind};
 use boxcam_train::dataset::{self, Format};
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
@@ -27,31 +26,31 @@ fn recompressed(image: &RgbImage, quality: u8) -> RgbImage {
 }
 
 #[test]
-fn the_published_counts_are_found() {
+fn the_published_counts_are_reproduced() {
     let Some(folder) = snacks() else { return };
     let (format, dataset) = dataset::read(&folder).expect("the snacks");
     assert_eq!(format, Format::Chapter);
-    let prints = fingerprint::all(&dataset.pictures, 2, &|| ());
+    let prints = duplicates::fingerprints(&dataset.pictures, 2, &|| ());
     let seen = Inspection::of(format, &dataset, &prints, 2);
-    let count = |pictures, rows| Count { pictures, rows };
+    let count = |pictures, boxes| Count { pictures, boxes };
     assert_eq!(seen.splits["train"], count(4838, 7040));
     assert_eq!(seen.splits["val"], count(955, 1417));
-    assert_eq!((seen.classes.len(), seen.most_rows), (20, 33));
+    assert_eq!((seen.classes.len(), seen.max_boxes), (20, 33));
     // Looked at one by one: 13 pairs have the same pixels; muffins, pretzels, grapes, a doughnut and a carrot are
     // there as edited copies, and popcorn twice from one series.
-    assert_eq!(seen.count(Finding::Leak), 3);
-    assert_eq!(seen.count(Finding::DuplicatePicture), 16);
+    assert_eq!(seen.count(IssueKind::Leak), 3);
+    assert_eq!(seen.count(IssueKind::DuplicatePicture), 16);
     assert_eq!(
-        seen.count(Finding::Unreadable) + seen.count(Finding::Fault),
+        seen.count(IssueKind::Unreadable) + seen.count(IssueKind::SkippedAnnotation),
         0
     );
 }
 
 #[test]
-fn copies_of_photographs_are_told_from_strangers() {
+fn copies_of_photos_are_distinguished_from_other_photos() {
     let Some(folder) = snacks() else { return };
     let (_, dataset) = dataset::read(&folder).expect("the snacks");
-    let prints = fingerprint::all(&dataset.pictures, 2, &|| ());
+    let prints = duplicates::fingerprints(&dataset.pictures, 2, &|| ());
     let prints: Vec<Fingerprint> = prints
         .into_iter()
         .map(|print| print.expect("read"))
@@ -79,7 +78,7 @@ fn copies_of_photographs_are_told_from_strangers() {
         for copy in copies {
             let copy = Fingerprint::of(&copy);
             let path = picture.path.display();
-            assert_eq!(print.likeness(&copy), Some(Likeness::Near), "{path}");
+            assert_eq!(print.similarity(&copy), Some(Similarity::Near), "{path}");
             let contrast = print.contrast().max(copy.contrast());
             of_copies = of_copies.max(print.difference(&copy));
             of_copies_share = of_copies_share.max(print.difference(&copy) / contrast);
@@ -98,11 +97,11 @@ fn copies_of_photographs_are_told_from_strangers() {
     }
     let found = shares
         .iter()
-        .filter(|(share, difference)| *share <= NEAR_SHARE && *difference <= NEAR);
+        .filter(|(share, difference)| *share <= NEAR_RELATIVE && *difference <= NEAR);
     assert_eq!(found.count(), 19, "as many as an inspection tells");
     let others = shares
         .iter()
-        .filter(|(share, difference)| *share > NEAR_SHARE || *difference > NEAR);
+        .filter(|(share, difference)| *share > NEAR_RELATIVE || *difference > NEAR);
     let mut others: Vec<_> = others.collect();
     others.sort_by(|a, b| a.0.total_cmp(&b.0));
     println!(

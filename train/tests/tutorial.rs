@@ -1,4 +1,4 @@
-//! The tutorial of `train/README.md`: pictures with boxes in COCO's format, one command, a model that finds them.
+//! The tutorial of `train/README.md`: `fit` on images with boxes in COCO's format.
 #![allow(
     clippy::print_stderr,
     reason = "shows what was measured with --nocapture"
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use common::{succeed, succeed_saying, text};
 
-/// What the tutorial promises.
+/// The least metrics that the tutorial states.
 const ACCURACY: f64 = 0.9;
 const IOU: f64 = 0.75;
 
@@ -60,7 +60,7 @@ fn as_coco(from: &Path, to: &Path) {
 }
 
 #[test]
-fn one_command_makes_a_model_of_anybodys_pictures() {
+fn fit_makes_a_model_from_a_coco_data_set() {
     let folder = tempfile::tempdir().expect("a folder");
     let (drawn, mine) = (folder.path().join("drawn"), folder.path().join("mine"));
     let coco = folder.path().join("coco");

@@ -1,5 +1,5 @@
-//! The whole way as a person walks it: a data set, a training, a quantised model, and boxcam's own detector
-//! finding things with it. Starts from the trunk of the model that ships, so it needs nothing from outside.
+//! From a data set through training and quantization to metrics of boxcam's detector. Starts from the backbone of the
+//! model that ships, so it needs no external files.
 #![allow(
     clippy::print_stderr,
     reason = "shows what was measured with --nocapture"
@@ -28,7 +28,7 @@ fn figures(model: &Path, data: &Path) -> Metrics {
 }
 
 #[test]
-fn from_scenes_to_a_quantised_model_that_finds_them() {
+fn a_model_is_trained_and_quantized_on_synthetic_scenes() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let run = folder.path().join("run");
@@ -117,7 +117,7 @@ const ACCURACY: f64 = 0.95;
 const IOU: f64 = 0.7;
 
 #[test]
-fn what_cannot_be_trained_from_is_named() {
+fn unusable_input_is_reported_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let run = folder.path().join("run");
@@ -178,7 +178,10 @@ fn what_cannot_be_trained_from_is_named() {
         code == 1 && words.contains("4 samples are too few"),
         "{code} {words}"
     );
-    assert!(!run.exists(), "a training that never began leaves nothing");
+    assert!(
+        !run.exists(),
+        "a training that did not start writes nothing"
+    );
 
     let int8 = folder.path().join("int8.onnx");
     let paths = [
@@ -194,7 +197,7 @@ fn what_cannot_be_trained_from_is_named() {
         code == 3 && words.contains("has no constant weights"),
         "{code} {words}"
     );
-    assert!(!int8.exists(), "what is int8 already can't be quantised");
+    assert!(!int8.exists(), "an int8 model cannot be quantized");
 
     let csv = data.join("annotations-train.csv");
     let rows = std::fs::read_to_string(&csv).expect("there");
@@ -207,7 +210,7 @@ fn what_cannot_be_trained_from_is_named() {
 }
 
 #[test]
-fn the_chapters_heads_are_trained_and_quantised_too() {
+fn the_baseline_recipe_is_trained_calibrated_and_quantized() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let run = folder.path().join("run");
@@ -275,7 +278,7 @@ fn the_chapters_heads_are_trained_and_quantised_too() {
         ]
     };
     let said = succeed(&[&["eval", "calibrate"], &to(text(&tempered))[..]].concat());
-    // Confidences change; what is on top, and where, does not.
+    // The confidence changes, the top class and the box do not.
     let after = figures(&tempered, &data);
     assert_eq!(
         (after.class_accuracy, after.mean_iou),
@@ -300,7 +303,7 @@ fn the_chapters_heads_are_trained_and_quantised_too() {
 }
 
 #[test]
-fn a_reader_that_has_gone_is_no_fault() {
+fn a_closed_pipe_is_not_an_error() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let output = Command::new(env!("CARGO_BIN_EXE_boxcam-train"))

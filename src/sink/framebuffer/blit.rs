@@ -5,8 +5,8 @@
 use image::RgbImage;
 use thiserror::Error;
 
-use super::ioctl::{FixInfo, ScreenMemory, VarInfo};
-use super::pixel_format::PixelFormat;
+use super::fb_ioctl::{FixInfo, ScreenMemory, VarInfo};
+use super::screen_format::ScreenFormat;
 use crate::rotation::Rotation;
 
 /// The memory of a screen, or a test's.
@@ -114,7 +114,7 @@ fn rotated((width, height): (u32, u32), rotation: Rotation) -> (u32, u32) {
 
 /// Fills a page of the screen with black.
 pub(super) fn clear(
-    format: &PixelFormat,
+    format: &ScreenFormat,
     geometry: &Geometry,
     page: usize,
     memory: &mut impl PixelMemory,
@@ -131,7 +131,7 @@ pub(super) fn clear(
 pub(super) fn put(
     image: &RgbImage,
     rotation: Rotation,
-    format: &PixelFormat,
+    format: &ScreenFormat,
     geometry: &Geometry,
     page: usize,
     memory: &mut impl PixelMemory,
@@ -155,7 +155,7 @@ fn convert_line(
     image: &RgbImage,
     rotation: Rotation,
     row: usize,
-    format: &PixelFormat,
+    format: &ScreenFormat,
     line: &mut [u8],
 ) {
     let pixels = image.as_raw().as_chunks::<3>().0;
@@ -177,7 +177,7 @@ fn convert_line(
 mod tests {
     use image::Rgb;
 
-    use super::super::ioctl::test_screen;
+    use super::super::fb_ioctl::test_screen;
     use super::*;
 
     const UNWRITTEN: u8 = 0xEE;
@@ -205,13 +205,13 @@ mod tests {
     }
 
     /// A screen of 7 x 5 pixels at 2, 1 in a larger memory with gaps between the lines.
-    fn strict(bits: u32, channels: [(u32, u32); 4]) -> (PixelFormat, Geometry, StrictMemory) {
+    fn strict(bits: u32, channels: [(u32, u32); 4]) -> (ScreenFormat, Geometry, StrictMemory) {
         let (mut var, mut fix) = test_screen(bits, channels);
         (var.width, var.height, var.x_offset, var.y_offset) = (7, 5, 2, 1);
         let pixel = bits / 8;
         fix.line_length = 12 * pixel + 1;
         fix.memory_length = fix.line_length * 8;
-        let format = PixelFormat::new(&var, &fix).expect("valid");
+        let format = ScreenFormat::new(&var, &fix).expect("valid");
         let geometry = Geometry::new(&var, &fix, format.bytes(), 1).expect("valid");
         let line = |row: u32| {
             let start = (row * fix.line_length + 2 * pixel) as usize;
@@ -297,7 +297,7 @@ mod tests {
         (var.width, var.height, var.y_offset) = (3, 2, 2);
         fix.line_length = 8;
         fix.memory_length = 32;
-        let format = PixelFormat::new(&var, &fix).expect("valid");
+        let format = ScreenFormat::new(&var, &fix).expect("valid");
         let geometry = Geometry::new(&var, &fix, 2, 2).expect("valid");
         let mut memory = StrictMemory {
             bytes: vec![UNWRITTEN; 32],

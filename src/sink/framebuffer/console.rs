@@ -20,7 +20,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
 
-use super::ioctl;
+use super::fb_ioctl;
 
 /// Timeout for the guard to set graphics mode.
 const GUARD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -110,18 +110,18 @@ pub(super) fn is_managed() -> bool {
 }
 
 fn is_desktop(console: BorrowedFd<'_>) -> bool {
-    ioctl::is_graphic(console).unwrap_or(false) && ioctl::is_managed(console).unwrap_or(false)
+    fb_ioctl::is_graphic(console).unwrap_or(false) && fb_ioctl::is_managed(console).unwrap_or(false)
 }
 
 /// The visible console, or the one that boxcam was started from.
 fn open() -> Option<File> {
     let visible = || {
-        let number = ioctl::active_console(&open_terminal(Path::new("/dev/tty0")).ok()?).ok()?;
+        let number = fb_ioctl::active_console(&open_terminal(Path::new("/dev/tty0")).ok()?).ok()?;
         open_terminal(Path::new(&format!("/dev/tty{number}"))).ok()
     };
     let console = visible().or_else(|| open_terminal(Path::new("/dev/tty")).ok())?;
     // A serial line or a terminal window has no modes.
-    ioctl::is_graphic(&console).is_ok().then_some(console)
+    fb_ioctl::is_graphic(&console).is_ok().then_some(console)
 }
 
 /// Opens a terminal without making it the controlling one. For writing only: its group may do no more.
@@ -142,7 +142,7 @@ pub fn guard() -> io::Result<()> {
     if io::stdin().is_terminal() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    ioctl::is_graphic(console)?;
+    fb_ioctl::is_graphic(console)?;
     ignore_signals()?;
     leave_process_group(console);
     // The path to reopen the console after this descriptor was hung up.
@@ -198,15 +198,15 @@ fn is_controlling_terminal(console: BorrowedFd<'_>) -> bool {
 /// Hides the cursor and sets graphics mode. Returns whether the latter succeeded.
 fn hide(console: BorrowedFd<'_>) -> bool {
     write(console, HIDE_CURSOR);
-    ioctl::set_graphic(console, true).is_ok()
+    fb_ioctl::set_graphic(console, true).is_ok()
 }
 
 /// Restores text mode and the cursor. Returns whether the console is in text mode.
 fn restore(console: BorrowedFd<'_>) -> bool {
     // It fails if setting graphics mode failed too; the console is then in text mode.
-    let _ = ioctl::set_graphic(console, false);
+    let _ = fb_ioctl::set_graphic(console, false);
     write(console, SHOW_CURSOR);
-    ioctl::is_graphic(console).is_ok_and(|graphic| !graphic)
+    fb_ioctl::is_graphic(console).is_ok_and(|graphic| !graphic)
 }
 
 /// Writes to the console, ignoring errors: the cursor is not worth one, nor a wait for a stopped console.
@@ -231,11 +231,11 @@ fn keep_hidden(socket: BorrowedFd<'_>, console: BorrowedFd<'_>, path: &Path) {
 /// Returns whether the console was in text mode and is hidden again. It is reopened, since a login that starts hangs up
 /// all open descriptors.
 fn hide_again(console: BorrowedFd<'_>, path: &Path) -> bool {
-    if ioctl::is_graphic(console).is_ok_and(|graphic| graphic) {
+    if fb_ioctl::is_graphic(console).is_ok_and(|graphic| graphic) {
         return false;
     }
     open_terminal(path).is_ok_and(|console| {
-        ioctl::is_graphic(&console).is_ok_and(|graphic| !graphic) && hide(console.as_fd())
+        fb_ioctl::is_graphic(&console).is_ok_and(|graphic| !graphic) && hide(console.as_fd())
     })
 }
 

@@ -12,14 +12,14 @@ pub const MAX_EVENTS: usize = 1000;
 pub(super) const MAX_IN_FLIGHT: usize = 20;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) kind: MessageKind,
+pub(super) struct MqttMessage {
+    pub(super) kind: MqttMessageKind,
     pub(super) topic: String,
     pub(super) payload: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MessageKind {
+pub(super) enum MqttMessageKind {
     /// Every one is sent.
     Event,
     /// Retained; only the last one is sent.
@@ -31,31 +31,31 @@ pub(super) enum MessageKind {
 /// Messages in the order in which they are sent.
 #[derive(Debug, Default)]
 pub(super) struct PublishQueue {
-    queued: VecDeque<Message>,
+    queued: VecDeque<MqttMessage>,
     /// With the packet ID after it was assigned.
-    in_flight: VecDeque<(Option<u16>, Message)>,
+    in_flight: VecDeque<(Option<u16>, MqttMessage)>,
 }
 
 impl PublishQueue {
     /// Appends a message. Returns the number of events dropped for it.
-    pub(super) fn push(&mut self, message: Message) -> u64 {
-        if message.kind == MessageKind::State {
+    pub(super) fn push(&mut self, message: MqttMessage) -> u64 {
+        if message.kind == MqttMessageKind::State {
             self.queued
-                .retain(|queued| queued.kind != MessageKind::State);
+                .retain(|queued| queued.kind != MqttMessageKind::State);
         }
         self.queued.push_back(message);
         self.drop_oldest_events()
     }
 
     /// Inserts messages before all others, in their order.
-    pub(super) fn push_front_all(&mut self, messages: Vec<Message>) {
+    pub(super) fn push_front_all(&mut self, messages: Vec<MqttMessage>) {
         for message in messages.into_iter().rev() {
             self.queued.push_front(message);
         }
     }
 
     /// The next message, which is then in flight; `None` if there is none or too many are in flight.
-    pub(super) fn next_to_send(&mut self) -> Option<Message> {
+    pub(super) fn next_to_send(&mut self) -> Option<MqttMessage> {
         if self.in_flight.len() >= MAX_IN_FLIGHT {
             return None;
         }
@@ -86,10 +86,10 @@ impl PublishQueue {
     /// Queues the events in flight again and drops all other messages. Returns the number of dropped events.
     pub(super) fn on_disconnected(&mut self) -> u64 {
         let in_flight = self.in_flight.drain(..);
-        let in_flight: Vec<Message> = in_flight.map(|(_, message)| message).collect();
+        let in_flight: Vec<MqttMessage> = in_flight.map(|(_, message)| message).collect();
         self.push_front_all(in_flight);
         self.queued
-            .retain(|message| message.kind == MessageKind::Event);
+            .retain(|message| message.kind == MqttMessageKind::Event);
         self.drop_oldest_events()
     }
 
@@ -102,12 +102,12 @@ impl PublishQueue {
     pub(super) fn pending_events(&self) -> usize {
         let in_flight = self.in_flight.iter().map(|(_, message)| message);
         let all = self.queued.iter().chain(in_flight);
-        all.filter(|message| message.kind == MessageKind::Event)
+        all.filter(|message| message.kind == MqttMessageKind::Event)
             .count()
     }
 
     fn drop_oldest_events(&mut self) -> u64 {
-        let is_event = |message: &Message| message.kind == MessageKind::Event;
+        let is_event = |message: &MqttMessage| message.kind == MqttMessageKind::Event;
         let events = self
             .queued
             .iter()
@@ -127,8 +127,8 @@ impl PublishQueue {
 mod tests {
     use super::*;
 
-    fn message(kind: MessageKind, payload: &impl ToString) -> Message {
-        Message {
+    fn message(kind: MqttMessageKind, payload: &impl ToString) -> MqttMessage {
+        MqttMessage {
             kind,
             topic: "t".to_owned(),
             payload: payload.to_string(),
@@ -151,7 +151,7 @@ mod tests {
     fn beyond_the_maximum_the_oldest_events_are_dropped() {
         let mut queue = PublishQueue::default();
         let lost: u64 = (0..MAX_EVENTS + 7)
-            .map(|number| queue.push(message(MessageKind::Event, &number)))
+            .map(|number| queue.push(message(MqttMessageKind::Event, &number)))
             .sum();
         assert_eq!((lost, queue.pending_events()), (7, MAX_EVENTS));
         let payloads = send_all(&mut queue);
@@ -162,18 +162,18 @@ mod tests {
     #[test]
     fn only_the_last_state_is_sent() {
         let mut queue = PublishQueue::default();
-        queue.push(message(MessageKind::State, &"old"));
-        queue.push(message(MessageKind::Event, &"event"));
-        queue.push(message(MessageKind::State, &"new"));
+        queue.push(message(MqttMessageKind::State, &"old"));
+        queue.push(message(MqttMessageKind::Event, &"event"));
+        queue.push(message(MqttMessageKind::State, &"new"));
         assert_eq!(send_all(&mut queue), ["event", "new"]);
     }
 
     #[test]
     fn events_in_flight_are_sent_again_in_order_after_a_disconnection() {
         let mut queue = PublishQueue::default();
-        queue.push(message(MessageKind::Retained, &"online"));
+        queue.push(message(MqttMessageKind::Retained, &"online"));
         for number in 1..=4 {
-            queue.push(message(MessageKind::Event, &number));
+            queue.push(message(MqttMessageKind::Event, &number));
         }
         for packet_id in 1..=4 {
             assert!(queue.next_to_send().is_some());
@@ -188,7 +188,7 @@ mod tests {
     fn the_number_of_messages_in_flight_is_limited() {
         let mut queue = PublishQueue::default();
         for number in 0..2 * MAX_IN_FLIGHT {
-            queue.push(message(MessageKind::Event, &number));
+            queue.push(message(MqttMessageKind::Event, &number));
         }
         let sent = std::iter::from_fn(|| queue.next_to_send()).count();
         assert_eq!(sent, MAX_IN_FLIGHT);

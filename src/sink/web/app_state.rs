@@ -35,11 +35,11 @@ pub(super) struct AppState {
     pictures: watch::Sender<Option<LivePicture>>,
     /// One permit per viewer of the live picture.
     viewer_permits: Arc<Semaphore>,
-    latest: Mutex<Latest>,
+    latest: Mutex<LatestReport>,
 }
 
 #[derive(Default)]
-struct Latest {
+struct LatestReport {
     presence: Option<Presence>,
     /// JSON objects, the oldest first.
     events: VecDeque<String>,
@@ -192,7 +192,7 @@ impl AppState {
     }
 }
 
-impl Latest {
+impl LatestReport {
     fn add_event(&mut self, event: String) {
         if self.events.len() == MAX_EVENTS {
             self.events.pop_front();

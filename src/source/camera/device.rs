@@ -223,7 +223,7 @@ fn device_file(path: &Path) -> Result<PathBuf, OpenError> {
         Ok(file)
     } else {
         Err(OpenError::NotACamera(format!(
-            "is no video device; {EXPECTED}"
+            "is not a video device; {EXPECTED}"
         )))
     }
 }

@@ -12,12 +12,12 @@ use boxcam::overlay::{Canvas, draw_box};
 use boxcam::preprocess::preprocess;
 use boxcam::scene::{self, NegativeKind};
 use boxcam_train::augmentation::Augmentation;
-use boxcam_train::dataset::inspection::{Finding, Inspection, text};
-use boxcam_train::dataset::prepared::{self, Summary, Transfer};
-use boxcam_train::dataset::share::{Choice, Plan, share_out};
-use boxcam_train::dataset::{Part, sheet};
+use boxcam_train::dataset::inspection::{self, Inspection, IssueKind};
+use boxcam_train::dataset::prepared::{self, PreparedSummary, Transfer};
+use boxcam_train::dataset::splits::{SplitOptions, SplitPlan, assign_splits};
+use boxcam_train::dataset::{SplitName, review_sheets};
 use boxcam_train::draw;
-use boxcam_train::draw::sheet::{Grid, PAGE, Tile};
+use boxcam_train::draw::sheet::{Grid, SHEET_PALETTE, Tile};
 use boxcam_train::message;
 use boxcam_train::negative_crops::{may_lack_a_box, negative_crop};
 use boxcam_train::recipe::Recipe;
@@ -89,17 +89,17 @@ pub(super) fn validation_share(text: &str) -> Result<f64, &'static str> {
 }
 
 pub(super) fn convert(arguments: &ConvertArguments) -> Result<()> {
-    prepared::check_place(&arguments.output, &arguments.data.data)?;
+    prepared::check_output(&arguments.output, &arguments.data.data)?;
     let (format, dataset) = arguments.data.read()?;
     message!(
         "read as {}: {} images",
         format.name(),
         dataset.pictures.len()
     );
-    for fault in dataset.faults.iter().take(FAULTS) {
+    for fault in dataset.issues.iter().take(FAULTS) {
         message!("left out: {fault}");
     }
-    if let Some(more @ 1..) = dataset.faults.len().checked_sub(FAULTS) {
+    if let Some(more @ 1..) = dataset.issues.len().checked_sub(FAULTS) {
         message!("left out: {more} more (boxcam-train data inspect --all lists them)");
     }
     for note in &dataset.notes {
@@ -109,12 +109,12 @@ pub(super) fn convert(arguments: &ConvertArguments) -> Result<()> {
     for error in prints.iter().filter_map(|print| print.as_ref().err()) {
         message!("left out: {error}");
     }
-    let choice = Choice {
+    let options = SplitOptions {
         validation: arguments.validation,
         seed: arguments.seed,
         resplit: arguments.resplit,
     };
-    let plan = share_out(&dataset, &prints, choice, threads());
+    let plan = assign_splits(&dataset, &prints, options, threads());
     let transfer = match arguments.link {
         true => Transfer::HardLink,
         false => Transfer::Copy,
@@ -129,30 +129,30 @@ pub(super) fn convert(arguments: &ConvertArguments) -> Result<()> {
     Ok(())
 }
 
-fn print_split(summary: &Summary, plan: &Plan) {
+fn print_split(summary: &PreparedSummary, plan: &SplitPlan) {
     let origin = if plan.kept {
         "that of the data set"
     } else {
         "new"
     };
     println!("split: {origin}");
-    let count = |part| summary.parts.get(&part).copied();
-    let parts: Vec<Part> = Part::ALL
+    let count = |split| summary.splits.get(&split).copied();
+    let splits: Vec<SplitName> = SplitName::ALL
         .into_iter()
-        .filter(|part| count(*part).is_some())
+        .filter(|split| count(*split).is_some())
         .collect();
-    for part in &parts {
-        let (pictures, rows) = count(*part).unwrap_or_default();
-        println!("{part}: {pictures} images, {rows} boxes");
+    for split in &splits {
+        let (pictures, boxes) = count(*split).unwrap_or_default();
+        println!("{split}: {pictures} images, {boxes} boxes");
     }
     for (class, counts) in &summary.classes {
-        let numbers = parts
+        let numbers = splits
             .iter()
-            .map(|part| format!("{} {part}", counts.get(part).unwrap_or(&0)));
+            .map(|split| format!("{} {split}", counts.get(split).unwrap_or(&0)));
         println!("  {class}: {}", numbers.collect::<Vec<_>>().join(", "));
     }
-    for (reason, count) in &summary.left_out {
-        println!("left out: {count} images that {}", reason.words());
+    for (reason, count) in &summary.excluded {
+        println!("left out: {count} images that {}", reason.description());
     }
 }
 
@@ -177,17 +177,17 @@ fn inspect(arguments: &InspectArguments) -> Result<()> {
     let inspection = Inspection::of(format, &dataset, &prints, threads());
     let report = match arguments.json {
         true => serde_json::to_string_pretty(&inspection)? + "\n",
-        false => text::text(&inspection, arguments.all),
+        false => inspection::text(&inspection, arguments.all),
     };
     std::io::stdout()
         .write_all(report.as_bytes())
         .context("standard output cannot be written")?;
     if let Some(folder) = &arguments.sheet {
-        let files = sheet::write(&dataset, &inspection, folder, &|| ())
+        let files = review_sheets::write(&dataset, &inspection, folder, &|| ())
             .map_err(|(path, error)| OutputError::new(&path, std::io::Error::other(error)))?;
         message!("written: {} sheets to {}", files.len(), folder.display());
     }
-    if inspection.count(Finding::Leak) > 0 {
+    if inspection.count(IssueKind::Leak) > 0 {
         message!("the splits share images; boxcam-train data convert separates them");
     }
     Ok(())
@@ -253,7 +253,7 @@ fn show_batch(arguments: &ShowBatchArguments) -> Result<()> {
         columns: TILES,
         tile: (size, size),
     };
-    let page = draw::sheet::sheet(&title, &about, &tiles, grid)?;
+    let page = draw::sheet::draw_sheet(&title, &about, &tiles, grid)?;
     write(&arguments.output, &draw::png(&page)?)?;
     println!("{about}");
     Ok(())
@@ -319,7 +319,10 @@ fn sample_tile(
     };
     Ok(Tile {
         picture: tile,
-        captions: vec![(format!("{name}{note}"), PAGE.ink), (caption, PAGE.quiet)],
+        captions: vec![
+            (format!("{name}{note}"), SHEET_PALETTE.text),
+            (caption, SHEET_PALETTE.muted),
+        ],
     })
 }
 

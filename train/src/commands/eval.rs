@@ -17,9 +17,9 @@ use boxcam::overlay::{Canvas, draw_box};
 use boxcam::picture;
 use boxcam::preprocess::preprocess;
 use boxcam_train::draw;
-use boxcam_train::draw::bars::bars;
-use boxcam_train::draw::palette::{Colour, Palette};
-use boxcam_train::draw::sheet::{Grid, PAGE, Tile, fitted, sheet};
+use boxcam_train::draw::bar_chart::bar_chart;
+use boxcam_train::draw::palette::{Color, Palette};
+use boxcam_train::draw::sheet::{Grid, SHEET_PALETTE, Tile, draw_sheet, fit_within};
 use boxcam_train::draw::svg;
 use boxcam_train::temperature::{ScoredImage, cross_entropy, fit_factor, scale_logits};
 use boxcam_train::{message, onnx};
@@ -58,13 +58,13 @@ const GRID: Grid = Grid {
 const CORRECT_IOU: f32 = 0.5;
 
 /// The true box; another box of the image.
-const TRUTH: Colour = [255, 255, 255];
-const OTHER: Colour = [150, 150, 150];
+const TRUTH: Color = [255, 255, 255];
+const OTHER: Color = [150, 150, 150];
 
 /// Class and box correct; only the class; the class wrong. From Paul Tol's light scheme, as the overlay's colours.
-const CORRECT: Colour = [0x44, 0xBB, 0x99];
-const LOOSE: Colour = [0xEE, 0xDD, 0x88];
-const WRONG: Colour = [0xEE, 0x88, 0x66];
+const CORRECT: Color = [0x44, 0xBB, 0x99];
+const LOOSE: Color = [0xEE, 0xDD, 0x88];
+const WRONG: Color = [0xEE, 0x88, 0x66];
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArguments {
@@ -144,7 +144,7 @@ fn predict(arguments: &PredictArguments) -> Result<()> {
             arguments.split
         );
         let tiles: Result<Vec<Tile>> = chosen.iter().map(|each| tile(each, labels)).collect();
-        let page = sheet(title, &about, &tiles?, GRID)?;
+        let page = draw_sheet(title, &about, &tiles?, GRID)?;
         let name = order
             .to_possible_value()
             .map_or(String::new(), |value| value.get_name().to_owned());
@@ -194,7 +194,7 @@ fn true_class<'a>(each: &Evaluated<'a>) -> &'a str {
 fn tile(each: &Evaluated<'_>, labels: &Labels) -> Result<Tile> {
     let frame = each.picture.frame()?;
     // Lines are drawn after scaling, so that they keep their width.
-    let mut shown = fitted(&frame.image, GRID.tile);
+    let mut shown = fit_within(&frame.image, GRID.tile);
     let (class, score) = each.prediction.top();
     let predicted = labels.name(class).unwrap_or("?");
     let truth = true_class(each);
@@ -228,7 +228,7 @@ fn tile(each: &Evaluated<'_>, labels: &Labels) -> Result<Tile> {
             ),
             (
                 format!("{}/{}", each.picture.folder, name.to_string_lossy()),
-                PAGE.quiet,
+                SHEET_PALETTE.muted,
             ),
         ],
     })
@@ -319,7 +319,7 @@ fn predict_raw(model: &Path, image_file: &Path, output: Option<&Path>) -> Result
         label(&named, top)
     );
     let file_name = image_file.file_name().unwrap_or_default();
-    let chart = bars(&file_name.to_string_lossy(), &about, &named, Palette::LIGHT);
+    let chart = bar_chart(&file_name.to_string_lossy(), &about, &named, Palette::LIGHT);
     write(output, &svg::to_png(&chart, 1.5)?)?;
     Ok(())
 }

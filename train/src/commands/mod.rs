@@ -11,9 +11,9 @@ use boxcam::evaluate::Evaluator;
 use boxcam::picture::PictureError;
 use boxcam_train::average::AverageError;
 use boxcam_train::checkpoint::CheckpointError;
-use boxcam_train::dataset::fingerprint::{self, Fingerprint};
+use boxcam_train::dataset::duplicates::{self, Fingerprint};
 use boxcam_train::dataset::prepared::PreparedError;
-use boxcam_train::dataset::{self, Dataset, DatasetError, Format};
+use boxcam_train::dataset::{self, Format, ImportError, ImportedDataset};
 use boxcam_train::onnx::OnnxError;
 use boxcam_train::plot::history::HistoryError;
 use boxcam_train::quantize::QuantizeError;
@@ -70,7 +70,7 @@ pub(crate) struct AnyData {
 }
 
 impl AnyData {
-    fn read(&self) -> Result<(Format, Dataset), DatasetError> {
+    fn read(&self) -> Result<(Format, ImportedDataset), ImportError> {
         match self.format {
             Some(format) => dataset::read_as(format, &self.data).map(|dataset| (format, dataset)),
             None => dataset::read(&self.data),
@@ -106,9 +106,9 @@ fn progress(steps: usize, what: &str) -> ProgressBar {
 }
 
 /// The fingerprints of all images, with a progress bar.
-fn fingerprints(dataset: &Dataset) -> Vec<Result<Fingerprint, PictureError>> {
+fn fingerprints(dataset: &ImportedDataset) -> Vec<Result<Fingerprint, PictureError>> {
     let bar = progress(dataset.pictures.len(), "images");
-    let prints = fingerprint::all(&dataset.pictures, threads(), &|| bar.inc(1));
+    let prints = duplicates::fingerprints(&dataset.pictures, threads(), &|| bar.inc(1));
     bar.finish_and_clear();
     prints
 }
@@ -168,7 +168,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
         || error.is::<SummaryError>()
         || error.is::<CheckpointError>();
     let data = error.is::<core_dataset::DatasetError>()
-        || error.is::<DatasetError>()
+        || error.is::<ImportError>()
         || error.is::<PictureError>()
         || error.is::<HistoryError>();
     let output = error.is::<OutputError>() || error.is::<PreparedError>();

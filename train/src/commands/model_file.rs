@@ -10,8 +10,6 @@ use boxcam::detect::tract::{ModelError, TractDetector};
 use boxcam::evaluate::{Evaluator, Metrics};
 use boxcam::preprocess::{InputTensor, preprocess};
 use boxcam_train::average::average;
-use boxcam_train::draw::palette::Palette;
-use boxcam_train::draw::svg;
 use boxcam_train::golden::add_golden;
 use boxcam_train::quantize::activations::{TensorReport, tensor_reports};
 use boxcam_train::quantize::calibrate::Calibration;
@@ -19,14 +17,13 @@ use boxcam_train::quantize::search::{
     Overrides, QuantizedModel, SearchInputs, Trial, search, split_pictures,
 };
 use boxcam_train::quantize::{self, AccuracyDrop, QuantizeError, WeightScales};
-use boxcam_train::summary::diagram::diagram;
-use boxcam_train::summary::{Summary, table};
+use boxcam_train::summary::{Summary, bytes, table};
 use boxcam_train::{message, onnx, storage, weights};
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
-use super::{OutputError, PreparedData, fraction, progress, threads, write};
+use super::{OutputError, PreparedData, fraction, progress, threads};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -36,7 +33,7 @@ pub(crate) enum Command {
     Dequantize(DequantizeArguments),
     /// Average the weights of several models that were trained from the same one
     Average(AverageArguments),
-    /// List a model's layers, parameters and multiply-adds; and draw it
+    /// List a model's layers, parameters and multiply-adds
     Summary(SummaryArguments),
     /// Print or change the card of a model file
     Card(CardArguments),
@@ -300,41 +297,14 @@ fn average_models(arguments: &AverageArguments) -> Result<()> {
 pub(crate) struct SummaryArguments {
     /// The model file, float or int8
     model: PathBuf,
-    /// Draw the model into this file: .svg or .png
-    #[arg(long, value_name = "FILE", value_parser = drawing)]
-    output: Option<PathBuf>,
-}
-
-/// Parses a path whose extension names a format for drawings.
-fn drawing(text: &str) -> Result<PathBuf, &'static str> {
-    let path = PathBuf::from(text);
-    match extension(&path) {
-        Some("svg" | "png") => Ok(path),
-        _ => Err("expected a file that ends in .svg or .png"),
-    }
-}
-
-fn extension(path: &Path) -> Option<&str> {
-    path.extension()?.to_str()
 }
 
 fn summary(arguments: &SummaryArguments) -> Result<()> {
     let file = arguments.model.display().to_string();
     let model = onnx::read(&arguments.model)?;
-    let summary = Summary::of(&file, &model)?;
     let size = std::fs::metadata(&arguments.model).map_or(0, |data| data.len());
-    print!("{}", table::table(&summary));
-    println!("file: {file}, {}", table::bytes(size));
-    let Some(output) = &arguments.output else {
-        return Ok(());
-    };
-    // A model without a card can be drawn too.
-    let name = onnx::card(&model).map_or(file, |card| card.name);
-    let svg = diagram(&name, &summary, Palette::LIGHT);
-    match extension(output) {
-        Some("png") => write(output, &svg::to_png(&svg, 1.5)?)?,
-        _ => write(output, svg.as_bytes())?,
-    }
+    print!("{}", table(&Summary::of(&file, &model)?));
+    println!("file: {file}, {}", bytes(size));
     Ok(())
 }
 

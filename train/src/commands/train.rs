@@ -528,8 +528,8 @@ pub(crate) struct PlotArguments {
 
 fn plot(arguments: &PlotArguments) -> Result<()> {
     let history = History::read(&arguments.runs)?;
-    let curves = svg::to_png(&curves::all(&history, Palette::LIGHT)?, SCALE)?;
-    let report = report::html(&history)?;
+    let curves = svg::to_png(&curves::all_panels(&history, Palette::LIGHT)?, SCALE)?;
+    let report = report::report(&history)?;
     write(&arguments.output.join("curves.png"), &curves)?;
     write(&arguments.output.join("report.html"), report.as_bytes())?;
     let count = history.epochs.len();

@@ -1,10 +1,9 @@
-//! COCO: one JSON a split, with `images`, `annotations` and `categories`
-//! (<https://cocodataset.org/#format-data>).
+//! COCO: one JSON file per split, with `images`, `annotations` and `categories` (<https://cocodataset.org/#format-data>).
 //!
-//! The JSON lies in the data set's folder, in `annotations/` or beside its pictures; where some are called
-//! `instances…`, only those are read. A picture is found by the end of its `file_name`, in the folder of the same split
-//! first. `bbox` is `[left, top, width, height]` in pixels. Crowds (`iscrowd`) are passed over: their
-//! boxes are drawn around many things at once.
+//! The JSON files are in the root folder, in `annotations/` or beside the pictures; if the names of some start with
+//! `instances`, only those are read. A picture is found by the end of its `file_name`, first in the folder of the same
+//! split. `bbox` is `[left, top, width, height]` in pixels. Crowds (`iscrowd`) are skipped: their boxes surround many
+//! objects at once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,21 +12,21 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::files::ByName;
-use super::format::{beginning, near};
-use super::pixels::Ground;
-use super::{AnnotationFault, Dataset, DatasetError, Part, Picture, Place, Row, files};
+use super::files::{PictureIndex, first_bytes, with_extension};
+use super::import_error::{AnnotationError, ImportError, Location};
+use super::imported::{ImportedDataset, LabeledBox, Picture, SplitName};
+use super::pixel_frame::PixelFrame;
 
-/// What is read of the JSON. Values are loose so that a bad annotation is one fault and not the end.
+/// Fields are untyped values so that one invalid annotation is one issue and does not fail the whole file.
 #[derive(Deserialize)]
-struct Instances {
-    images: Vec<Image>,
-    annotations: Vec<Annotation>,
-    categories: Vec<Category>,
+struct CocoFile {
+    images: Vec<CocoImage>,
+    annotations: Vec<CocoAnnotation>,
+    categories: Vec<CocoCategory>,
 }
 
 #[derive(Deserialize)]
-struct Image {
+struct CocoImage {
     #[serde(default)]
     id: Value,
     #[serde(default)]
@@ -39,7 +38,7 @@ struct Image {
 }
 
 #[derive(Deserialize)]
-struct Annotation {
+struct CocoAnnotation {
     #[serde(default)]
     id: Value,
     #[serde(default)]
@@ -53,18 +52,18 @@ struct Annotation {
 }
 
 #[derive(Deserialize)]
-struct Category {
+struct CocoCategory {
     id: Value,
     name: String,
 }
 
-/// The JSON files of a data set.
-pub(super) fn files_in(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let mut found = near(root, 2, "json")?;
+/// The JSON files of a data set that look like COCO.
+pub(super) fn annotation_files(root: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let mut found = with_extension(root, 2, "json")?;
     found.retain(|path| {
-        let start = beginning(path);
+        let start = first_bytes(path);
         let has = |key: &str| start.contains(&format!("\"{key}\""));
-        // Which of the keys comes first, and how long its value is, differs.
+        // The order of the keys and the length of their values differ between tools.
         start.trim_start().starts_with('{')
             && ((has("images") && (has("file_name") || has("categories")))
                 || (has("annotations") && has("bbox"))
@@ -80,16 +79,16 @@ pub(super) fn files_in(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     Ok(found)
 }
 
-pub(super) fn read(root: &Path) -> Result<Dataset, DatasetError> {
-    let mut dataset = Dataset::default();
-    let pictures = ByName::new(files::pictures(root)?, Path::file_name);
-    for file in files_in(root)? {
+pub(super) fn read(root: &Path) -> Result<ImportedDataset, ImportError> {
+    let mut dataset = ImportedDataset::default();
+    let pictures = PictureIndex::new(root, Path::file_name)?;
+    for file in annotation_files(root)? {
         let reader = Reader {
             root,
-            part: file
+            split: file
                 .file_name()
-                .and_then(|name| Part::in_name(&name.to_string_lossy()))
-                .or_else(|| Part::in_folders(root, &file)),
+                .and_then(|name| SplitName::in_name(&name.to_string_lossy()))
+                .or_else(|| SplitName::in_folders(root, &file)),
             file: file.into(),
             pictures: &pictures,
         };
@@ -98,21 +97,21 @@ pub(super) fn read(root: &Path) -> Result<Dataset, DatasetError> {
     Ok(dataset)
 }
 
-/// One JSON being read.
+/// Reads one JSON file.
 struct Reader<'a> {
     root: &'a Path,
     file: Arc<Path>,
-    part: Option<Part>,
-    pictures: &'a ByName,
+    split: Option<SplitName>,
+    pictures: &'a PictureIndex,
 }
 
 impl Reader<'_> {
-    fn read(&self, dataset: &mut Dataset) -> Result<(), DatasetError> {
-        let Instances {
+    fn read(&self, dataset: &mut ImportedDataset) -> Result<(), ImportError> {
+        let CocoFile {
             images,
             annotations,
             categories,
-        } = self.parsed()?;
+        } = self.parse()?;
         let names: BTreeMap<String, String> = categories
             .into_iter()
             .map(|category| (key(&category.id), category.name.trim().to_owned()))
@@ -124,16 +123,18 @@ impl Reader<'_> {
         }
         let mut found = BTreeMap::new();
         for (index, image) in images.iter().enumerate() {
-            let place = self.element("images", index, &image.id);
+            let location = self.element("images", index, &image.id);
             match self.picture(image) {
                 Ok(picture) => {
-                    let ground = Ground::of(&picture.path, image.stated());
-                    let ground = ground.map_err(|fault| dataset.fault(place, fault)).ok();
-                    found.insert(key(&image.id), Some((picture, ground)));
+                    let frame = PixelFrame::of(&picture.path, image.stated_size());
+                    let frame = frame
+                        .map_err(|error| dataset.add_issue(location, error))
+                        .ok();
+                    found.insert(key(&image.id), Some((picture, frame)));
                 }
-                Err(fault) => {
+                Err(error) => {
                     found.insert(key(&image.id), None);
-                    dataset.fault(place, fault);
+                    dataset.add_issue(location, error);
                 }
             }
         }
@@ -143,41 +144,46 @@ impl Reader<'_> {
                 crowds += 1;
                 continue;
             }
-            let place = self.element("annotations", index, &annotation.id);
-            let row = match found.get_mut(&key(&annotation.image_id)) {
-                None => Err(AnnotationFault::UnknownImage {
+            let location = self.element("annotations", index, &annotation.id);
+            let labeled = match found.get_mut(&key(&annotation.image_id)) {
+                None => Err(AnnotationError::UnknownImage {
                     id: key(&annotation.image_id),
                 }),
-                // The fault was named with the picture.
+                // The issue was reported with the picture.
                 Some(None | Some((_, None))) => continue,
-                Some(Some((picture, Some(ground)))) => annotation
-                    .row(&place, &names, ground)
-                    .map(|row| picture.rows.push(row)),
+                Some(Some((picture, Some(frame)))) => annotation
+                    .labeled_box(&location, &names, frame)
+                    .map(|labeled| picture.boxes.push(labeled)),
             };
-            if let Err(fault) = row {
-                dataset.fault(place, fault);
+            if let Err(error) = labeled {
+                dataset.add_issue(location, error);
             }
         }
         if crowds > 0 {
             let file = self.file.display();
-            let words = format!("{file}: {crowds} crowds (iscrowd) are passed over");
-            dataset.notes.push(words);
+            dataset
+                .notes
+                .push(format!("{file}: {crowds} crowds (iscrowd) are skipped"));
         }
         let pictures = found.into_values().flatten().map(|(picture, _)| picture);
         dataset.pictures.extend(pictures);
         Ok(())
     }
 
-    fn parsed(&self) -> Result<Instances, DatasetError> {
-        let failed = |place, fault| DatasetError::File { place, fault };
-        let bytes = std::fs::read(&self.file)
-            .map_err(|error| failed(Place::file(&self.file), AnnotationFault::Unreadable(error)))?;
+    fn parse(&self) -> Result<CocoFile, ImportError> {
+        let failed = |location, error| ImportError::File { location, error };
+        let bytes = std::fs::read(&self.file).map_err(|error| {
+            failed(
+                Location::file(&self.file),
+                AnnotationError::Unreadable(error),
+            )
+        })?;
         serde_json::from_slice(&bytes).map_err(|error| {
-            let place = Place::line(&self.file, error.line() as u64);
+            let location = Location::line(&self.file, error.line() as u64);
             let message = error.to_string();
             failed(
-                place,
-                AnnotationFault::Syntax {
+                location,
+                AnnotationError::Syntax {
                     language: "COCO JSON",
                     message,
                 },
@@ -185,12 +191,12 @@ impl Reader<'_> {
         })
     }
 
-    fn element(&self, list: &str, index: usize, id: &Value) -> Place {
-        Place::element(&self.file, format!("{list}[{index}] (id {})", key(id)))
+    fn element(&self, list: &str, index: usize, id: &Value) -> Location {
+        Location::element(&self.file, format!("{list}[{index}] (id {})", key(id)))
     }
 
-    fn picture(&self, image: &Image) -> Result<Picture, AnnotationFault> {
-        let missing = AnnotationFault::Missing { field: "file_name" };
+    fn picture(&self, image: &CocoImage) -> Result<Picture, AnnotationError> {
+        let missing = AnnotationError::MissingField { field: "file_name" };
         let name = image
             .file_name
             .as_str()
@@ -198,34 +204,32 @@ impl Reader<'_> {
             .ok_or(missing)?;
         let path = self
             .find(name)
-            .ok_or_else(|| AnnotationFault::MissingPicture {
+            .ok_or_else(|| AnnotationError::MissingPicture {
                 picture: self.root.join(name),
             })?;
-        Ok(Picture {
-            part: self.part.or_else(|| Part::in_folders(self.root, path)),
-            path: path.clone(),
-            folder: None,
-            rows: Vec::new(),
-        })
+        let split = self
+            .split
+            .or_else(|| SplitName::in_folders(self.root, path));
+        Ok(Picture::new(path.clone(), split))
     }
 
-    /// Of several pictures of a name that with most of the given path; then that of the same split or beside
-    /// the JSON; then the first.
+    /// Of several pictures with this file name: one that matches the whole given path, then one of the same split, then one
+    /// beside the JSON file, then the first.
     fn find(&self, name: &str) -> Option<&PathBuf> {
         let wanted = Path::new(name);
         let same_name = self.pictures.named(&wanted.file_name()?.to_string_lossy());
         same_name.iter().min_by_key(|path| {
             (
                 !path.ends_with(wanted),
-                self.part.is_some() && Part::in_folders(self.root, path) != self.part,
+                self.split.is_some() && SplitName::in_folders(self.root, path) != self.split,
                 path.parent() != self.file.parent(),
             )
         })
     }
 }
 
-impl Image {
-    fn stated(&self) -> Option<(u32, u32)> {
+impl CocoImage {
+    fn stated_size(&self) -> Option<(u32, u32)> {
         let side = |value: &Value| {
             let whole = value
                 .as_f64()
@@ -236,52 +240,52 @@ impl Image {
     }
 }
 
-impl Annotation {
+impl CocoAnnotation {
     fn is_crowd(&self) -> bool {
         self.iscrowd.as_f64().is_some_and(|crowd| crowd > 0.0) || self.iscrowd == Value::Bool(true)
     }
 
-    fn row(
+    fn labeled_box(
         &self,
-        place: &Place,
+        location: &Location,
         names: &BTreeMap<String, String>,
-        ground: &Ground,
-    ) -> Result<Row, AnnotationFault> {
+        frame: &PixelFrame,
+    ) -> Result<LabeledBox, AnnotationError> {
         let id = key(&self.category_id);
         let class = names
             .get(&id)
-            .ok_or_else(|| AnnotationFault::UnknownClass {
+            .ok_or_else(|| AnnotationError::UnknownClass {
                 id,
                 known: format!(
                     "\"categories\" has {}",
                     names.keys().cloned().collect::<Vec<_>>().join(", ")
                 ),
             })?;
-        let missing = AnnotationFault::Missing { field: "bbox" };
+        let missing = AnnotationError::MissingField { field: "bbox" };
         let numbers = self.bbox.as_array().ok_or(missing)?;
         let [left, top, width, height] = numbers.as_slice() else {
-            return Err(AnnotationFault::Fields {
+            return Err(AnnotationError::FieldCount {
                 found: numbers.len(),
                 expected: "4 in bbox: left, top, width, height",
             });
         };
         let number = |value: &Value| {
-            value.as_f64().ok_or_else(|| AnnotationFault::NotANumber {
+            value.as_f64().ok_or_else(|| AnnotationError::NotANumber {
                 field: "bbox",
                 value: value.to_string(),
             })
         };
         let (left, top, width, height) =
             (number(left)?, number(top)?, number(width)?, number(height)?);
-        Ok(Row {
+        Ok(LabeledBox {
             class: class.clone(),
-            bounding_box: ground.shares([left, left + width, top, top + height])?,
-            place: place.clone(),
+            bounding_box: frame.normalize([left, left + width, top, top + height])?,
+            location: location.clone(),
         })
     }
 }
 
-/// A number or a text as a key: some tools write `"1"` for 1.
+/// An id as a map key: some tools write `"1"` for 1.
 fn key(id: &Value) -> String {
     match id {
         Value::String(text) => text.clone(),

@@ -1,36 +1,35 @@
-//! Which layout a folder is in.
+//! Detects the format of a data set and reads it.
 //!
-//! In goes a folder, out comes its [`Format`] and the folder to read it from, which may lie one or two single
-//! folders further down, as archives unpack. Only names of files and their beginnings are looked at.
+//! Detection looks only at file names and the first bytes of files. A data set may lie one or two folders below the
+//! given one, as archives unpack.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{DatasetError, Part, coco, files, open_images, voc, yolo};
+use super::import_error::ImportError;
+use super::imported::{ImportedDataset, SplitName};
+use super::{coco, folders, open_images, voc, yolo};
 
-/// A layout of pictures and annotations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// The textbook chapter's, which `train` reads: `train/CLASS/ID.jpg` and `annotations-train.csv`.
+    /// A prepared data set, in the layout of the textbook chapter: `train/CLASS/ID.jpg` and `annotations-train.csv`.
     Chapter,
     /// JSON with `images`, `annotations` and `categories` (<https://cocodataset.org/#format-data>).
     Coco,
-    /// One XML a picture (<http://host.robots.ox.ac.uk/pascal/VOC/>).
+    /// One XML file per picture (<http://host.robots.ox.ac.uk/pascal/VOC/>).
     Voc,
-    /// One text file a picture, of numbers (<https://docs.ultralytics.com/datasets/detect/>).
+    /// One text file of numbers per picture (<https://docs.ultralytics.com/datasets/detect/>).
     Yolo,
     /// CSV with `ImageID` and `LabelName` (<https://storage.googleapis.com/openimages/web/download_v7.html>).
     OpenImages,
-    /// A folder of pictures for each class, without boxes.
+    /// A folder of pictures per class, without boxes.
     Folders,
 }
 
 impl Format {
-    /// All of them; bare folders come last, since the others hold folders of pictures too.
+    /// `Folders` is last, since the other formats contain folders of pictures too.
     pub const ALL: [Self; 6] = [
         Self::Chapter,
         Self::Coco,
@@ -40,7 +39,7 @@ impl Format {
         Self::Folders,
     ];
 
-    /// As it is written on the command line.
+    /// The name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -53,34 +52,67 @@ impl Format {
         }
     }
 
-    fn is_in(self, root: &Path) -> Result<bool, DatasetError> {
+    fn matches(self, root: &Path) -> Result<bool, ImportError> {
         Ok(match self {
-            Self::Chapter => super::chapter::is_in(root),
-            Self::Coco => !coco::files_in(root)?.is_empty(),
-            Self::Voc => voc::is_in(root)?,
-            Self::Yolo => yolo::is_in(root)?,
-            Self::OpenImages => !open_images::files_in(root)?.is_empty(),
-            Self::Folders => super::folders::is_in(root)?,
+            Self::Chapter => folders::is_prepared(root),
+            Self::Coco => !coco::annotation_files(root)?.is_empty(),
+            Self::Voc => voc::matches(root)?,
+            Self::Yolo => yolo::matches(root)?,
+            Self::OpenImages => !open_images::annotation_files(root)?.is_empty(),
+            Self::Folders => !folders::read(root)?.pictures.is_empty(),
         })
     }
 }
 
-/// The format of a data set and the folder that it begins in.
+/// Reads a data set in the format that is detected.
 ///
 /// # Errors
-/// [`DatasetError`] when the path is no folder, or no format, or more than one, fits.
-pub fn detect(path: &Path) -> Result<(Format, PathBuf), DatasetError> {
+/// [`ImportError`] if no format or more than one matches, or nothing can be read.
+pub fn read(path: &Path) -> Result<(Format, ImportedDataset), ImportError> {
+    let (format, root) = detect(path)?;
+    read_as(format, &root).map(|dataset| (format, dataset))
+}
+
+/// Reads a data set in a given format.
+///
+/// # Errors
+/// [`ImportError`] if nothing can be read.
+pub fn read_as(format: Format, root: &Path) -> Result<ImportedDataset, ImportError> {
+    let mut dataset = match format {
+        Format::Chapter => folders::read_prepared(root),
+        Format::Coco => coco::read(root),
+        Format::Voc => voc::read(root),
+        Format::Yolo => yolo::read(root),
+        Format::OpenImages => open_images::read(root),
+        Format::Folders => folders::read(root),
+    }?;
+    if dataset.pictures.is_empty() {
+        return Err(match dataset.issues.into_iter().next() {
+            Some(issue) => ImportError::NothingUsable(Box::new(issue)),
+            None => ImportError::NoPictures { path: root.into() },
+        });
+    }
+    dataset.pictures.sort_by(|a, b| a.path.cmp(&b.path));
+    dataset.add_missing_classes();
+    Ok(dataset)
+}
+
+/// The format of a data set and its root folder, which may lie below `path`.
+///
+/// # Errors
+/// [`ImportError`] if the path is not a folder, or no format or more than one matches.
+pub fn detect(path: &Path) -> Result<(Format, PathBuf), ImportError> {
     if !path.is_dir() {
-        return Err(DatasetError::NotAFolder { path: path.into() });
+        return Err(ImportError::NotAFolder { path: path.into() });
     }
     let mut root = path.to_owned();
-    while let Some(below) = wrapped(&root) {
+    while let Some(below) = unwrapped(&root) {
         root = below;
     }
     loop {
         let mut found = Vec::new();
         for format in Format::ALL {
-            if (format != Format::Folders || found.is_empty()) && format.is_in(&root)? {
+            if (format != Format::Folders || found.is_empty()) && format.matches(&root)? {
                 found.push(format);
             }
         }
@@ -88,11 +120,11 @@ pub fn detect(path: &Path) -> Result<(Format, PathBuf), DatasetError> {
             [format] => return Ok((format, root)),
             [] => match only_folder_in(&root) {
                 Some(below) => root = below,
-                None => return Err(DatasetError::Unknown { path: path.into() }),
+                None => return Err(ImportError::UnknownFormat { path: path.into() }),
             },
             _ => {
                 let names: Vec<&str> = found.iter().map(|format| format.name()).collect();
-                return Err(DatasetError::Ambiguous {
+                return Err(ImportError::AmbiguousFormat {
                     path: path.into(),
                     found: names.join(", "),
                 });
@@ -101,7 +133,7 @@ pub fn detect(path: &Path) -> Result<(Format, PathBuf), DatasetError> {
     }
 }
 
-/// The one folder in a folder, if there is just one.
+/// The visible folder in a folder, if there is exactly one.
 fn only_folder_in(root: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(root).ok()?.filter_map(Result::ok);
     let folders = entries.map(|entry| entry.path()).filter(|path| {
@@ -116,9 +148,9 @@ fn only_folder_in(root: &Path) -> Option<PathBuf> {
     }
 }
 
-/// The data set in a folder that holds nothing else: one folder with folders in it, and not one of those that the
-/// formats know by name.
-fn wrapped(root: &Path) -> Option<PathBuf> {
+/// The only entry of a folder, if that is a folder with subfolders and its name is not one that a format or a split
+/// uses.
+fn unwrapped(root: &Path) -> Option<PathBuf> {
     let below = only_folder_in(root)?;
     let name = below.file_name()?.to_str()?.to_lowercase();
     let is_known = ["labels", "images", "annotations", "jpegimages"].contains(&name.as_str());
@@ -130,20 +162,5 @@ fn wrapped(root: &Path) -> Option<PathBuf> {
         .ok()?
         .filter_map(Result::ok)
         .any(|entry| entry.path().is_dir());
-    (!is_known && !has_files && has_folders && Part::in_name(&name).is_none()).then_some(below)
-}
-
-/// The beginning of a file as text; empty where it can't be read.
-pub(super) fn beginning(path: &Path) -> String {
-    let mut bytes = Vec::new();
-    if let Ok(file) = File::open(path) {
-        // A file that fails here fails again, with a message, where it is read in full.
-        let _ = file.take(64 * 1024).read_to_end(&mut bytes);
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Files with an ending in a folder, and in its folders down to `depth`; 1 is the folder's own files.
-pub(super) fn near(root: &Path, depth: usize, ending: &str) -> Result<Vec<PathBuf>, DatasetError> {
-    files::below_to(root, depth, |path| files::has_ending(path, ending))
+    (!is_known && !has_files && has_folders && SplitName::in_name(&name).is_none()).then_some(below)
 }

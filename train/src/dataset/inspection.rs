@@ -1,27 +1,27 @@
-//! What there is to know of a data set before a network is trained on it.
+//! Statistics of a data set and a list of suspicious pictures and annotations, to be checked before training.
 //!
-//! In go a data set and its fingerprints, out comes an [`Inspection`]: counts and sizes, and all that a person should
-//! look at once. It judges nothing by itself and changes nothing. [`text`] puts it in words.
+//! [`Inspection::of`] collects them; [`text`] formats them for a terminal. Nothing is changed or excluded.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 use boxcam::geometry::iou;
 use boxcam::picture::PictureError;
 use serde::Serialize;
 
-use super::fingerprint::{Fingerprint, Likeness, pairs};
-use super::{Dataset, Format, Part, Picture, Row};
+use super::duplicates::{Fingerprint, Similarity, duplicate_pairs};
+use super::format::Format;
+use super::imported::{ImportedDataset, LabeledBox, Picture, SplitName};
 
-pub mod text;
+/// A box is tiny if its width or height is below this fraction of the picture's: 7 of the 224 pixels of the network's
+/// input.
+pub const TINY_BOX: f32 = 1.0 / 32.0;
 
-/// A side of a box below this share of the picture's is tiny: 7 pixels of the 224 that the network sees.
-pub const TINY: f32 = 1.0 / 32.0;
+/// Boxes of one class in one picture with an IoU above this probably mark the same object.
+pub const OVERLAPPING_IOU: f32 = 0.9;
 
-/// Boxes of one class in one picture with more than this IoU are one box drawn twice.
-pub const DOUBLE: f32 = 0.9;
-
-/// The least of each span of rows in a picture.
-const SPANS: [(usize, &str); 9] = [
+/// Bins of the number of boxes per picture: the minimum and the label of each.
+const BINS: [(usize, &str); 9] = [
     (0, "0"),
     (1, "1"),
     (2, "2"),
@@ -33,106 +33,108 @@ const SPANS: [(usize, &str); 9] = [
     (21, "over 20"),
 ];
 
-/// What was seen of a data set.
+/// The statistics and issues of a data set. Field names of the JSON form are stable.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspection {
-    /// The layout that it was read from.
     pub format: Format,
-    /// Pictures and rows of each split; `undivided` are those in none.
+    /// Counts per split; `undivided` are pictures in no split.
     pub splits: BTreeMap<String, Count>,
-    /// The same of each class: pictures by what they show as a whole, rows by what is in the box.
-    pub classes: Vec<Class>,
-    /// How many pictures have so many rows, by spans.
-    pub rows_per_picture: Vec<(&'static str, usize)>,
-    /// The most rows in a picture.
-    pub most_rows: usize,
-    /// Width and height of the upright pictures, in pixels.
-    pub width: Option<Spread>,
-    /// As for the width.
-    pub height: Option<Spread>,
-    /// The share of its picture that a box covers.
-    pub box_area: Option<Spread>,
-    /// Width of a box by its height, in pixels.
-    pub box_shape: Option<Spread>,
-    /// What a person should look at, by kind; each a list.
-    pub findings: BTreeMap<Finding, Vec<Found>>,
-    /// What was passed over by rule.
+    /// Counts per class: pictures by their own class, boxes by the class of the box.
+    pub classes: Vec<ClassCounts>,
+    /// Number of pictures per number of boxes, in bins.
+    #[serde(rename = "rows_per_picture")]
+    pub boxes_per_picture: Vec<(&'static str, usize)>,
+    /// The maximum number of boxes in a picture.
+    #[serde(rename = "most_rows")]
+    pub max_boxes: usize,
+    /// Width of the upright pictures in pixels.
+    pub width: Option<Quantiles>,
+    /// Height of the upright pictures in pixels.
+    pub height: Option<Quantiles>,
+    /// Area of the boxes relative to their pictures.
+    pub box_area: Option<Quantiles>,
+    /// Aspect ratio (width / height) of the boxes, both in pixels.
+    #[serde(rename = "box_shape")]
+    pub aspect_ratio: Option<Quantiles>,
+    #[serde(rename = "findings")]
+    pub issues: BTreeMap<IssueKind, Vec<Issue>>,
+    /// Messages about valid data that was skipped by a rule of the format.
     pub notes: Vec<String>,
 }
 
-/// Pictures and rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Count {
-    /// Pictures.
     pub pictures: usize,
-    /// Rows, which is to say boxes.
-    pub rows: usize,
+    #[serde(rename = "rows")]
+    pub boxes: usize,
 }
 
-/// A class and its counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Class {
-    /// Its name.
+pub struct ClassCounts {
     pub name: String,
-    /// Its counts in each split.
+    /// Counts per split.
     pub splits: BTreeMap<String, Count>,
 }
 
-/// Where the values of something lie: least, a twentieth, a quarter, half, three quarters, 19 of 20, greatest.
+/// Minimum, quantiles 0.05, 0.25, 0.5, 0.75 and 0.95, and maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Spread(pub [f32; 7]);
+pub struct Quantiles(pub [f32; 7]);
 
-/// What a person should look at.
+/// Kinds of issues, the most severe first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Finding {
-    /// The same picture in two splits.
+pub enum IssueKind {
+    /// Duplicates in different splits.
     Leak,
-    /// The same picture twice in one split.
+    /// Duplicates in one split.
     DuplicatePicture,
-    /// A picture that can't be read.
+    /// A picture that cannot be read.
     Unreadable,
-    /// An annotation that was passed over, such as a box outside of its picture.
-    Fault,
-    /// A row that is there twice.
-    DuplicateRow,
-    /// Two boxes of one class nearly on top of each other.
-    DoubleBox,
-    /// A box that the network can hardly see.
+    /// An invalid annotation, such as a box outside of its picture.
+    #[serde(rename = "fault")]
+    SkippedAnnotation,
+    /// Equal boxes of one class in one picture.
+    #[serde(rename = "duplicate_row")]
+    DuplicateBox,
+    /// Boxes of one class with an IoU above [`OVERLAPPING_IOU`].
+    #[serde(rename = "double_box")]
+    OverlappingBoxes,
+    /// A box with a side below [`TINY_BOX`].
     TinyBox,
-    /// A row that names another class than its picture's folder.
-    OtherClass,
-    /// A picture without a row.
-    WithoutRows,
+    /// A box of another class than its picture's folder.
+    #[serde(rename = "other_class")]
+    ClassMismatch,
+    #[serde(rename = "without_rows")]
+    NoBoxes,
 }
 
-/// One thing to look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Found {
-    /// What it is, with its place.
-    pub what: String,
-    /// The pictures it is about, as places in [`Dataset::pictures`].
+pub struct Issue {
+    /// The message, with file and line.
+    #[serde(rename = "what")]
+    pub message: String,
+    /// Indices in [`ImportedDataset::pictures`].
     #[serde(skip)]
     pub pictures: Vec<usize>,
 }
 
-impl Spread {
-    /// The spread of some values; none of none.
+impl Quantiles {
+    /// `None` without values.
     #[must_use]
     pub fn of(mut values: Vec<f32>) -> Option<Self> {
         values.sort_by(f32::total_cmp);
         let last = values.len().checked_sub(1)?;
-        let at = |share: f32| values[(share * last as f32).round() as usize];
+        let at = |quantile: f32| values[(quantile * last as f32).round() as usize];
         Some(Self([0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0].map(at)))
     }
 }
 
 impl Inspection {
-    /// Looks at a data set. `prints` are [`super::fingerprint::all`]'s, one for each picture.
+    /// Inspects a data set. `prints`: one per picture, from [`super::duplicates::fingerprints`].
     #[must_use]
     pub fn of(
         format: Format,
-        dataset: &Dataset,
+        dataset: &ImportedDataset,
         prints: &[Result<Fingerprint, PictureError>],
         threads: usize,
     ) -> Self {
@@ -142,117 +144,120 @@ impl Inspection {
                 .filter_map(|print| print.as_ref().ok())
                 .map(|print| print.size)
         };
-        let rows = || dataset.pictures.iter().flat_map(|picture| &picture.rows);
-        let shapes = dataset
+        let boxes = || dataset.pictures.iter().flat_map(|picture| &picture.boxes);
+        let aspect_ratios = dataset
             .pictures
             .iter()
             .zip(prints)
             .filter_map(|(picture, print)| {
                 let (width, height) = print.as_ref().ok()?.size;
-                let picture_shape = width as f32 / height as f32;
+                let picture_ratio = width as f32 / height as f32;
                 Some(
                     picture
-                        .rows
+                        .boxes
                         .iter()
-                        .filter_map(move |row| shape(row, picture_shape)),
+                        .filter_map(move |labeled| aspect_ratio(labeled, picture_ratio)),
                 )
             });
         let mut inspection = Self {
             format,
             splits: BTreeMap::new(),
-            classes: classes(dataset),
-            rows_per_picture: rows_per_picture(&dataset.pictures),
-            most_rows: dataset
+            classes: class_counts(dataset),
+            boxes_per_picture: boxes_per_picture(&dataset.pictures),
+            max_boxes: dataset
                 .pictures
                 .iter()
-                .map(|picture| picture.rows.len())
+                .map(|picture| picture.boxes.len())
                 .max()
                 .unwrap_or(0),
-            width: Spread::of(sizes().map(|(width, _)| width as f32).collect()),
-            height: Spread::of(sizes().map(|(_, height)| height as f32).collect()),
-            box_area: Spread::of(rows().map(|row| row.bounding_box.area()).collect()),
-            box_shape: Spread::of(shapes.flatten().collect()),
-            findings: BTreeMap::new(),
+            width: Quantiles::of(sizes().map(|(width, _)| width as f32).collect()),
+            height: Quantiles::of(sizes().map(|(_, height)| height as f32).collect()),
+            box_area: Quantiles::of(boxes().map(|labeled| labeled.bounding_box.area()).collect()),
+            aspect_ratio: Quantiles::of(aspect_ratios.flatten().collect()),
+            issues: BTreeMap::new(),
             notes: dataset.notes.clone(),
         };
         for picture in &dataset.pictures {
             let count = inspection
                 .splits
-                .entry(split_name(picture.part))
+                .entry(split_label(picture.split))
                 .or_default();
             count.pictures += 1;
-            count.rows += picture.rows.len();
+            count.boxes += picture.boxes.len();
         }
-        for fault in &dataset.faults {
-            inspection.find(Finding::Fault, fault.to_string(), Vec::new());
+        for issue in &dataset.issues {
+            inspection.add_issue(IssueKind::SkippedAnnotation, issue.to_string(), Vec::new());
         }
         for (index, (picture, print)) in dataset.pictures.iter().zip(prints).enumerate() {
             if let Err(error) = print {
-                inspection.find(Finding::Unreadable, error.to_string(), Vec::new());
+                inspection.add_issue(IssueKind::Unreadable, error.to_string(), Vec::new());
             }
-            inspection.look_at(index, picture);
+            inspection.check_picture(index, picture);
         }
-        inspection.look_for_duplicates(dataset, prints, threads);
+        inspection.check_duplicates(dataset, prints, threads);
         inspection
     }
 
-    /// How many findings of a kind there are.
+    /// The number of issues of a kind.
     #[must_use]
-    pub fn count(&self, finding: Finding) -> usize {
-        self.findings.get(&finding).map_or(0, Vec::len)
+    pub fn count(&self, kind: IssueKind) -> usize {
+        self.issues.get(&kind).map_or(0, Vec::len)
     }
 
-    fn find(&mut self, finding: Finding, what: String, pictures: Vec<usize>) {
-        self.findings
-            .entry(finding)
+    fn add_issue(&mut self, kind: IssueKind, message: String, pictures: Vec<usize>) {
+        self.issues
+            .entry(kind)
             .or_default()
-            .push(Found { what, pictures });
+            .push(Issue { message, pictures });
     }
 
-    fn look_at(&mut self, index: usize, picture: &Picture) {
-        if picture.rows.is_empty() {
-            self.find(
-                Finding::WithoutRows,
+    fn check_picture(&mut self, index: usize, picture: &Picture) {
+        if picture.boxes.is_empty() {
+            self.add_issue(
+                IssueKind::NoBoxes,
                 picture.path.display().to_string(),
                 vec![index],
             );
         }
-        for (number, row) in picture.rows.iter().enumerate() {
-            let corners = row.bounding_box.corners();
+        for (number, labeled) in picture.boxes.iter().enumerate() {
+            let corners = labeled.bounding_box.corners();
             let [x_min, x_max, y_min, y_max] = corners;
             let (width, height) = (x_max - x_min, y_max - y_min);
-            if width.min(height) < TINY {
-                let what = format!(
+            if width.min(height) < TINY_BOX {
+                let message = format!(
                     "{}: {} is {:.1}% x {:.1}% of its picture",
-                    row.place,
-                    row.class,
+                    labeled.location,
+                    labeled.class,
                     width * 100.0,
                     height * 100.0
                 );
-                self.find(Finding::TinyBox, what, vec![index]);
+                self.add_issue(IssueKind::TinyBox, message, vec![index]);
             }
             if let Some(folder) = picture
                 .folder
                 .as_ref()
-                .filter(|folder| **folder != row.class)
+                .filter(|folder| **folder != labeled.class)
             {
-                let what = format!("{}: {} in folder {folder}", row.place, row.class);
-                self.find(Finding::OtherClass, what, vec![index]);
+                let message = format!("{}: {} in folder {folder}", labeled.location, labeled.class);
+                self.add_issue(IssueKind::ClassMismatch, message, vec![index]);
             }
-            let earlier = picture.rows[..number].iter();
-            if let Some((finding, other)) = earlier
-                .filter_map(|other| Some((double(other, row)?, other)))
-                .min_by_key(|(finding, _)| *finding)
+            let earlier = picture.boxes[..number].iter();
+            if let Some((kind, other)) = earlier
+                .filter_map(|other| Some((repetition(other, labeled)?, other)))
+                .min_by_key(|(kind, _)| *kind)
             {
-                let what = format!("{}: {} as in {}", row.place, row.class, other.place);
-                self.find(finding, what, vec![index]);
+                let message = format!(
+                    "{}: {} as in {}",
+                    labeled.location, labeled.class, other.location
+                );
+                self.add_issue(kind, message, vec![index]);
             }
         }
     }
 
-    fn look_for_duplicates(
+    fn check_duplicates(
         &mut self,
-        dataset: &Dataset,
+        dataset: &ImportedDataset,
         prints: &[Result<Fingerprint, PictureError>],
         threads: usize,
     ) {
@@ -260,86 +265,348 @@ impl Inspection {
             .iter()
             .map(|print| print.as_ref().ok().cloned())
             .collect();
-        for pair in pairs(&readable, threads) {
+        for pair in duplicate_pairs(&readable, threads) {
             let (first, second) = (
                 &dataset.pictures[pair.first],
                 &dataset.pictures[pair.second],
             );
-            let finding = match first.part == second.part {
-                true => Finding::DuplicatePicture,
-                false => Finding::Leak,
+            let kind = match first.split == second.split {
+                true => IssueKind::DuplicatePicture,
+                false => IssueKind::Leak,
             };
-            let how = match pair.likeness {
-                Likeness::Exact => "the same pixels",
-                Likeness::Near => "nearly the same",
+            let how = match pair.similarity {
+                Similarity::Exact => "the same pixels",
+                Similarity::Near => "nearly the same",
             };
-            let what = format!(
+            let message = format!(
                 "{} and {}: {how}",
                 first.path.display(),
                 second.path.display()
             );
-            self.find(finding, what, vec![pair.first, pair.second]);
+            self.add_issue(kind, message, vec![pair.first, pair.second]);
         }
     }
 }
 
-/// Whether a row repeats an earlier one of its picture.
-fn double(earlier: &Row, row: &Row) -> Option<Finding> {
-    if earlier.class != row.class {
+/// Whether a box repeats an earlier one of its picture.
+fn repetition(earlier: &LabeledBox, labeled: &LabeledBox) -> Option<IssueKind> {
+    if earlier.class != labeled.class {
         None
-    } else if earlier.bounding_box == row.bounding_box {
-        Some(Finding::DuplicateRow)
+    } else if earlier.bounding_box == labeled.bounding_box {
+        Some(IssueKind::DuplicateBox)
     } else {
-        (iou(&earlier.bounding_box, &row.bounding_box) > DOUBLE).then_some(Finding::DoubleBox)
+        (iou(&earlier.bounding_box, &labeled.bounding_box) > OVERLAPPING_IOU)
+            .then_some(IssueKind::OverlappingBoxes)
     }
 }
 
-/// Width by height of a box in pixels; none where it has no height.
-fn shape(row: &Row, picture_shape: f32) -> Option<f32> {
-    let [x_min, x_max, y_min, y_max] = row.bounding_box.corners();
-    (y_max > y_min).then(|| (x_max - x_min) / (y_max - y_min) * picture_shape)
+/// Width / height of a box in pixels; `None` if it has no height.
+fn aspect_ratio(labeled: &LabeledBox, picture_ratio: f32) -> Option<f32> {
+    let [x_min, x_max, y_min, y_max] = labeled.bounding_box.corners();
+    (y_max > y_min).then(|| (x_max - x_min) / (y_max - y_min) * picture_ratio)
 }
 
-/// What a split is called in figures.
+/// The key of a split in [`Inspection::splits`].
 #[must_use]
-pub fn split_name(part: Option<Part>) -> String {
-    part.map_or("undivided", Part::name).to_owned()
+pub fn split_label(split: Option<SplitName>) -> String {
+    split.map_or("undivided", SplitName::name).to_owned()
 }
 
-fn classes(dataset: &Dataset) -> Vec<Class> {
+fn class_counts(dataset: &ImportedDataset) -> Vec<ClassCounts> {
     let mut counts: BTreeMap<&str, BTreeMap<String, Count>> = BTreeMap::new();
     for picture in &dataset.pictures {
         let of_picture = picture.class().map(|class| (class, 1, 0));
-        let of_rows = picture.rows.iter().map(|row| (row.class.as_str(), 0, 1));
-        for (class, pictures, rows) in of_picture.into_iter().chain(of_rows) {
+        let of_boxes = picture
+            .boxes
+            .iter()
+            .map(|labeled| (labeled.class.as_str(), 0, 1));
+        for (class, pictures, boxes) in of_picture.into_iter().chain(of_boxes) {
             let splits = counts.entry(class).or_default();
-            let count = splits.entry(split_name(picture.part)).or_default();
+            let count = splits.entry(split_label(picture.split)).or_default();
             count.pictures += pictures;
-            count.rows += rows;
+            count.boxes += boxes;
         }
     }
-    let mut seen = BTreeSet::new();
+    let mut listed = BTreeSet::new();
     let names = dataset
         .classes
         .iter()
-        .filter(|name| seen.insert(name.as_str()));
-    let class = |name: &String| Class {
+        .filter(|name| listed.insert(name.as_str()));
+    let class = |name: &String| ClassCounts {
         name: name.clone(),
         splits: counts.remove(name.as_str()).unwrap_or_default(),
     };
     names.map(class).collect()
 }
 
-fn rows_per_picture(pictures: &[Picture]) -> Vec<(&'static str, usize)> {
-    let mut spans = SPANS.map(|(_, name)| (name, 0));
+fn boxes_per_picture(pictures: &[Picture]) -> Vec<(&'static str, usize)> {
+    let mut bins = BINS.map(|(_, name)| (name, 0));
     for picture in pictures {
-        let span = SPANS
+        let bin = BINS
             .iter()
-            .rposition(|(least, _)| picture.rows.len() >= *least);
-        spans[span.unwrap_or(0)].1 += 1;
+            .rposition(|(minimum, _)| picture.boxes.len() >= *minimum);
+        bins[bin.unwrap_or(0)].1 += 1;
     }
-    spans.to_vec()
+    bins.to_vec()
+}
+
+/// Issues of a kind that are listed without `--all`.
+const MAX_LISTED: usize = 5;
+
+/// Width of the longest bar of a histogram, in characters.
+const BAR_WIDTH: usize = 40;
+
+const ISSUE_TITLES: [(IssueKind, &str); 9] = [
+    (
+        IssueKind::Leak,
+        "duplicates in different splits (leaks: the figures become too good)",
+    ),
+    (IssueKind::DuplicatePicture, "duplicates in one split"),
+    (IssueKind::Unreadable, "unreadable pictures"),
+    (IssueKind::SkippedAnnotation, "invalid annotations, skipped"),
+    (
+        IssueKind::DuplicateBox,
+        "equal boxes of one class in one picture",
+    ),
+    (
+        IssueKind::OverlappingBoxes,
+        "boxes of one class that overlap (IoU over 0.9)",
+    ),
+    (
+        IssueKind::TinyBox,
+        "tiny boxes (width or height below 1/32 of the picture's)",
+    ),
+    (
+        IssueKind::ClassMismatch,
+        "boxes of another class than the folder",
+    ),
+    (IssueKind::NoBoxes, "pictures without boxes"),
+];
+
+/// The inspection as tables and lists for a terminal; lists all issues if `all`, else the first few of each kind.
+#[must_use]
+pub fn text(inspection: &Inspection, all: bool) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "format: {}", inspection.format.name());
+    write_classes(&mut out, inspection);
+    write_histogram(&mut out, inspection);
+    write_quantiles(&mut out, inspection);
+    write_issues(&mut out, inspection, all);
+    for note in &inspection.notes {
+        let _ = writeln!(out, "\nnote: {note}");
+    }
+    out
+}
+
+fn write_classes(out: &mut String, inspection: &Inspection) {
+    let splits: Vec<&String> = inspection.splits.keys().collect();
+    let names = inspection
+        .classes
+        .iter()
+        .map(|class| class.name.chars().count());
+    let width = names.max().unwrap_or(0).max(12);
+    let _ = write!(out, "\n{:width$}", "class");
+    for split in &splits {
+        let _ = write!(out, "  {:>18} {:>8}", format!("{split} pictures"), "boxes");
+    }
+    out.push('\n');
+    let mut line = |name: &str, counts: &BTreeMap<String, Count>| {
+        let _ = write!(out, "{name:width$}");
+        for split in &splits {
+            let count = counts.get(*split).copied().unwrap_or_default();
+            let _ = write!(out, "  {:>18} {:>8}", count.pictures, count.boxes);
+        }
+        out.push('\n');
+    };
+    for ClassCounts { name, splits } in &inspection.classes {
+        line(name, splits);
+    }
+    line("all", &inspection.splits);
+}
+
+fn write_histogram(out: &mut String, inspection: &Inspection) {
+    let largest = inspection
+        .boxes_per_picture
+        .iter()
+        .map(|(_, count)| *count)
+        .max()
+        .unwrap_or(0);
+    let _ = writeln!(
+        out,
+        "\nboxes per picture (maximum: {})",
+        inspection.max_boxes
+    );
+    for (bin, count) in &inspection.boxes_per_picture {
+        let length = (count * BAR_WIDTH).div_ceil(largest.max(1));
+        let _ = writeln!(out, "{bin:>8} {count:>8} {}", "#".repeat(length));
+    }
+}
+
+fn write_quantiles(out: &mut String, inspection: &Inspection) {
+    let _ = writeln!(
+        out,
+        "\n{:28}{:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "", "min", "5%", "25%", "median", "75%", "95%", "max"
+    );
+    let mut line = |name: &str, quantiles: Option<Quantiles>, digits: usize| {
+        if let Some(Quantiles(values)) = quantiles {
+            let _ = write!(out, "{name:28}");
+            for value in values {
+                let _ = write!(out, "{value:>8.digits$} ");
+            }
+            out.truncate(out.trim_end().len());
+            out.push('\n');
+        }
+    };
+    line("picture width, pixels", inspection.width, 0);
+    line("picture height, pixels", inspection.height, 0);
+    line("box area / picture area", inspection.box_area, 4);
+    line("box width / height", inspection.aspect_ratio, 2);
+}
+
+fn write_issues(out: &mut String, inspection: &Inspection, all: bool) {
+    let _ = writeln!(out, "\nto check");
+    for (kind, title) in ISSUE_TITLES {
+        let found = inspection.issues.get(&kind).map_or(&[][..], Vec::as_slice);
+        let _ = writeln!(out, "{:>8}  {title}", found.len());
+        let shown = if all { found.len() } else { MAX_LISTED };
+        for issue in &found[..shown.min(found.len())] {
+            let _ = writeln!(out, "            {}", issue.message);
+        }
+        if found.len() > shown {
+            let _ = writeln!(
+                out,
+                "            and {} more (--all lists them)",
+                found.len() - shown
+            );
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use boxcam::geometry::NormBox;
+    use boxcam::scene::random_scene;
+
+    use super::super::import_error::Location;
+    use super::*;
+
+    fn labeled_box(class: &str, [x_min, x_max, y_min, y_max]: [f32; 4], line: u64) -> LabeledBox {
+        let file: Arc<Path> = Path::new("boxes.csv").into();
+        LabeledBox {
+            class: class.to_owned(),
+            bounding_box: NormBox::new(x_min, x_max, y_min, y_max).expect("valid"),
+            location: Location::line(&file, line),
+        }
+    }
+
+    fn picture(name: &str, split: SplitName, boxes: Vec<LabeledBox>) -> Picture {
+        Picture {
+            path: name.into(),
+            split: Some(split),
+            folder: Some("cup".to_owned()),
+            boxes,
+        }
+    }
+
+    #[test]
+    fn every_kind_of_issue_is_found() {
+        let whole = [0.0, 1.0, 0.0, 1.0];
+        let dataset = ImportedDataset {
+            pictures: vec![
+                picture(
+                    "a",
+                    SplitName::Train,
+                    vec![labeled_box("cup", whole, 2), labeled_box("cup", whole, 3)],
+                ),
+                picture(
+                    "b",
+                    SplitName::Train,
+                    vec![
+                        labeled_box("cup", whole, 4),
+                        labeled_box("cup", [0.0, 0.95, 0.0, 1.0], 5),
+                    ],
+                ),
+                picture(
+                    "c",
+                    SplitName::Train,
+                    vec![labeled_box("mug", [0.5, 0.52, 0.5, 0.9], 6)],
+                ),
+                picture("d", SplitName::Val, vec![]),
+                picture("e", SplitName::Val, vec![labeled_box("cup", whole, 2)]),
+            ],
+            classes: vec!["cup".to_owned(), "mug".to_owned(), "jug".to_owned()],
+            ..ImportedDataset::default()
+        };
+        // b and d are duplicates of a; d is in the other split.
+        let seeds = [1, 1, 2, 1];
+        let mut prints: Vec<_> = seeds
+            .iter()
+            .map(|seed| Ok(Fingerprint::of(&random_scene(*seed, 64, 48).image)))
+            .collect();
+        prints.push(Err(PictureError::Empty { path: "e".into() }));
+        let inspection = Inspection::of(Format::Chapter, &dataset, &prints, 2);
+        let expected = [
+            (IssueKind::Leak, 2),
+            (IssueKind::DuplicatePicture, 1),
+            (IssueKind::Unreadable, 1),
+            (IssueKind::SkippedAnnotation, 0),
+            (IssueKind::DuplicateBox, 1),
+            (IssueKind::OverlappingBoxes, 1),
+            (IssueKind::TinyBox, 1),
+            (IssueKind::ClassMismatch, 1),
+            (IssueKind::NoBoxes, 1),
+        ];
+        for (kind, count) in expected {
+            assert_eq!(inspection.count(kind), count, "{kind:?}");
+        }
+        assert_eq!(
+            inspection.splits["train"],
+            Count {
+                pictures: 3,
+                boxes: 5
+            }
+        );
+        assert_eq!(
+            inspection.classes[1].splits["train"],
+            Count {
+                pictures: 0,
+                boxes: 1
+            }
+        );
+        assert!(
+            inspection.classes[2].splits.is_empty(),
+            "a class without pictures is listed too"
+        );
+        assert_eq!(
+            inspection.boxes_per_picture[..3],
+            [("0", 1), ("1", 2), ("2", 2)]
+        );
+        let text = text(&inspection, false);
+        for expected in [
+            "boxes.csv, line 3: cup as in boxes.csv, line 2",
+            "mug in folder cup",
+            "a and d: the same pixels",
+        ] {
+            assert!(text.contains(expected), "{expected} in {text}");
+        }
+        let json = serde_json::to_value(&inspection).expect("serializable");
+        assert_eq!(
+            json["findings"]["leak"][0]["what"],
+            "a and d: the same pixels"
+        );
+    }
+
+    #[test]
+    fn quantiles_do_not_need_sorted_values() {
+        let quantiles = Quantiles::of((0..=100).rev().map(|value| value as f32).collect());
+        assert_eq!(
+            quantiles,
+            Some(Quantiles([0.0, 5.0, 25.0, 50.0, 75.0, 95.0, 100.0]))
+        );
+        assert_eq!(Quantiles::of(Vec::new()), None);
+    }
+}

@@ -1,10 +1,11 @@
-//! Open Images: CSV files with `ImageID, LabelName, XMin, XMax, YMin, YMax`, other columns beside
+//! Open Images: CSV files with `ImageID, LabelName, XMin, XMax, YMin, YMax` among their columns
 //! (<https://storage.googleapis.com/openimages/web/download_v7.html>).
 //!
-//! The CSV lie in the data set's folder or one or two below, the picture `ImageID.jpg` anywhere in it. Names of the classes
-//! (`/m/014j1m` is an apple) come from a CSV of two columns without a header, called `class-descriptions…` or
-//! `classes…`; a label without a name is its own name. Splits are those of the CSV's name, else of the picture's folder.
-//! Rows of pictures that are not there are one fault a file, since few people have all nine million pictures.
+//! The CSV files are in the root folder or up to two levels below it; the picture `ImageID.jpg` may be in any folder.
+//! Class names (`/m/014j1m` is an apple) come from a CSV file of two columns without a header whose name starts with
+//! `class-descriptions` or `classes`; a label without a name is used as the name. The split comes from the name of the
+//! CSV file, else from the picture's folder. Rows without a picture are one issue per file, since most users download
+//! only some of the nine million pictures.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,38 +13,38 @@ use std::sync::Arc;
 
 use csv::StringRecord;
 
-use super::files::ByName;
-use super::format::{beginning, near};
-use super::pixels::from_shares;
-use super::{AnnotationFault, Dataset, DatasetError, Part, Picture, Place, Row, files};
+use super::files::{PictureIndex, first_bytes, with_extension};
+use super::import_error::{AnnotationError, ImportError, Location};
+use super::imported::{ImportedDataset, LabeledBox, Picture, SplitName};
+use super::pixel_frame::normalized_box;
 
 const COLUMNS: [&str; 6] = ["ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"];
 
 /// The CSV files with boxes.
-pub(super) fn files_in(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let mut found = near(root, 3, "csv")?;
+pub(super) fn annotation_files(root: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let mut found = with_extension(root, 3, "csv")?;
     found.retain(|path| {
-        let start = beginning(path);
+        let start = first_bytes(path);
         let header = start.lines().next().unwrap_or_default();
         let has = |column: &str| {
             header
                 .split(',')
                 .any(|name| name.trim_matches(['"', ' ', '\u{feff}']) == column)
         };
-        // A CSV of labels without boxes has the first two as well.
+        // A CSV file of labels without boxes has `ImageID` and `LabelName` too.
         has("ImageID") && (has("XMin") || has("XMax") || has("YMin"))
     });
     Ok(found)
 }
 
-pub(super) fn read(root: &Path) -> Result<Dataset, DatasetError> {
-    let names = names(root)?;
-    let by_name = ByName::new(files::pictures(root)?, Path::file_stem);
-    let mut dataset = Dataset::default();
+pub(super) fn read(root: &Path) -> Result<ImportedDataset, ImportError> {
+    let names = class_names(root)?;
+    let by_name = PictureIndex::new(root, Path::file_stem)?;
+    let mut dataset = ImportedDataset::default();
     let mut pictures = BTreeMap::new();
-    for file in files_in(root)? {
+    for file in annotation_files(root)? {
         let table = Table {
-            part: Part::in_name(&file.file_name().unwrap_or_default().to_string_lossy()),
+            split: SplitName::in_name(&file.file_name().unwrap_or_default().to_string_lossy()),
             file: file.into(),
             root,
             names: &names,
@@ -55,10 +56,10 @@ pub(super) fn read(root: &Path) -> Result<Dataset, DatasetError> {
     Ok(dataset)
 }
 
-/// What the labels are called.
-fn names(root: &Path) -> Result<BTreeMap<String, String>, DatasetError> {
+/// Class names by label.
+fn class_names(root: &Path) -> Result<BTreeMap<String, String>, ImportError> {
     let mut names = BTreeMap::new();
-    for path in near(root, 3, "csv")? {
+    for path in with_extension(root, 3, "csv")? {
         let name = path
             .file_name()
             .unwrap_or_default()
@@ -73,9 +74,9 @@ fn names(root: &Path) -> Result<BTreeMap<String, String>, DatasetError> {
             .flexible(true)
             .trim(csv::Trim::All)
             .from_path(&file)
-            .map_err(|error| unreadable(&file, &error))?;
+            .map_err(|error| csv_error(&file, &error))?;
         for record in reader.records() {
-            let record = record.map_err(|error| unreadable(&file, &error))?;
+            let record = record.map_err(|error| csv_error(&file, &error))?;
             if let (Some(label), Some(name)) = (record.get(0), record.get(1)) {
                 names.insert(label.to_owned(), name.to_owned());
             }
@@ -84,137 +85,138 @@ fn names(root: &Path) -> Result<BTreeMap<String, String>, DatasetError> {
     Ok(names)
 }
 
-fn unreadable(file: &Arc<Path>, error: &csv::Error) -> DatasetError {
+fn csv_error(file: &Arc<Path>, error: &csv::Error) -> ImportError {
     let line = error.position().map(csv::Position::line);
-    DatasetError::File {
-        place: line.map_or_else(|| Place::file(file), |line| Place::line(file, line)),
-        fault: AnnotationFault::Syntax {
+    ImportError::File {
+        location: line.map_or_else(|| Location::file(file), |line| Location::line(file, line)),
+        error: AnnotationError::Syntax {
             language: "CSV",
             message: error.to_string(),
         },
     }
 }
 
-/// A CSV being read.
+/// Reads one CSV file.
 struct Table<'a> {
     file: Arc<Path>,
-    part: Option<Part>,
+    split: Option<SplitName>,
     root: &'a Path,
     names: &'a BTreeMap<String, String>,
-    by_name: &'a ByName,
+    by_name: &'a PictureIndex,
 }
 
 impl Table<'_> {
     fn read(
         &self,
         pictures: &mut BTreeMap<PathBuf, Picture>,
-        dataset: &mut Dataset,
-    ) -> Result<(), DatasetError> {
+        dataset: &mut ImportedDataset,
+    ) -> Result<(), ImportError> {
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
             .from_path(&self.file)
-            .map_err(|error| unreadable(&self.file, &error))?;
+            .map_err(|error| csv_error(&self.file, &error))?;
         let header = reader
             .headers()
-            .map_err(|error| unreadable(&self.file, &error))?;
+            .map_err(|error| csv_error(&self.file, &error))?;
         let columns = self.columns(header)?;
-        let mut missing: Option<(Place, String, u64)> = None;
+        let mut missing: Option<(Location, String, u64)> = None;
         let mut record = StringRecord::new();
         loop {
-            let place_of = |record: &StringRecord| {
-                Place::line(&self.file, record.position().map_or(0, csv::Position::line))
+            let location_of = |record: &StringRecord| {
+                Location::line(&self.file, record.position().map_or(0, csv::Position::line))
             };
             match reader.read_record(&mut record) {
                 Ok(false) => break,
                 Ok(true) => {}
                 Err(error) => match error.kind() {
                     csv::ErrorKind::UnequalLengths { len, .. } => {
-                        let fault = AnnotationFault::Fields {
+                        let error = AnnotationError::FieldCount {
                             found: usize::try_from(*len).unwrap_or(usize::MAX),
-                            expected: "as many as the first line",
+                            expected: "as many as in the first line",
                         };
-                        dataset.fault(place_of(&record), fault);
+                        dataset.add_issue(location_of(&record), error);
                         continue;
                     }
-                    _ => return Err(unreadable(&self.file, &error)),
+                    _ => return Err(csv_error(&self.file, &error)),
                 },
             }
-            let place = place_of(&record);
+            let location = location_of(&record);
             let id = record.get(columns[0]).unwrap_or_default();
             let Some(path) = self.find(id) else {
                 missing
-                    .get_or_insert_with(|| (place, format!("{id}.jpg"), 0))
+                    .get_or_insert_with(|| (location, format!("{id}.jpg"), 0))
                     .2 += 1;
                 continue;
             };
-            let picture = pictures.entry(path.clone()).or_insert_with(|| Picture {
-                part: self.part.or_else(|| Part::in_folders(self.root, path)),
-                path: path.clone(),
-                folder: None,
-                rows: Vec::new(),
+            let picture = pictures.entry(path.clone()).or_insert_with(|| {
+                let split = self
+                    .split
+                    .or_else(|| SplitName::in_folders(self.root, path));
+                Picture::new(path.clone(), split)
             });
-            match self.row(columns, &record, &place) {
-                Ok(row) => picture.rows.push(row),
-                Err(fault) => dataset.fault(place, fault),
+            match self.labeled_box(columns, &record, &location) {
+                Ok(labeled) => picture.boxes.push(labeled),
+                Err(error) => dataset.add_issue(location, error),
             }
         }
-        if let Some((place, picture, count)) = missing {
+        if let Some((location, picture, count)) = missing {
             let more = count - 1;
-            dataset.fault(place, AnnotationFault::MissingPictures { picture, more });
+            dataset.add_issue(location, AnnotationError::MissingPictures { picture, more });
         }
         Ok(())
     }
 
-    fn columns(&self, header: &StringRecord) -> Result<[usize; 6], DatasetError> {
+    fn columns(&self, header: &StringRecord) -> Result<[usize; 6], ImportError> {
         let mut columns = [0; 6];
-        for (place, column) in columns.iter_mut().zip(COLUMNS) {
-            let is_it = |name: &str| name.trim_start_matches('\u{feff}') == column;
-            *place = header
-                .iter()
-                .position(is_it)
-                .ok_or_else(|| DatasetError::MissingColumn {
-                    place: Place::line(&self.file, 1),
-                    column,
-                    found: header.iter().collect::<Vec<_>>().join(", "),
-                })?;
+        for (index, column) in columns.iter_mut().zip(COLUMNS) {
+            let is_column = |name: &str| name.trim_start_matches('\u{feff}') == column;
+            *index =
+                header
+                    .iter()
+                    .position(is_column)
+                    .ok_or_else(|| ImportError::MissingColumn {
+                        location: Location::line(&self.file, 1),
+                        column,
+                        found: header.iter().collect::<Vec<_>>().join(", "),
+                    })?;
         }
         Ok(columns)
     }
 
-    /// Of several pictures of a name that in the folder of the same split.
+    /// Of several pictures with this name, the one in a folder of the same split.
     fn find(&self, id: &str) -> Option<&PathBuf> {
         let named = self.by_name.named(id).iter();
         named.min_by_key(|path| {
-            self.part.is_some() && Part::in_folders(self.root, path) != self.part
+            self.split.is_some() && SplitName::in_folders(self.root, path) != self.split
         })
     }
 
-    fn row(
+    fn labeled_box(
         &self,
         columns: [usize; 6],
         record: &StringRecord,
-        place: &Place,
-    ) -> Result<Row, AnnotationFault> {
+        location: &Location,
+    ) -> Result<LabeledBox, AnnotationError> {
         let label = record.get(columns[1]).unwrap_or_default();
         if label.is_empty() {
-            return Err(AnnotationFault::Missing { field: "LabelName" });
+            return Err(AnnotationError::MissingField { field: "LabelName" });
         }
         let mut corners = [0.0; 4];
         for (corner, column) in corners.iter_mut().zip(2..) {
             let text = record.get(columns[column]).unwrap_or_default();
-            *corner = text.parse().map_err(|_| AnnotationFault::NotANumber {
+            *corner = text.parse().map_err(|_| AnnotationError::NotANumber {
                 field: COLUMNS[column],
                 value: text.to_owned(),
             })?;
         }
-        Ok(Row {
+        Ok(LabeledBox {
             class: self
                 .names
                 .get(label)
                 .cloned()
                 .unwrap_or_else(|| label.to_owned()),
-            bounding_box: from_shares(corners)?,
-            place: place.clone(),
+            bounding_box: normalized_box(corners)?,
+            location: location.clone(),
         })
     }
 }

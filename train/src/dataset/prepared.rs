@@ -1,115 +1,86 @@
-//! The layout that `train` and `evaluate` read, written from any data set.
+//! Writes a data set in the layout that training and evaluation read.
 //!
-//! In go a data set and a [`Plan`], out comes a folder: `SPLIT/CLASS/ID.ext` and `annotations-SPLIT.csv` for train, val and,
-//! where there is one, test. A picture goes to the folder of [`Picture::class`]: the class that its folder named before,
-//! else that of its largest box. All is written beside the place first and moved there when it is
-//! complete; what lies there already is never touched.
+//! An [`ImportedDataset`] and a [`SplitPlan`] become a folder with `SPLIT/CLASS/ID.EXTENSION` and `annotations-SPLIT.csv`
+//! for train, val and, if there is one, test. `CLASS` is [`Picture::class`]. Everything is written to a temporary folder
+//! beside the output, which is renamed when it is complete; existing files are never changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use boxcam::dataset::COLUMNS;
 use thiserror::Error;
 
-use self::names::{Ids, safe};
-use super::share::{Fate, Plan, Reason};
-use super::{Dataset, Part, Picture};
+use super::imported::{ImportedDataset, Picture, SplitName};
+use super::splits::{Assignment, ExclusionReason, SplitPlan};
 use crate::storage;
 
-mod names;
-
-/// How pictures get to their place.
+/// How picture files are transferred to the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transfer {
-    /// As files of their own.
     Copy,
-    /// As other names of the same files, which takes no room; as copies where the file system can't.
+    /// Takes no space; falls back to a copy if the file system does not support it.
     HardLink,
 }
 
-/// What was written.
+/// Counts of what was written and excluded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Summary {
-    /// Pictures and rows of each split.
-    pub parts: BTreeMap<Part, (usize, usize)>,
-    /// Pictures of each class and split.
-    pub classes: BTreeMap<String, BTreeMap<Part, usize>>,
-    /// Pictures that were left out.
-    pub left_out: BTreeMap<Reason, usize>,
+pub struct PreparedSummary {
+    /// Number of pictures and of boxes per split.
+    pub splits: BTreeMap<SplitName, (usize, usize)>,
+    /// Number of pictures per class and split.
+    pub classes: BTreeMap<String, BTreeMap<SplitName, usize>>,
+    /// Number of excluded pictures per reason.
+    pub excluded: BTreeMap<ExclusionReason, usize>,
 }
 
-/// A data set that can't be written.
+/// A prepared data set that cannot be written.
 #[derive(Debug, Error)]
 pub enum PreparedError {
-    /// Something is there already.
-    #[error("output {}: is there already and not empty; name a new folder", path.display())]
-    Taken {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Something is where the output grows.
+    #[error("output {}: already exists and is not empty; choose a new folder", path.display())]
+    OutputExists { path: PathBuf },
+    /// The temporary folder exists.
     #[error(
-        "output {}: is there, from a preparation that was cut short or still runs; remove it or name another \
+        "output {}: exists, from a conversion that was interrupted or is still running; remove it or choose another \
          output", path.display()
     )]
-    Unfinished {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The output would be a part of what is read.
-    #[error("output {}: lies in the data set itself; name a folder outside of it", path.display())]
-    Inside {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Two classes can't be told apart by the names of their folders.
+    Unfinished { path: PathBuf },
+    /// The output would become part of the input.
+    #[error("output {}: is inside the data set; choose a folder outside of it", path.display())]
+    InsideInput { path: PathBuf },
+    /// Two classes would get the same folder name.
     #[error(
-        "classes \"{first}\" and \"{second}\" would both lie in the folder \"{folder}\"; rename one of them"
+        "classes \"{first}\" and \"{second}\" would both get the folder \"{folder}\"; rename one of them"
     )]
     SameFolder {
-        /// One class.
         first: String,
-        /// The other.
         second: String,
-        /// The folder.
         folder: String,
     },
-    /// Nothing would be left to learn from or to judge by.
+    /// Training and validation each need at least one picture.
     #[error(
-        "there would be {train} pictures in train and {val} in val, expected some in each; add pictures, at least two \
-         of a class that are no duplicates"
+        "train would have {train} pictures and val {val}, expected at least one in each; add pictures, at least two per class \
+         that are not duplicates"
     )]
-    TooFew {
-        /// Pictures to learn from.
-        train: usize,
-        /// Pictures to judge by.
-        val: usize,
-    },
-    /// The system refuses.
-    #[error("{}: can't be written ({source}); check room and permissions", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's words.
-        source: io::Error,
-    },
+    TooFew { train: usize, val: usize },
+    #[error("{}: cannot be written ({source}); check the free space and permissions", path.display())]
+    Write { path: PathBuf, source: io::Error },
 }
 
-/// Whether a data set may be written to `output`, so that it is known before the work.
+/// Checks the output folder before the long work of fingerprinting.
 ///
 /// # Errors
-/// [`PreparedError`] when something is there, or when it lies within `data`.
-pub fn check_place(output: &Path, data: &Path) -> Result<(), PreparedError> {
+/// [`PreparedError`] if `output` exists and is not empty, or is inside `data`.
+pub fn check_output(output: &Path, data: &Path) -> Result<(), PreparedError> {
     let path = || output.to_owned();
-    let taken = match std::fs::read_dir(output) {
+    let exists = match std::fs::read_dir(output) {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => output.exists(),
     };
-    if taken {
-        return Err(PreparedError::Taken { path: path() });
+    if exists {
+        return Err(PreparedError::OutputExists { path: path() });
     }
-    let unfinished = growing(output);
+    let unfinished = temporary_folder(output);
     if unfinished.exists() {
         return Err(PreparedError::Unfinished { path: unfinished });
     }
@@ -120,78 +91,78 @@ pub fn check_place(output: &Path, data: &Path) -> Result<(), PreparedError> {
         .find_map(|folder| folder.canonicalize().ok());
     let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
     match parent.is_some_and(|parent| parent.starts_with(data)) {
-        true => Err(PreparedError::Inside { path: path() }),
+        true => Err(PreparedError::InsideInput { path: path() }),
         false => Ok(()),
     }
 }
 
-/// Writes the layout. `seen` is called after each picture.
+/// Writes the prepared data set. `on_picture` is called after each picture.
 ///
 /// # Errors
-/// [`PreparedError`], after which nothing is left of what was begun.
+/// [`PreparedError`]; the temporary folder is removed.
 pub fn write(
-    dataset: &Dataset,
-    plan: &Plan,
+    dataset: &ImportedDataset,
+    plan: &SplitPlan,
     output: &Path,
     transfer: Transfer,
-    seen: &dyn Fn(),
-) -> Result<Summary, PreparedError> {
-    let summary = summary(dataset, plan);
-    let count = |part| {
+    on_picture: &dyn Fn(),
+) -> Result<PreparedSummary, PreparedError> {
+    let summary = summarize(dataset, plan);
+    let count = |split| {
         summary
-            .parts
-            .get(&part)
+            .splits
+            .get(&split)
             .map_or(0, |(pictures, _)| *pictures)
     };
-    let (train, val) = (count(Part::Train), count(Part::Val));
+    let (train, val) = (count(SplitName::Train), count(SplitName::Val));
     if train == 0 || val == 0 {
         return Err(PreparedError::TooFew { train, val });
     }
     let folders = class_folders(dataset)?;
-    let growing = growing(output);
+    let temporary = temporary_folder(output);
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| PreparedError::Write { path, source }
     };
-    if let Some(parent) = growing
+    if let Some(parent) = temporary
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
     {
         std::fs::create_dir_all(parent).map_err(failed(parent))?;
     }
-    std::fs::create_dir(&growing).map_err(failed(&growing))?;
-    let written = fill(dataset, plan, &folders, &growing, transfer, seen)
-        .and_then(|()| std::fs::rename(&growing, output).map_err(failed(output)));
+    std::fs::create_dir(&temporary).map_err(failed(&temporary))?;
+    let written = write_split_folders(dataset, plan, &folders, &temporary, transfer, on_picture)
+        .and_then(|()| std::fs::rename(&temporary, output).map_err(failed(output)));
     if let Err(error) = written {
-        // The first error is the one to tell; that of cleaning up after it would hide it.
-        let _ = std::fs::remove_dir_all(&growing);
+        // An error of the cleanup must not hide the first error.
+        let _ = std::fs::remove_dir_all(&temporary);
         return Err(error);
     }
     Ok(summary)
 }
 
-/// Where the output grows until it is complete.
-fn growing(output: &Path) -> PathBuf {
+/// The folder that is renamed to `output` when it is complete.
+fn temporary_folder(output: &Path) -> PathBuf {
     let mut beside = output.as_os_str().to_owned();
     beside.push(".part");
     beside.into()
 }
 
-fn summary(dataset: &Dataset, plan: &Plan) -> Summary {
-    let mut summary = Summary::default();
-    for (picture, fate) in dataset.pictures.iter().zip(&plan.fates) {
-        match fate {
-            Fate::LeftOut(reason) => *summary.left_out.entry(*reason).or_default() += 1,
-            Fate::To(part) => {
-                let (pictures, rows) = summary.parts.entry(*part).or_default();
+fn summarize(dataset: &ImportedDataset, plan: &SplitPlan) -> PreparedSummary {
+    let mut summary = PreparedSummary::default();
+    for (picture, assignment) in dataset.pictures.iter().zip(&plan.assignments) {
+        match assignment {
+            Assignment::Excluded(reason) => *summary.excluded.entry(*reason).or_default() += 1,
+            Assignment::To(split) => {
+                let (pictures, boxes) = summary.splits.entry(*split).or_default();
                 *pictures += 1;
-                *rows += picture.rows.len();
+                *boxes += picture.boxes.len();
                 let class = picture.class().unwrap_or_default().to_owned();
                 *summary
                     .classes
                     .entry(class)
                     .or_default()
-                    .entry(*part)
+                    .entry(*split)
                     .or_default() += 1;
             }
         }
@@ -199,49 +170,52 @@ fn summary(dataset: &Dataset, plan: &Plan) -> Summary {
     summary
 }
 
-fn fill(
-    dataset: &Dataset,
-    plan: &Plan,
+fn write_split_folders(
+    dataset: &ImportedDataset,
+    plan: &SplitPlan,
     folders: &BTreeMap<&str, String>,
     output: &Path,
     transfer: Transfer,
-    seen: &dyn Fn(),
+    on_picture: &dyn Fn(),
 ) -> Result<(), PreparedError> {
-    let mut tables: BTreeMap<Part, csv::Writer<Vec<u8>>> = BTreeMap::new();
-    let mut ids = Ids::new(dataset);
+    let mut tables: BTreeMap<SplitName, csv::Writer<Vec<u8>>> = BTreeMap::new();
+    let mut names = UniqueNames::new(dataset);
     let folder_of = |class: &str| folders.get(class).cloned().unwrap_or_default();
-    for (picture, fate) in dataset.pictures.iter().zip(&plan.fates) {
-        if let Fate::To(part) = fate {
+    for (picture, assignment) in dataset.pictures.iter().zip(&plan.assignments) {
+        if let Assignment::To(split) = assignment {
             let folder = folder_of(picture.class().unwrap_or_default());
-            let id = ids.of(picture);
-            let ending = picture
+            let id = names.name(picture);
+            let extension = picture
                 .path
                 .extension()
                 .unwrap_or_default()
                 .to_ascii_lowercase();
-            let file = format!("{id}.{}", ending.to_string_lossy());
-            let to = output.join(part.name()).join(&folder).join(file);
-            put(&picture.path, &to, transfer).map_err(|source| PreparedError::Write {
+            let file = format!("{id}.{}", extension.to_string_lossy());
+            let to = output.join(split.name()).join(&folder).join(file);
+            transfer_file(&picture.path, &to, transfer).map_err(|source| PreparedError::Write {
                 path: to.clone(),
                 source,
             })?;
-            let table = tables.entry(*part).or_insert_with(new_table);
-            for row in &picture.rows {
-                let corners = row.bounding_box.corners().map(|corner| corner.to_string());
-                let names = [folder_of(&row.class), folder.clone()];
+            let table = tables.entry(*split).or_insert_with(new_table);
+            for labeled in &picture.boxes {
+                let corners = labeled
+                    .bounding_box
+                    .corners()
+                    .map(|corner| corner.to_string());
+                let names = [folder_of(&labeled.class), folder.clone()];
                 let record = [id.clone()].into_iter().chain(corners).chain(names);
                 table
                     .write_record(record)
-                    .map_err(|error| in_memory(output, error.into()))?;
+                    .map_err(|error| write_error(output, error.into()))?;
             }
         }
-        seen();
+        on_picture();
     }
-    for (part, table) in tables {
-        let path = output.join(format!("annotations-{part}.csv"));
+    for (split, table) in tables {
+        let path = output.join(format!("annotations-{split}.csv"));
         let bytes = table
             .into_inner()
-            .map_err(|error| in_memory(&path, error.into_error()))?;
+            .map_err(|error| write_error(&path, error.into_error()))?;
         storage::write_whole(&path, &bytes)
             .map_err(|source| PreparedError::Write { path, source })?;
     }
@@ -250,38 +224,38 @@ fn fill(
 
 fn new_table() -> csv::Writer<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
-    // Into memory; what could fail there fails again with the first row.
+    // Writing to memory cannot fail.
     let _ = table.write_record(COLUMNS);
     table
 }
 
-fn in_memory(path: &Path, source: io::Error) -> PreparedError {
+fn write_error(path: &Path, source: io::Error) -> PreparedError {
     let path = path.to_owned();
     PreparedError::Write { path, source }
 }
 
-fn put(from: &Path, to: &Path, transfer: Transfer) -> io::Result<()> {
+fn transfer_file(from: &Path, to: &Path, transfer: Transfer) -> io::Result<()> {
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    // A link to a link would break when the data set moves.
+    // A hard link to a symbolic link would break when the data set moves.
     let from = from.canonicalize()?;
     if transfer == Transfer::HardLink && std::fs::hard_link(&from, to).is_ok() {
         return Ok(());
     }
-    // Not fs::copy, which takes over that a file must not be written to.
+    // Not fs::copy, which also copies a read-only permission.
     let bytes = std::fs::read(&from)?;
     std::fs::write(to, bytes)
 }
 
-/// The folder of each class: its name, with what no folder may be called replaced by `-`.
-fn class_folders(dataset: &Dataset) -> Result<BTreeMap<&str, String>, PreparedError> {
+/// The folder of each class: its name with characters that folders may not have replaced by `-`.
+fn class_folders(dataset: &ImportedDataset) -> Result<BTreeMap<&str, String>, PreparedError> {
     let mut folders = BTreeMap::new();
-    let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+    let mut used: BTreeMap<String, &str> = BTreeMap::new();
     for class in &dataset.classes {
-        let folder = safe(class);
-        // Some file systems don't tell upper from lower case.
-        if let Some(first) = taken
+        let folder = safe_name(class);
+        // Some file systems ignore case.
+        if let Some(first) = used
             .insert(folder.to_lowercase(), class)
             .filter(|first| first != class)
         {
@@ -296,17 +270,124 @@ fn class_folders(dataset: &Dataset) -> Result<BTreeMap<&str, String>, PreparedEr
     Ok(folders)
 }
 
+/// A name that is valid for a file or folder on any system, and that a CSV file preserves.
+fn safe_name(name: &str) -> String {
+    let forbidden = |letter: char| letter.is_control() || "/\\:*?\"<>|".contains(letter);
+    let plain: String = name
+        .trim()
+        .chars()
+        .map(|letter| if forbidden(letter) { '-' } else { letter })
+        .collect();
+    let plain = plain.trim_end_matches(['.', ' ']);
+    // Hidden files are skipped when a data set is read.
+    let rest = plain.trim_start_matches('.');
+    match (rest.len() == plain.len(), rest.is_empty()) {
+        (_, true) => "-".to_owned(),
+        (true, false) => plain.to_owned(),
+        (false, false) => format!("-{rest}"),
+    }
+}
+
+/// Gives pictures names that are unique in the data set: the file's own if no other file has it, else prefixed with the
+/// folder, else with a number appended.
+struct UniqueNames {
+    shared: BTreeSet<String>,
+    taken: BTreeSet<String>,
+}
+
+impl UniqueNames {
+    fn new(dataset: &ImportedDataset) -> Self {
+        let (mut once, mut shared) = (BTreeSet::new(), BTreeSet::new());
+        for picture in &dataset.pictures {
+            let stem = stem(picture).to_lowercase();
+            if !once.insert(stem.clone()) {
+                shared.insert(stem);
+            }
+        }
+        Self {
+            // A prefixed name may not equal the name of another file.
+            taken: once.difference(&shared).cloned().collect(),
+            shared,
+        }
+    }
+
+    fn name(&mut self, picture: &Picture) -> String {
+        let stem = stem(picture);
+        if !self.shared.contains(&stem.to_lowercase()) {
+            return stem;
+        }
+        let folder = picture
+            .path
+            .parent()
+            .and_then(Path::file_name)
+            .unwrap_or_default();
+        let longer = safe_name(&format!("{}-{stem}", folder.to_string_lossy()));
+        let numbered = (2..).map(|number: u64| format!("{longer}-{number}"));
+        let mut names = std::iter::once(longer.clone()).chain(numbered);
+        let free = names.find(|name| self.taken.insert(name.to_lowercase()));
+        free.unwrap_or(longer)
+    }
+}
+
+fn stem(picture: &Picture) -> String {
+    safe_name(
+        &picture
+            .path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy(),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn classes_that_share_a_folder_are_refused() {
-        let dataset = Dataset {
-            classes: vec!["a/b".to_owned(), "A-b".to_owned()],
-            ..Dataset::default()
+    fn names_are_valid_on_every_system() {
+        for (name, expected) in [
+            ("hot dog", "hot dog"),
+            ("a/b", "a-b"),
+            ("..", "-"),
+            ("../etc", "--etc"),
+            (".hidden", "-hidden"),
+            (" Käse ", "Käse"),
+            ("", "-"),
+            ("end.", "end"),
+        ] {
+            assert_eq!(safe_name(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn picture_names_are_unique() {
+        let paths = [
+            "a/1.jpg",
+            "b/1.jpg",
+            "b/1.png",
+            "c/b-1.jpg",
+            "c/2.jpg",
+            "c/B-1.bmp",
+        ];
+        let pictures = paths.map(|path| Picture::new(path.into(), None));
+        let dataset = ImportedDataset {
+            pictures: pictures.to_vec(),
+            ..ImportedDataset::default()
         };
-        let said = class_folders(&dataset).expect_err("refused").to_string();
-        assert!(said.contains("\"a/b\" and \"A-b\""), "{said}");
+        let mut unique = UniqueNames::new(&dataset);
+        let names = pictures.map(|picture| unique.name(&picture));
+        let lower: BTreeSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
+        assert_eq!(lower.len(), paths.len(), "{names:?}");
+        assert_eq!(names[4], "2");
+    }
+
+    #[test]
+    fn classes_that_share_a_folder_are_refused() {
+        let dataset = ImportedDataset {
+            classes: vec!["a/b".to_owned(), "A-b".to_owned()],
+            ..ImportedDataset::default()
+        };
+        let message = class_folders(&dataset).expect_err("refused").to_string();
+        assert!(message.contains("\"a/b\" and \"A-b\""), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! Every format, written small, read back; and every way in which a person's files are broken.
+//! Reads a small data set of every format, and data sets with every kind of invalid file.
 
 use std::fs;
 use std::io::Cursor;
@@ -11,11 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-mod broken;
-
-use broken::said;
-
-/// Width and height of the pictures here.
+/// Width and height of the pictures in pixels.
 const SIZE: (u32, u32) = (160, 120);
 
 fn scene(seed: u64) -> Scene {
@@ -37,7 +33,7 @@ fn put_picture(root: &Path, name: &str, seed: u64) {
     put(root, name, bytes.into_inner());
 }
 
-/// The true box of a scene in pixels: left, right, top, bottom.
+/// The ground-truth box of a scene in pixels: left, right, top, bottom.
 fn pixels(seed: u64) -> [f64; 4] {
     let [x_min, x_max, y_min, y_max] = scene(seed).truth[0].bounding_box.corners().map(f64::from);
     let (width, height) = (f64::from(SIZE.0), f64::from(SIZE.1));
@@ -118,18 +114,18 @@ fn chapter(seed: u64) -> String {
 
 const CHAPTER: &str = "image_id,x_min,x_max,y_min,y_max,class_name,folder\n";
 
-/// Scenes 1 (train) and 2 (val) in a format, each with its box.
+/// A data set with scene 1 in train and scene 2 in val, each with its box.
 fn written(format: Format) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path();
-    for (seed, part) in [(1, Part::Train), (2, Part::Val)] {
+    for (seed, split) in [(1, SplitName::Train), (2, SplitName::Val)] {
         let label = &scene(seed).truth[0].label;
         let (picture, file, text) = match format {
             Format::Chapter => {
                 let csv = format!("{CHAPTER}{}", chapter(seed));
                 (
-                    format!("{part}/{label}/{seed}.jpg"),
-                    format!("annotations-{part}.csv"),
+                    format!("{split}/{label}/{seed}.jpg"),
+                    format!("annotations-{split}.csv"),
                     csv,
                 )
             }
@@ -139,13 +135,13 @@ fn written(format: Format) -> TempDir {
                     let list = all[list].as_array_mut().expect("a list");
                     list.retain(|one| one["id"] == seed || one["id"] == seed + 100);
                 }
-                let file = format!("annotations/instances_{part}2017.json");
-                (format!("{part}2017/{seed}.jpg"), file, all.to_string())
+                let file = format!("annotations/instances_{split}2017.json");
+                (format!("{split}2017/{seed}.jpg"), file, all.to_string())
             }
             Format::Voc => {
                 put(
                     root,
-                    &format!("ImageSets/Main/{part}.txt"),
+                    &format!("ImageSets/Main/{split}.txt"),
                     format!("{seed}\n"),
                 );
                 (
@@ -161,8 +157,8 @@ fn written(format: Format) -> TempDir {
                     format!("train: images/train\nnames: {SNACKS_BY_ID:?}\n"),
                 );
                 (
-                    format!("images/{part}/{seed}.jpg"),
-                    format!("labels/{part}/{seed}.txt"),
+                    format!("images/{split}/{seed}.jpg"),
+                    format!("labels/{split}/{seed}.txt"),
                     yolo(seed),
                 )
             }
@@ -176,15 +172,15 @@ fn written(format: Format) -> TempDir {
                     "class-descriptions-boxable.csv",
                     names.collect::<String>(),
                 );
-                let file = format!("oidv6-{part}-annotations-bbox.csv");
+                let file = format!("oidv6-{split}-annotations-bbox.csv");
                 (
-                    format!("{part}/{seed}.jpg"),
+                    format!("{split}/{seed}.jpg"),
                     file,
                     format!("{OPEN_IMAGES}{}", open_images(seed)),
                 )
             }
             Format::Folders => (
-                format!("{part}/{label}/{seed}.jpg"),
+                format!("{split}/{label}/{seed}.jpg"),
                 "README.txt".to_owned(),
                 String::new(),
             ),
@@ -196,28 +192,28 @@ fn written(format: Format) -> TempDir {
 }
 
 #[test]
-fn every_format_is_told_and_read_alike() {
+fn every_format_is_detected_and_read_alike() {
     for format in Format::ALL {
         let folder = written(format);
         let (found, dataset) = read(folder.path()).expect("readable");
         assert_eq!(found, format);
         assert!(
-            dataset.faults.is_empty(),
+            dataset.issues.is_empty(),
             "{format:?}: {:?}",
-            dataset.faults
+            dataset.issues
         );
         assert_eq!(dataset.pictures.len(), 2, "{format:?}");
-        for (seed, part) in [(1, Part::Train), (2, Part::Val)] {
+        for (seed, split) in [(1, SplitName::Train), (2, SplitName::Val)] {
             let name = format!("{seed}.jpg");
             let mut pictures = dataset.pictures.iter();
             let picture = pictures
                 .find(|picture| picture.path.ends_with(&name))
                 .expect("there");
             let truth = &scene(seed).truth[0];
-            assert_eq!(picture.part, Some(part), "{format:?}");
+            assert_eq!(picture.split, Some(split), "{format:?}");
             assert_eq!(picture.class(), Some(truth.label.as_str()), "{format:?}");
             let corners = picture
-                .rows
+                .boxes
                 .iter()
                 .flat_map(|row| row.bounding_box.corners());
             let pairs: Vec<(f32, f32)> = corners.zip(truth.bounding_box.corners()).collect();
@@ -231,7 +227,7 @@ fn every_format_is_told_and_read_alike() {
 }
 
 #[test]
-fn coco_crowds_and_scaled_pictures_go_by_their_rules() {
+fn coco_crowds_are_skipped_and_scaled_pictures_are_read() {
     let folder = written(Format::Coco);
     let mut all = coco();
     all["annotations"][1]["iscrowd"] = json!(1);
@@ -255,46 +251,46 @@ fn coco_crowds_and_scaled_pictures_go_by_their_rules() {
     let row = dataset
         .pictures
         .iter()
-        .find_map(Picture::largest)
+        .find_map(Picture::largest_box)
         .expect("a row");
     let truth = scene(1).truth[0].bounding_box;
     assert!(boxcam::geometry::iou(&row.bounding_box, &truth) > 0.999);
 }
 
 #[test]
-fn a_picture_that_is_none_is_a_fault_where_its_size_is_needed() {
+fn an_unreadable_picture_is_an_issue_if_its_size_is_needed() {
     for (format, picture) in [
         (Format::Coco, "train2017/1.jpg"),
         (Format::Voc, "JPEGImages/1.jpg"),
     ] {
-        let said = said(format, picture, "no picture");
+        let message = message_for(format, picture, "no picture");
         assert!(
-            said.contains("1.jpg: is no picture that boxcam reads"),
-            "{said}"
+            message.contains("1.jpg: is no picture that boxcam reads"),
+            "{message}"
         );
     }
 }
 
 #[test]
-fn folders_that_are_no_data_set_are_refused() {
+fn folders_without_a_data_set_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path();
     let refused = |path: &Path| read(path).expect_err("refused").to_string();
-    assert!(refused(&root.join("nowhere")).contains("is no folder"));
-    assert!(refused(root).contains("is in no layout"));
+    assert!(refused(&root.join("nowhere")).contains("is not a folder"));
+    assert!(refused(root).contains("has no format that boxcam-train knows"));
     put_picture(root, "alone.jpg", 1);
     assert!(
-        refused(root).contains("is in no layout"),
+        refused(root).contains("has no format that boxcam-train knows"),
         "a picture without a class"
     );
     put_picture(root, "cup/a.jpg", 1);
-    assert_eq!(detect(root).expect("told").0, Format::Folders);
+    assert_eq!(detect(root).expect("detected").0, Format::Folders);
     put(root, "cup/a.xml", voc(1));
     put(root, "classes.txt", "cup\n");
-    let said = refused(root);
+    let message = refused(root);
     assert!(
-        said.contains("(voc, yolo); say which with --format"),
-        "{said}"
+        message.contains("(voc, yolo); choose one with --format"),
+        "{message}"
     );
     assert_eq!(
         read_as(Format::Folders, root)
@@ -306,13 +302,16 @@ fn folders_that_are_no_data_set_are_refused() {
 }
 
 #[test]
-fn a_data_set_in_a_folder_of_its_own_is_found() {
+fn a_data_set_in_a_subfolder_is_found() {
     let folder = tempfile::tempdir().expect("a folder");
     let inner = written(Format::Voc);
     let below = folder.path().join("VOCdevkit/VOC2012");
     fs::create_dir_all(below.parent().expect("has one")).expect("made");
     fs::rename(inner.path(), &below).expect("moved");
-    assert_eq!(detect(folder.path()).expect("told"), (Format::Voc, below));
+    assert_eq!(
+        detect(folder.path()).expect("detected"),
+        (Format::Voc, below)
+    );
 }
 
 #[test]
@@ -327,6 +326,297 @@ fn the_largest_box_names_a_picture_without_a_folder() {
     let picture = dataset
         .pictures
         .iter()
-        .find(|picture| picture.part == Some(Part::Train));
+        .find(|picture| picture.split == Some(SplitName::Train));
     assert_eq!(picture.and_then(Picture::class), Some(SNACKS_BY_ID[4]));
+}
+
+/// The message about a data set with one file replaced: its error, or its only issue.
+fn message_for(format: Format, file: &str, text: &str) -> String {
+    let folder = written(format);
+    put(folder.path(), file, text);
+    match read(folder.path()) {
+        Err(error) => error.to_string(),
+        Ok((_, dataset)) => {
+            assert_eq!(dataset.issues.len(), 1, "{text}: {:?}", dataset.issues);
+            dataset.issues[0].to_string()
+        }
+    }
+}
+
+fn check(format: Format, file: &str, cases: &[(String, &[&str])]) {
+    for (text, expected) in cases {
+        let message = message_for(format, file, text);
+        for part in *expected {
+            assert!(message.contains(part), "expected \"{part}\" in: {message}");
+        }
+    }
+}
+
+#[test]
+fn errors_in_coco_are_located() {
+    let file = "annotations/instances_train2017.json";
+    let of = |list: &str, key: &str, value: Value| {
+        let mut all = coco();
+        for list in ["images", "annotations"] {
+            all[list].as_array_mut().expect("a list").truncate(1);
+        }
+        all[list][0][key] = value;
+        all.to_string()
+    };
+    let whole = coco().to_string();
+    let location = "annotations[0] (id 101)";
+    check(
+        Format::Coco,
+        file,
+        &[
+            (
+                whole[..whole.len() / 2].to_owned(),
+                &["train2017.json, line 1", "not valid COCO JSON", "EOF"],
+            ),
+            (
+                whole.replace("\"categories\"", "\"kinds\""),
+                &["line 1", "missing field `categories`"],
+            ),
+            (
+                of("annotations", "category_id", json!(99)),
+                &[location, "class 99 has no name"],
+            ),
+            (
+                of("annotations", "image_id", json!(7)),
+                &[location, "image 7 is not in \"images\""],
+            ),
+            (
+                of("annotations", "bbox", json!([1, 2, 3])),
+                &[location, "has 3 fields, expected 4"],
+            ),
+            (
+                of("annotations", "bbox", json!([1, "2", 3, 4])),
+                &[location, "bbox is \"\"2\"\"", "a number"],
+            ),
+            (
+                of("annotations", "bbox", json!([9, 9, -3, 4])),
+                &[location, "x_min 9 is not less than x_max 6"],
+            ),
+            (
+                of("annotations", "bbox", json!([100, 9, 80, 4])),
+                &[location, "from 100 to 180 in x"],
+            ),
+            (
+                of("annotations", "bbox", Value::Null),
+                &[location, "has no bbox"],
+            ),
+            (
+                of("images", "file_name", json!("gone.jpg")),
+                &["images[0] (id 1)", "gone.jpg is missing"],
+            ),
+            (
+                of("images", "file_name", Value::Null),
+                &["images[0] (id 1)", "has no file_name"],
+            ),
+            (
+                of("images", "height", json!(77)),
+                &[
+                    "images[0] (id 1)",
+                    "give 160 x 77 pixels for",
+                    "but it has 160 x 120",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn errors_in_voc_are_located() {
+    let whole = voc(1);
+    let [left, right, ..] = pixels(1);
+    let swapped = whole
+        .replace(&format!("<xmin>{}<", left + 1.0), "<xmin>90<")
+        .replace(&format!("<xmax>{right}<"), "<xmax>30<");
+    let name = &scene(1).truth[0].label;
+    check(
+        Format::Voc,
+        "Annotations/1.xml",
+        &[
+            (
+                whole[..whole.len() / 2].to_owned(),
+                &["1.xml, line", "not valid XML"],
+            ),
+            (
+                whole.replace("size>", "sizes>"),
+                &["1.xml, line 1", "has no <size>"],
+            ),
+            (
+                whole.replace("<width>160", "<width>wide"),
+                &["1.xml, line 1", "width is \"wide\""],
+            ),
+            (
+                whole.replace("<width>160", "<width>0"),
+                &["1.xml", "give 0 x 120 pixels for", "but it has 160 x 120"],
+            ),
+            (
+                whole.replace(&format!("<name>{name}</name>"), ""),
+                &["1.xml, line 4", "has no <name>"],
+            ),
+            (
+                whole.replace("bndbox>", "box>"),
+                &["1.xml, line 4", "has no <bndbox>"],
+            ),
+            (
+                whole.replace("ymax>", "ymx>"),
+                &["1.xml, line 4", "has no ymax"],
+            ),
+            (
+                swapped,
+                &["1.xml, line 4", "x_min 90 is not less than x_max 30"],
+            ),
+            (
+                whole.replace(&format!("<xmax>{right}"), "<xmax>170"),
+                &["1.xml, line 4", "to 170 in x, the picture from 0 to 160"],
+            ),
+        ],
+    );
+    let folder = written(Format::Voc);
+    fs::remove_file(folder.path().join("JPEGImages/1.jpg")).expect("there");
+    let (_, dataset) = read(folder.path()).expect("readable");
+    assert!(
+        dataset.issues[0]
+            .to_string()
+            .contains("JPEGImages/1.jpg is missing")
+    );
+}
+
+#[test]
+fn errors_in_yolo_are_located() {
+    let file = "labels/train/1.txt";
+    let sound = yolo(1);
+    let after = |line: &str| format!("{sound}{line}\n");
+    check(
+        Format::Yolo,
+        file,
+        &[
+            (
+                after("3 0.5 0.5 0.2"),
+                &["labels/train/1.txt, line 2", "has 4 fields, expected 5"],
+            ),
+            (
+                after("20 0.5 0.5 0.2 0.2"),
+                &["line 2", "class 20 has no name", "20 names, counted from 0"],
+            ),
+            (
+                after("cup 0.5 0.5 0.2 0.2"),
+                &["line 2", "class cup has no name"],
+            ),
+            (
+                after("3 0.5 half 0.2 0.2"),
+                &["line 2", "y is \"half\", expected a number"],
+            ),
+            (
+                after("3 0.9 0.5 0.4 0.2"),
+                &["line 2", "in x, the picture from 0 to 1"],
+            ),
+            (
+                after("3 80 60 20 20"),
+                &["line 2", "in x, the picture from 0 to 1"],
+            ),
+            (
+                after("3 0.5 0.5 -0.4 0.2"),
+                &["line 2", "x_min 0.7 is not less than x_max 0.3"],
+            ),
+            (after("3 NaN 0.5 0.4 0.2"), &["line 2", "expected a number"]),
+        ],
+    );
+    check(
+        Format::Yolo,
+        "data.yaml",
+        &[
+            (
+                "names: [a,\n b\nnc: 2".to_owned(),
+                &["data.yaml, line", "not valid YAML with class names"],
+            ),
+            (
+                "nc: 2\nnames: 7".to_owned(),
+                &["data.yaml, line 2", "expected names: [first, second]"],
+            ),
+        ],
+    );
+    let message = message_for(Format::Yolo, "labels/val/9.txt", "0 0.5 0.5 0.1 0.1\n");
+    assert!(
+        message.contains("labels/val/9.txt") && message.contains("images/val/9.jpg is missing"),
+        "{message}"
+    );
+    let folder = written(Format::Yolo);
+    fs::remove_file(folder.path().join("data.yaml")).expect("there");
+    let error = read(folder.path()).expect_err("no names").to_string();
+    assert!(
+        error.contains("no names for its classes; add data.yaml"),
+        "{error}"
+    );
+    put(folder.path(), "classes.txt", SNACKS_BY_ID.join("\n"));
+    assert_eq!(read(folder.path()).expect("readable").1.classes.len(), 20);
+}
+
+#[test]
+fn errors_in_open_images_are_located() {
+    let file = "oidv6-train-annotations-bbox.csv";
+    let csv = |row: &str| format!("{OPEN_IMAGES}{}{row}\n", open_images(1));
+    let location = "oidv6-train-annotations-bbox.csv, line 3";
+    check(
+        Format::OpenImages,
+        file,
+        &[
+            (
+                csv("1,x,/m/1,1,0.8,0.2,0.1,0.2,0"),
+                &[location, "x_min 0.8 is not less than x_max 0.2"],
+            ),
+            (
+                csv("1,x,/m/1,1,0.8,1.2,0.1,0.2,0"),
+                &[location, "in x, the picture from 0 to 1"],
+            ),
+            (
+                csv("1,x,/m/1,1,left,0.2,0.1,0.2,0"),
+                &[location, "XMin is \"left\", expected a number"],
+            ),
+            (
+                csv("1,x,,1,0.1,0.2,0.1,0.2,0"),
+                &[location, "has no LabelName"],
+            ),
+            (csv("1,x,/m/1"), &[location, "has 3 fields"]),
+            (
+                csv("7,x,/m/1,1,0.1,0.2,0.1,0.2,0\n8,x,/m/1,1,0.1,0.2,0.1,0.2,0"),
+                &[location, "7.jpg is missing", "1 more rows"],
+            ),
+            (
+                csv("").replace("YMax", "Bottom"),
+                &["bbox.csv, line 1", "has no column \"YMax\""],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn errors_in_a_prepared_data_set_are_located() {
+    let csv = |row: &str| format!("{CHAPTER}{}{row}\n", chapter(1));
+    let location = "annotations-train.csv, line 3";
+    check(
+        Format::Chapter,
+        "annotations-train.csv",
+        &[
+            (
+                csv("1,0.8,0.2,0.1,0.2,cake,cake"),
+                &[location, "x_min 0.8 is greater than x_max 0.2"],
+            ),
+            (
+                csv("1,0.1,1.2,0.1,0.2,cake,cake"),
+                &[location, "x_max is 1.2"],
+            ),
+            (
+                csv("gone,0.1,0.2,0.1,0.2,cake,cake"),
+                &[location, "gone.jpg is missing"],
+            ),
+            (
+                csv("").replace("x_min", "left"),
+                &["annotations-train.csv", "no column \"x_min\""],
+            ),
+        ],
+    );
 }

@@ -1,8 +1,7 @@
-//! A small SVG writer, and SVG to pixels.
+//! A small SVG writer, and SVG rendered to pixels.
 //!
-//! In go rectangles, lines and words, out comes the text of an SVG that any browser opens. [`to_png`] and [`lay_over`]
-//! turn one into pixels, with the letters that this program carries in itself; fonts of the machine and files
-//! that an SVG names are never looked at.
+//! [`Svg`] collects rectangles, lines and text. [`to_png`] and [`overlay_svg`] render an SVG with the compiled-in font;
+//! installed fonts, and files that an SVG refers to, are not used.
 
 use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
@@ -13,52 +12,43 @@ use resvg::usvg::fontdb::Database;
 use resvg::usvg::{Options, Tree};
 
 use super::DrawError;
-use super::palette::{Colour, hex};
+use super::palette::{Color, hex};
 
-/// Where a word's place is within it.
+/// The point of a text that its position refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anchor {
-    /// At its left end.
     Start,
-    /// In its middle.
     Middle,
-    /// At its right end.
     End,
 }
 
-/// How a line of writing looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Writing {
-    /// Size of the letters in pixels.
+pub struct TextStyle {
+    /// Font size in pixels.
     pub size: f32,
-    /// Their colour.
-    pub colour: Colour,
-    /// Whether they are bold.
+    pub color: Color,
     pub bold: bool,
-    /// Where the place is within the line.
     pub anchor: Anchor,
 }
 
-impl Writing {
-    /// Plain writing that begins at its place.
+impl TextStyle {
+    /// Not bold, anchored at the start.
     #[must_use]
-    pub const fn new(size: f32, colour: Colour) -> Self {
+    pub const fn new(size: f32, color: Color) -> Self {
         Self {
             size,
-            colour,
+            color,
             bold: false,
             anchor: Anchor::Start,
         }
     }
 
-    /// The same in bold.
     #[must_use]
     pub const fn bold(mut self) -> Self {
         self.bold = true;
         self
     }
 
-    /// The same with another anchor.
     #[must_use]
     pub const fn anchored(mut self, anchor: Anchor) -> Self {
         self.anchor = anchor;
@@ -66,10 +56,10 @@ impl Writing {
     }
 }
 
-/// Left, top, width, height.
+/// Left, top, width and height in pixels.
 pub type Area = [f32; 4];
 
-/// An SVG in the making.
+/// Builds the text of an SVG.
 #[derive(Debug, Clone)]
 pub struct Svg {
     width: u32,
@@ -78,7 +68,7 @@ pub struct Svg {
 }
 
 impl Svg {
-    /// An empty one of that size in pixels.
+    /// An empty SVG; `width` and `height` are in pixels.
     #[must_use]
     pub const fn new(width: u32, height: u32) -> Self {
         Self {
@@ -88,19 +78,18 @@ impl Svg {
         }
     }
 
-    /// A filled rectangle with round corners of that radius, and a rim if there is a colour for it.
-    pub fn rectangle(&mut self, area: Area, radius: f32, fill: Colour, rim: Option<Colour>) {
+    /// A filled rectangle with rounded corners.
+    pub fn rectangle(&mut self, area: Area, radius: f32, fill: Color) {
         let [x, y, width, height] = area;
         let fill = hex(fill);
-        let rim = rim.map_or(String::new(), |rim| format!(" stroke=\"{}\"", hex(rim)));
         self.add(format_args!(
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{radius}\" \
-             fill=\"{fill}\"{rim}/>"
+             fill=\"{fill}\"/>"
         ));
     }
 
-    /// A line through points, of that width.
-    pub fn path(&mut self, points: &[(f32, f32)], width: f32, colour: Colour) {
+    /// A polyline.
+    pub fn path(&mut self, points: &[(f32, f32)], width: f32, color: Color) {
         let points: Vec<String> = points
             .iter()
             .map(|(x, y)| format!("{x:.1},{y:.1}"))
@@ -108,43 +97,28 @@ impl Svg {
         self.add(format_args!(
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{width}\" stroke-linejoin=\"round\"/>",
             points.join(" "),
-            hex(colour)
+            hex(color)
         ));
     }
 
-    /// The head of an arrow that points down to a place.
-    pub fn arrow_head(&mut self, (x, y): (f32, f32), colour: Colour) {
-        self.add(format_args!(
-            "<path d=\"M{x:.1} {y:.1}l-5 -8h10z\" fill=\"{}\"/>",
-            hex(colour)
-        ));
-    }
-
-    /// A line of writing whose base line is at that place.
-    pub fn text(&mut self, (x, y): (f32, f32), writing: Writing, text: &str) {
-        let anchor = match writing.anchor {
+    /// A line of text; `y` is its baseline.
+    pub fn text(&mut self, (x, y): (f32, f32), style: TextStyle, text: &str) {
+        let anchor = match style.anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",
             Anchor::End => "end",
         };
-        let weight = if writing.bold { "bold" } else { "normal" };
+        let weight = if style.bold { "bold" } else { "normal" };
         self.add(format_args!(
             "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{}\" font-weight=\"{weight}\" \
              text-anchor=\"{anchor}\" fill=\"{}\">{}</text>",
-            writing.size,
-            hex(writing.colour),
-            escaped(text)
+            style.size,
+            hex(style.color),
+            escape(text)
         ));
     }
 
-    /// Another SVG's text, its upper left corner at that place.
-    pub fn nested(&mut self, (x, y): (f32, f32), svg: &str) {
-        self.add(format_args!(
-            "<g transform=\"translate({x:.1} {y:.1})\">{svg}</g>"
-        ));
-    }
-
-    /// The text of the SVG.
+    /// The complete SVG.
     #[must_use]
     pub fn finish(self) -> String {
         let Self {
@@ -159,15 +133,13 @@ impl Svg {
     }
 
     fn add(&mut self, part: std::fmt::Arguments<'_>) {
-        // Writing to a String can't fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(self.body, "{part}");
     }
 }
 
-/// What may stand between tags and in attributes of XML and HTML. Control characters, which XML has no way to
-/// write, become spaces.
-#[must_use]
-pub fn escaped(text: &str) -> String {
+/// Escapes text for XML. Control characters, which XML cannot represent, become spaces.
+fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -182,20 +154,20 @@ pub fn escaped(text: &str) -> String {
     escaped
 }
 
-/// As much of the start of a text as `most` characters hold; three dots say that something is missing.
+/// The text, cut to `max` characters; an ellipsis marks a cut.
 #[must_use]
-pub fn shortened(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+pub fn truncated(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
         return text.to_owned();
     }
-    let start: String = text.chars().take(most.saturating_sub(1)).collect();
+    let start: String = text.chars().take(max.saturating_sub(1)).collect();
     format!("{}…", start.trim_end())
 }
 
-/// An SVG as the bytes of a PNG, each of its pixels as `scale` by `scale`.
+/// Renders an SVG, scaled by `scale`, and encodes it as PNG.
 ///
 /// # Errors
-/// [`DrawError`] where it is no SVG or too large for the memory.
+/// [`DrawError`] if the SVG is invalid or too large for the memory.
 pub fn to_png(svg: &str, scale: f32) -> Result<Vec<u8>, DrawError> {
     let pixmap = render(svg, scale)?;
     pixmap.encode_png().map_err(|error| DrawError::Render {
@@ -205,11 +177,11 @@ pub fn to_png(svg: &str, scale: f32) -> Result<Vec<u8>, DrawError> {
     })
 }
 
-/// Draws an SVG over a picture, its upper left corner on the picture's; what lies outside is cut off.
+/// Renders an SVG over a picture with the same upper left corner; parts outside of the picture are cut off.
 ///
 /// # Errors
-/// [`DrawError`] where it is no SVG or too large for the memory.
-pub fn lay_over(picture: &mut RgbImage, svg: &str) -> Result<(), DrawError> {
+/// [`DrawError`] if the SVG is invalid or too large for the memory.
+pub fn overlay_svg(picture: &mut RgbImage, svg: &str) -> Result<(), DrawError> {
     let pixmap = render(svg, 1.0)?;
     let lines = pixmap.pixels().chunks(pixmap.width() as usize);
     for (y, line) in (0..).zip(lines) {
@@ -217,11 +189,11 @@ pub fn lay_over(picture: &mut RgbImage, svg: &str) -> Result<(), DrawError> {
             let Some(under) = picture.get_pixel_mut_checked(x, y) else {
                 continue;
             };
-            let colour = [over.red(), over.green(), over.blue()];
-            let shown = 255 - u32::from(over.alpha());
-            for (under, over) in under.0.iter_mut().zip(colour) {
-                // Colours of the renderer are multiplied by their alpha already.
-                let sum = u32::from(over) + (u32::from(*under) * shown + 127) / 255;
+            let color = [over.red(), over.green(), over.blue()];
+            let transparency = 255 - u32::from(over.alpha());
+            for (under, over) in under.0.iter_mut().zip(color) {
+                // The renderer's colors are premultiplied by alpha.
+                let sum = u32::from(over) + (u32::from(*under) * transparency + 127) / 255;
                 *under = sum.min(255) as u8;
             }
         }
@@ -243,7 +215,7 @@ fn render(svg: &str, scale: f32) -> Result<Pixmap, DrawError> {
         Tree::from_str(svg, &options).map_err(|error| failed(0.0, 0.0, &error.to_string()))?;
     let (width, height) = (tree.size().width() * scale, tree.size().height() * scale);
     let mut pixmap = Pixmap::new(width.ceil() as u32, height.ceil() as u32)
-        .ok_or_else(|| failed(width, height, "there is no memory for so many pixels"))?;
+        .ok_or_else(|| failed(width, height, "not enough memory for so many pixels"))?;
     resvg::render(
         &tree,
         Transform::from_scale(scale, scale),
@@ -252,7 +224,7 @@ fn render(svg: &str, scale: f32) -> Result<Pixmap, DrawError> {
     Ok(pixmap)
 }
 
-/// The letters, read once.
+/// The font, parsed once.
 fn fonts() -> Arc<Database> {
     static FONTS: OnceLock<Arc<Database>> = OnceLock::new();
     let load = || {
@@ -272,21 +244,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writing_makes_pixels_without_any_font_of_the_machine() {
+    fn text_is_rendered_without_installed_fonts() {
         let mut svg = Svg::new(80, 20);
-        svg.text((2.0, 15.0), Writing::new(14.0, [255, 0, 0]), "Größe & <b>");
+        svg.text(
+            (2.0, 15.0),
+            TextStyle::new(14.0, [255, 0, 0]),
+            "Größe & <b>",
+        );
         let mut picture = RgbImage::new(80, 20);
-        lay_over(&mut picture, &svg.finish()).expect("an SVG");
+        overlay_svg(&mut picture, &svg.finish()).expect("an SVG");
         let red = picture.pixels().filter(|p| p.0[0] > 200 && p.0[1] == 0);
         assert!(red.count() > 40);
     }
 
     #[test]
-    fn what_is_laid_over_is_cut_at_the_picture_and_blended() {
+    fn an_overlay_is_clipped_and_blended() {
         let mut svg = Svg::new(10, 10);
-        svg.rectangle([1.0, 0.0, 9.0, 9.0], 0.0, [200, 100, 0], None);
+        svg.rectangle([1.0, 0.0, 9.0, 9.0], 0.0, [200, 100, 0]);
         let mut picture = RgbImage::from_pixel(3, 2, Rgb([9, 9, 9]));
-        lay_over(&mut picture, &svg.finish()).expect("an SVG");
+        overlay_svg(&mut picture, &svg.finish()).expect("an SVG");
         assert_eq!(picture.get_pixel(0, 0).0, [9, 9, 9]);
         assert_eq!(picture.get_pixel(2, 1).0, [200, 100, 0]);
     }
@@ -299,14 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_svg_is_refused() {
+    fn invalid_svg_is_refused() {
         assert!(matches!(to_png("<svg", 1.0), Err(DrawError::Render { .. })));
     }
 
     #[test]
-    fn words_are_made_safe_and_short() {
-        assert_eq!(escaped("a<b> & \"c\"\n"), "a&lt;b&gt; &amp; &quot;c&quot; ");
-        assert_eq!(shortened("watermelon", 10), "watermelon");
-        assert_eq!(shortened("hot dogs, many", 9), "hot dogs…");
+    fn text_is_escaped_and_truncated() {
+        assert_eq!(escape("a<b> & \"c\"\n"), "a&lt;b&gt; &amp; &quot;c&quot; ");
+        assert_eq!(truncated("watermelon", 10), "watermelon");
+        assert_eq!(truncated("hot dogs, many", 9), "hot dogs…");
     }
 }

@@ -1,6 +1,6 @@
-//! The curves: a panel for each measure, training and validation against the epoch.
+//! Curves: a panel per metric with training and validation against the epoch.
 //!
-//! Drawn with plotters, at twice the size that they are looked at: its SVG has whole pixels only.
+//! Drawn with plotters at twice the display size, since its SVG backend rounds to whole pixels.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -11,103 +11,103 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 
 use super::history::History;
-use super::{MEASURES, Measure};
+use super::{METRICS, Metric};
 use crate::draw::DrawError;
-use crate::draw::palette::{Colour, Palette};
+use crate::draw::palette::{self, Palette};
 
-/// Width and height of a panel in the pixels of its SVG, twice those that it is meant to be seen at.
+/// Width and height of a panel in pixels, twice its display size.
 pub const PANEL: (u32, u32) = (1240, 760);
 
-/// Panels side by side in [`all`].
+/// Panels per row in [`all_panels`].
 const COLUMNS: usize = 2;
 
-/// Up to so many epochs, each has a dot.
-const MOST_DOTS: usize = 40;
+/// Up to this number of epochs, each point has a dot.
+const MAX_DOTS: usize = 40;
 
-/// The measures of which a history has something.
+/// The metrics that a history has a column for.
 #[must_use]
-pub fn drawn(history: &History) -> Vec<Measure> {
-    let has = |measure: &Measure| history.has(measure.training) || history.has(measure.validation);
-    MEASURES.into_iter().filter(has).collect()
+pub fn available_metrics(history: &History) -> Vec<Metric> {
+    let has = |metric: &Metric| history.has(metric.training) || history.has(metric.validation);
+    METRICS.into_iter().filter(has).collect()
 }
 
-/// One panel, as the text of an SVG.
+/// One panel as SVG.
 ///
 /// # Errors
-/// [`DrawError::Chart`] in the words of plotters.
-pub fn panel(history: &History, measure: &Measure, page: Palette) -> Result<String, DrawError> {
-    register_letters();
+/// [`DrawError::Chart`] with the message of plotters.
+pub fn panel(history: &History, metric: &Metric, page: Palette) -> Result<String, DrawError> {
+    register_fonts();
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, PANEL).into_drawing_area();
-        draw(&area, history, measure, page).map_err(|error| failed(&error))?;
-        area.present().map_err(|error| failed(&error))?;
+        draw_panel(&area, history, metric, page).map_err(|error| chart_error(&error))?;
+        area.present().map_err(|error| chart_error(&error))?;
     }
     Ok(svg)
 }
 
-/// All panels on one page, as the text of an SVG.
+/// All panels on one page as SVG.
 ///
 /// # Errors
-/// [`DrawError::Chart`] in the words of plotters.
-pub fn all(history: &History, page: Palette) -> Result<String, DrawError> {
-    register_letters();
-    let measures = drawn(history);
-    let columns = COLUMNS.min(measures.len()).max(1);
-    let rows = measures.len().div_ceil(columns).max(1);
+/// [`DrawError::Chart`] with the message of plotters.
+pub fn all_panels(history: &History, page: Palette) -> Result<String, DrawError> {
+    register_fonts();
+    let metrics = available_metrics(history);
+    let columns = COLUMNS.min(metrics.len()).max(1);
+    let rows = metrics.len().div_ceil(columns).max(1);
     let size = (PANEL.0 * columns as u32, PANEL.1 * rows as u32);
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        area.fill(&colour(page.ground))
-            .map_err(|error| failed(&error))?;
-        for (part, measure) in area.split_evenly((rows, columns)).iter().zip(&measures) {
-            draw(part, history, measure, page).map_err(|error| failed(&error))?;
+        area.fill(&rgb(page.background))
+            .map_err(|error| chart_error(&error))?;
+        for (part, metric) in area.split_evenly((rows, columns)).iter().zip(&metrics) {
+            draw_panel(part, history, metric, page).map_err(|error| chart_error(&error))?;
         }
-        area.present().map_err(|error| failed(&error))?;
+        area.present().map_err(|error| chart_error(&error))?;
     }
     Ok(svg)
 }
 
-type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+type DrawResult<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
 
-fn failed(error: &impl std::error::Error) -> DrawError {
+fn chart_error(error: &impl std::error::Error) -> DrawError {
     DrawError::Chart {
         message: error.to_string(),
     }
 }
 
-/// Plotters measures words before it places them, and must not ask the machine for letters.
-fn register_letters() {
+/// Plotters measures text; without registered fonts it would look for installed ones.
+fn register_fonts() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
-        // DejaVu is sound; were it not, the words would be a little out of their places.
+        // DejaVu is valid. If it were not, text would only be misplaced a little.
         let _ = register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular());
         let _ = register_font("sans-serif", FontStyle::Bold, dejavu::sans::bold());
     });
 }
 
-fn colour([red, green, blue]: Colour) -> RGBColor {
+fn rgb([red, green, blue]: palette::Color) -> RGBColor {
     RGBColor(red, green, blue)
 }
 
-fn draw<DB: DrawingBackend>(
+fn draw_panel<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
     history: &History,
-    measure: &Measure,
+    metric: &Metric,
     page: Palette,
-) -> Drawn<DB> {
-    area.fill(&colour(page.ground))?;
+) -> DrawResult<DB> {
+    area.fill(&rgb(page.background))?;
     let series = [
-        (measure.training, "training", page.first),
-        (measure.validation, "validation", page.second),
+        (metric.training, "training", page.first),
+        (metric.validation, "validation", page.second),
     ];
     let shown: Vec<_> = series
         .into_iter()
         .filter(|(column, ..)| history.has(column))
         .collect();
-    head(area, measure, &shown, page)?;
-    let range = value_range(history, measure);
+    draw_header(area, metric, &shown, page)?;
+    let range = value_range(history, metric);
     let decimals = decimals(&range);
     let mut chart = ChartBuilder::on(area)
         .margin_top(96)
@@ -117,75 +117,75 @@ fn draw<DB: DrawingBackend>(
         .x_label_area_size(76)
         .y_label_area_size(104)
         .build_cartesian_2d(epoch_range(history), range.clone())?;
-    let words = |size: u32| ("sans-serif", size).into_font().color(&colour(page.quiet));
+    let font = |size: u32| ("sans-serif", size).into_font().color(&rgb(page.muted));
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
-        .bold_line_style(colour(page.line).stroke_width(2))
-        .axis_style(colour(page.line).stroke_width(2))
-        .label_style(words(30))
-        .axis_desc_style(words(28))
+        .bold_line_style(rgb(page.grid).stroke_width(2))
+        .axis_style(rgb(page.grid).stroke_width(2))
+        .label_style(font(30))
+        .axis_desc_style(font(28))
         .x_desc("epoch")
         .x_labels(12)
         .y_labels(6)
         .y_label_formatter(&|value| format!("{value:.decimals$}"))
         .draw()?;
     for run in history.runs.iter().skip(1) {
-        let start = run.first as i32;
+        let start = run.first_epoch as i32;
         let line = [(start, range.start), (start, range.end)];
-        let dashes = DashedLineSeries::new(line, 8, 10, colour(page.quiet).stroke_width(2));
+        let dashes = DashedLineSeries::new(line, 8, 10, rgb(page.muted).stroke_width(2));
         chart.draw_series(dashes)?;
     }
-    for (column, _, ink) in shown {
-        let style = colour(ink).stroke_width(5);
-        // A gap parts a curve in two.
-        for piece in pieces(history, column) {
-            if history.epochs.len() <= MOST_DOTS || piece.len() == 1 {
-                let dot = |&place| Circle::new(place, 7, colour(ink).filled());
-                chart.draw_series(piece.iter().map(dot))?;
+    for (column, _, color) in shown {
+        let style = rgb(color).stroke_width(5);
+        // A missing value interrupts the curve.
+        for segment in segments(history, column) {
+            if history.epochs.len() <= MAX_DOTS || segment.len() == 1 {
+                let dot = |&point| Circle::new(point, 7, rgb(color).filled());
+                chart.draw_series(segment.iter().map(dot))?;
             }
-            chart.draw_series(LineSeries::new(piece, style))?;
+            chart.draw_series(LineSeries::new(segment, style))?;
         }
         if let Some(best) = history.best()
             && let Some(value) = best.value(column)
         {
-            let place = (best.number as i32, value);
-            let ring = |radius, style| std::iter::once(Circle::new(place, radius, style));
-            chart.draw_series(ring(13, colour(page.ground).filled()))?;
+            let point = (best.number as i32, value);
+            let ring = |radius, style| std::iter::once(Circle::new(point, radius, style));
+            chart.draw_series(ring(13, rgb(page.background).filled()))?;
             chart.draw_series(ring(13, style))?;
         }
     }
     Ok(())
 }
 
-/// Title on the left, the names of the curves in their colours on the right.
-fn head<DB: DrawingBackend>(
+/// The title on the left, the legend on the right.
+fn draw_header<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
-    measure: &Measure,
-    shown: &[(&str, &str, Colour)],
+    metric: &Metric,
+    shown: &[(&str, &str, palette::Color)],
     page: Palette,
-) -> Drawn<DB> {
+) -> DrawResult<DB> {
     let bold = ("sans-serif", 42).into_font().style(FontStyle::Bold);
     area.draw(&Text::new(
-        measure.title,
+        metric.title,
         (36, 28),
-        bold.color(&colour(page.ink)),
+        bold.color(&rgb(page.text)),
     ))?;
     let mut right = PANEL.0 as i32 - 44;
-    for (_, name, ink) in shown.iter().rev() {
-        let words = ("sans-serif", 32).into_font().color(&colour(page.ink));
-        let words = words.pos(Pos::new(HPos::Right, VPos::Center));
-        let (width, _) = area.estimate_text_size(name, &words)?;
-        area.draw(&Text::new(*name, (right, 52), words))?;
+    for (_, name, color) in shown.iter().rev() {
+        let font = ("sans-serif", 32).into_font().color(&rgb(page.text));
+        let font = font.pos(Pos::new(HPos::Right, VPos::Center));
+        let (width, _) = area.estimate_text_size(name, &font)?;
+        area.draw(&Text::new(*name, (right, 52), font))?;
         right -= width as i32 + 14;
         let line = [(right - 44, 52), (right, 52)];
-        area.draw(&PathElement::new(line, colour(*ink).stroke_width(8)))?;
+        area.draw(&PathElement::new(line, rgb(*color).stroke_width(8)))?;
         right -= 44 + 40;
     }
     Ok(())
 }
 
-/// Every epoch, with room for a single one.
+/// All epochs; a single epoch gets a margin of one on each side.
 fn epoch_range(history: &History) -> Range<i32> {
     let number = |epoch: Option<&super::history::Epoch>| epoch.map_or(0, |e| e.number as i32);
     let (first, last) = (
@@ -199,50 +199,50 @@ fn epoch_range(history: &History) -> Range<i32> {
     }
 }
 
-/// All values of both series, with a little room around them; never below 0, where no measure is.
-fn value_range(history: &History, measure: &Measure) -> Range<f64> {
-    let columns = [measure.training, measure.validation];
+/// All values of both series with a margin; not below 0 unless a value is.
+fn value_range(history: &History, metric: &Metric) -> Range<f64> {
+    let columns = [metric.training, metric.validation];
     let values = columns.iter().flat_map(|column| history.series(column));
     let values: Vec<f64> = values.filter_map(|(_, value)| value).collect();
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let room = ((high - low) * 0.08).max(high.abs() * 0.01).max(1e-6);
+    let margin = ((high - low) * 0.08).max(high.abs() * 0.01).max(1e-6);
     let floor = if low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
-    (low - room).max(floor)..high + room
+    (low - margin).max(floor)..high + margin
 }
 
-/// Digits after the point that tell the marks of an axis apart.
+/// The number of decimals that distinguishes the labels of an axis.
 fn decimals(range: &Range<f64>) -> usize {
-    let mark = (range.end - range.start) / 6.0;
-    (-mark.log10().floor()).clamp(0.0, 6.0) as usize
+    let step = (range.end - range.start) / 6.0;
+    (-step.log10().floor()).clamp(0.0, 6.0) as usize
 }
 
-/// The curve of a column, cut where an epoch has no number.
-fn pieces(history: &History, column: &str) -> Vec<Vec<(i32, f64)>> {
-    let mut pieces = vec![Vec::new()];
+/// The points of a column, split at missing values.
+fn segments(history: &History, column: &str) -> Vec<Vec<(i32, f64)>> {
+    let mut segments = vec![Vec::new()];
     for (epoch, value) in history.series(column) {
-        match (value, pieces.last_mut()) {
-            (Some(value), Some(piece)) => piece.push((epoch as i32, value)),
-            _ => pieces.push(Vec::new()),
+        match (value, segments.last_mut()) {
+            (Some(value), Some(segment)) => segment.push((epoch as i32, value)),
+            _ => segments.push(Vec::new()),
         }
     }
-    pieces.retain(|piece| !piece.is_empty());
-    pieces
+    segments.retain(|segment| !segment.is_empty());
+    segments
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::history::tests::{of, run};
+    use super::super::history::tests::{history_of, run_csv};
     use super::*;
 
     #[test]
-    fn panels_are_those_that_the_history_has_columns_for() {
-        let history = of(&[run(&[0.5, 0.6])]).expect("sound");
-        let titles: Vec<&str> = drawn(&history)
+    fn only_metrics_with_columns_have_panels() {
+        let history = history_of(&[run_csv(&[0.5, 0.6])]).expect("valid");
+        let titles: Vec<&str> = available_metrics(&history)
             .iter()
-            .map(|measure| measure.title)
+            .map(|metric| metric.title)
             .collect();
-        let all_but_none = [
+        let expected = [
             "loss",
             "class loss",
             "box loss",
@@ -250,27 +250,27 @@ mod tests {
             "class accuracy",
             "mean IoU",
         ];
-        assert_eq!(titles, all_but_none);
-        let history = of(&["epoch,loss\n1,2.0\n".to_owned()]).expect("sound");
-        assert_eq!(drawn(&history).len(), 1);
+        assert_eq!(titles, expected);
+        let history = history_of(&["epoch,loss\n1,2.0\n".to_owned()]).expect("valid");
+        assert_eq!(available_metrics(&history).len(), 1);
     }
 
     #[test]
-    fn a_gap_parts_a_curve() {
+    fn a_missing_value_interrupts_the_curve() {
         let text = "epoch,loss\n1,2.0\n2,1.0\n3,inf\n4,\n5,3.0\n".to_owned();
-        let history = of(&[text]).expect("sound");
-        let pieces = pieces(&history, "loss");
-        assert_eq!(pieces, [vec![(1, 2.0), (2, 1.0)], vec![(5, 3.0)]]);
+        let history = history_of(&[text]).expect("valid");
+        let segments = segments(&history, "loss");
+        assert_eq!(segments, [vec![(1, 2.0), (2, 1.0)], vec![(5, 3.0)]]);
     }
 
     #[test]
-    fn ranges_hold_all_values_and_have_an_extent() {
-        let single = of(&["epoch,loss\n7,2.0\n".to_owned()]).expect("sound");
+    fn ranges_contain_all_values_and_are_not_empty() {
+        let single = history_of(&["epoch,loss\n7,2.0\n".to_owned()]).expect("valid");
         assert_eq!(epoch_range(&single), 6..8);
-        let range = value_range(&single, &MEASURES[0]);
+        let range = value_range(&single, &METRICS[0]);
         assert!(range.start < 2.0 && range.end > 2.0);
-        let zero = of(&["epoch,loss\n1,0\n2,0\n".to_owned()]).expect("sound");
-        let range = value_range(&zero, &MEASURES[0]);
+        let zero = history_of(&["epoch,loss\n1,0\n2,0\n".to_owned()]).expect("valid");
+        let range = value_range(&zero, &METRICS[0]);
         assert!(range.start == 0.0 && range.end > 0.0);
         assert_eq!(decimals(&(0.0..60.0)), 0);
         assert_eq!(decimals(&(0.30..0.42)), 2);
@@ -278,17 +278,17 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_of_history_can_be_drawn() {
-        let long = run(&vec![0.5; 200]);
+    fn every_length_of_history_can_be_drawn() {
+        let long = run_csv(&vec![0.5; 200]);
         let single = "epoch,loss\n1,2.0\n".to_owned();
         for texts in [
             vec![single],
-            vec![run(&[0.1, 0.2]), run(&[0.3])],
+            vec![run_csv(&[0.1, 0.2]), run_csv(&[0.3])],
             vec![long],
         ] {
-            let history = of(&texts).expect("sound");
+            let history = history_of(&texts).expect("valid");
             for page in [Palette::LIGHT, Palette::DARK] {
-                let svg = all(&history, page).expect("drawn");
+                let svg = all_panels(&history, page).expect("drawn");
                 assert!(svg.contains("epoch") && svg.contains("loss"));
                 assert!(crate::draw::svg::to_png(&svg, 0.1).is_ok());
             }

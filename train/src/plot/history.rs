@@ -1,104 +1,144 @@
-//! Histories: one row an epoch, of one run or of several that continue each other.
+//! Training histories: one row per epoch, of one run or of several that continue each other.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::MEASURES;
+use thiserror::Error;
 
-mod error;
+use super::METRICS;
 
-pub use error::HistoryError;
+const EPOCH_COLUMN: &str = "epoch";
 
-/// The column that numbers the epochs.
-const EPOCH: &str = "epoch";
+/// The history file in the folder of a run.
+const HISTORY_FILE: &str = "history.csv";
 
-/// Name of the file in the folder of a run.
-const FILE: &str = "history.csv";
-
-/// Epochs in their order, numbered through.
+/// The epochs of all runs, numbered consecutively.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
-    /// The runs, in the order given.
     pub runs: Vec<Run>,
     /// At least one.
     pub epochs: Vec<Epoch>,
-    /// Columns besides the epoch, in the order of the first file that has them.
+    /// Columns except the epoch, in the order of first occurrence.
     pub columns: Vec<String>,
 }
 
-/// One run of several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// Its file.
     pub file: PathBuf,
-    /// Number of its first epoch among all.
-    pub first: u32,
+    /// Number of its first epoch among the epochs of all runs.
+    pub first_epoch: u32,
 }
 
-/// One row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Epoch {
-    /// Number among all epochs of all runs.
+    /// Number among the epochs of all runs, from 1.
     pub number: u32,
-    /// Index of its run.
+    /// Index in [`History::runs`].
     pub run: usize,
     fields: BTreeMap<String, Field>,
 }
 
-/// A field as it stands, and its number.
+/// A field of the CSV file, and its value if that is a finite number.
 #[derive(Debug, Clone, PartialEq)]
 struct Field {
     text: String,
     value: Option<f64>,
 }
 
+#[derive(Debug, Error)]
+pub enum HistoryError {
+    #[error(
+        "history {file}: can't be read ({source}); give the folder of a run of `boxcam-train train run`, or its history.csv"
+    )]
+    Read { file: String, source: csv::Error },
+    #[error(
+        "history {file}, line 1: has no column {expected} (it has: {found}); is it a history of `boxcam-train train run`?"
+    )]
+    MissingColumn {
+        file: String,
+        expected: String,
+        /// The columns of the file, separated by commas.
+        found: String,
+    },
+    #[error("history {file}: has no epoch yet; wait until the first is complete")]
+    Empty { file: String },
+    /// A row has another number of fields than the header, or is not UTF-8.
+    #[error("history {file}, line {line}: {message}; correct the row or remove it")]
+    InvalidRow {
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        message: String,
+    },
+    #[error("history {file}, line {line}: {column} is \"{value}\", expected {expected}")]
+    Value {
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        column: String,
+        value: String,
+        expected: &'static str,
+    },
+    /// The epochs are not in ascending order.
+    #[error(
+        "history {file}, line {line}: epoch {epoch} follows epoch {previous}; give runs that continue each other as separate files"
+    )]
+    Order {
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        epoch: u32,
+        previous: u32,
+    },
+}
+
 impl History {
-    /// Reads runs that continue each other; each is the folder of a run or its CSV.
+    /// Reads runs that continue each other; each is the folder of a run or its CSV file.
     ///
-    /// A run whose numbers begin anew is counted on from the run before; one whose numbers go on keeps them.
+    /// If the numbers of a run start again, they are offset by the last epoch of the previous run; else they are kept.
     ///
     /// # Errors
-    /// [`HistoryError`], the first.
+    /// [`HistoryError`] of the first invalid file.
     pub fn read(runs: &[PathBuf]) -> Result<Self, HistoryError> {
         let mut history = Self::default();
         for run in runs {
             let file = if run.is_dir() {
-                run.join(FILE)
+                run.join(HISTORY_FILE)
             } else {
                 run.clone()
             };
-            history.add(&file)?;
+            history.add_run(&file)?;
         }
         Ok(history)
     }
 
-    /// What an epoch has in the column of a measure; `None` where it has nothing or no finite number.
+    /// The values of a column per epoch; `None` if the field is empty or not a finite number.
     pub fn series<'a>(&'a self, column: &'a str) -> impl Iterator<Item = (u32, Option<f64>)> + 'a {
         let value = move |epoch: &Epoch| (epoch.number, epoch.value(column));
         self.epochs.iter().map(value)
     }
 
-    /// Whether any epoch has a number in that column.
+    /// Whether any epoch has a finite number in the column.
     #[must_use]
     pub fn has(&self, column: &str) -> bool {
         self.series(column).any(|(_, value)| value.is_some())
     }
 
-    /// The epoch with the highest mean of class accuracy and mean IoU on validation, the first of equals; of one of
-    /// them where there is no other.
+    /// The epoch with the highest mean of validation class accuracy and mean IoU (or the only one of the two that exists);
+    /// the first of equals.
     #[must_use]
     pub fn best(&self) -> Option<&Epoch> {
-        let rank = |epoch: &Epoch| {
+        let score = |epoch: &Epoch| {
             let both = ["val_class_accuracy", "val_mean_iou"].map(|column| epoch.value(column));
             let known: Vec<f64> = both.into_iter().flatten().collect();
             (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
         };
-        let ranked = self.epochs.iter().filter_map(|e| Some((e, rank(e)?)));
+        let ranked = self.epochs.iter().filter_map(|e| Some((e, score(e)?)));
         let best = ranked.reduce(|best, next| if next.1 > best.1 { next } else { best });
         best.map(|(epoch, _)| epoch)
     }
 
-    fn add(&mut self, file: &Path) -> Result<(), HistoryError> {
+    fn add_run(&mut self, file: &Path) -> Result<(), HistoryError> {
         let name = file.display().to_string();
         let unreadable = |source| HistoryError::Read {
             file: name.clone(),
@@ -110,7 +150,7 @@ impl History {
             .map_err(unreadable)?;
         let header = reader.headers().map_err(unreadable)?.clone();
         check_header(&name, &header)?;
-        for column in header.iter().filter(|&column| column != EPOCH) {
+        for column in header.iter().filter(|&column| column != EPOCH_COLUMN) {
             if !self.columns.iter().any(|known| known == column) {
                 self.columns.push(column.to_owned());
             }
@@ -118,14 +158,14 @@ impl History {
         let mut last = None;
         let mut offset = None;
         for record in reader.records() {
-            let row = Row::new(&name, &header, record)?;
+            let row = HistoryRow::new(&name, &header, record)?;
             let epoch = row.epoch(last)?;
-            let before = self.epochs.last().map_or(0, |epoch| epoch.number);
-            let offset = *offset.get_or_insert(if epoch > before { 0 } else { before });
+            let previous = self.epochs.last().map_or(0, |epoch| epoch.number);
+            let offset = *offset.get_or_insert(if epoch > previous { 0 } else { previous });
             if last.is_none() {
                 self.runs.push(Run {
                     file: file.to_owned(),
-                    first: offset + epoch,
+                    first_epoch: offset + epoch,
                 });
             }
             self.epochs.push(Epoch {
@@ -143,24 +183,24 @@ impl History {
 }
 
 impl Epoch {
-    /// The finite number in a column.
+    /// The value in a column, if it is a finite number.
     #[must_use]
     pub fn value(&self, column: &str) -> Option<f64> {
         self.fields.get(column)?.value
     }
 
-    /// What stands in a column; nothing where its run has no such column.
+    /// The text in a column; empty if its run lacks the column.
     #[must_use]
     pub fn text(&self, column: &str) -> &str {
         self.fields.get(column).map_or("", |field| &field.text)
     }
 }
 
-/// Whether a measure is drawn from that column.
-fn is_measured(column: &str) -> bool {
-    MEASURES
+/// Whether the column belongs to a metric.
+fn is_metric(column: &str) -> bool {
+    METRICS
         .iter()
-        .any(|measure| measure.training == column || measure.validation == column)
+        .any(|metric| metric.training == column || metric.validation == column)
 }
 
 fn check_header(file: &str, header: &csv::StringRecord) -> Result<(), HistoryError> {
@@ -169,25 +209,25 @@ fn check_header(file: &str, header: &csv::StringRecord) -> Result<(), HistoryErr
         expected,
         found: header.iter().collect::<Vec<_>>().join(", "),
     };
-    if !header.iter().any(|column| column == EPOCH) {
-        return Err(missing(format!("\"{EPOCH}\"")));
+    if !header.iter().any(|column| column == EPOCH_COLUMN) {
+        return Err(missing(format!("\"{EPOCH_COLUMN}\"")));
     }
-    if !header.iter().any(is_measured) {
-        let known = MEASURES.map(|measure| format!("\"{}\"", measure.training));
+    if !header.iter().any(is_metric) {
+        let known = METRICS.map(|metric| format!("\"{}\"", metric.training));
         return Err(missing(known.join(" or ")));
     }
     Ok(())
 }
 
-/// A row with what errors name.
-struct Row<'a> {
+/// A row, with the file and line for error messages.
+struct HistoryRow<'a> {
     file: &'a str,
     header: &'a csv::StringRecord,
     line: u64,
     record: csv::StringRecord,
 }
 
-impl<'a> Row<'a> {
+impl<'a> HistoryRow<'a> {
     fn new(
         file: &'a str,
         header: &'a csv::StringRecord,
@@ -200,7 +240,7 @@ impl<'a> Row<'a> {
                 line: record.position().map_or(0, csv::Position::line),
                 record,
             }),
-            Err(error) => Err(HistoryError::Form {
+            Err(error) => Err(HistoryError::InvalidRow {
                 file: file.to_owned(),
                 line: error.position().map_or(0, csv::Position::line),
                 message: match error.kind() {
@@ -213,32 +253,32 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn epoch(&self, before: Option<u32>) -> Result<u32, HistoryError> {
-        let place = self.header.iter().position(|column| column == EPOCH);
-        let text = place.and_then(|place| self.record.get(place)).unwrap_or("");
+    fn epoch(&self, previous: Option<u32>) -> Result<u32, HistoryError> {
+        let index = self.header.iter().position(|column| column == EPOCH_COLUMN);
+        let text = index.and_then(|index| self.record.get(index)).unwrap_or("");
         let epoch = match text.parse() {
             Ok(epoch) if epoch > 0 => epoch,
-            _ => return Err(self.fault(EPOCH, text, "a whole number from 1")),
+            _ => return Err(self.invalid_value(EPOCH_COLUMN, text, "a whole number from 1")),
         };
-        match before {
-            Some(before) if epoch <= before => Err(HistoryError::Order {
+        match previous {
+            Some(previous) if epoch <= previous => Err(HistoryError::Order {
                 file: self.file.to_owned(),
                 line: self.line,
                 epoch,
-                before,
+                previous,
             }),
             _ => Ok(epoch),
         }
     }
 
-    /// A diverged training writes NaN and inf: gaps in the curve, and no fault of the file.
+    /// NaN and infinities are valid: a diverged training writes them. They become gaps in the curves.
     fn fields(&self) -> Result<BTreeMap<String, Field>, HistoryError> {
         let pairs = self.header.iter().zip(self.record.iter());
         pairs
             .map(|(column, text)| {
                 let value = text.parse::<f64>().ok();
-                if value.is_none() && !text.is_empty() && is_measured(column) {
-                    return Err(self.fault(column, text, "a number, or nothing"));
+                if value.is_none() && !text.is_empty() && is_metric(column) {
+                    return Err(self.invalid_value(column, text, "a number, or an empty field"));
                 }
                 let value = value.filter(|value| value.is_finite());
                 let text = text.to_owned();
@@ -247,7 +287,7 @@ impl<'a> Row<'a> {
             .collect()
     }
 
-    fn fault(&self, column: &str, value: &str, expected: &'static str) -> HistoryError {
+    fn invalid_value(&self, column: &str, value: &str, expected: &'static str) -> HistoryError {
         HistoryError::Value {
             file: self.file.to_owned(),
             line: self.line,
@@ -259,4 +299,110 @@ impl<'a> Row<'a> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(super) mod tests {
+    use super::*;
+
+    const HEADER: &str = "epoch,loss,class_loss,box_loss,class_accuracy,mean_iou,val_class_loss,\
+                      val_box_mse,val_class_accuracy,val_mean_iou";
+
+    /// The history of runs with these CSV texts.
+    pub(in crate::plot) fn history_of(texts: &[String]) -> Result<History, HistoryError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut files = Vec::new();
+        for (number, text) in texts.iter().enumerate() {
+            let run = folder.path().join(format!("run{number}"));
+            std::fs::create_dir(&run).expect("made");
+            std::fs::write(run.join(HISTORY_FILE), text).expect("written");
+            files.push(run);
+        }
+        History::read(&files)
+    }
+
+    /// The CSV text of a run with these validation accuracies per epoch.
+    pub(in crate::plot) fn run_csv(accuracies: &[f64]) -> String {
+        let row = |(index, accuracy): (usize, &f64)| {
+            let loss = 3.0 / (1.0 + index as f64);
+            format!(
+                "\n{},{loss},{},{},0.9,0.5,{loss},0.04,{accuracy},0.4",
+                index + 1,
+                loss / 2.0,
+                loss / 2.0
+            )
+        };
+        let rows = accuracies.iter().enumerate().map(row);
+        format!("{HEADER}{}\n", rows.collect::<String>())
+    }
+
+    fn message_for(text: &str) -> String {
+        history_of(&[text.to_owned()])
+            .expect_err("invalid")
+            .to_string()
+    }
+
+    #[test]
+    fn epochs_are_numbered_consecutively_across_runs() {
+        let again = history_of(&[run_csv(&[0.1, 0.2]), run_csv(&[0.3, 0.4, 0.35])]).expect("valid");
+        let numbers: Vec<u32> = again.epochs.iter().map(|epoch| epoch.number).collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 5]);
+        let firsts: Vec<u32> = again.runs.iter().map(|run| run.first_epoch).collect();
+        assert_eq!(firsts, [1, 3]);
+        assert_eq!(again.best().map(|epoch| epoch.number), Some(4));
+        let on = "epoch,loss,lr\n3,0.5,1e-4\n4,0.4,1e-5\n".to_owned();
+        let on = history_of(&[run_csv(&[0.1, 0.2]), on]).expect("valid");
+        assert_eq!(on.epochs.last().map(|epoch| epoch.number), Some(4));
+    }
+
+    #[test]
+    fn unknown_columns_are_kept_and_invalid_values_are_gaps() {
+        let text = "epoch,rate,loss,note\n1,1e-3,2.0,first\n2,1e-4,NaN,\n3,1e-5,,last\n";
+        let history = history_of(&[text.to_owned()]).expect("valid");
+        assert_eq!(history.columns, ["rate", "loss", "note"]);
+        let losses: Vec<_> = history.series("loss").collect();
+        assert_eq!(losses, [(1, Some(2.0)), (2, None), (3, None)]);
+        assert_eq!(history.epochs[0].text("note"), "first");
+        assert_eq!(history.epochs[0].text("val_mean_iou"), "");
+        assert!(history.has("loss") && !history.has("note") && history.best().is_none());
+    }
+
+    #[test]
+    fn errors_name_the_file_and_line() {
+        let cases = [
+            (
+                "epoch,loss\n1,2.0\n2,soup\n",
+                "line 3: loss is \"soup\", expected a number",
+            ),
+            (
+                "epoch,loss\n1,2.0,9\n",
+                "line 2: has 3 fields, the header has 2",
+            ),
+            (
+                "epoch,loss\none,2.0\n",
+                "line 2: epoch is \"one\", expected a whole number",
+            ),
+            ("epoch,loss\n0,2.0\n", "line 2: epoch is \"0\""),
+            (
+                "epoch,loss\n1,2.0\n1,2.0\n",
+                "line 3: epoch 1 follows epoch 1",
+            ),
+            (
+                "loss\n1\n",
+                "line 1: has no column \"epoch\" (it has: loss)",
+            ),
+            ("epoch,rate\n1,1\n", "line 1: has no column \"loss\" or"),
+            ("epoch,loss\n", "has no epoch yet"),
+        ];
+        for (text, expected) in cases {
+            let message = message_for(text);
+            assert!(
+                message.contains(expected) && message.contains(HISTORY_FILE),
+                "{text}: {message}"
+            );
+        }
+        let nowhere = History::read(&[PathBuf::from("nowhere")]).expect_err("missing");
+        assert!(
+            nowhere
+                .to_string()
+                .contains("history nowhere: can't be read")
+        );
+    }
+}

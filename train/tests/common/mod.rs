@@ -1,5 +1,5 @@
-//! What the whole-program tests share: the program, and the model that ships.
-#![allow(dead_code, reason = "no test needs all of it")]
+//! Shared by the tests of the program: the program and the model that ships.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -19,24 +19,24 @@ pub(crate) fn boxcam_train(arguments: &[&str]) -> Output {
     output.expect("boxcam-train starts")
 }
 
-/// What a run that must end well says on stdout.
+/// Stdout of a run that must succeed.
 pub(crate) fn succeed(arguments: &[&str]) -> String {
     succeed_saying(arguments).0
 }
 
-/// The same, and what it says on stderr.
+/// Stdout and stderr of a run that must succeed.
 pub(crate) fn succeed_saying(arguments: &[&str]) -> (String, String) {
     let output = boxcam_train(arguments);
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {words}");
-    (String::from_utf8_lossy(&output.stdout).into_owned(), words)
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), stderr)
 }
 
-/// Exit code and words of a run that must fail.
+/// Exit code and stderr of a run that must fail.
 pub(crate) fn fail(arguments: &[&str]) -> (i32, String) {
     let output = boxcam_train(arguments);
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code().expect("no signal"), words)
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().expect("no signal"), stderr)
 }
 
 pub(crate) fn text(path: &Path) -> &str {

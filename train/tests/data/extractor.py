@@ -1,4 +1,4 @@
-"""Pooled features of one drawn picture: by LiteRT in 8 bits, and in floats from the same weights, dequantised.
+"""Pooled features of one drawn picture: by LiteRT in int8, and in floats from the dequantised weights.
 
 usage: extractor.py WEIGHTS.tflite LITERT.bin FLOATS.bin
 """

@@ -1,15 +1,15 @@
-//! The summary as a table of plain text.
+//! A summary as a plain-text table.
 
 use super::{Layer, Summary, Totals};
 
-/// The table: a line a layer, then the sums.
+/// One line for each layer, then the sums.
 #[must_use]
 pub fn table(summary: &Summary) -> String {
     let mut rows = vec![
         ["layer", "kind", "output", "parameters", "multiply-adds"].map(str::to_owned),
         [
             "input".to_owned(),
-            "picture".to_owned(),
+            "image".to_owned(),
             shape(&summary.input),
             String::new(),
             String::new(),
@@ -18,7 +18,7 @@ pub fn table(summary: &Summary) -> String {
     rows.extend(summary.layers.iter().map(row));
     let totals = summary.totals();
     let sums = [
-        "all".to_owned(),
+        "total".to_owned(),
         format!("{} layers", summary.layers.len()),
         String::new(),
         grouped(totals.parameters()),
@@ -29,7 +29,7 @@ pub fn table(summary: &Summary) -> String {
     let widths: [usize; 5] = std::array::from_fn(|column| width(column).unwrap_or(0));
     let mut text = String::new();
     for (number, row) in rows.iter().enumerate() {
-        // A rule below the header and above the sums.
+        // A rule follows the header and precedes the sums.
         if number == 1 || number + 1 == rows.len() {
             let whole = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
             text.push_str(&"-".repeat(whole));
@@ -51,7 +51,7 @@ pub fn table(summary: &Summary) -> String {
 
 fn row(layer: &Layer) -> [String; 5] {
     let parameters = layer.weights + layer.biases;
-    let number = |number: u64| match number {
+    let cell = |number: u64| match number {
         0 => "-".to_owned(),
         number => grouped(number),
     };
@@ -63,8 +63,8 @@ fn row(layer: &Layer) -> [String; 5] {
         layer.name.clone(),
         kind,
         shape(&layer.shape),
-        number(parameters),
-        number(layer.multiply_adds),
+        cell(parameters),
+        cell(layer.multiply_adds),
     ]
 }
 
@@ -72,7 +72,7 @@ fn sizes(summary: &Summary, totals: Totals) -> String {
     let stored = if summary.is_int8 { "int8" } else { "floats" };
     format!(
         "parameters: {} ({} in weights, {} in biases); {} as floats, {} as int8; this file holds {stored}\n\
-         multiply-adds: {} for one picture\n",
+         multiply-adds: {} for one image\n",
         grouped(totals.parameters()),
         grouped(totals.weights),
         grouped(totals.biases),
@@ -83,15 +83,13 @@ fn sizes(summary: &Summary, totals: Totals) -> String {
 }
 
 /// `1 × 3 × 224 × 224`
-#[must_use]
-pub fn shape(sides: &[usize]) -> String {
+fn shape(sides: &[usize]) -> String {
     let sides: Vec<String> = sides.iter().map(usize::to_string).collect();
     sides.join(" × ")
 }
 
-/// A number with its thousands apart: `1,234,567`.
-#[must_use]
-pub fn grouped(number: u64) -> String {
+/// `1,234,567`
+fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -103,9 +101,8 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// Three digits of a count: `0.575 G`, `98.4 M`, `20.5 k`.
-#[must_use]
-pub fn short(number: u64) -> String {
+/// `0.575 G`, `98.4 M`, `20.5 k`
+fn short(number: u64) -> String {
     let number = number as f64;
     match number {
         n if n >= 1e8 => format!("{:.3} G", n / 1e9),
@@ -115,7 +112,7 @@ pub fn short(number: u64) -> String {
     }
 }
 
-/// Bytes with three digits: `13.1 MB`.
+/// `13.10 MB`, `1.5 kB`
 #[must_use]
 pub fn bytes(count: u64) -> String {
     match count as f64 {
@@ -130,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_as_people_read_them() {
+    fn numbers_have_separators_and_units() {
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(
             (grouped(0), grouped(999), grouped(1000)),

@@ -1,4 +1,4 @@
-//! From float to int8 and back a model stays nearly what it is.
+//! Quantizing and dequantizing a model.
 
 use boxcam::preprocess::InputTensor;
 use boxcam_train::quantize::activations::tensor_reports;
@@ -7,11 +7,13 @@ use boxcam_train::quantize::search::{Overrides, SearchInputs, search};
 use boxcam_train::quantize::{self, WeightScales};
 use tract_onnx::pb;
 
-use crate::made_up::{card, flags, in_floats, inputs, int8, made_up, model, written};
+use crate::test_models::{
+    card, inputs, int8, model, residual_backbone, run_in_floats, structure, write_and_read,
+};
 
 /// Scores and corners of a model as one list.
-fn said(model: &pb::ModelProto, input: &InputTensor) -> Vec<f32> {
-    in_floats(model, input).concat()
+fn outputs(model: &pb::ModelProto, input: &InputTensor) -> Vec<f32> {
+    run_in_floats(model, input).concat()
 }
 
 fn distance(a: &[f32], b: &[f32]) -> f32 {
@@ -20,36 +22,36 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[test]
-fn the_float_model_of_an_int8_model_says_nearly_the_same_and_gives_the_same_weights_again() {
-    let trunk = made_up(64);
-    let float = model(&trunk);
+fn a_dequantized_model_has_the_same_graph_and_nearly_the_same_outputs() {
+    let backbone = residual_backbone(64);
+    let float = model(&backbone);
     let inputs = inputs(&card(64), 4);
     let int8 = int8(&float, &inputs);
-    let back = quantize::dequantize(&int8).expect("is int8");
-    assert_eq!(flags(&written(&back)), flags(&trunk));
+    let back = quantize::dequantize(&int8).expect("dequantized");
+    assert_eq!(structure(&write_and_read(&back)), structure(&backbone));
     for input in &inputs {
-        let off = distance(&said(&back, input), &said(&float, input));
+        let off = distance(&outputs(&back, input), &outputs(&float, input));
         assert!(off < 0.02, "{off}");
     }
     let ops = |model: &pb::ModelProto| -> Vec<String> {
-        let graph = model.graph.as_ref().expect("has one");
+        let graph = model.graph.as_ref().expect("present");
         graph.node.iter().map(|node| node.op_type.clone()).collect()
     };
     assert_eq!(ops(&back), ops(&float));
 }
 
-/// The bias of a layer is off by rounding to weights that are all a little too large: the mean error goes.
+/// Rounding shifts the means of the outputs; bias correction reduces the shift.
 #[test]
-fn corrected_biases_bring_the_means_back() {
-    let float = model(&made_up(64));
+fn bias_correction_reduces_the_mean_error() {
+    let float = model(&residual_backbone(64));
     let inputs = inputs(&card(64), 6);
     let observations = ActivationStats::collect(&float, &inputs).expect("runs");
     let ranges = observations.ranges(Calibration::Percentile999);
     let int8 = quantize::quantize(&float, &ranges, WeightScales::LeastError).expect("fits");
     let corrected = quantize::correct_biases(&float, int8.clone(), &inputs).expect("runs");
-    let graph = |model: &pb::ModelProto| model.graph.clone().expect("has one");
+    let graph = |model: &pb::ModelProto| model.graph.clone().expect("present");
     let (before, after) = (graph(&int8), graph(&corrected));
-    assert_eq!(before.node, after.node, "only numbers change");
+    assert_eq!(before.node, after.node, "only constants change");
     let mut moved = 0;
     for (a, b) in before.initializer.iter().zip(&after.initializer) {
         let is_bias = a.name.ends_with(".bias.int32");
@@ -59,7 +61,7 @@ fn corrected_biases_bring_the_means_back() {
     assert!(moved > 5, "{moved}");
     let mean = |model: &pb::ModelProto| {
         let off = inputs.iter().map(|input| {
-            let (found, truth) = (said(model, input), said(&float, input));
+            let (found, truth) = (outputs(model, input), outputs(&float, input));
             found
                 .iter()
                 .zip(&truth)
@@ -80,8 +82,8 @@ fn corrected_biases_bring_the_means_back() {
 }
 
 #[test]
-fn the_best_of_all_trials_is_kept_and_every_stored_value_has_its_error() {
-    let float = model(&made_up(64));
+fn the_best_trial_is_kept_and_every_int8_tensor_is_reported() {
+    let float = model(&residual_backbone(64));
     let mut scenes = inputs(&card(64), 16);
     let measuring = scenes.split_off(8);
     let pictures = SearchInputs {
@@ -102,10 +104,10 @@ fn the_best_of_all_trials_is_kept_and_every_stored_value_has_its_error() {
         weight_scales: Some(WeightScales::Max),
         correct_biases: Some(true),
     };
-    let told = search(&float, &pictures, wanted, |_| ()).expect("runs");
-    assert_eq!(told.trial, trials[0], "what is told is done");
+    let given = search(&float, &pictures, wanted, |_| ()).expect("runs");
+    assert_eq!(given.trial, trials[0], "given settings are used");
 
-    let errors = tensor_reports(&float, &told.model, &pictures.comparison).expect("runs");
+    let errors = tensor_reports(&float, &given.model, &pictures.comparison).expect("runs");
     // 13 layers and 2 sums, a pooling, 7 layers of the box and a sum.
     assert_eq!(errors.len(), 24, "{errors:?}");
     for error in &errors {

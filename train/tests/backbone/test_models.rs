@@ -1,4 +1,4 @@
-//! Models that are made up, and what a model says.
+//! Small random models, and their outputs.
 
 use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
 use boxcam::frame::{Frame, Origin};
@@ -20,8 +20,8 @@ use tract_onnx::prelude::*;
 pub(crate) fn card(side: u32) -> ModelCard {
     ModelCard {
         schema: CARD_SCHEMA,
-        name: "made up".to_owned(),
-        labels: Labels::new(vec!["apple".to_owned(), "banana".to_owned()]).expect("sound"),
+        name: "test".to_owned(),
+        labels: Labels::new(vec!["apple".to_owned(), "banana".to_owned()]).expect("valid"),
         input: InputSpec::mobilenet(side),
         box_order: BoxOrder::Corners,
         threshold: 0.5,
@@ -34,7 +34,7 @@ pub(crate) fn card(side: u32) -> ModelCard {
     }
 }
 
-/// A convolution of random weights that keeps the size of the numbers.
+/// A convolution with random weights that keeps the magnitude of its input; depthwise if `inner` is 0.
 pub(crate) fn conv(
     random: &mut Rng,
     [inner, out]: [usize; 2],
@@ -55,8 +55,8 @@ pub(crate) fn conv(
     }
 }
 
-/// A stem, then blocks of expansion, depthwise and linear projection, two of them residual, the last one halving.
-pub(crate) fn made_up(side: usize) -> BackboneWeights {
+/// A stem, then blocks of expansion, depthwise and linear projection: two residual, the last with stride 2.
+pub(crate) fn residual_backbone(side: usize) -> BackboneWeights {
     let random = &mut Rng::with_seed(7);
     let mut layers = Vec::new();
     let mut push = |conv, relu6, add| layers.push(Layer { conv, relu6, add });
@@ -79,21 +79,25 @@ pub(crate) fn made_up(side: usize) -> BackboneWeights {
     }
 }
 
-/// A whole float model on a trunk, with heads that have learnt nothing; the box head is that of two maps.
-pub(crate) fn model(trunk: &BackboneWeights) -> pb::ModelProto {
-    let card = card(trunk.side as u32);
+/// A float model with untrained heads on a backbone.
+pub(crate) fn model(backbone: &BackboneWeights) -> pb::ModelProto {
+    let card = card(backbone.side as u32);
     let device = Device::flex();
     device.seed(1);
-    let channels = trunk.layers.last().expect("has layers").conv.shape[0];
-    let stride: usize = trunk.layers.iter().map(|layer| layer.conv.stride).product();
+    let channels = backbone.layers.last().expect("layers").conv.shape[0];
+    let stride: usize = backbone
+        .layers
+        .iter()
+        .map(|layer| layer.conv.stride)
+        .product();
     let mut graph = GraphBuilder::new(&card.name, &card.input);
-    let maps = graph.backbone(INPUT, &trunk.layers);
-    let fine = fine_layer(&trunk.layers).expect("it halves");
-    let map = maps.last().expect("has layers");
+    let maps = graph.backbone(INPUT, &backbone.layers);
+    let fine = fine_layer(&backbone.layers).expect("a stride-2 layer");
+    let map = maps.last().expect("layers");
     let class = ClassHead::new(channels, card.labels.len(), 0.0, &device);
     let scores = class.export(&mut graph, map);
-    let side = trunk.side / stride;
-    let fine_channels = trunk.layers[fine].conv.shape[0];
+    let side = backbone.side / stride;
+    let fine_channels = backbone.layers[fine].conv.shape[0];
     let bounding_box = BoxHead::Fcos(FcosHead::new(channels, fine_channels, 32, &device));
     let corners = bounding_box.export(&mut graph, [&maps[fine], map], side);
     graph.finish(&scores, &corners, &card)
@@ -103,7 +107,7 @@ pub(crate) fn inputs(card: &ModelCard, count: u64) -> Vec<InputTensor> {
     let scenes = (1..=count).map(|seed| random_scene(seed, 320, 240).image);
     let frames = scenes.map(|image| Frame::new(0, Origin::Live, image));
     frames
-        .map(|frame| preprocess(&frame, card).expect("has pixels"))
+        .map(|frame| preprocess(&frame, card).expect("preprocessed"))
         .collect()
 }
 
@@ -113,20 +117,20 @@ pub(crate) fn int8(float: &pb::ModelProto, inputs: &[InputTensor]) -> pb::ModelP
     quantize::quantize(float, &ranges, WeightScales::Max).expect("can be quantised")
 }
 
-pub(crate) fn written(model: &pb::ModelProto) -> BackboneWeights {
-    let folder = tempfile::tempdir().expect("a folder");
+pub(crate) fn write_and_read(model: &pb::ModelProto) -> BackboneWeights {
+    let folder = tempfile::tempdir().expect("temporary folder");
     let file = folder.path().join("model.onnx");
     onnx::write(&file, model).expect("written");
     weights::read(&file).expect("read back")
 }
 
-/// What tract's own operators make of a model.
-pub(crate) fn in_floats(model: &pb::ModelProto, input: &InputTensor) -> [Vec<f32>; 2] {
+/// Scores and corners from tract's own float operators.
+pub(crate) fn run_in_floats(model: &pb::ModelProto, input: &InputTensor) -> [Vec<f32>; 2] {
     let plan = onnx()
         .model_for_proto_model(model)
         .and_then(|model| model.with_input_fact(0, f32::fact(input.shape()).into()))
         .and_then(|model| model.into_optimized()?.into_runnable())
-        .expect("tract runs it");
+        .expect("runnable");
     let tensor = Tensor::from_shape(&input.shape(), &input.to_f32()).expect("a tensor");
     let outputs = plan.run(tvec!(tensor.into())).expect("runs");
     [0, 1].map(|output| {
@@ -135,8 +139,9 @@ pub(crate) fn in_floats(model: &pb::ModelProto, input: &InputTensor) -> [Vec<f32
     })
 }
 
-pub(crate) fn flags(trunk: &BackboneWeights) -> Vec<(bool, Option<usize>, usize, usize)> {
-    let layers = trunk.layers.iter();
-    let flags = layers.map(|layer| (layer.relu6, layer.add, layer.conv.stride, layer.conv.groups));
-    flags.collect()
+pub(crate) fn structure(backbone: &BackboneWeights) -> Vec<(bool, Option<usize>, usize, usize)> {
+    let layers = backbone.layers.iter();
+    let structure =
+        layers.map(|layer| (layer.relu6, layer.add, layer.conv.stride, layer.conv.groups));
+    structure.collect()
 }

@@ -4,7 +4,7 @@
 
 use thiserror::Error;
 
-use super::ioctl::{BitField, FixInfo, VarInfo};
+use super::fb_ioctl::{BitField, FixInfo, VarInfo};
 
 const PACKED_PIXELS: u32 = 0;
 const TRUE_COLOR: u32 = 2;
@@ -30,7 +30,7 @@ pub(super) enum FormatError {
 
 /// Converts RGB pixels to the screen's format.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct PixelFormat {
+pub(super) struct ScreenFormat {
     /// Bytes per pixel.
     bytes: usize,
     /// The bits of each value of red, green and blue; those of red include `opaque`.
@@ -40,7 +40,7 @@ pub(super) struct PixelFormat {
     is_bgrx: bool,
 }
 
-impl PixelFormat {
+impl ScreenFormat {
     /// The format that the kernel reports.
     pub(super) fn new(var: &VarInfo, fix: &FixInfo) -> Result<Self, FormatError> {
         let bits = var.bits_per_pixel;
@@ -155,7 +155,7 @@ fn table(channel: BitField) -> [u32; 256] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ioctl::test_screen;
+    use super::super::fb_ioctl::test_screen;
     use super::*;
 
     type Case = (&'static str, u32, [(u32, u32); 4], [u8; 3], &'static [u8]);
@@ -253,7 +253,7 @@ mod tests {
         ];
         for (name, bits, channels, pixel, expected) in cases {
             let (var, fix) = test_screen(bits, channels);
-            let format = PixelFormat::new(&var, &fix).expect(name);
+            let format = ScreenFormat::new(&var, &fix).expect(name);
             let mut line = vec![0; format.bytes()];
             format.convert([pixel].into_iter(), &mut line);
             assert_eq!(line, expected, "{name}: {line:02X?}");
@@ -278,7 +278,7 @@ mod tests {
         let rgb = [(16, 8), (8, 8), (0, 8), (0, 0)];
         let supported = test_screen(32, rgb);
         let refused = |(var, fix): (VarInfo, FixInfo)| {
-            let error = PixelFormat::new(&var, &fix).expect_err("refused");
+            let error = ScreenFormat::new(&var, &fix).expect_err("refused");
             error.to_string()
         };
         for bits in [1, 8, 15, 64] {
