@@ -220,20 +220,26 @@ fn the_number_of_detached_threads_is_limited() {
     let (keep, never) = channel::<()>();
     let never = Arc::new(Mutex::new(never));
     let opened = Arc::new(Mutex::new(0));
-    let (count, time) = (Arc::clone(&opened), Arc::clone(&clock));
+    let blocked = Arc::new(Mutex::new(0));
+    let (count, blocks, time) = (
+        Arc::clone(&opened),
+        Arc::clone(&blocked),
+        Arc::clone(&clock),
+    );
     let source = reopened(move |_| {
         *count.lock() += 1;
-        let (never, time) = (Arc::clone(&never), Arc::clone(&time));
+        let (never, blocks, time) = (Arc::clone(&never), Arc::clone(&blocks), Arc::clone(&time));
         Ok(three_then(move || {
+            *blocks.lock() += 1;
             time.advance(STALL);
             // Nothing interrupts this.
             let _ = never.lock().recv();
             Ok(None)
         }))
     });
-    let (count, time) = (Arc::clone(&opened), Arc::clone(&clock));
+    let time = Arc::clone(&clock);
     let observer = std::thread::spawn(move || {
-        wait_until(|| *count.lock() >= 3);
+        wait_until(|| *blocked.lock() >= 3);
         // The supervisor waits for a free thread again and again, and opens no fourth source.
         let waits = time.waits_of("supervisor");
         wait_until(|| {
