@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::files::{PictureIndex, first_bytes, with_extension};
 use super::import_error::{AnnotationError, ImportError, Location};
-use super::imported::{ImportedDataset, LabeledBox, Picture, SplitName};
+use super::imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};
 use super::pixel_frame::PixelFrame;
 
 /// Fields are untyped values so that one invalid annotation is one issue and does not fail the whole file.
@@ -195,7 +195,7 @@ impl Reader<'_> {
         Location::element(&self.file, format!("{list}[{index}] (id {})", key(id)))
     }
 
-    fn picture(&self, image: &CocoImage) -> Result<Picture, AnnotationError> {
+    fn picture(&self, image: &CocoImage) -> Result<LabeledPicture, AnnotationError> {
         let missing = AnnotationError::MissingField { field: "file_name" };
         let name = image
             .file_name
@@ -210,7 +210,7 @@ impl Reader<'_> {
         let split = self
             .split
             .or_else(|| SplitName::in_folders(self.root, path));
-        Ok(Picture::new(path.clone(), split))
+        Ok(LabeledPicture::new(path.clone(), split))
     }
 
     /// Of several pictures with this file name: one that matches the whole given path, then one of the same split, then one

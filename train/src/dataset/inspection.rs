@@ -10,8 +10,8 @@ use boxcam::picture::PictureError;
 use serde::Serialize;
 
 use super::duplicates::{Fingerprint, Similarity, duplicate_pairs};
-use super::format::Format;
-use super::imported::{ImportedDataset, LabeledBox, Picture, SplitName};
+use super::format::DatasetFormat;
+use super::imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};
 
 /// A box is tiny if its width or height is below this fraction of the picture's: 7 of the 224 pixels of the network's
 /// input.
@@ -36,7 +36,7 @@ const BINS: [(usize, &str); 9] = [
 /// The statistics and issues of a data set. Field names of the JSON form are stable.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspection {
-    pub format: Format,
+    pub format: DatasetFormat,
     /// Counts per split; `undivided` are pictures in no split.
     pub splits: BTreeMap<String, Count>,
     /// Counts per class: pictures by their own class, boxes by the class of the box.
@@ -133,7 +133,7 @@ impl Inspection {
     /// Inspects a data set. `prints`: one per picture, from [`super::duplicates::fingerprints`].
     #[must_use]
     pub fn of(
-        format: Format,
+        format: DatasetFormat,
         dataset: &ImportedDataset,
         prints: &[Result<Fingerprint, PictureError>],
         threads: usize,
@@ -211,7 +211,7 @@ impl Inspection {
             .push(Issue { message, pictures });
     }
 
-    fn check_picture(&mut self, index: usize, picture: &Picture) {
+    fn check_picture(&mut self, index: usize, picture: &LabeledPicture) {
         if picture.boxes.is_empty() {
             self.add_issue(
                 IssueKind::NoBoxes,
@@ -261,11 +261,7 @@ impl Inspection {
         prints: &[Result<Fingerprint, PictureError>],
         threads: usize,
     ) {
-        let readable: Vec<Option<Fingerprint>> = prints
-            .iter()
-            .map(|print| print.as_ref().ok().cloned())
-            .collect();
-        for pair in duplicate_pairs(&readable, threads) {
+        for pair in duplicate_pairs(prints, threads) {
             let (first, second) = (
                 &dataset.pictures[pair.first],
                 &dataset.pictures[pair.second],
@@ -307,8 +303,7 @@ fn aspect_ratio(labeled: &LabeledBox, picture_ratio: f32) -> Option<f32> {
 }
 
 /// The key of a split in [`Inspection::splits`].
-#[must_use]
-pub fn split_label(split: Option<SplitName>) -> String {
+fn split_label(split: Option<SplitName>) -> String {
     split.map_or("undivided", SplitName::name).to_owned()
 }
 
@@ -339,7 +334,7 @@ fn class_counts(dataset: &ImportedDataset) -> Vec<ClassCounts> {
     names.map(class).collect()
 }
 
-fn boxes_per_picture(pictures: &[Picture]) -> Vec<(&'static str, usize)> {
+fn boxes_per_picture(pictures: &[LabeledPicture]) -> Vec<(&'static str, usize)> {
     let mut bins = BINS.map(|(_, name)| (name, 0));
     for picture in pictures {
         let bin = BINS
@@ -503,8 +498,8 @@ mod tests {
         }
     }
 
-    fn picture(name: &str, split: SplitName, boxes: Vec<LabeledBox>) -> Picture {
-        Picture {
+    fn picture(name: &str, split: SplitName, boxes: Vec<LabeledBox>) -> LabeledPicture {
+        LabeledPicture {
             path: name.into(),
             split: Some(split),
             folder: Some("cup".to_owned()),
@@ -548,7 +543,7 @@ mod tests {
             .map(|seed| Ok(Fingerprint::of(&random_scene(*seed, 64, 48).image)))
             .collect();
         prints.push(Err(PictureError::Empty { path: "e".into() }));
-        let inspection = Inspection::of(Format::Chapter, &dataset, &prints, 2);
+        let inspection = Inspection::of(DatasetFormat::Chapter, &dataset, &prints, 2);
         let expected = [
             (IssueKind::Leak, 2),
             (IssueKind::DuplicatePicture, 1),
