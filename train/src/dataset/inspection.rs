@@ -145,23 +145,9 @@ impl Inspection {
                 .map(|print| print.size)
         };
         let boxes = || dataset.pictures.iter().flat_map(|picture| &picture.boxes);
-        let aspect_ratios = dataset
-            .pictures
-            .iter()
-            .zip(prints)
-            .filter_map(|(picture, print)| {
-                let (width, height) = print.as_ref().ok()?.size;
-                let picture_ratio = width as f32 / height as f32;
-                Some(
-                    picture
-                        .boxes
-                        .iter()
-                        .filter_map(move |labeled| aspect_ratio(labeled, picture_ratio)),
-                )
-            });
         let mut inspection = Self {
             format,
-            splits: BTreeMap::new(),
+            splits: split_counts(dataset),
             classes: class_counts(dataset),
             boxes_per_picture: boxes_per_picture(&dataset.pictures),
             max_boxes: dataset
@@ -173,18 +159,10 @@ impl Inspection {
             width: Quantiles::of(sizes().map(|(width, _)| width as f32).collect()),
             height: Quantiles::of(sizes().map(|(_, height)| height as f32).collect()),
             box_area: Quantiles::of(boxes().map(|labeled| labeled.bounding_box.area()).collect()),
-            aspect_ratio: Quantiles::of(aspect_ratios.flatten().collect()),
+            aspect_ratio: Quantiles::of(aspect_ratios(dataset, prints)),
             issues: BTreeMap::new(),
             notes: dataset.notes.clone(),
         };
-        for picture in &dataset.pictures {
-            let count = inspection
-                .splits
-                .entry(split_label(picture.split))
-                .or_default();
-            count.pictures += 1;
-            count.boxes += picture.boxes.len();
-        }
         for issue in &dataset.issues {
             inspection.add_issue(IssueKind::SkippedAnnotation, issue.to_string(), Vec::new());
         }
@@ -296,6 +274,22 @@ fn repetition(earlier: &LabeledBox, labeled: &LabeledBox) -> Option<IssueKind> {
     }
 }
 
+/// Width / height in pixels of all boxes on readable pictures.
+fn aspect_ratios(
+    dataset: &ImportedDataset,
+    prints: &[Result<Fingerprint, PictureError>],
+) -> Vec<f32> {
+    let mut ratios = Vec::new();
+    for (picture, print) in dataset.pictures.iter().zip(prints) {
+        if let Ok(print) = print {
+            let picture_ratio = print.size.0 as f32 / print.size.1 as f32;
+            let boxes = picture.boxes.iter();
+            ratios.extend(boxes.filter_map(|labeled| aspect_ratio(labeled, picture_ratio)));
+        }
+    }
+    ratios
+}
+
 /// Width / height of a box in pixels; `None` if it has no height.
 fn aspect_ratio(labeled: &LabeledBox, picture_ratio: f32) -> Option<f32> {
     let [x_min, x_max, y_min, y_max] = labeled.bounding_box.corners();
@@ -305,6 +299,16 @@ fn aspect_ratio(labeled: &LabeledBox, picture_ratio: f32) -> Option<f32> {
 /// The key of a split in [`Inspection::splits`].
 fn split_label(split: Option<SplitName>) -> String {
     split.map_or("undivided", SplitName::name).to_owned()
+}
+
+fn split_counts(dataset: &ImportedDataset) -> BTreeMap<String, Count> {
+    let mut counts: BTreeMap<String, Count> = BTreeMap::new();
+    for picture in &dataset.pictures {
+        let count = counts.entry(split_label(picture.split)).or_default();
+        count.pictures += 1;
+        count.boxes += picture.boxes.len();
+    }
+    counts
 }
 
 fn class_counts(dataset: &ImportedDataset) -> Vec<ClassCounts> {

@@ -255,13 +255,13 @@ fn coco_crowds_are_skipped_and_scaled_pictures_are_read() {
     fs::remove_file(folder.path().join("annotations/instances_val2017.json")).expect("there");
     let (_, dataset) = read(folder.path()).expect("readable");
     assert!(dataset.notes[0].contains("1 crowds"), "{:?}", dataset.notes);
-    let row = dataset
+    let labeled = dataset
         .pictures
         .iter()
         .find_map(LabeledPicture::largest_box)
-        .expect("a row");
+        .expect("a box");
     let truth = scene(1).truth[0].bounding_box;
-    assert!(boxcam::geometry::iou(&row.bounding_box, &truth) > 0.999);
+    assert!(boxcam::geometry::iou(&labeled.bounding_box, &truth) > 0.999);
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn an_unreadable_picture_is_an_issue_if_its_size_is_needed() {
     ] {
         let message = message_for(format, picture, "no picture");
         assert!(
-            message.contains("1.jpg: is no picture that boxcam reads"),
+            message.contains("1.jpg: is not a JPEG, PNG, WebP or BMP file"),
             "{message}"
         );
     }
