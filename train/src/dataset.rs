@@ -1,6 +1,6 @@
 //! Data sets of any supported format.
 //!
-//! [`read`] detects the [`Format`] of a folder and returns an [`ImportedDataset`], which is the same type for all formats.
+//! [`read`] detects the [`DatasetFormat`] of a folder and returns an [`ImportedDataset`], which is the same type for all formats.
 //! An annotation that cannot be used becomes an [`ImportIssue`] with its file and line and is skipped; an
 //! [`ImportError`] means that nothing could be read. Boxes in pixels are normalized to the upright picture
 //! ([`pixel_frame`]). The readers decode only the headers of pictures; [`duplicates`] decodes their pixels. No function
@@ -25,6 +25,6 @@ mod yolo;
 #[cfg(test)]
 mod tests;
 
-pub use format::{Format, detect, read, read_as};
+pub use format::{DatasetFormat, detect, read, read_as};
 pub use import_error::{AnnotationError, ImportError, ImportIssue, Location};
-pub use imported::{ImportedDataset, LabeledBox, Picture, SplitName};
+pub use imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};

@@ -4,9 +4,9 @@
 //! are drawn by [`boxcam::overlay`], as on the device. No file is read or written here.
 
 pub mod bar_chart;
-pub mod palette;
 pub mod sheet;
 pub mod svg;
+pub mod theme;
 
 use std::io::Cursor;
 

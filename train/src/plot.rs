@@ -4,7 +4,7 @@
 
 pub mod curves;
 pub mod history;
-pub mod report;
+pub mod training_report;
 
 /// A panel of the plot: a metric on training and validation data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use boxcam::picture;
 use boxcam_train::dataset::duplicates::{self, Fingerprint, NEAR, NEAR_RELATIVE, Similarity};
 use boxcam_train::dataset::inspection::{Count, Inspection, IssueKind};
-use boxcam_train::dataset::{self, Format};
+use boxcam_train::dataset::{self, DatasetFormat};
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{FilterType, resize};
@@ -29,7 +29,7 @@ fn recompressed(image: &RgbImage, quality: u8) -> RgbImage {
 fn the_published_counts_are_reproduced() {
     let Some(folder) = snacks() else { return };
     let (format, dataset) = dataset::read(&folder).expect("the snacks");
-    assert_eq!(format, Format::Chapter);
+    assert_eq!(format, DatasetFormat::Chapter);
     let prints = duplicates::fingerprints(&dataset.pictures, 2, &|| ());
     let seen = Inspection::of(format, &dataset, &prints, 2);
     let count = |pictures, boxes| Count { pictures, boxes };

@@ -17,7 +17,7 @@ use boxcam_train::dataset::prepared::{self, PreparedSummary, Transfer};
 use boxcam_train::dataset::splits::{SplitOptions, SplitPlan, assign_splits};
 use boxcam_train::dataset::{SplitName, review_sheets};
 use boxcam_train::draw;
-use boxcam_train::draw::sheet::{Grid, SHEET_PALETTE, Tile};
+use boxcam_train::draw::sheet::{Grid, SHEET_THEME, Tile};
 use boxcam_train::message;
 use boxcam_train::negative_crops::{may_lack_a_box, negative_crop};
 use boxcam_train::recipe::Recipe;
@@ -320,8 +320,8 @@ fn sample_tile(
     Ok(Tile {
         picture: tile,
         captions: vec![
-            (format!("{name}{note}"), SHEET_PALETTE.text),
-            (caption, SHEET_PALETTE.muted),
+            (format!("{name}{note}"), SHEET_THEME.text),
+            (caption, SHEET_THEME.muted),
         ],
     })
 }

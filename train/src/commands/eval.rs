@@ -18,9 +18,9 @@ use boxcam::picture;
 use boxcam::preprocess::preprocess;
 use boxcam_train::draw;
 use boxcam_train::draw::bar_chart::bar_chart;
-use boxcam_train::draw::palette::{Color, Palette};
-use boxcam_train::draw::sheet::{Grid, SHEET_PALETTE, Tile, draw_sheet, fit_within};
+use boxcam_train::draw::sheet::{Grid, SHEET_THEME, Tile, draw_sheet, fit_within};
 use boxcam_train::draw::svg;
+use boxcam_train::draw::theme::{Color, Theme};
 use boxcam_train::temperature::{ScoredImage, cross_entropy, fit_factor, scale_logits};
 use boxcam_train::{message, onnx};
 use clap::{Args, Subcommand, ValueEnum};
@@ -228,7 +228,7 @@ fn tile(each: &Evaluated<'_>, labels: &Labels) -> Result<Tile> {
             ),
             (
                 format!("{}/{}", each.picture.folder, name.to_string_lossy()),
-                SHEET_PALETTE.muted,
+                SHEET_THEME.muted,
             ),
         ],
     })
@@ -319,7 +319,7 @@ fn predict_raw(model: &Path, image_file: &Path, output: Option<&Path>) -> Result
         label(&named, top)
     );
     let file_name = image_file.file_name().unwrap_or_default();
-    let chart = bar_chart(&file_name.to_string_lossy(), &about, &named, Palette::LIGHT);
+    let chart = bar_chart(&file_name.to_string_lossy(), &about, &named, Theme::LIGHT);
     write(output, &svg::to_png(&chart, 1.5)?)?;
     Ok(())
 }

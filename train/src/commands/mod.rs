@@ -13,7 +13,7 @@ use boxcam_train::average::AverageError;
 use boxcam_train::checkpoint::CheckpointError;
 use boxcam_train::dataset::duplicates::{self, Fingerprint};
 use boxcam_train::dataset::prepared::PreparedError;
-use boxcam_train::dataset::{self, Format, ImportError, ImportedDataset};
+use boxcam_train::dataset::{self, DatasetFormat, ImportError, ImportedDataset};
 use boxcam_train::onnx::OnnxError;
 use boxcam_train::plot::history::HistoryError;
 use boxcam_train::quantize::QuantizeError;
@@ -66,11 +66,11 @@ pub(crate) struct AnyData {
     pub(crate) data: PathBuf,
     /// The format, if it cannot be detected from the folder's content
     #[arg(long, value_parser = format_parser())]
-    pub(crate) format: Option<Format>,
+    pub(crate) format: Option<DatasetFormat>,
 }
 
 impl AnyData {
-    fn read(&self) -> Result<(Format, ImportedDataset), ImportError> {
+    fn read(&self) -> Result<(DatasetFormat, ImportedDataset), ImportError> {
         match self.format {
             Some(format) => dataset::read_as(format, &self.data).map(|dataset| (format, dataset)),
             None => dataset::read(&self.data),
@@ -78,9 +78,9 @@ impl AnyData {
     }
 }
 
-fn format_parser() -> impl TypedValueParser<Value = Format> {
-    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| {
-        let mut formats = Format::ALL.into_iter();
+fn format_parser() -> impl TypedValueParser<Value = DatasetFormat> {
+    PossibleValuesParser::new(DatasetFormat::ALL.map(DatasetFormat::name)).try_map(|name| {
+        let mut formats = DatasetFormat::ALL.into_iter();
         formats
             .find(|format| format.name() == name)
             .ok_or("no such format")

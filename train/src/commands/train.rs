@@ -11,12 +11,12 @@ use boxcam::label::Labels;
 use boxcam_train::checkpoint::{
     Checkpoint, Identity, data_hash, file_hash, network_hash, recipe_text,
 };
-use boxcam_train::draw::palette::Palette;
 use boxcam_train::draw::svg;
+use boxcam_train::draw::theme::Theme;
 use boxcam_train::features::{Features, channels_last};
 use boxcam_train::model::Model;
 use boxcam_train::plot::history::History;
-use boxcam_train::plot::{curves, report};
+use boxcam_train::plot::{curves, training_report};
 use boxcam_train::recipe::{Override, Recipe, RecipeError};
 use boxcam_train::samples::{TrainingImage, TrainingSet};
 use boxcam_train::teacher::Teacher;
@@ -528,8 +528,8 @@ pub(crate) struct PlotArguments {
 
 fn plot(arguments: &PlotArguments) -> Result<()> {
     let history = History::read(&arguments.runs)?;
-    let curves = svg::to_png(&curves::all_panels(&history, Palette::LIGHT)?, SCALE)?;
-    let report = report::report(&history)?;
+    let curves = svg::to_png(&curves::all_panels(&history, Theme::LIGHT)?, SCALE)?;
+    let report = training_report::render(&history)?;
     write(&arguments.output.join("curves.png"), &curves)?;
     write(&arguments.output.join("report.html"), report.as_bytes())?;
     let count = history.epochs.len();

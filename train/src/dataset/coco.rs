@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::files::{PictureIndex, first_bytes, with_extension};
 use super::import_error::{AnnotationError, ImportError, Location};
-use super::imported::{ImportedDataset, LabeledBox, Picture, SplitName};
+use super::imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};
 use super::pixel_frame::PixelFrame;
 
 /// Fields are untyped values so that one invalid annotation is one issue and does not fail the whole file.
@@ -97,6 +97,10 @@ pub(super) fn read(root: &Path) -> Result<ImportedDataset, ImportError> {
     Ok(dataset)
 }
 
+/// By image id; `None` for a missing picture, and no frame for one whose size is invalid. Their issues are reported with the
+/// image.
+type FoundImages = BTreeMap<String, Option<(LabeledPicture, Option<PixelFrame>)>>;
+
 /// Reads one JSON file.
 struct Reader<'a> {
     root: &'a Path,
@@ -121,6 +125,15 @@ impl Reader<'_> {
                 dataset.classes.push(name.clone());
             }
         }
+        let mut found = self.find_images(&images, dataset);
+        self.add_boxes(&annotations, &names, &mut found, dataset);
+        let pictures = found.into_values().flatten().map(|(picture, _)| picture);
+        dataset.pictures.extend(pictures);
+        Ok(())
+    }
+
+    /// The pictures that exist, by image id.
+    fn find_images(&self, images: &[CocoImage], dataset: &mut ImportedDataset) -> FoundImages {
         let mut found = BTreeMap::new();
         for (index, image) in images.iter().enumerate() {
             let location = self.element("images", index, &image.id);
@@ -138,6 +151,16 @@ impl Reader<'_> {
                 }
             }
         }
+        found
+    }
+
+    fn add_boxes(
+        &self,
+        annotations: &[CocoAnnotation],
+        names: &BTreeMap<String, String>,
+        found: &mut FoundImages,
+        dataset: &mut ImportedDataset,
+    ) {
         let mut crowds = 0;
         for (index, annotation) in annotations.iter().enumerate() {
             if annotation.is_crowd() {
@@ -152,7 +175,7 @@ impl Reader<'_> {
                 // The issue was reported with the picture.
                 Some(None | Some((_, None))) => continue,
                 Some(Some((picture, Some(frame)))) => annotation
-                    .labeled_box(&location, &names, frame)
+                    .labeled_box(&location, names, frame)
                     .map(|labeled| picture.boxes.push(labeled)),
             };
             if let Err(error) = labeled {
@@ -165,9 +188,6 @@ impl Reader<'_> {
                 .notes
                 .push(format!("{file}: {crowds} crowds (iscrowd) are skipped"));
         }
-        let pictures = found.into_values().flatten().map(|(picture, _)| picture);
-        dataset.pictures.extend(pictures);
-        Ok(())
     }
 
     fn parse(&self) -> Result<CocoFile, ImportError> {
@@ -195,7 +215,7 @@ impl Reader<'_> {
         Location::element(&self.file, format!("{list}[{index}] (id {})", key(id)))
     }
 
-    fn picture(&self, image: &CocoImage) -> Result<Picture, AnnotationError> {
+    fn picture(&self, image: &CocoImage) -> Result<LabeledPicture, AnnotationError> {
         let missing = AnnotationError::MissingField { field: "file_name" };
         let name = image
             .file_name
@@ -210,7 +230,7 @@ impl Reader<'_> {
         let split = self
             .split
             .or_else(|| SplitName::in_folders(self.root, path));
-        Ok(Picture::new(path.clone(), split))
+        Ok(LabeledPicture::new(path.clone(), split))
     }
 
     /// Of several pictures with this file name: one that matches the whole given path, then one of the same split, then one

@@ -16,7 +16,7 @@ use image::imageops::{FilterType, grayscale, resize, thumbnail};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-use super::imported::Picture;
+use super::imported::LabeledPicture;
 
 const COLUMNS: u32 = 17;
 const ROWS: u32 = 16;
@@ -152,7 +152,7 @@ fn thumbnail_of(image: &RgbImage) -> Vec<i16> {
 
 /// The fingerprints of pictures, in the same order, computed on `threads` threads. `on_picture` is called after each.
 pub fn fingerprints(
-    pictures: &[Picture],
+    pictures: &[LabeledPicture],
     threads: usize,
     on_picture: &(dyn Fn() + Sync),
 ) -> Vec<Result<Fingerprint, PictureError>> {
@@ -178,7 +178,10 @@ pub fn fingerprints(
 /// All pairs of duplicates. Every picture with a fingerprint is compared with every other: the time is quadratic in their
 /// number.
 #[must_use]
-pub fn duplicate_pairs(prints: &[Option<Fingerprint>], threads: usize) -> Vec<DuplicatePair> {
+pub fn duplicate_pairs(
+    prints: &[Result<Fingerprint, PictureError>],
+    threads: usize,
+) -> Vec<DuplicatePair> {
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -199,13 +202,13 @@ pub fn duplicate_pairs(prints: &[Option<Fingerprint>], threads: usize) -> Vec<Du
     found
 }
 
-fn pairs_of(prints: &[Option<Fingerprint>], first: usize) -> Vec<DuplicatePair> {
-    let Some(print) = &prints[first] else {
+fn pairs_of(prints: &[Result<Fingerprint, PictureError>], first: usize) -> Vec<DuplicatePair> {
+    let Ok(print) = &prints[first] else {
         return Vec::new();
     };
     let later = prints.iter().enumerate().skip(first + 1);
     let pairs = later.filter_map(|(second, other)| {
-        let similarity = print.similarity(other.as_ref()?)?;
+        let similarity = print.similarity(other.as_ref().ok()?)?;
         Some(DuplicatePair {
             first,
             second,

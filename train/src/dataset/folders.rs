@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::files;
 use super::import_error::{ImportError, ImportIssue, Location};
-use super::imported::{ImportedDataset, LabeledBox, Picture, SplitName};
+use super::imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};
 
 fn annotation_file(root: &Path, split: SplitName) -> PathBuf {
     root.join(format!("annotations-{split}.csv"))
@@ -43,7 +43,7 @@ pub(super) fn read_prepared(root: &Path) -> Result<ImportedDataset, ImportError>
                     class: annotation.class_name,
                     bounding_box: annotation.bounding_box,
                 });
-            dataset.pictures.push(Picture {
+            dataset.pictures.push(LabeledPicture {
                 boxes: boxes.collect(),
                 path: picture.path,
                 split: Some(split),
@@ -66,9 +66,9 @@ pub(super) fn read(root: &Path) -> Result<ImportedDataset, ImportError> {
             .map(|name| name.to_string_lossy().into_owned());
         let class = name.filter(|_| folder.is_some_and(|folder| !is_split_folder(folder, root)));
         match class {
-            Some(class) => dataset.pictures.push(Picture {
+            Some(class) => dataset.pictures.push(LabeledPicture {
                 folder: Some(class),
-                ..Picture::new(path, split)
+                ..LabeledPicture::new(path, split)
             }),
             None => without_class += 1,
         }

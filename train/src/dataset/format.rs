@@ -13,7 +13,7 @@ use super::{coco, folders, open_images, voc, yolo};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Format {
+pub enum DatasetFormat {
     /// A prepared data set, in the layout of the textbook chapter: `train/CLASS/ID.jpg` and `annotations-train.csv`.
     Chapter,
     /// JSON with `images`, `annotations` and `categories` (<https://cocodataset.org/#format-data>).
@@ -28,7 +28,7 @@ pub enum Format {
     Folders,
 }
 
-impl Format {
+impl DatasetFormat {
     /// `Folders` is last, since the other formats contain folders of pictures too.
     pub const ALL: [Self; 6] = [
         Self::Chapter,
@@ -68,7 +68,7 @@ impl Format {
 ///
 /// # Errors
 /// [`ImportError`] if no format or more than one matches, or nothing can be read.
-pub fn read(path: &Path) -> Result<(Format, ImportedDataset), ImportError> {
+pub fn read(path: &Path) -> Result<(DatasetFormat, ImportedDataset), ImportError> {
     let (format, root) = detect(path)?;
     read_as(format, &root).map(|dataset| (format, dataset))
 }
@@ -77,14 +77,14 @@ pub fn read(path: &Path) -> Result<(Format, ImportedDataset), ImportError> {
 ///
 /// # Errors
 /// [`ImportError`] if nothing can be read.
-pub fn read_as(format: Format, root: &Path) -> Result<ImportedDataset, ImportError> {
+pub fn read_as(format: DatasetFormat, root: &Path) -> Result<ImportedDataset, ImportError> {
     let mut dataset = match format {
-        Format::Chapter => folders::read_prepared(root),
-        Format::Coco => coco::read(root),
-        Format::Voc => voc::read(root),
-        Format::Yolo => yolo::read(root),
-        Format::OpenImages => open_images::read(root),
-        Format::Folders => folders::read(root),
+        DatasetFormat::Chapter => folders::read_prepared(root),
+        DatasetFormat::Coco => coco::read(root),
+        DatasetFormat::Voc => voc::read(root),
+        DatasetFormat::Yolo => yolo::read(root),
+        DatasetFormat::OpenImages => open_images::read(root),
+        DatasetFormat::Folders => folders::read(root),
     }?;
     if dataset.pictures.is_empty() {
         return Err(match dataset.issues.into_iter().next() {
@@ -101,7 +101,7 @@ pub fn read_as(format: Format, root: &Path) -> Result<ImportedDataset, ImportErr
 ///
 /// # Errors
 /// [`ImportError`] if the path is not a folder, or no format or more than one matches.
-pub fn detect(path: &Path) -> Result<(Format, PathBuf), ImportError> {
+pub fn detect(path: &Path) -> Result<(DatasetFormat, PathBuf), ImportError> {
     if !path.is_dir() {
         return Err(ImportError::NotAFolder { path: path.into() });
     }
@@ -111,8 +111,8 @@ pub fn detect(path: &Path) -> Result<(Format, PathBuf), ImportError> {
     }
     loop {
         let mut found = Vec::new();
-        for format in Format::ALL {
-            if (format != Format::Folders || found.is_empty()) && format.matches(&root)? {
+        for format in DatasetFormat::ALL {
+            if (format != DatasetFormat::Folders || found.is_empty()) && format.matches(&root)? {
                 found.push(format);
             }
         }

@@ -13,7 +13,7 @@ use super::import_error::{AnnotationError, ImportIssue, Location};
 #[derive(Debug, Default)]
 pub struct ImportedDataset {
     /// Sorted by path.
-    pub pictures: Vec<Picture>,
+    pub pictures: Vec<LabeledPicture>,
     /// Class names: by class number if the format numbers them, else sorted.
     pub classes: Vec<String>,
     /// Invalid annotations, which were skipped.
@@ -23,7 +23,7 @@ pub struct ImportedDataset {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Picture {
+pub struct LabeledPicture {
     pub path: PathBuf,
     /// The split that the data set itself assigns.
     pub split: Option<SplitName>,
@@ -43,7 +43,7 @@ pub struct LabeledBox {
     pub location: Location,
 }
 
-impl Picture {
+impl LabeledPicture {
     /// A picture without boxes and without a class folder.
     pub(super) fn new(path: PathBuf, split: Option<SplitName>) -> Self {
         Self {

@@ -10,8 +10,8 @@ use boxcam::picture::PictureError;
 use serde::Serialize;
 
 use super::duplicates::{Fingerprint, Similarity, duplicate_pairs};
-use super::format::Format;
-use super::imported::{ImportedDataset, LabeledBox, Picture, SplitName};
+use super::format::DatasetFormat;
+use super::imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};
 
 /// A box is tiny if its width or height is below this fraction of the picture's: 7 of the 224 pixels of the network's
 /// input.
@@ -36,7 +36,7 @@ const BINS: [(usize, &str); 9] = [
 /// The statistics and issues of a data set. Field names of the JSON form are stable.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspection {
-    pub format: Format,
+    pub format: DatasetFormat,
     /// Counts per split; `undivided` are pictures in no split.
     pub splits: BTreeMap<String, Count>,
     /// Counts per class: pictures by their own class, boxes by the class of the box.
@@ -133,7 +133,7 @@ impl Inspection {
     /// Inspects a data set. `prints`: one per picture, from [`super::duplicates::fingerprints`].
     #[must_use]
     pub fn of(
-        format: Format,
+        format: DatasetFormat,
         dataset: &ImportedDataset,
         prints: &[Result<Fingerprint, PictureError>],
         threads: usize,
@@ -145,23 +145,9 @@ impl Inspection {
                 .map(|print| print.size)
         };
         let boxes = || dataset.pictures.iter().flat_map(|picture| &picture.boxes);
-        let aspect_ratios = dataset
-            .pictures
-            .iter()
-            .zip(prints)
-            .filter_map(|(picture, print)| {
-                let (width, height) = print.as_ref().ok()?.size;
-                let picture_ratio = width as f32 / height as f32;
-                Some(
-                    picture
-                        .boxes
-                        .iter()
-                        .filter_map(move |labeled| aspect_ratio(labeled, picture_ratio)),
-                )
-            });
         let mut inspection = Self {
             format,
-            splits: BTreeMap::new(),
+            splits: split_counts(dataset),
             classes: class_counts(dataset),
             boxes_per_picture: boxes_per_picture(&dataset.pictures),
             max_boxes: dataset
@@ -173,18 +159,10 @@ impl Inspection {
             width: Quantiles::of(sizes().map(|(width, _)| width as f32).collect()),
             height: Quantiles::of(sizes().map(|(_, height)| height as f32).collect()),
             box_area: Quantiles::of(boxes().map(|labeled| labeled.bounding_box.area()).collect()),
-            aspect_ratio: Quantiles::of(aspect_ratios.flatten().collect()),
+            aspect_ratio: Quantiles::of(aspect_ratios(dataset, prints)),
             issues: BTreeMap::new(),
             notes: dataset.notes.clone(),
         };
-        for picture in &dataset.pictures {
-            let count = inspection
-                .splits
-                .entry(split_label(picture.split))
-                .or_default();
-            count.pictures += 1;
-            count.boxes += picture.boxes.len();
-        }
         for issue in &dataset.issues {
             inspection.add_issue(IssueKind::SkippedAnnotation, issue.to_string(), Vec::new());
         }
@@ -211,7 +189,7 @@ impl Inspection {
             .push(Issue { message, pictures });
     }
 
-    fn check_picture(&mut self, index: usize, picture: &Picture) {
+    fn check_picture(&mut self, index: usize, picture: &LabeledPicture) {
         if picture.boxes.is_empty() {
             self.add_issue(
                 IssueKind::NoBoxes,
@@ -261,11 +239,7 @@ impl Inspection {
         prints: &[Result<Fingerprint, PictureError>],
         threads: usize,
     ) {
-        let readable: Vec<Option<Fingerprint>> = prints
-            .iter()
-            .map(|print| print.as_ref().ok().cloned())
-            .collect();
-        for pair in duplicate_pairs(&readable, threads) {
+        for pair in duplicate_pairs(prints, threads) {
             let (first, second) = (
                 &dataset.pictures[pair.first],
                 &dataset.pictures[pair.second],
@@ -300,6 +274,22 @@ fn repetition(earlier: &LabeledBox, labeled: &LabeledBox) -> Option<IssueKind> {
     }
 }
 
+/// Width / height in pixels of all boxes on readable pictures.
+fn aspect_ratios(
+    dataset: &ImportedDataset,
+    prints: &[Result<Fingerprint, PictureError>],
+) -> Vec<f32> {
+    let mut ratios = Vec::new();
+    for (picture, print) in dataset.pictures.iter().zip(prints) {
+        if let Ok(print) = print {
+            let picture_ratio = print.size.0 as f32 / print.size.1 as f32;
+            let boxes = picture.boxes.iter();
+            ratios.extend(boxes.filter_map(|labeled| aspect_ratio(labeled, picture_ratio)));
+        }
+    }
+    ratios
+}
+
 /// Width / height of a box in pixels; `None` if it has no height.
 fn aspect_ratio(labeled: &LabeledBox, picture_ratio: f32) -> Option<f32> {
     let [x_min, x_max, y_min, y_max] = labeled.bounding_box.corners();
@@ -307,9 +297,18 @@ fn aspect_ratio(labeled: &LabeledBox, picture_ratio: f32) -> Option<f32> {
 }
 
 /// The key of a split in [`Inspection::splits`].
-#[must_use]
-pub fn split_label(split: Option<SplitName>) -> String {
+fn split_label(split: Option<SplitName>) -> String {
     split.map_or("undivided", SplitName::name).to_owned()
+}
+
+fn split_counts(dataset: &ImportedDataset) -> BTreeMap<String, Count> {
+    let mut counts: BTreeMap<String, Count> = BTreeMap::new();
+    for picture in &dataset.pictures {
+        let count = counts.entry(split_label(picture.split)).or_default();
+        count.pictures += 1;
+        count.boxes += picture.boxes.len();
+    }
+    counts
 }
 
 fn class_counts(dataset: &ImportedDataset) -> Vec<ClassCounts> {
@@ -339,7 +338,7 @@ fn class_counts(dataset: &ImportedDataset) -> Vec<ClassCounts> {
     names.map(class).collect()
 }
 
-fn boxes_per_picture(pictures: &[Picture]) -> Vec<(&'static str, usize)> {
+fn boxes_per_picture(pictures: &[LabeledPicture]) -> Vec<(&'static str, usize)> {
     let mut bins = BINS.map(|(_, name)| (name, 0));
     for picture in pictures {
         let bin = BINS
@@ -503,8 +502,8 @@ mod tests {
         }
     }
 
-    fn picture(name: &str, split: SplitName, boxes: Vec<LabeledBox>) -> Picture {
-        Picture {
+    fn picture(name: &str, split: SplitName, boxes: Vec<LabeledBox>) -> LabeledPicture {
+        LabeledPicture {
             path: name.into(),
             split: Some(split),
             folder: Some("cup".to_owned()),
@@ -548,7 +547,7 @@ mod tests {
             .map(|seed| Ok(Fingerprint::of(&random_scene(*seed, 64, 48).image)))
             .collect();
         prints.push(Err(PictureError::Empty { path: "e".into() }));
-        let inspection = Inspection::of(Format::Chapter, &dataset, &prints, 2);
+        let inspection = Inspection::of(DatasetFormat::Chapter, &dataset, &prints, 2);
         let expected = [
             (IssueKind::Leak, 2),
             (IssueKind::DuplicatePicture, 1),

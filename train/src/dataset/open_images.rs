@@ -15,7 +15,7 @@ use csv::StringRecord;
 
 use super::files::{PictureIndex, first_bytes, with_extension};
 use super::import_error::{AnnotationError, ImportError, Location};
-use super::imported::{ImportedDataset, LabeledBox, Picture, SplitName};
+use super::imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};
 use super::pixel_frame::normalized_box;
 
 const COLUMNS: [&str; 6] = ["ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"];
@@ -43,7 +43,7 @@ pub(super) fn read(root: &Path) -> Result<ImportedDataset, ImportError> {
     let mut dataset = ImportedDataset::default();
     let mut pictures = BTreeMap::new();
     for file in annotation_files(root)? {
-        let table = Table {
+        let table = AnnotationTable {
             split: SplitName::in_name(&file.file_name().unwrap_or_default().to_string_lossy()),
             file: file.into(),
             root,
@@ -97,7 +97,7 @@ fn csv_error(file: &Arc<Path>, error: &csv::Error) -> ImportError {
 }
 
 /// Reads one CSV file.
-struct Table<'a> {
+struct AnnotationTable<'a> {
     file: Arc<Path>,
     split: Option<SplitName>,
     root: &'a Path,
@@ -105,10 +105,10 @@ struct Table<'a> {
     by_name: &'a PictureIndex,
 }
 
-impl Table<'_> {
+impl AnnotationTable<'_> {
     fn read(
         &self,
-        pictures: &mut BTreeMap<PathBuf, Picture>,
+        pictures: &mut BTreeMap<PathBuf, LabeledPicture>,
         dataset: &mut ImportedDataset,
     ) -> Result<(), ImportError> {
         let mut reader = csv::ReaderBuilder::new()
@@ -152,7 +152,7 @@ impl Table<'_> {
                 let split = self
                     .split
                     .or_else(|| SplitName::in_folders(self.root, path));
-                Picture::new(path.clone(), split)
+                LabeledPicture::new(path.clone(), split)
             });
             match self.labeled_box(columns, &record, &location) {
                 Ok(labeled) => picture.boxes.push(labeled),

@@ -1,7 +1,7 @@
 //! Writes a data set in the layout that training and evaluation read.
 //!
 //! An [`ImportedDataset`] and a [`SplitPlan`] become a folder with `SPLIT/CLASS/ID.EXTENSION` and `annotations-SPLIT.csv`
-//! for train, val and, if there is one, test. `CLASS` is [`Picture::class`]. Everything is written to a temporary folder
+//! for train, val and, if there is one, test. `CLASS` is [`LabeledPicture::class`]. Everything is written to a temporary folder
 //! beside the output, which is renamed when it is complete; existing files are never changed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use boxcam::dataset::COLUMNS;
 use thiserror::Error;
 
-use super::imported::{ImportedDataset, Picture, SplitName};
+use super::imported::{ImportedDataset, LabeledPicture, SplitName};
 use super::splits::{Assignment, ExclusionReason, SplitPlan};
 use crate::storage;
 
@@ -202,8 +202,8 @@ fn write_split_folders(
                     .bounding_box
                     .corners()
                     .map(|corner| corner.to_string());
-                let names = [folder_of(&labeled.class), folder.clone()];
-                let record = [id.clone()].into_iter().chain(corners).chain(names);
+                let classes = [folder_of(&labeled.class), folder.clone()];
+                let record = [id.clone()].into_iter().chain(corners).chain(classes);
                 table
                     .write_record(record)
                     .map_err(|error| write_error(output, error.into()))?;
@@ -311,7 +311,7 @@ impl UniqueNames {
         }
     }
 
-    fn name(&mut self, picture: &Picture) -> String {
+    fn name(&mut self, picture: &LabeledPicture) -> String {
         let stem = stem(picture);
         if !self.shared.contains(&stem.to_lowercase()) {
             return stem;
@@ -329,7 +329,7 @@ impl UniqueNames {
     }
 }
 
-fn stem(picture: &Picture) -> String {
+fn stem(picture: &LabeledPicture) -> String {
     safe_name(
         &picture
             .path
@@ -369,7 +369,7 @@ mod tests {
             "c/2.jpg",
             "c/B-1.bmp",
         ];
-        let pictures = paths.map(|path| Picture::new(path.into(), None));
+        let pictures = paths.map(|path| LabeledPicture::new(path.into(), None));
         let dataset = ImportedDataset {
             pictures: pictures.to_vec(),
             ..ImportedDataset::default()

@@ -14,7 +14,7 @@ use boxcam::picture;
 use image::imageops::{FilterType, replace, resize, thumbnail};
 use image::{ImageFormat, Rgb, RgbImage};
 
-use super::imported::{ImportedDataset, LabeledBox, Picture};
+use super::imported::{ImportedDataset, LabeledBox, LabeledPicture};
 use super::inspection::{Inspection, IssueKind};
 use crate::storage;
 
@@ -63,8 +63,8 @@ pub fn write(
         Ok(())
     };
     for class in &dataset.classes {
-        let of_class = |picture: &&Picture| picture.class() == Some(class);
-        let pictures: Vec<&Picture> = dataset.pictures.iter().filter(of_class).collect();
+        let of_class = |picture: &&LabeledPicture| picture.class() == Some(class);
+        let pictures: Vec<&LabeledPicture> = dataset.pictures.iter().filter(of_class).collect();
         if !pictures.is_empty() {
             let cells =
                 sample_evenly(&pictures, PER_CLASS).map(|picture| cell(picture, &caption(picture)));
@@ -96,7 +96,7 @@ fn sample_evenly<'a, T: Copy>(items: &'a [T], max: usize) -> impl Iterator<Item 
 }
 
 /// Split and file name, without the extension to save space.
-fn caption(picture: &Picture) -> String {
+fn caption(picture: &LabeledPicture) -> String {
     let name = picture
         .path
         .file_stem()
@@ -121,7 +121,10 @@ fn suspects(dataset: &ImportedDataset, inspection: &Inspection) -> Vec<RgbImage>
     let mut cells = Vec::new();
     for (kind, title) in kinds {
         let found = inspection.issues.get(&kind).map_or(&[][..], Vec::as_slice);
-        let found: Vec<&[usize]> = found.iter().map(|one| one.pictures.as_slice()).collect();
+        let found: Vec<&[usize]> = found
+            .iter()
+            .map(|issue| issue.pictures.as_slice())
+            .collect();
         let mut shown = BTreeSet::new();
         for index in sample_evenly(&found, PER_ISSUE_KIND).flatten() {
             // A picture in several pairs is repeated; a picture with several tiny boxes is not.
@@ -136,7 +139,7 @@ fn suspects(dataset: &ImportedDataset, inspection: &Inspection) -> Vec<RgbImage>
 }
 
 /// A picture scaled to the cell, with its boxes and a caption.
-fn cell(picture: &Picture, caption: &str) -> RgbImage {
+fn cell(picture: &LabeledPicture, caption: &str) -> RgbImage {
     let mut cell = RgbImage::from_pixel(CELL, CELL, Rgb([40, 40, 40]));
     if let Ok(image) = picture::open(&picture.path) {
         let mut image = scaled_to_cell(&image);
@@ -149,7 +152,7 @@ fn cell(picture: &Picture, caption: &str) -> RgbImage {
 }
 
 /// The ground-truth boxes, the largest first. With more than [`MAX_LABELS`], each class is labeled once.
-fn ground_truth(picture: &Picture) -> Vec<GroundTruth> {
+fn ground_truth(picture: &LabeledPicture) -> Vec<GroundTruth> {
     let mut boxes: Vec<&LabeledBox> = picture.boxes.iter().collect();
     boxes.sort_by(|a, b| b.bounding_box.area().total_cmp(&a.bounding_box.area()));
     let label_all = boxes.len() <= MAX_LABELS;
@@ -196,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_are_evenly_sample_evenly() {
+    fn samples_are_evenly_spaced() {
         assert_eq!(
             sample_evenly(&[0, 1, 2, 3, 4, 5], 3).collect::<Vec<_>>(),
             [0, 2, 4]

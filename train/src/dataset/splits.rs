@@ -70,11 +70,7 @@ pub fn assign_splits(
     options: SplitOptions,
     threads: usize,
 ) -> SplitPlan {
-    let readable: Vec<Option<Fingerprint>> = prints
-        .iter()
-        .map(|print| print.as_ref().ok().cloned())
-        .collect();
-    let groups = duplicate_groups(readable.len(), &duplicate_pairs(&readable, threads));
+    let groups = duplicate_groups(prints.len(), &duplicate_pairs(prints, threads));
     let has = |split| {
         dataset
             .pictures
@@ -85,10 +81,10 @@ pub fn assign_splits(
     let mut assignments: Vec<Assignment> = dataset
         .pictures
         .iter()
-        .zip(&readable)
+        .zip(prints)
         .map(
             |(picture, print)| match (print, picture.class(), picture.split) {
-                (None, ..) => Assignment::Excluded(ExclusionReason::Unreadable),
+                (Err(_), ..) => Assignment::Excluded(ExclusionReason::Unreadable),
                 (_, None, _) => Assignment::Excluded(ExclusionReason::NoClass),
                 (_, _, Some(split)) if kept => Assignment::To(split),
                 (_, _, None) if kept => Assignment::Excluded(ExclusionReason::NoSplit),
@@ -101,7 +97,7 @@ pub fn assign_splits(
         )
         .collect();
     if !kept {
-        assign_validation(dataset, &readable, &groups, options, &mut assignments);
+        assign_validation(dataset, prints, &groups, options, &mut assignments);
     }
     exclude_leaks(&groups, &mut assignments);
     SplitPlan { assignments, kept }
@@ -110,7 +106,7 @@ pub fn assign_splits(
 /// Moves a fraction of each class from train to validation, in whole groups of duplicates.
 fn assign_validation(
     dataset: &ImportedDataset,
-    prints: &[Option<Fingerprint>],
+    prints: &[Result<Fingerprint, PictureError>],
     group_of: &[usize],
     options: SplitOptions,
     assignments: &mut [Assignment],
@@ -145,8 +141,10 @@ fn assign_validation(
 }
 
 /// Sort key of a group in the order in which groups go to validation.
-fn rank(seed: u64, group: &[usize], prints: &[Option<Fingerprint>]) -> [u8; 32] {
-    let contents = group.iter().filter_map(|index| prints[*index].as_ref());
+fn rank(seed: u64, group: &[usize], prints: &[Result<Fingerprint, PictureError>]) -> [u8; 32] {
+    let contents = group
+        .iter()
+        .filter_map(|index| prints[*index].as_ref().ok());
     let least = contents.map(Fingerprint::content).min();
     let mut hash = Sha256::new();
     hash.update(seed.to_be_bytes());
@@ -180,7 +178,7 @@ mod tests {
     use image::{Rgb, RgbImage};
 
     use super::*;
-    use crate::dataset::Picture;
+    use crate::dataset::LabeledPicture;
 
     const OPTIONS: SplitOptions = SplitOptions {
         validation: 0.2,
@@ -213,7 +211,7 @@ mod tests {
         class: impl Fn(usize) -> String,
         split: impl Fn(usize) -> Option<SplitName>,
     ) -> ImportedDataset {
-        let picture = |index| Picture {
+        let picture = |index| LabeledPicture {
             path: PathBuf::from(format!("{index}.png")),
             split: split(index),
             folder: Some(class(index)),

@@ -115,13 +115,13 @@ fn chapter(seed: u64) -> String {
 const CHAPTER: &str = "image_id,x_min,x_max,y_min,y_max,class_name,folder\n";
 
 /// A data set with scene 1 in train and scene 2 in val, each with its box.
-fn written(format: Format) -> TempDir {
+fn written(format: DatasetFormat) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path();
     for (seed, split) in [(1, SplitName::Train), (2, SplitName::Val)] {
         let label = &scene(seed).truth[0].label;
         let (picture, file, text) = match format {
-            Format::Chapter => {
+            DatasetFormat::Chapter => {
                 let csv = format!("{CHAPTER}{}", chapter(seed));
                 (
                     format!("{split}/{label}/{seed}.jpg"),
@@ -129,7 +129,7 @@ fn written(format: Format) -> TempDir {
                     csv,
                 )
             }
-            Format::Coco => {
+            DatasetFormat::Coco => {
                 let mut all = coco();
                 for list in ["images", "annotations"] {
                     let list = all[list].as_array_mut().expect("a list");
@@ -138,7 +138,7 @@ fn written(format: Format) -> TempDir {
                 let file = format!("annotations/instances_{split}2017.json");
                 (format!("{split}2017/{seed}.jpg"), file, all.to_string())
             }
-            Format::Voc => {
+            DatasetFormat::Voc => {
                 put(
                     root,
                     &format!("ImageSets/Main/{split}.txt"),
@@ -150,7 +150,7 @@ fn written(format: Format) -> TempDir {
                     voc(seed),
                 )
             }
-            Format::Yolo => {
+            DatasetFormat::Yolo => {
                 put(
                     root,
                     "data.yaml",
@@ -162,7 +162,7 @@ fn written(format: Format) -> TempDir {
                     yolo(seed),
                 )
             }
-            Format::OpenImages => {
+            DatasetFormat::OpenImages => {
                 let names = SNACKS_BY_ID
                     .iter()
                     .enumerate()
@@ -179,7 +179,7 @@ fn written(format: Format) -> TempDir {
                     format!("{OPEN_IMAGES}{}", open_images(seed)),
                 )
             }
-            Format::Folders => (
+            DatasetFormat::Folders => (
                 format!("{split}/{label}/{seed}.jpg"),
                 "README.txt".to_owned(),
                 String::new(),
@@ -193,7 +193,7 @@ fn written(format: Format) -> TempDir {
 
 #[test]
 fn every_format_is_detected_and_read_alike() {
-    for format in Format::ALL {
+    for format in DatasetFormat::ALL {
         let folder = written(format);
         let (found, dataset) = read(folder.path()).expect("readable");
         assert_eq!(found, format);
@@ -217,7 +217,14 @@ fn every_format_is_detected_and_read_alike() {
                 .iter()
                 .flat_map(|row| row.bounding_box.corners());
             let pairs: Vec<(f32, f32)> = corners.zip(truth.bounding_box.corners()).collect();
-            assert_eq!(pairs.len(), if format == Format::Folders { 0 } else { 4 });
+            assert_eq!(
+                pairs.len(),
+                if format == DatasetFormat::Folders {
+                    0
+                } else {
+                    4
+                }
+            );
             assert!(
                 pairs.iter().all(|(a, b)| (a - b).abs() < 1e-5),
                 "{format:?}: {pairs:?}"
@@ -228,7 +235,7 @@ fn every_format_is_detected_and_read_alike() {
 
 #[test]
 fn coco_crowds_are_skipped_and_scaled_pictures_are_read() {
-    let folder = written(Format::Coco);
+    let folder = written(DatasetFormat::Coco);
     let mut all = coco();
     all["annotations"][1]["iscrowd"] = json!(1);
     for key in ["width", "height"] {
@@ -248,24 +255,24 @@ fn coco_crowds_are_skipped_and_scaled_pictures_are_read() {
     fs::remove_file(folder.path().join("annotations/instances_val2017.json")).expect("there");
     let (_, dataset) = read(folder.path()).expect("readable");
     assert!(dataset.notes[0].contains("1 crowds"), "{:?}", dataset.notes);
-    let row = dataset
+    let labeled = dataset
         .pictures
         .iter()
-        .find_map(Picture::largest_box)
-        .expect("a row");
+        .find_map(LabeledPicture::largest_box)
+        .expect("a box");
     let truth = scene(1).truth[0].bounding_box;
-    assert!(boxcam::geometry::iou(&row.bounding_box, &truth) > 0.999);
+    assert!(boxcam::geometry::iou(&labeled.bounding_box, &truth) > 0.999);
 }
 
 #[test]
 fn an_unreadable_picture_is_an_issue_if_its_size_is_needed() {
     for (format, picture) in [
-        (Format::Coco, "train2017/1.jpg"),
-        (Format::Voc, "JPEGImages/1.jpg"),
+        (DatasetFormat::Coco, "train2017/1.jpg"),
+        (DatasetFormat::Voc, "JPEGImages/1.jpg"),
     ] {
         let message = message_for(format, picture, "no picture");
         assert!(
-            message.contains("1.jpg: is no picture that boxcam reads"),
+            message.contains("1.jpg: is not a JPEG, PNG, WebP or BMP file"),
             "{message}"
         );
     }
@@ -284,7 +291,7 @@ fn folders_without_a_data_set_are_refused() {
         "a picture without a class"
     );
     put_picture(root, "cup/a.jpg", 1);
-    assert_eq!(detect(root).expect("detected").0, Format::Folders);
+    assert_eq!(detect(root).expect("detected").0, DatasetFormat::Folders);
     put(root, "cup/a.xml", voc(1));
     put(root, "classes.txt", "cup\n");
     let message = refused(root);
@@ -293,7 +300,7 @@ fn folders_without_a_data_set_are_refused() {
         "{message}"
     );
     assert_eq!(
-        read_as(Format::Folders, root)
+        read_as(DatasetFormat::Folders, root)
             .expect("readable")
             .pictures
             .len(),
@@ -304,19 +311,19 @@ fn folders_without_a_data_set_are_refused() {
 #[test]
 fn a_data_set_in_a_subfolder_is_found() {
     let folder = tempfile::tempdir().expect("a folder");
-    let inner = written(Format::Voc);
+    let inner = written(DatasetFormat::Voc);
     let below = folder.path().join("VOCdevkit/VOC2012");
     fs::create_dir_all(below.parent().expect("has one")).expect("made");
     fs::rename(inner.path(), &below).expect("moved");
     assert_eq!(
         detect(folder.path()).expect("detected"),
-        (Format::Voc, below)
+        (DatasetFormat::Voc, below)
     );
 }
 
 #[test]
 fn the_largest_box_names_a_picture_without_a_folder() {
-    let folder = written(Format::Yolo);
+    let folder = written(DatasetFormat::Yolo);
     put(
         folder.path(),
         "labels/train/1.txt",
@@ -327,11 +334,14 @@ fn the_largest_box_names_a_picture_without_a_folder() {
         .pictures
         .iter()
         .find(|picture| picture.split == Some(SplitName::Train));
-    assert_eq!(picture.and_then(Picture::class), Some(SNACKS_BY_ID[4]));
+    assert_eq!(
+        picture.and_then(LabeledPicture::class),
+        Some(SNACKS_BY_ID[4])
+    );
 }
 
 /// The message about a data set with one file replaced: its error, or its only issue.
-fn message_for(format: Format, file: &str, text: &str) -> String {
+fn message_for(format: DatasetFormat, file: &str, text: &str) -> String {
     let folder = written(format);
     put(folder.path(), file, text);
     match read(folder.path()) {
@@ -343,7 +353,7 @@ fn message_for(format: Format, file: &str, text: &str) -> String {
     }
 }
 
-fn check(format: Format, file: &str, cases: &[(String, &[&str])]) {
+fn check(format: DatasetFormat, file: &str, cases: &[(String, &[&str])]) {
     for (text, expected) in cases {
         let message = message_for(format, file, text);
         for part in *expected {
@@ -366,7 +376,7 @@ fn errors_in_coco_are_located() {
     let whole = coco().to_string();
     let location = "annotations[0] (id 101)";
     check(
-        Format::Coco,
+        DatasetFormat::Coco,
         file,
         &[
             (
@@ -434,7 +444,7 @@ fn errors_in_voc_are_located() {
         .replace(&format!("<xmax>{right}<"), "<xmax>30<");
     let name = &scene(1).truth[0].label;
     check(
-        Format::Voc,
+        DatasetFormat::Voc,
         "Annotations/1.xml",
         &[
             (
@@ -475,7 +485,7 @@ fn errors_in_voc_are_located() {
             ),
         ],
     );
-    let folder = written(Format::Voc);
+    let folder = written(DatasetFormat::Voc);
     fs::remove_file(folder.path().join("JPEGImages/1.jpg")).expect("there");
     let (_, dataset) = read(folder.path()).expect("readable");
     assert!(
@@ -491,7 +501,7 @@ fn errors_in_yolo_are_located() {
     let sound = yolo(1);
     let after = |line: &str| format!("{sound}{line}\n");
     check(
-        Format::Yolo,
+        DatasetFormat::Yolo,
         file,
         &[
             (
@@ -526,7 +536,7 @@ fn errors_in_yolo_are_located() {
         ],
     );
     check(
-        Format::Yolo,
+        DatasetFormat::Yolo,
         "data.yaml",
         &[
             (
@@ -539,12 +549,16 @@ fn errors_in_yolo_are_located() {
             ),
         ],
     );
-    let message = message_for(Format::Yolo, "labels/val/9.txt", "0 0.5 0.5 0.1 0.1\n");
+    let message = message_for(
+        DatasetFormat::Yolo,
+        "labels/val/9.txt",
+        "0 0.5 0.5 0.1 0.1\n",
+    );
     assert!(
         message.contains("labels/val/9.txt") && message.contains("images/val/9.jpg is missing"),
         "{message}"
     );
-    let folder = written(Format::Yolo);
+    let folder = written(DatasetFormat::Yolo);
     fs::remove_file(folder.path().join("data.yaml")).expect("there");
     let error = read(folder.path()).expect_err("no names").to_string();
     assert!(
@@ -561,7 +575,7 @@ fn errors_in_open_images_are_located() {
     let csv = |row: &str| format!("{OPEN_IMAGES}{}{row}\n", open_images(1));
     let location = "oidv6-train-annotations-bbox.csv, line 3";
     check(
-        Format::OpenImages,
+        DatasetFormat::OpenImages,
         file,
         &[
             (
@@ -598,7 +612,7 @@ fn errors_in_a_prepared_data_set_are_located() {
     let csv = |row: &str| format!("{CHAPTER}{}{row}\n", chapter(1));
     let location = "annotations-train.csv, line 3";
     check(
-        Format::Chapter,
+        DatasetFormat::Chapter,
         "annotations-train.csv",
         &[
             (

@@ -14,7 +14,7 @@ use roxmltree::{Document, Node};
 
 use super::files::{PictureIndex, find_files, first_bytes, has_extension, with_extension};
 use super::import_error::{AnnotationError, ImportError, Location};
-use super::imported::{ImportedDataset, LabeledBox, Picture, SplitName};
+use super::imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};
 use super::pixel_frame::PixelFrame;
 
 pub(super) fn matches(root: &Path) -> Result<bool, ImportError> {
@@ -89,7 +89,7 @@ fn read_file(
     root: &Path,
     pictures: &PictureIndex,
     dataset: &mut ImportedDataset,
-) -> Result<Picture, LocatedError> {
+) -> Result<LabeledPicture, LocatedError> {
     let whole = |error| (Location::file(file), error);
     let text =
         std::fs::read_to_string(file).map_err(|error| whole(AnnotationError::Unreadable(error)))?;
@@ -110,7 +110,7 @@ fn read_file(
             picture: root.join("JPEGImages").join(name),
         })
     })?;
-    let mut picture = Picture::new(path.clone(), None);
+    let mut picture = LabeledPicture::new(path.clone(), None);
     let stated = stated_size(annotation).map_err(|error| (at(annotation), error));
     let frame = stated.and_then(|stated| PixelFrame::of(path, Some(stated)).map_err(whole));
     let frame = match frame {

@@ -15,7 +15,7 @@ use saphyr::{LoadableYamlNode, Yaml};
 
 use super::files::{find_files, first_bytes, has_extension, pictures, with_extension};
 use super::import_error::{AnnotationError, ImportError, Location};
-use super::imported::{ImportedDataset, LabeledBox, Picture, SplitName};
+use super::imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};
 use super::pixel_frame::normalized_box;
 
 /// Text files that contain no labels.
@@ -55,7 +55,7 @@ pub(super) fn read(root: &Path) -> Result<ImportedDataset, ImportError> {
             .into_iter()
             .flatten()
             .find(|label| labels.contains(label));
-        let mut picture = Picture::new(path, split);
+        let mut picture = LabeledPicture::new(path, split);
         if let Some(label) = label {
             labels.remove(&label);
             read_file(&label.into(), &names, &mut picture.boxes, &mut dataset);

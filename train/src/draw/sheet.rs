@@ -6,8 +6,8 @@ use image::imageops::{FilterType, overlay, resize};
 use image::{Rgb, RgbImage};
 
 use super::DrawError;
-use super::palette::{Color, Palette};
 use super::svg::{Svg, TextStyle, overlay_svg, truncated};
+use super::theme::{Color, Theme};
 
 /// Space around tiles in pixels.
 const GAP: u32 = 14;
@@ -22,7 +22,7 @@ const CAPTION_SIZE: f32 = 12.0;
 const HEADER_HEIGHT: u32 = 58;
 
 /// The colors of every sheet: dark, so that photographs stand out.
-pub const SHEET_PALETTE: Palette = Palette::DARK;
+pub const SHEET_THEME: Theme = Theme::DARK;
 
 #[derive(Debug, Clone)]
 pub struct Tile {
@@ -51,17 +51,17 @@ pub fn draw_sheet(
 ) -> Result<RgbImage, DrawError> {
     let layout = SheetLayout::new(tiles, grid);
     let (width, height) = layout.size(tiles.len());
-    let mut page = RgbImage::from_pixel(width, height, Rgb(SHEET_PALETTE.background));
+    let mut page = RgbImage::from_pixel(width, height, Rgb(SHEET_THEME.background));
     let mut text = Svg::new(width, height);
     let left = GAP as f32;
     text.text(
         (left, 26.0),
-        TextStyle::new(17.0, SHEET_PALETTE.text).bold(),
+        TextStyle::new(17.0, SHEET_THEME.text).bold(),
         title,
     );
     text.text(
         (left, 46.0),
-        TextStyle::new(CAPTION_SIZE, SHEET_PALETTE.muted),
+        TextStyle::new(CAPTION_SIZE, SHEET_THEME.muted),
         subtitle,
     );
     for (number, tile) in tiles.iter().enumerate() {
@@ -165,7 +165,7 @@ mod tests {
     fn tile(width: u32, height: u32) -> Tile {
         Tile {
             picture: RgbImage::from_pixel(width, height, Rgb([250, 0, 0])),
-            captions: vec![("apple".to_owned(), SHEET_PALETTE.text)],
+            captions: vec![("apple".to_owned(), SHEET_THEME.text)],
         }
     }
 

@@ -12,7 +12,7 @@ use resvg::usvg::fontdb::Database;
 use resvg::usvg::{Options, Tree};
 
 use super::DrawError;
-use super::palette::{Color, hex};
+use super::theme::{Color, hex};
 
 /// The point of a text that its position refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use plotters::style::{FontStyle, register_font};
 use super::history::History;
 use super::{METRICS, Metric};
 use crate::draw::DrawError;
-use crate::draw::palette::{self, Palette};
+use crate::draw::theme::{self, Theme};
 
 /// Width and height of a panel in pixels, twice its display size.
 pub const PANEL: (u32, u32) = (1240, 760);
@@ -35,12 +35,12 @@ pub fn available_metrics(history: &History) -> Vec<Metric> {
 ///
 /// # Errors
 /// [`DrawError::Chart`] with the message of plotters.
-pub fn panel(history: &History, metric: &Metric, page: Palette) -> Result<String, DrawError> {
+pub fn panel(history: &History, metric: &Metric, theme: Theme) -> Result<String, DrawError> {
     register_fonts();
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, PANEL).into_drawing_area();
-        draw_panel(&area, history, metric, page).map_err(|error| chart_error(&error))?;
+        draw_panel(&area, history, metric, theme).map_err(|error| chart_error(&error))?;
         area.present().map_err(|error| chart_error(&error))?;
     }
     Ok(svg)
@@ -50,7 +50,7 @@ pub fn panel(history: &History, metric: &Metric, page: Palette) -> Result<String
 ///
 /// # Errors
 /// [`DrawError::Chart`] with the message of plotters.
-pub fn all_panels(history: &History, page: Palette) -> Result<String, DrawError> {
+pub fn all_panels(history: &History, theme: Theme) -> Result<String, DrawError> {
     register_fonts();
     let metrics = available_metrics(history);
     let columns = COLUMNS.min(metrics.len()).max(1);
@@ -59,10 +59,10 @@ pub fn all_panels(history: &History, page: Palette) -> Result<String, DrawError>
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        area.fill(&rgb(page.background))
+        area.fill(&rgb(theme.background))
             .map_err(|error| chart_error(&error))?;
         for (part, metric) in area.split_evenly((rows, columns)).iter().zip(&metrics) {
-            draw_panel(part, history, metric, page).map_err(|error| chart_error(&error))?;
+            draw_panel(part, history, metric, theme).map_err(|error| chart_error(&error))?;
         }
         area.present().map_err(|error| chart_error(&error))?;
     }
@@ -87,7 +87,7 @@ fn register_fonts() {
     });
 }
 
-fn rgb([red, green, blue]: palette::Color) -> RGBColor {
+fn rgb([red, green, blue]: theme::Color) -> RGBColor {
     RGBColor(red, green, blue)
 }
 
@@ -95,18 +95,18 @@ fn draw_panel<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
     history: &History,
     metric: &Metric,
-    page: Palette,
+    theme: Theme,
 ) -> DrawResult<DB> {
-    area.fill(&rgb(page.background))?;
+    area.fill(&rgb(theme.background))?;
     let series = [
-        (metric.training, "training", page.first),
-        (metric.validation, "validation", page.second),
+        (metric.training, "training", theme.first),
+        (metric.validation, "validation", theme.second),
     ];
     let shown: Vec<_> = series
         .into_iter()
         .filter(|(column, ..)| history.has(column))
         .collect();
-    draw_header(area, metric, &shown, page)?;
+    draw_header(area, metric, &shown, theme)?;
     let range = value_range(history, metric);
     let decimals = decimals(&range);
     let mut chart = ChartBuilder::on(area)
@@ -117,12 +117,12 @@ fn draw_panel<DB: DrawingBackend>(
         .x_label_area_size(76)
         .y_label_area_size(104)
         .build_cartesian_2d(epoch_range(history), range.clone())?;
-    let font = |size: u32| ("sans-serif", size).into_font().color(&rgb(page.muted));
+    let font = |size: u32| ("sans-serif", size).into_font().color(&rgb(theme.muted));
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
-        .bold_line_style(rgb(page.grid).stroke_width(2))
-        .axis_style(rgb(page.grid).stroke_width(2))
+        .bold_line_style(rgb(theme.grid).stroke_width(2))
+        .axis_style(rgb(theme.grid).stroke_width(2))
         .label_style(font(30))
         .axis_desc_style(font(28))
         .x_desc("epoch")
@@ -133,7 +133,7 @@ fn draw_panel<DB: DrawingBackend>(
     for run in history.runs.iter().skip(1) {
         let start = run.first_epoch as i32;
         let line = [(start, range.start), (start, range.end)];
-        let dashes = DashedLineSeries::new(line, 8, 10, rgb(page.muted).stroke_width(2));
+        let dashes = DashedLineSeries::new(line, 8, 10, rgb(theme.muted).stroke_width(2));
         chart.draw_series(dashes)?;
     }
     for (column, _, color) in shown {
@@ -151,7 +151,7 @@ fn draw_panel<DB: DrawingBackend>(
         {
             let point = (best.number as i32, value);
             let ring = |radius, style| std::iter::once(Circle::new(point, radius, style));
-            chart.draw_series(ring(13, rgb(page.background).filled()))?;
+            chart.draw_series(ring(13, rgb(theme.background).filled()))?;
             chart.draw_series(ring(13, style))?;
         }
     }
@@ -162,18 +162,18 @@ fn draw_panel<DB: DrawingBackend>(
 fn draw_header<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
     metric: &Metric,
-    shown: &[(&str, &str, palette::Color)],
-    page: Palette,
+    shown: &[(&str, &str, theme::Color)],
+    theme: Theme,
 ) -> DrawResult<DB> {
     let bold = ("sans-serif", 42).into_font().style(FontStyle::Bold);
     area.draw(&Text::new(
         metric.title,
         (36, 28),
-        bold.color(&rgb(page.text)),
+        bold.color(&rgb(theme.text)),
     ))?;
     let mut right = PANEL.0 as i32 - 44;
     for (_, name, color) in shown.iter().rev() {
-        let font = ("sans-serif", 32).into_font().color(&rgb(page.text));
+        let font = ("sans-serif", 32).into_font().color(&rgb(theme.text));
         let font = font.pos(Pos::new(HPos::Right, VPos::Center));
         let (width, _) = area.estimate_text_size(name, &font)?;
         area.draw(&Text::new(*name, (right, 52), font))?;
@@ -187,7 +187,8 @@ fn draw_header<DB: DrawingBackend>(
 
 /// All epochs; a single epoch gets a margin of one on each side.
 fn epoch_range(history: &History) -> Range<i32> {
-    let number = |epoch: Option<&super::history::Epoch>| epoch.map_or(0, |e| e.number as i32);
+    let number =
+        |epoch: Option<&super::history::HistoryEpoch>| epoch.map_or(0, |e| e.number as i32);
     let (first, last) = (
         number(history.epochs.first()),
         number(history.epochs.last()),
@@ -287,8 +288,8 @@ mod tests {
             vec![long],
         ] {
             let history = history_of(&texts).expect("valid");
-            for page in [Palette::LIGHT, Palette::DARK] {
-                let svg = all_panels(&history, page).expect("drawn");
+            for theme in [Theme::LIGHT, Theme::DARK] {
+                let svg = all_panels(&history, theme).expect("drawn");
                 assert!(svg.contains("epoch") && svg.contains("loss"));
                 assert!(crate::draw::svg::to_png(&svg, 0.1).is_ok());
             }

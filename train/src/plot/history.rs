@@ -15,22 +15,22 @@ const HISTORY_FILE: &str = "history.csv";
 /// The epochs of all runs, numbered consecutively.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
-    pub runs: Vec<Run>,
+    pub runs: Vec<HistoryRun>,
     /// At least one.
-    pub epochs: Vec<Epoch>,
+    pub epochs: Vec<HistoryEpoch>,
     /// Columns except the epoch, in the order of first occurrence.
     pub columns: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct HistoryRun {
     pub file: PathBuf,
     /// Number of its first epoch among the epochs of all runs.
     pub first_epoch: u32,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Epoch {
+pub struct HistoryEpoch {
     /// Number among the epochs of all runs, from 1.
     pub number: u32,
     /// Index in [`History::runs`].
@@ -114,7 +114,7 @@ impl History {
 
     /// The values of a column per epoch; `None` if the field is empty or not a finite number.
     pub fn series<'a>(&'a self, column: &'a str) -> impl Iterator<Item = (u32, Option<f64>)> + 'a {
-        let value = move |epoch: &Epoch| (epoch.number, epoch.value(column));
+        let value = move |epoch: &HistoryEpoch| (epoch.number, epoch.value(column));
         self.epochs.iter().map(value)
     }
 
@@ -127,8 +127,8 @@ impl History {
     /// The epoch with the highest mean of validation class accuracy and mean IoU (or the only one of the two that exists);
     /// the first of equals.
     #[must_use]
-    pub fn best(&self) -> Option<&Epoch> {
-        let score = |epoch: &Epoch| {
+    pub fn best(&self) -> Option<&HistoryEpoch> {
+        let score = |epoch: &HistoryEpoch| {
             let both = ["val_class_accuracy", "val_mean_iou"].map(|column| epoch.value(column));
             let known: Vec<f64> = both.into_iter().flatten().collect();
             (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
@@ -163,12 +163,12 @@ impl History {
             let previous = self.epochs.last().map_or(0, |epoch| epoch.number);
             let offset = *offset.get_or_insert(if epoch > previous { 0 } else { previous });
             if last.is_none() {
-                self.runs.push(Run {
+                self.runs.push(HistoryRun {
                     file: file.to_owned(),
                     first_epoch: offset + epoch,
                 });
             }
-            self.epochs.push(Epoch {
+            self.epochs.push(HistoryEpoch {
                 number: offset + epoch,
                 run: self.runs.len() - 1,
                 fields: row.fields()?,
@@ -182,7 +182,7 @@ impl History {
     }
 }
 
-impl Epoch {
+impl HistoryEpoch {
     /// The value in a column, if it is a finite number.
     #[must_use]
     pub fn value(&self, column: &str) -> Option<f64> {

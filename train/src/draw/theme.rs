@@ -1,13 +1,13 @@
-//! The colors of drawings, for a light and a dark page.
+//! The colors of drawings, for a light and a dark theme.
 //!
-//! The two series are blue and orange of Okabe and Ito (<https://jfly.uni-koeln.de/color/>), lightened on a dark page;
+//! The two series are blue and orange of Okabe and Ito (<https://jfly.uni-koeln.de/color/>), lightened in the dark theme;
 //! color-blind people can distinguish them.
 
 /// Red, green, blue.
 pub type Color = [u8; 3];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Palette {
+pub struct Theme {
     pub background: Color,
     /// Background of highlighted parts.
     pub surface: Color,
@@ -22,7 +22,7 @@ pub struct Palette {
     pub second: Color,
 }
 
-impl Palette {
+impl Theme {
     pub const LIGHT: Self = Self {
         background: [0xff, 0xff, 0xff],
         surface: [0xf4, 0xf6, 0xf8],
@@ -74,13 +74,13 @@ mod tests {
 
     #[test]
     fn text_and_lines_have_enough_contrast() {
-        for page in [Palette::LIGHT, Palette::DARK] {
-            for background in [page.background, page.surface] {
+        for theme in [Theme::LIGHT, Theme::DARK] {
+            for background in [theme.background, theme.surface] {
                 // WCAG: 7 for text at level AAA, 4.5 at level AA, 3 for graphics.
-                assert!(contrast(page.text, background) >= 7.0, "{page:?}");
-                assert!(contrast(page.muted, background) >= 4.5, "{page:?}");
-                assert!(contrast(page.first, background) >= 3.0, "{page:?}");
-                assert!(contrast(page.second, background) >= 3.0, "{page:?}");
+                assert!(contrast(theme.text, background) >= 7.0, "{theme:?}");
+                assert!(contrast(theme.muted, background) >= 4.5, "{theme:?}");
+                assert!(contrast(theme.first, background) >= 3.0, "{theme:?}");
+                assert!(contrast(theme.second, background) >= 3.0, "{theme:?}");
             }
         }
     }

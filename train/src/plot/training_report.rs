@@ -3,16 +3,16 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::curves::{available_metrics, panel};
-use super::history::{Epoch, History};
+use super::history::{History, HistoryEpoch};
 use super::{METRICS, Metric};
 use crate::draw::DrawError;
-use crate::draw::palette::{Palette, hex};
+use crate::draw::theme::{Theme, hex};
 
-const STYLE: &str = include_str!("report.css");
+const STYLE: &str = include_str!("training_report.css");
 
 /// # Errors
 /// [`DrawError`] if a panel cannot be drawn.
-pub fn report(history: &History) -> Result<String, DrawError> {
+pub fn render(history: &History) -> Result<String, DrawError> {
     let panels = available_metrics(history)
         .iter()
         .map(|metric| figure(history, metric))
@@ -44,20 +44,20 @@ pub fn report(history: &History) -> Result<String, DrawError> {
     Ok(page.into_string())
 }
 
-/// The palettes of the curves as CSS variables.
+/// The colors of the curves as CSS variables.
 fn color_variables() -> String {
-    let variables = |page: Palette| {
+    let variables = |theme: Theme| {
         format!(
             "--background: {}; --surface: {}; --text: {}; --muted: {}; --grid: {}; --second: {};",
-            hex(page.background),
-            hex(page.surface),
-            hex(page.text),
-            hex(page.muted),
-            hex(page.grid),
-            hex(page.second)
+            hex(theme.background),
+            hex(theme.surface),
+            hex(theme.text),
+            hex(theme.muted),
+            hex(theme.grid),
+            hex(theme.second)
         )
     };
-    let (light, dark) = (variables(Palette::LIGHT), variables(Palette::DARK));
+    let (light, dark) = (variables(Theme::LIGHT), variables(Theme::DARK));
     format!(":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n")
 }
 
@@ -86,15 +86,15 @@ fn summary(history: &History) -> Markup {
 
 /// A panel in light and dark colors; the style sheet shows the one for the reader's color scheme.
 fn figure(history: &History, metric: &Metric) -> Result<Markup, DrawError> {
-    let colored = |scheme: &str, palette: Palette| {
+    let colored = |scheme: &str, theme: Theme| {
         let attributes = format!(
             "<svg class=\"{scheme}\" role=\"img\" aria-label=\"{}\" ",
             metric.title
         );
-        panel(history, metric, palette).map(|svg| svg.replacen("<svg ", &attributes, 1))
+        panel(history, metric, theme).map(|svg| svg.replacen("<svg ", &attributes, 1))
     };
-    let light = colored("light", Palette::LIGHT)?;
-    let dark = colored("dark", Palette::DARK)?;
+    let light = colored("light", Theme::LIGHT)?;
+    let dark = colored("dark", Theme::DARK)?;
     Ok(html! {
         figure {
             (PreEscaped(light))
@@ -106,7 +106,7 @@ fn figure(history: &History, metric: &Metric) -> Result<Markup, DrawError> {
 
 fn table(history: &History) -> Markup {
     let best = history.best().map(|epoch| epoch.number);
-    let is_start = |epoch: &Epoch| {
+    let is_start = |epoch: &HistoryEpoch| {
         let mut later_runs = history.runs.iter().skip(1);
         later_runs.any(|run| run.first_epoch == epoch.number)
     };
@@ -148,7 +148,7 @@ fn heading(column: &str) -> String {
 }
 
 /// Metrics have four decimals; other fields are unchanged.
-fn cell(epoch: &Epoch, column: &str) -> String {
+fn cell(epoch: &HistoryEpoch, column: &str) -> String {
     let is_metric = |metric: &Metric| metric.training == column || metric.validation == column;
     match epoch.value(column) {
         Some(value) if METRICS.iter().any(is_metric) => format!("{value:.4}"),
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn the_page_is_self_contained_and_marks_one_epoch() {
         let history = history_of(&[run_csv(&[0.2, 0.6, 0.4]), run_csv(&[0.5])]).expect("valid");
-        let page = report(&history).expect("drawn");
+        let page = render(&history).expect("drawn");
         // Names of XML namespaces are not fetched.
         let page_without_namespaces = page.replace("http://www.w3.org/2000/svg", "");
         for outside in ["http", "src=", "href=", "@import", "url("] {
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn text_from_the_file_is_escaped() {
         let text = "epoch,loss,note\n1,2.0,<script>x</script>\n".to_owned();
-        let page = report(&history_of(&[text]).expect("valid")).expect("drawn");
+        let page = render(&history_of(&[text]).expect("valid")).expect("drawn");
         assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"));
         assert!(page.contains("the best is unknown"));
     }
