@@ -6,10 +6,6 @@
 //! program ends. It needs the module vhci-hcd, a loopback network and root; use it on test machines only.
 #![allow(
     clippy::print_stderr,
-    reason = "its messages go to a terminal that outlives it"
-)]
-#![allow(
-    clippy::print_stderr,
     reason = "a test program, whose messages go to standard error"
 )]
 
