@@ -49,7 +49,7 @@ pub(crate) enum Failure {
         what: &'static str,
         feature: &'static str,
     },
-    #[error("{count} checks failed; see the suggested fixes above")]
+    #[error("failed checks: {count}; see the suggested fixes above")]
     ChecksFailed { count: usize },
     #[error("signals can't be caught ({0}); end other programs and try again")]
     Signals(std::io::Error),

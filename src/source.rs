@@ -60,7 +60,7 @@ pub enum SourceError {
     #[error("folder {}: contains no pictures; boxcam reads JPEG, PNG, WebP and BMP", path.display())]
     NoPictures { path: PathBuf },
     /// A frame of a camera or stream can't be read; others may follow.
-    #[error("{stream}: skipping unreadable frame: {message}")]
+    #[error("{stream}: unreadable frame skipped: {message}")]
     BrokenFrame {
         /// The name of the source.
         stream: String,

@@ -51,7 +51,7 @@ fn a_failed_check_has_a_fix() {
     ];
     let output = dir.run(&[&["doctor"], &EASY[..], &log[..]].concat());
     output.assert_exit_code(1);
-    output.assert_stderr_contains(&["2 checks failed; see the suggested fixes above"]);
+    output.assert_stderr_contains(&["failed checks: 2; see the suggested fixes above"]);
     let diagnosis = &output.lines()[0];
     assert_eq!(diagnosis["verdict"], "bad");
     for about in ["model", "log"] {

@@ -24,6 +24,6 @@ fn the_console_guard_is_not_for_users() {
     let work = TestDir::new();
     let output = work.run(&["console-guard"]);
     output.assert_exit_code(2);
-    output.assert_stderr_contains(&["boxcam starts console-guard by itself"]);
+    output.assert_stderr_contains(&["console-guard is started by boxcam itself"]);
     assert!(!work.run(&["--help"]).stdout.contains("guard"));
 }

@@ -75,9 +75,9 @@ fn a_changed_model_is_used_or_refused_during_a_run() {
     // Half of a file.
     dir.write("model.onnx", &first[..first.len() / 2]);
     let line = running.wait_for("the refusal", |line| line.contains("stays active"));
-    assert!(line.contains("is no complete ONNX file"), "{line}");
+    assert!(line.contains("not a complete ONNX file"), "{line}");
 
-    // A file that loads, but whose weights were damaged: it does not say what its card promises.
+    // A file that loads, but whose weights were damaged: it gives other answers than its card.
     let mut damaged = model("damaged");
     let weights = &mut tiny_model::graph_of(&mut damaged).initializer[0];
     weights.float_data.reverse();

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use boxcam::detect::Detector;
 use boxcam::detect::tract::{EngineOptions, ModelError, TractDetector};
-use boxcam::golden::{self, GoldenError};
+use boxcam::golden::{self, Agreement, GoldenError};
 use boxcam::health::Health;
 use boxcam::warn;
 use thiserror::Error;
@@ -131,12 +131,19 @@ impl FileWatcher {
             }
             match load_verified(&self.file, self.engine) {
                 // The file was touched, or replaced by the same model.
-                Ok(detector) if detector.model_hash() == self.running => {}
-                Ok(detector) => {
+                Ok((detector, _)) if detector.model_hash() == self.running => {}
+                Ok((detector, agreement)) => {
                     self.running = detector.model_hash().to_owned();
                     if models.send(detector).is_err() {
                         return;
                     }
+                    warn!(
+                        "model {}: new model {} passed {} golden examples (max difference {:.3}), now active",
+                        self.file.display(),
+                        self.running,
+                        agreement.examples,
+                        agreement.difference
+                    );
                 }
                 Err(error) => {
                     self.health.models_refused.add(1);
@@ -160,20 +167,17 @@ impl FileWatcher {
     }
 }
 
-fn load_verified(file: &Path, engine: EngineOptions) -> Result<Box<dyn Detector>, ReloadError> {
+/// Loads a model and compares it with its golden examples.
+fn load_verified(
+    file: &Path,
+    engine: EngineOptions,
+) -> Result<(Box<dyn Detector>, Agreement), ReloadError> {
     let mut detector = TractDetector::from_file_with(file, engine)?;
     let agreement = golden::check(&mut detector).map_err(|source| ReloadError::Golden {
         file: file.to_owned(),
         source,
     })?;
-    warn!(
-        "model {}: new model {} passed {} golden examples (max difference {:.3}), now active",
-        file.display(),
-        detector.model_hash(),
-        agreement.examples,
-        agreement.difference
-    );
-    Ok(Box::new(detector))
+    Ok((Box::new(detector), agreement))
 }
 
 fn stamp(file: &Path) -> Option<FileStamp> {

@@ -89,7 +89,11 @@ impl CameraSource {
         let candidates = DevicePaths::default().candidates(choice, device::name_of)?;
         match (choice, candidates.as_slice()) {
             (CameraChoice::First, _) | (_, [] | [_, _, ..]) => {
-                Self::open_first(&candidates, request)
+                let name = match choice {
+                    CameraChoice::Named(name) => name.as_str(),
+                    _ => "auto",
+                };
+                Self::open_first(name, &candidates, request)
             }
             (_, [path]) => Self::open_device(path, request)
                 .map_err(|error| camera_error(&path.display().to_string(), error.to_string())),
@@ -103,7 +107,11 @@ impl CameraSource {
     }
 
     /// Opens the first of several devices that sends frames.
-    fn open_first(paths: &[PathBuf], request: &CaptureRequest) -> Result<Self, SourceError> {
+    fn open_first(
+        choice: &str,
+        paths: &[PathBuf],
+        request: &CaptureRequest,
+    ) -> Result<Self, SourceError> {
         let mut faults = Vec::new();
         for path in paths {
             match Self::open_device(path, request) {
@@ -122,7 +130,7 @@ impl CameraSource {
         };
         let advice = "plug a camera in, or try the demo without one: boxcam run --source demo";
         Err(camera_error(
-            "auto",
+            choice,
             format!("no camera could be opened ({found}); {advice}"),
         ))
     }
@@ -279,7 +287,7 @@ mod tests {
     #[test]
     fn a_missing_camera_is_reported_with_advice() {
         let message = |paths: &[PathBuf]| {
-            let opened = CameraSource::open_first(paths, &CaptureRequest::default());
+            let opened = CameraSource::open_first("auto", paths, &CaptureRequest::default());
             opened.err().expect("there is no camera").to_string()
         };
         let none = message(&[]);

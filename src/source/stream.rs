@@ -246,7 +246,7 @@ mod tests {
                     assert!(error.is_recoverable(), "{error}");
                     let message = error.to_string();
                     assert!(
-                        message.starts_with("test: skipping unreadable frame: "),
+                        message.starts_with("test: unreadable frame skipped: "),
                         "{message}"
                     );
                     results.push(None);

@@ -86,7 +86,12 @@ fn recipe_differences(a: &str, b: &str) -> Vec<String> {
 /// A recipe's part of an [`Identity`].
 #[must_use]
 pub fn recipe_text(recipe: &Recipe) -> String {
-    toml::to_string(recipe).unwrap_or_else(|_| format!("{recipe:?}"))
+    // The description has no effect on a training.
+    let recipe = Recipe {
+        description: String::new(),
+        ..recipe.clone()
+    };
+    toml::to_string(&recipe).unwrap_or_else(|_| format!("{recipe:?}"))
 }
 
 /// Hash of the class names, and of the images and annotations of splits. Where the data is on the disk does not matter.

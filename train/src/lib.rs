@@ -30,7 +30,7 @@
 //! | [`golden`] | golden examples in the card, by which a board checks its engine |
 //! | [`draw`] | sheets of images, bar charts, SVG to pixels |
 //! | [`plot`] | histories of trainings, as curves and a report |
-//! | [`summary`] | the layers of a model, as a table and a drawing |
+//! | [`summary`] | the layers of a model, as a table |
 //! | [`storage`] | files that are written whole or not at all |
 //!
 //! Images, boxes, cards and metrics are those of the crate boxcam: models are evaluated by the detector that runs on the

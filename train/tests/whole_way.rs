@@ -351,7 +351,10 @@ fn help_and_usage_errors_have_their_exit_codes() {
         "mean.onnx",
     ];
     let (code, words) = fail(&average);
-    assert!(code == 3 && words.contains("it is int8"), "{words}");
+    assert!(
+        code == 3 && words.contains("it is an int8 model"),
+        "{words}"
+    );
     let (code, words) = fail(&["train", "run", "--threshold", "1.5"]);
     assert!(code == 2 && words.contains("between 0 and 1"), "{words}");
 }

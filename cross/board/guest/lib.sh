@@ -173,5 +173,5 @@ screen() {
     done
 }
 
-# A model of a few bytes that contains which of red, green and blue there is most of, and "in the middle".
+# A model of a few bytes: its class is the most frequent of red, green and blue, its box is the middle.
 MODEL=/add/tiny.onnx

@@ -434,6 +434,8 @@ fn mine_negatives(arguments: &MineNegativesArguments) -> Result<()> {
         }
         bail!("correct these rows first: a crop of an image with a missing box may show an object");
     }
+    std::fs::create_dir_all(&arguments.output)
+        .map_err(|source| OutputError::new(&arguments.output, source))?;
     let bar = progress(split.pictures.len(), "crops");
     let mut written = 0;
     for picture in &split.pictures {

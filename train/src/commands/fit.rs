@@ -12,7 +12,7 @@ use boxcam_train::message;
 use boxcam_train::model::Model;
 use boxcam_train::quantize::WeightScales;
 use boxcam_train::quantize::calibrate::Calibration;
-use boxcam_train::recipe::{Override, Recipe};
+use boxcam_train::recipe::{BoxLoss, Override, Recipe, RecipeError};
 use boxcam_train::samples::max_negative_crops;
 use boxcam_train::trainer::Trainer;
 use burn::prelude::*;
@@ -73,6 +73,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let data = arguments.output.join("data");
     let training = training(arguments, data.clone());
     let recipe = training.recipe()?;
+    if !matches!(recipe.box_loss, BoxLoss::Giou { .. }) {
+        let message =
+            "it needs a model trained before it; use `train run`, or choose quick, full or small";
+        return Err(RecipeError::Invalid {
+            recipe: recipe.name,
+            message: message.to_owned(),
+        }
+        .into());
+    }
     if data.exists() {
         message!("{} exists and is used as it is", data.display());
     } else {

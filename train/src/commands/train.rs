@@ -144,8 +144,8 @@ pub(super) fn recipe_help() -> String {
 /// Parses a multiple of 32, which every stride of the network divides.
 pub(super) fn input_size(text: &str) -> Result<u32, &'static str> {
     match text.parse() {
-        Ok(size) if size > 0 && size % 32 == 0 => Ok(size),
-        _ => Err("expected a multiple of 32"),
+        Ok(size) if (32..=4096).contains(&size) && size % 32 == 0 => Ok(size),
+        _ => Err("expected a multiple of 32, at most 4096"),
     }
 }
 

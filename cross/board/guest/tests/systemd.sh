@@ -4,7 +4,7 @@
 log=/var/log/boxcam/boxcam.jsonl
 drop_in=/etc/systemd/system/boxcam.service.d/test.conf
 
-# about PROPERTY: what systemd contains of the service.
+# about PROPERTY: a property of the service.
 about() {
     systemctl show --property "$1" --value boxcam
 }
@@ -27,7 +27,7 @@ is_restarted() {
     [ "$(about NRestarts)" -eq "$1" ] && is_up
 }
 
-# keep NAME: what systemd contains now.
+# keep NAME: saves systemd's properties of the service.
 keep() {
     systemctl show boxcam >"$1.txt"
 }
