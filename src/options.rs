@@ -110,8 +110,12 @@ pub struct RunOptions {
     /// Total size of the snapshots of events, 1kB or more; the oldest are deleted
     #[arg(long, value_name = "SIZE", default_value = "200MB", value_parser = parse_snapshots_size)]
     pub snapshots_size: ByteSize,
-    /// Publish to an MQTT broker: mqtt://[USER[:PASSWORD]@]HOST[:PORT]
-    #[arg(long, value_name = "URL")]
+    // No doc comment: rustdoc would take the brackets for links.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Publish to an MQTT broker: mqtt://[USER[:PASSWORD]@]HOST[:PORT]"
+    )]
     pub mqtt: Option<BrokerAddress>,
     /// Serve a web page at this port, for this machine only, or at this address and port
     #[arg(long, value_name = "[ADDRESS:]PORT")]

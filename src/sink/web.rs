@@ -1,6 +1,6 @@
 //! A web page: the live picture with its boxes, what is present, the last events and the health of the run.
 //!
-//! HTTP requests are answered by a thread. [`WebSink`] only updates the shared [`AppState`], so requests and the model
+//! HTTP requests are answered by a thread. [`WebSink`] only updates the shared `AppState`, so requests and the model
 //! never wait for each other. A frame is encoded while there are viewers, once for all of them; a slow viewer skips
 //! frames. The page is read-only and has no login: whoever can reach the address can watch.
 

@@ -52,7 +52,7 @@ pub fn box_loss(
 }
 
 /// Dense loss of the cells: GIoU of each cell's box with the target, weighted by `box_weight`, plus the cross-entropy
-/// of the cell weights with `location_target` (both `[batch, cells]`, see [`crate::targets`]). Mean over the examples
+/// of the cell weights with `location_target` (both `[batch, cells]`, see `targets.rs`). Mean over the examples
 /// with a box; `None` for a recipe without an overlap loss.
 #[must_use]
 pub fn dense_loss(
