@@ -63,13 +63,18 @@ COMMON="quiet loglevel=4 panic=-1 consoleblank=0 rdinit=/guest/init"
 # Answers the guest until it is done or requests a power cut, and sets `asked` to the request, `code` to 1 if a script
 # failed, and `rest` to the script to run again.
 answer() {
-    local started=$1 word
+    local started=$1 word part line=""
     while [ $((SECONDS - started)) -lt "$deadline" ]; do
         kill -0 "$emulator_id" 2>/dev/null || break
         # Discards the monitor's output, which must not fill its pipe.
         while read -r -t 0.01 -n 4096 _ <&6; do :; done
-        read -r -t 2 word rest <&4 || continue
-        rest=${rest%$'\r'}
+        # A line that is not complete at the timeout is continued by the next read.
+        if ! IFS= read -r -t 2 part <&4; then
+            line+=$part
+            continue
+        fi
+        read -r word rest <<<"${line}${part%$'\r'}"
+        line=""
         case $word in
             say) echo "[$((SECONDS - started)) s] $rest" ;;
             screendump) screendump "$out/$rest.png" ;;
