@@ -14,5 +14,8 @@ pub(crate) fn flag() -> std::io::Result<Arc<AtomicBool>> {
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
             .and_then(|_| flag::register(signal, Arc::clone(&stop)))?;
     }
+    // A write beyond a limit on the size of files then fails, as on a full disk, instead of ending the program.
+    #[cfg(target_os = "linux")]
+    flag::register(libc::SIGXFSZ, Arc::default())?;
     Ok(stop)
 }
