@@ -97,6 +97,8 @@ struct Instance {
     page: SocketAddr,
     program: Running,
     counts: BTreeMap<&'static str, u64>,
+    /// The faults of the present round, for messages.
+    present: String,
     /// The last, so that it is removed last.
     dir: TestDir,
 }
@@ -126,6 +128,7 @@ impl Instance {
             page,
             program,
             counts: BTreeMap::new(),
+            present: "the start".to_owned(),
             dir,
         }
     }
@@ -138,11 +141,16 @@ impl Instance {
         Metrics::read(self.page)
     }
 
+    #[track_caller]
+    fn wait(&self, what: &str, condition: impl FnMut() -> bool) {
+        wait_until(&format!("{what}, at {}", self.present), condition);
+    }
+
     /// Waits until the program infers frames that were sent after this call.
     #[track_caller]
-    fn wait_until_live(&self, what: &str) {
+    fn wait_until_live(&self) {
         let mut first = None;
-        wait_until(what, || {
+        self.wait("live again", || {
             let Some(metrics) = self.metrics() else {
                 return false;
             };
@@ -163,15 +171,7 @@ impl Instance {
                 faults.push(fault);
             }
         }
-        let what = format!("live after {faults:?}")
-            .chars()
-            .take(500)
-            .collect::<String>();
-        eprintln!(
-            "{} {}",
-            self.program.id(),
-            what.chars().take(300).collect::<String>()
-        );
+        self.present = format!("{faults:?}").chars().take(300).collect();
         let mut connections = Vec::new();
         for fault in &faults {
             self.inject(fault, &mut connections);
@@ -183,7 +183,7 @@ impl Instance {
                 self.disk.restore(*fault);
             }
         }
-        self.wait_until_live(&what);
+        self.wait_until_live();
     }
 
     #[track_caller]
@@ -201,7 +201,7 @@ impl Instance {
                 let done = self.feeder.done();
                 self.feeder.fail(fault.clone());
                 // A camera that is not read any more fails later.
-                wait_until("the camera fails", || self.feeder.done() > done);
+                self.wait("the camera fails", || self.feeder.done() > done);
             }
             Fault::Broker(fault) => {
                 // A client that waits before it tries again can't be failed.
@@ -210,7 +210,7 @@ impl Instance {
                 }
                 let done = self.broker.done();
                 self.broker.fail(*fault);
-                wait_until("the broker fails", || self.broker.done() > done);
+                self.wait("the broker fails", || self.broker.done() > done);
             }
             Fault::Browser(fault) => connections.extend(fault.apply(self.page)),
             Fault::Disk(fault) => self.fail_disk(*fault),
@@ -218,10 +218,11 @@ impl Instance {
             Fault::Signal(signal) => self.program.signal(signal),
             Fault::Pause(until_blocked) => {
                 self.program.signal("-STOP");
-                wait_until("it stops", || is_stopped(self.program.id()));
+                self.wait("it stops", || is_stopped(self.program.id()));
                 if *until_blocked {
-                    let what = format!("the camera is blocked, {:?}", self.feeder);
-                    wait_until(&what, || self.feeder.is_blocked());
+                    self.feeder.set_fast(true);
+                    self.wait("the camera is blocked", || self.feeder.is_blocked());
+                    self.feeder.set_fast(false);
                 }
                 self.program.signal("-CONT");
             }
@@ -237,7 +238,7 @@ impl Instance {
         self.disk.fail(fault);
         // Without a line per frame there may be no line to lose.
         if fault.loses_lines() && self.has_line_per_frame && before.is_some() {
-            wait_until("lost lines", || lost(self) > before);
+            self.wait("lost lines", || lost(self) > before);
         }
     }
 
@@ -248,7 +249,7 @@ impl Instance {
             return false;
         };
         self.dir.write("tiny.onnx", "not a model");
-        wait_until("the model is refused", || refused() > Some(before));
+        self.wait("the model is refused", || refused() > Some(before));
         self.dir.write("tiny.onnx", tiny_model::bytes());
         true
     }
@@ -256,12 +257,13 @@ impl Instance {
     /// Ends the program and checks all that it leaves.
     #[track_caller]
     fn end(mut self, early: Resources) {
-        self.wait_until_live("live at the end");
-        wait_until("the broker has it again", || self.broker.is_connected());
+        self.present = "the end".to_owned();
+        self.wait_until_live();
+        self.wait("the broker has it again", || self.broker.is_connected());
         let id = self.program.id();
         let is_flat =
             |late: Resources| late.threads <= early.threads + 1 && late.files <= early.files + 4;
-        wait_until("threads and files as at the start", || {
+        self.wait("threads and files as at the start", || {
             is_flat(resources_of(id))
         });
         let late = resources_of(id);
@@ -270,15 +272,15 @@ impl Instance {
             late.memory_kib <= early.memory_kib + 48 * 1024,
             "{early:?} -> {late:?}"
         );
-        wait_until("no zombies", || zombies_of(id).is_empty());
+        self.wait("no zombies", || zombies_of(id).is_empty());
         self.program.signal("-TERM");
         let status = self.program.wait();
         let stderr = self.program.lines.join("\n");
         assert_eq!(status.code(), Some(0), "{stderr}");
         assert!(!stderr.contains("panicked"), "{stderr}");
         assert!(!stderr.contains("internal error"), "{stderr}");
-        wait_until("no orphans", || alive_in(&starts(&self.dir)).is_empty());
-        wait_until("it says goodbye", || self.broker.status() == "offline");
+        self.wait("no orphans", || alive_in(&starts(&self.dir)).is_empty());
+        self.wait("it says goodbye", || self.broker.status() == "offline");
         self.check_logs();
         self.check_snapshots();
     }
@@ -385,7 +387,7 @@ fn a_thousand_faults_end_nothing_and_leak_nothing() {
     let each = faults.div_ceil(PROGRAMS);
     let run = move |number| {
         let mut instance = Instance::start(seed, number);
-        instance.wait_until_live("the start");
+        instance.wait_until_live();
         let mut early = None;
         while instance.faults() < each {
             instance.round();

@@ -89,6 +89,8 @@ struct State {
     done: AtomicU64,
     /// Whether no frame can be sent: the pipe is full, or there is no camera.
     is_blocked: AtomicBool,
+    /// Whether frames follow each other without a pause.
+    is_fast: AtomicBool,
     has_ended: AtomicBool,
 }
 
@@ -121,6 +123,11 @@ impl Feeder {
     /// Number of faults that have taken effect.
     pub(super) fn done(&self) -> u64 {
         self.state.done.load(Ordering::Acquire)
+    }
+
+    /// Sends frames without a pause, or no longer.
+    pub(super) fn set_fast(&self, is_fast: bool) {
+        self.state.is_fast.store(is_fast, Ordering::Release);
     }
 
     /// Whether no frame can be sent: the pipe is full, or there is no camera.
@@ -161,7 +168,9 @@ impl Camera {
             }
             number += 1;
             self.write(&colors[number / 20 % 2]);
-            sleep(FRAME_TIME);
+            if !self.state.is_fast.load(Ordering::Acquire) {
+                sleep(FRAME_TIME);
+            }
         }
     }
 
