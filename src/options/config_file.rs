@@ -15,10 +15,7 @@ const MAX_BYTES: u64 = 64 * 1024;
 #[derive(Debug, Error)]
 pub enum ConfigFileError {
     #[error("{}: can't be read ({source}); check the path after --config and its permissions", path.display())]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     #[error("{}: line {line}: {key}: {message}", path.display())]
     Line {
         path: PathBuf,
