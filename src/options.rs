@@ -403,18 +403,26 @@ impl Command {
 
     /// Whether a signal ends the command at its next step, and not at once, so that what it has begun is finished.
     #[must_use]
-    pub const fn ends_gracefully(&self) -> bool {
-        matches!(self, Self::Run(_) | Self::Detect(_))
+    pub fn ends_gracefully(&self) -> bool {
+        match self {
+            Self::Run(_) => true,
+            // Reading a pipe may never come to its next step.
+            Self::Detect(detect) => detect.pictures.iter().all(|path| !is_pipe(path)),
+            _ => false,
+        }
     }
+}
 
-    /// Whether this process only guards the console for another one. It must survive the signals that end that one.
-    #[must_use]
-    pub const fn is_console_guard(&self) -> bool {
-        #[cfg(all(feature = "framebuffer", target_os = "linux"))]
-        return matches!(self, Self::ConsoleGuard);
-        #[cfg(not(all(feature = "framebuffer", target_os = "linux")))]
-        false
-    }
+#[cfg(unix)]
+fn is_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let metadata = std::fs::metadata(path);
+    metadata.is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Path) -> bool {
+    false
 }
 
 impl ModelOptions {

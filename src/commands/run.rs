@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use boxcam::camera_choice::CameraChoice;
 use boxcam::health::Health;
@@ -54,6 +55,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         health: Arc::clone(&health),
         timeouts: Timeouts {
             stall: options.stall,
+            first_frame: input.first_frame_timeout(),
             ..Timeouts::default()
         },
         ..Pipeline::new(Box::new(detector), stop)
@@ -96,6 +98,15 @@ impl Input {
                 PathKind::Camera => Self::Camera(CameraChoice::Device(path.clone())),
             },
         })
+    }
+
+    /// The least time that the first frame may take, beyond the multiple of `--stall`.
+    fn first_frame_timeout(&self) -> Duration {
+        match self {
+            // A connection, a login and the next key frame of the camera.
+            Self::Network(_) => Duration::from_secs(10),
+            _ => Duration::ZERO,
+        }
     }
 
     /// Whether it is read from files, to its end.
@@ -348,7 +359,6 @@ fn open_mqtt(options: &RunOptions, _: &Arc<Health>) -> Result<Option<BoxedSink>,
 #[cfg(feature = "web")]
 fn open_web(options: &RunOptions, health: &Arc<Health>) -> Result<Option<BoxedSink>, Failure> {
     use boxcam::sink::web::{WebSettings, WebSink};
-    use std::time::Duration;
     /// The page reports a failure only after at least this time without a frame: a short interruption is none.
     const MIN_TIMEOUT: Duration = Duration::from_secs(10);
     let Some(address) = options.web else {

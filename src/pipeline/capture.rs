@@ -233,7 +233,7 @@ impl Supervisor {
             threads: Vec::new(),
             retry_delay: timeouts.min_retry_delay,
             started: shared.clock.now(),
-            first_frame_timeout: timeouts.stall * 2,
+            first_frame_timeout: timeouts.first_frame.max(timeouts.stall * 2),
             without_frames: 0,
             is_slow: false,
             shared,
@@ -329,7 +329,8 @@ impl Supervisor {
         self.threads.push(thread);
         self.started = self.shared.clock.now();
         let factor = if self.may_be_slow() { 4 } else { 2 };
-        self.first_frame_timeout = self.timeouts.stall.saturating_mul(factor);
+        let timeout = self.timeouts.stall.saturating_mul(factor);
+        self.first_frame_timeout = timeout.max(self.timeouts.first_frame);
         Ok(())
     }
 

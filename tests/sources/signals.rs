@@ -92,6 +92,18 @@ fn a_closed_standard_output_ends_a_run() {
 }
 
 #[test]
+fn one_signal_ends_detect_on_a_pipe_that_nobody_writes_to() {
+    let dir = TestDir::new();
+    crate::make_pipe(&dir, "picture.jpg");
+    let arguments = ["detect", "picture.jpg", "--model", "tiny.onnx"];
+    let mut child = dir.command(&arguments).spawn().expect("started");
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args(["-TERM", &id]).status();
+    assert!(sent.expect("kill starts").success());
+    assert_eq!(child.wait().expect("ended").signal(), Some(15));
+}
+
+#[test]
 fn a_command_that_only_computes_ends_with_the_first_signal() {
     let dir = TestDir::new();
     for signal in [1, 2, 15] {
