@@ -8,13 +8,16 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use toml::{Spanned, Value};
 
+use crate::diagnostics::reading_advice;
+use crate::stream_url;
+
 /// The most bytes of a file. The path may be a device without an end.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// A configuration file that can't be used.
 #[derive(Debug, Error)]
 pub enum ConfigFileError {
-    #[error("{}: can't be read ({source}); check the path after --config and its permissions", path.display())]
+    #[error("{}: can't be read ({source}); {}", path.display(), reading_advice(source))]
     Read { path: PathBuf, source: io::Error },
     #[error("{}: line {line}: {key}: {message}", path.display())]
     Line {
@@ -72,7 +75,8 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<Setting>, ConfigFileE
         ConfigFileError::Line {
             path: path.into(),
             line,
-            key: key.trim().to_owned(),
+            // A line that is no setting is shown as a whole, and may have a password.
+            key: stream_url::redact(key.trim()),
             message: message.to_owned(),
         }
     };
