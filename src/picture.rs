@@ -17,11 +17,13 @@ use image::{
 use zune_jpeg::JpegDecoder;
 
 mod error;
+mod file_kind;
 pub mod jpeg;
 
 use error::check_size;
 
 pub use error::{DecodeError, MAX_PIXELS, PictureError};
+pub use file_kind::FileKind;
 
 /// File name extensions of pictures.
 pub const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
@@ -127,7 +129,7 @@ impl Header {
         let mut file = BufReader::new(file);
         let mut start = Vec::new();
         file.by_ref()
-            .take(32)
+            .take(FileKind::START_LENGTH as u64)
             .read_to_end(&mut start)
             .and_then(|_| file.rewind())
             .map_err(unreadable)?;
@@ -189,20 +191,20 @@ impl Header {
 
 /// The format of a file by its first bytes, and the format's name.
 fn recognize(path: &Path, bytes: &[u8]) -> Result<(ImageFormat, &'static str), PictureError> {
+    let path = path.to_path_buf();
     if bytes.is_empty() {
-        return Err(PictureError::Empty { path: path.into() });
+        return Err(PictureError::Empty { path });
     }
-    match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => Ok((ImageFormat::Jpeg, "JPEG")),
-        Ok(ImageFormat::Png) => Ok((ImageFormat::Png, "PNG")),
-        Ok(ImageFormat::WebP) => Ok((ImageFormat::WebP, "WebP")),
-        Ok(ImageFormat::Bmp) => Ok((ImageFormat::Bmp, "BMP")),
-        _ => {
+    match FileKind::of(bytes) {
+        Some(FileKind::Jpeg) => Ok((ImageFormat::Jpeg, "JPEG")),
+        Some(FileKind::Png) => Ok((ImageFormat::Png, "PNG")),
+        Some(FileKind::WebP) => Ok((ImageFormat::WebP, "WebP")),
+        Some(FileKind::Bmp) => Ok((ImageFormat::Bmp, "BMP")),
+        Some(kind) => Err(PictureError::OtherKind { path, kind }),
+        None => {
             let start = bytes.iter().take(8).map(|byte| format!("{byte:02x}"));
-            Err(PictureError::NotAPicture {
-                path: path.into(),
-                start: start.collect::<Vec<_>>().join(" "),
-            })
+            let start = start.collect::<Vec<_>>().join(" ");
+            Err(PictureError::NotAPicture { path, start })
         }
     }
 }

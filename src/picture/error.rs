@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use image::ImageError;
 use thiserror::Error;
 
+use super::FileKind;
+
 /// The most pixels that a picture may have: 64 Mi, as in 8192 x 8192.
 pub const MAX_PIXELS: u64 = 64 * 1024 * 1024;
 
@@ -31,6 +33,8 @@ pub enum PictureError {
         /// The first bytes, in hexadecimal.
         start: String,
     },
+    #[error("picture {}: is {kind}, which boxcam does not read; {}", path.display(), kind.advice(path))]
+    OtherKind { path: PathBuf, kind: FileKind },
     #[error("picture {}: is {width} x {height} pixels, expected at least 1 x 1; save it again", path.display())]
     ZeroSized {
         path: PathBuf,
@@ -73,6 +77,7 @@ impl PictureError {
             | Self::Folder { path }
             | Self::Empty { path }
             | Self::NotAPicture { path, .. }
+            | Self::OtherKind { path, .. }
             | Self::ZeroSized { path, .. }
             | Self::TooLarge { path, .. }
             | Self::Truncated { path, .. }
