@@ -96,6 +96,24 @@ pub fn is_temporary(name: &str) -> bool {
     })
 }
 
+/// Deletes what [`write`] has left in the folder in programs that were killed. What can't be deleted stays.
+pub fn remove_abandoned(folder: &Path) {
+    let is_running = |name: &str| {
+        let rest = name.strip_prefix(TEMPORARY_PREFIX).unwrap_or_default();
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit());
+        let process = &rest[..digits.unwrap_or(rest.len())];
+        // Without a list of processes, none is known to have ended.
+        !Path::new("/proc/self").exists() || Path::new("/proc").join(process).exists()
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && is_temporary(&name) && !is_running(&name) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 impl fmt::Display for KeptReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -281,7 +299,13 @@ fn is_own_model(bytes: &[u8]) -> bool {
 
 /// Whether two texts have the same beginning: the column names of a table, the first key of JSON.
 fn begins_alike(old: &[u8], new: &[u8]) -> bool {
-    is_text(new) && beginning(old) == beginning(new)
+    let (old, new) = (beginning(old), beginning(new));
+    // Some tables have more columns with other options.
+    let is_extended = |short: &[u8], long: &[u8]| {
+        let rest = long.strip_prefix(short);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b","))
+    };
+    is_text(new) && !old.is_empty() && (is_extended(old, new) || is_extended(new, old))
 }
 
 fn is_text(bytes: &[u8]) -> bool {
@@ -431,6 +455,23 @@ mod tests {
             b"[\n  {\n    \"value\""
         );
         assert_eq!(beginning(b"1\n2\n"), b"1\n2\n");
+        let wider = b"threshold,found,false alarms\n0.5,1,0\n";
+        assert!(begins_alike(TEXT, wider) && begins_alike(wider, TEXT));
+        for other in [
+            &b""[..],
+            b"t",
+            b"threshold",
+            b"threshold,found it\n",
+            b"name,price\n",
+        ] {
+            let is_alike = begins_alike(other, TEXT);
+            assert_eq!(
+                is_alike,
+                other == b"threshold",
+                "{}",
+                String::from_utf8_lossy(other)
+            );
+        }
         // The models of other programs begin alike too.
         assert!(begins_alike(TEXT, TEXT) && !begins_alike(b"\x08\x08a\nb", b"\x08\x08a\nb"));
     }
@@ -496,6 +537,20 @@ mod tests {
         write(&path, TEXT, settings).expect("written");
         let metadata = fs::metadata(&path).expect("there");
         assert_eq!(metadata.modified().expect("known"), time);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn files_of_killed_programs_are_deleted() {
+        let folder = tempfile::tempdir().expect("created");
+        let running = format!(".boxcam-{}-abc123.part", std::process::id());
+        // Above the largest number that a process can have.
+        let ended = ".boxcam-4194305.part";
+        for name in [&running, ended, "mine.part"] {
+            fs::write(folder.path().join(name), "half").expect("written");
+        }
+        remove_abandoned(folder.path());
+        assert_eq!(names(folder.path()), [&running, "mine.part"]);
     }
 
     #[test]

@@ -19,14 +19,18 @@ use zune_jpeg::JpegDecoder;
 mod error;
 mod file_kind;
 pub mod jpeg;
+mod other_files;
 
 use error::check_size;
 
 pub use error::{DecodeError, MAX_PIXELS, PictureError};
 pub use file_kind::FileKind;
+pub use other_files::OtherFiles;
 
 /// File name extensions of pictures.
-pub const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
+pub const EXTENSIONS: [&str; 9] = [
+    "jpg", "jpeg", "png", "webp", "bmp", "jpe", "jfif", "apng", "dib",
+];
 
 /// The most bytes that a file or its decoded pixels may have: four channels of 16 bits, and [`METADATA_MEMORY`].
 const MAX_BYTES: u64 = MAX_PIXELS * 8 + METADATA_MEMORY;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::frame::{Frame, UnreadableFrame};
-use crate::picture::PictureError;
+use crate::picture::{OtherFiles, PictureError};
 
 #[cfg(all(feature = "camera", target_os = "linux"))]
 pub mod camera;
@@ -57,6 +57,9 @@ pub enum SourceError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// Pictures or films of a format that boxcam does not read; the others in the folder follow.
+    #[error("folder {}: {files}", folder.display())]
+    OtherFiles { folder: PathBuf, files: OtherFiles },
     #[error("folder {}: contains no pictures; boxcam reads JPEG, PNG, WebP and BMP", path.display())]
     NoPictures { path: PathBuf },
     /// A frame of a camera or stream can't be read; others may follow.
@@ -105,7 +108,9 @@ impl SourceError {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Picture(error) => Some(error.path()),
-            Self::Folder { path, .. } | Self::NoPictures { path } => Some(path),
+            Self::Folder { path, .. }
+            | Self::NoPictures { path }
+            | Self::OtherFiles { folder: path, .. } => Some(path),
             Self::BrokenFrame { .. } | Self::Stream { .. } | Self::Camera { .. } => None,
         }
     }

@@ -174,6 +174,41 @@ fn other_files_in_a_folder_are_ignored() {
 }
 
 #[test]
+fn pictures_of_other_formats_in_a_folder_are_named() {
+    let dir = TestDir::new();
+    dir.write_solid_image("mixed/b.png", "red");
+    for name in [
+        "mixed/1.heic",
+        "mixed/2.HEIC",
+        "mixed/more/3.heic",
+        "mixed/film.mov",
+    ] {
+        dir.write(name, "not read");
+    }
+    let output = dir.run_tiny(&["detect", "mixed"]);
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&[
+        "folder mixed: 3 HEIC files are not read, such as mixed/1.heic; convert it to JPEG: `heif-convert mixed/1.heic",
+        "folder mixed: 1 QuickTime (MOV) file is not read, mixed/film.mov; run boxcam on the film: `ffmpeg -i mixed/film.mov",
+    ]);
+    let lines = output.lines();
+    assert_eq!(lines.len(), 3, "{output:?}");
+    assert_eq!(lines[0]["detection"]["class"], "red");
+    // Pictures that were converted are not missed.
+    for name in [
+        "mixed/1.jpg",
+        "mixed/2.jpg",
+        "mixed/more/3.JPG",
+        "mixed/film.png",
+    ] {
+        dir.write(name, encoded(solid_image("red"), ImageFormat::Png));
+    }
+    let output = dir.run_tiny(&["detect", "mixed"]);
+    output.assert_exit_code(0);
+    assert_eq!(output.stderr, "");
+}
+
+#[test]
 fn a_folder_without_pictures_is_reported() {
     let dir = TestDir::new();
     dir.write_solid_image("a.png", "red");

@@ -8,7 +8,6 @@ use std::path::Path;
 /// The format of a picture, film or document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FileKind {
-    /// One JPEG, or motion JPEG without a container.
     Jpeg,
     Png,
     WebP,
@@ -45,6 +44,8 @@ pub enum FileKind {
     /// H.264 or H.265 without a container.
     H264,
     Yuv4Mpeg,
+    /// JPEGs one after the other; known by the extension only, since it begins as a JPEG does.
+    MotionJpeg,
     Html,
     Archive,
     /// The text that stands for a file in a repository that uses Git LFS.
@@ -55,8 +56,9 @@ pub enum FileKind {
 
 use FileKind::{
     AppleDouble, Archive, Avi, Avif, Bmp, CameraRaw, Dicom, FlashVideo, Gif, H264, Heic, Html, Ico,
-    Jpeg, Jpeg2000, JpegXl, JpegXr, LfsPointer, Matroska, Mp4, MpegStream, Ogg, OpenExr, Pdf, Png,
-    Pnm, PostScript, Psd, Qoi, QuickTime, RadianceHdr, Svg, Tga, Tiff, WebP, Wmv, Yuv4Mpeg,
+    Jpeg, Jpeg2000, JpegXl, JpegXr, LfsPointer, Matroska, MotionJpeg, Mp4, MpegStream, Ogg,
+    OpenExr, Pdf, Png, Pnm, PostScript, Psd, Qoi, QuickTime, RadianceHdr, Svg, Tga, Tiff, WebP,
+    Wmv, Yuv4Mpeg,
 };
 
 /// Signatures at offset 0, a longer one before its prefix.
@@ -119,9 +121,9 @@ const SIGNATURES: [(&[u8], FileKind); 54] = [
     (b"BM", Bmp),
 ];
 
-/// File name extensions, in lower case.
-const EXTENSIONS: [(&[&str], FileKind); 29] = [
-    (&["jpg", "jpeg", "jpe", "jfif", "mjpg", "mjpeg"], Jpeg),
+/// File name extensions, in lower case; without those that other files have too (`.ts`, `.raw`).
+const EXTENSIONS: [(&[&str], FileKind); 31] = [
+    (&["jpg", "jpeg", "jpe", "jfif"], Jpeg),
     (&["png", "apng"], Png),
     (&["webp"], WebP),
     (&["bmp", "dib"], Bmp),
@@ -138,14 +140,13 @@ const EXTENSIONS: [(&[&str], FileKind); 29] = [
     (
         &[
             "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mos",
-            "mrw", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw",
-            "x3f",
+            "mrw", "nef", "nrw", "orf", "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f",
         ],
         CameraRaw,
     ),
     (&["psd", "psb"], Psd),
     (&["svg", "svgz"], Svg),
-    (&["ico", "cur"], Ico),
+    (&["ico"], Ico),
     (&["tga"], Tga),
     (&["qoi"], Qoi),
     (&["pbm", "pgm", "pnm", "ppm", "pam", "pfm"], Pnm),
@@ -157,12 +158,11 @@ const EXTENSIONS: [(&[&str], FileKind); 29] = [
     (&["mov", "qt"], QuickTime),
     (&["avi"], Avi),
     (&["mkv", "webm"], Matroska),
-    (
-        &["mpg", "mpeg", "vob", "ts", "mts", "m2ts", "m2t"],
-        MpegStream,
-    ),
+    (&["mpg", "mpeg", "vob", "mts", "m2ts", "m2t"], MpegStream),
     (&["wmv", "asf"], Wmv),
     (&["flv"], FlashVideo),
+    (&["mjpg", "mjpeg"], MotionJpeg),
+    (&["y4m"], Yuv4Mpeg),
 ];
 
 impl FileKind {
@@ -228,6 +228,7 @@ impl FileKind {
                 | Ogg
                 | H264
                 | Yuv4Mpeg
+                | MotionJpeg
         )
     }
 
@@ -268,6 +269,7 @@ impl FileKind {
             Ogg => "Ogg",
             H264 => "H.264 or H.265",
             Yuv4Mpeg => "YUV4MPEG2",
+            MotionJpeg => "motion JPEG",
             Html => "HTML",
             Archive => "an archive",
             LfsPointer => "a Git LFS pointer",
@@ -311,11 +313,13 @@ impl FileKind {
                 format!("make JPEGs of its pages: `pdftoppm -jpeg -r 150 {input} {prefix}`")
             }
             PostScript => format!("draw it as PNG: `gs -sDEVICE=png16m -r150 -o {png} {input}`"),
-            Mp4 | QuickTime | Avi | Matroska | MpegStream | Wmv | FlashVideo | Ogg | H264
-            | Yuv4Mpeg => format!(
-                "run boxcam on the film: `ffmpeg -i {input} -q:v 3 -f mjpeg - | boxcam run --source -`, or save a \
+            Yuv4Mpeg | MotionJpeg => format!("replay it: `boxcam run --source {input}`"),
+            Mp4 | QuickTime | Avi | Matroska | MpegStream | Wmv | FlashVideo | Ogg | H264 => {
+                format!(
+                    "run boxcam on the film: `ffmpeg -i {input} -q:v 3 -f mjpeg - | boxcam run --source -`, or save a \
                  frame each second: `ffmpeg -i {input} -r 1 -q:v 3 {numbered}`"
-            ),
+                )
+            }
             Html => "a server sent a page in place of the picture; download the picture again"
                 .to_owned(),
             Archive => "unpack it and give the pictures in it".to_owned(),

@@ -74,7 +74,12 @@ fn decode_whole(
         // Either it is not whole, or the decoder stumbles over something else.
     }
     entropy::check_whole(&segments)?;
-    decode_at(&unsealed(&segments, &frame), &frame, scale)
+    let unsealed = unsealed(&segments, &frame);
+    if can_be_scaled(&frame) && segments.has_several_scans() {
+        // zune-jpeg mixes up the rows of components that are subsampled in a scan of their own.
+        return decode_at_scale(&unsealed, (frame.width, frame.height), scale);
+    }
+    decode_at(&unsealed, &frame, scale)
 }
 
 /// The JPEG with [`SEAL`]s behind its data and an end marker. `None` if it has several scans, or codes that make the
@@ -142,11 +147,10 @@ fn decode_at(
     frame: &FrameHeader,
     scale: u32,
 ) -> Result<(RgbImage, Orientation), DecodeError> {
-    if scale == 8 {
-        return decode_full_size(bytes);
+    match scale {
+        8 => decode_full_size(bytes),
+        _ => decode_at_scale(bytes, (frame.width, frame.height), scale),
     }
-    let picture = decode_at_scale(bytes, (frame.width, frame.height), scale)?;
-    Ok((picture, Orientation::NoTransforms))
 }
 
 /// Decodes a JPEG whose size was checked; returns its EXIF orientation too.
@@ -196,8 +200,12 @@ fn scaled_size((width, height): (u32, u32), scale: u32) -> (u32, u32) {
     ((width * scale).div_ceil(8), (height * scale).div_ceil(8))
 }
 
-/// Decodes with fewer than 8 x 8 pixels a block.
-fn decode_at_scale(bytes: &[u8], size: (u32, u32), scale: u32) -> Result<RgbImage, DecodeError> {
+/// Decodes with fewer than 8 x 8 pixels a block, or with 8 x 8 at a scale of 8. Returns the EXIF orientation too.
+fn decode_at_scale(
+    bytes: &[u8],
+    size: (u32, u32),
+    scale: u32,
+) -> Result<(RgbImage, Orientation), DecodeError> {
     let mut decoder = Decoder::new(Cursor::new(bytes));
     let invalid = |error: jpeg_decoder::Error| DecodeError::Invalid(error.to_string());
     // The decoder takes the smallest scale with at least the requested size, so the exact size is requested.
@@ -215,7 +223,9 @@ fn decode_at_scale(bytes: &[u8], size: (u32, u32), scale: u32) -> Result<RgbImag
         PixelFormat::L16 | PixelFormat::CMYK32 => None,
     };
     let picture = rgb.and_then(|rgb| RgbImage::from_raw(width, height, rgb));
-    picture.ok_or_else(|| not_rgb(width, height))
+    let picture = picture.ok_or_else(|| not_rgb(width, height))?;
+    let exif = decoder.exif_data().and_then(Orientation::from_exif_chunk);
+    Ok((picture, exif.unwrap_or(Orientation::NoTransforms)))
 }
 
 #[cfg(test)]

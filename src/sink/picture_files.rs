@@ -57,6 +57,7 @@ impl PictureSink {
                 source,
             });
         }
+        output_file::remove_abandoned(&folder);
         Ok(Self {
             folder,
             namer: FileNamer::default(),

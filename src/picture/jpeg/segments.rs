@@ -123,6 +123,14 @@ impl<'a> Segments<'a> {
         &self.bytes[segment.payload.clone()]
     }
 
+    pub(super) fn has_several_scans(&self) -> bool {
+        let scans = self
+            .list
+            .iter()
+            .filter(|segment| segment.marker == marker::SOS);
+        scans.count() > 1
+    }
+
     /// The width and height of the first frame header, whatever its coding is.
     pub(super) fn size(&self) -> Option<(u32, u32)> {
         let segment = self.list.iter().find(|s| is_frame_header(s.marker))?;
