@@ -1,7 +1,7 @@
 //! Writes files whole or not at all, and never over a file that boxcam did not write.
 //!
 //! boxcam recognizes its own files by a mark, so that a second run may replace them: the text `Software` of a PNG, the
-//! comment of a JPEG, the generator of an HTML page, the first comment of an SVG image, the card or the producer of a
+//! comment of a JPEG, the generator of an HTML page, a comment in an SVG image, the card or the producer of a
 //! model. A table or JSON file is its own if it begins as the new one does. Any other file, link or folder of that name
 //! is left as it is, and so is a read-only file.
 
@@ -234,7 +234,7 @@ const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// A comment segment.
 const JPEG_MARK: &[u8] = b"\xff\xfe\0\x08boxcam";
 const HTML_MARK: &str = "<meta name=\"generator\" content=\"boxcam\">";
-const SVG_MARK: &str = "<!-- Software: boxcam -->\n";
+const SVG_MARK: &str = "<!-- Software: boxcam -->";
 
 /// The file with boxcam's mark, if it is of a format that has one.
 #[must_use]
@@ -243,8 +243,8 @@ pub fn marked(bytes: &[u8]) -> Cow<'_, [u8]> {
         (PNG_HEADER_LENGTH, PNG_MARK)
     } else if let Some(at) = behind_jpeg_header(bytes) {
         (at, JPEG_MARK)
-    } else if bytes.starts_with(b"<svg") {
-        (0, SVG_MARK.as_bytes())
+    } else if let Some(at) = behind_svg_tag(bytes) {
+        (at, SVG_MARK.as_bytes())
     } else if let Some(at) = behind_html_head(bytes) {
         (at, HTML_MARK.as_bytes())
     } else {
@@ -261,7 +261,7 @@ fn is_marked(start: &[u8]) -> bool {
     let has = |at: usize, mark: &[u8]| start.get(at..).is_some_and(|rest| rest.starts_with(mark));
     (start.starts_with(PNG_SIGNATURE) && has(PNG_HEADER_LENGTH, PNG_MARK))
         || behind_jpeg_header(start).is_some_and(|at| has(at, JPEG_MARK))
-        || has(0, SVG_MARK.as_bytes())
+        || behind_svg_tag(start).is_some_and(|at| has(at, SVG_MARK.as_bytes()))
         || behind_html_head(start).is_some_and(|at| has(at, HTML_MARK.as_bytes()))
 }
 
@@ -276,6 +276,17 @@ fn behind_jpeg_header(bytes: &[u8]) -> Option<usize> {
         }
         None => Some(2),
     }
+}
+
+fn behind_svg_tag(bytes: &[u8]) -> Option<usize> {
+    const TAG: &[u8] = b"<svg";
+    let start = &bytes[..bytes.len().min(START_LENGTH as usize)];
+    if !start.starts_with(TAG) && !start.starts_with(b"<?xml") {
+        return None;
+    }
+    let tag = start.windows(TAG.len()).position(|window| window == TAG)?;
+    let end = start[tag..].iter().position(|&byte| byte == b'>')?;
+    Some(tag + end + 1)
 }
 
 fn behind_html_head(bytes: &[u8]) -> Option<usize> {
