@@ -331,12 +331,7 @@ fn beginning(text: &[u8]) -> &[u8] {
     let letter = text.iter().position(u8::is_ascii_alphabetic);
     let is_end =
         |&byte: &u8| byte == b'\n' || (byte == b':' && matches!(text.first(), Some(b'[' | b'{')));
-    let end = letter.and_then(|at| {
-        text[at..]
-            .iter()
-            .position(|byte| is_end(byte))
-            .map(|end| at + end)
-    });
+    let end = letter.and_then(|at| text[at..].iter().position(is_end).map(|end| at + end));
     &text[..end.unwrap_or(text.len())]
 }
 

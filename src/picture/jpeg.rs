@@ -67,12 +67,12 @@ fn decode_whole(
         Some(min_size) if can_be_scaled(&frame) => scale((frame.width, frame.height), min_size),
         _ => 8,
     };
-    if let Some(sealed) = sealed(&segments, &frame) {
-        if let Ok(picture) = decode_at(&sealed, &frame, scale) {
-            return Ok(picture);
-        }
-        // Either it is not whole, or the decoder stumbles over something else.
+    if let Some(sealed) = sealed(&segments, &frame)
+        && let Ok(picture) = decode_at(&sealed, &frame, scale)
+    {
+        return Ok(picture);
     }
+    // It has several scans, it is not whole, or the decoder stumbles over something else.
     entropy::check_whole(&segments)?;
     let unsealed = unsealed(&segments, &frame);
     if can_be_scaled(&frame) && segments.has_several_scans() {

@@ -104,8 +104,8 @@ impl TableDefinition<'_> {
         let mut lookup = vec![(0, 0); 1 << LOOKUP_BITS];
         let mut lengths = [(0, 0); MAX_CODE_BITS + 1];
         let (mut code, mut index) = (0_u32, 0_usize);
-        for length in 1..=MAX_CODE_BITS {
-            let count = usize::from(self.counts[length - 1]);
+        for (length, &count) in (1..).zip(self.counts) {
+            let count = usize::from(count);
             let offset = index as i32 - code as i32;
             for &symbol in &self.symbols[index..index + count] {
                 if length as u32 <= LOOKUP_BITS {
