@@ -20,6 +20,7 @@ use super::{CellOutputs, DetectError, Detector, Nms, Prediction};
 use crate::card::{
     BOX_OUTPUT, CLASS_OUTPUT, CardError, ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT,
 };
+use crate::diagnostics::reading_advice;
 use crate::preprocess::InputTensor;
 
 mod engine;
@@ -52,7 +53,7 @@ pub fn cpu_features() -> Vec<&'static str> {
 /// A model file that can't be used.
 #[derive(Debug, Error)]
 pub enum ModelError {
-    #[error("model {model}: can't be read ({source}); check the path and its permissions")]
+    #[error("model {model}: can't be read ({source}); {}", reading_advice(source))]
     Read {
         model: String,
         source: std::io::Error,
