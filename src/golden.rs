@@ -323,7 +323,7 @@ mod tests {
             ("differs by 0.050", |objects| objects[0].corners[2] += 0.05),
             ("differs by 0.050", |objects| objects[1].score += 0.05),
             ("differs by inf", |objects| objects[0].class = 0),
-            ("differs by 0.600", |objects| drop(objects.remove(1))),
+            ("differs by 0.600", |objects| objects.truncate(1)),
             ("differs by NaN", |objects| objects[0].score = f32::NAN),
         ];
         for (expected, change) in cases {
