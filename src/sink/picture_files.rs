@@ -21,11 +21,15 @@ use crate::overlay::{self, Canvas};
 use crate::report::Report;
 use crate::warn;
 
-/// The frame's image with the overlay of its report and of `detection`.
+/// The frame's image with the overlay of its report and of `detections`, the primary first.
 #[must_use]
-pub fn annotate(frame: &Frame, report: &Report, detection: Option<&Detection>) -> RgbImage {
+pub fn annotate<'d>(
+    frame: &Frame,
+    report: &Report,
+    detections: impl IntoIterator<Item = &'d Detection>,
+) -> RgbImage {
     let mut image = frame.image.clone();
-    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report, detection);
+    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report, detections);
     image
 }
 
@@ -69,7 +73,7 @@ impl PictureSink {
 impl Sink for PictureSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         let path = self.folder.join(self.namer.name(frame));
-        let image = annotate(frame, report, report.detection.as_ref());
+        let image = annotate(frame, report, report.detections());
         let bytes = match encode_png(&image) {
             Ok(bytes) => bytes,
             Err(ImageError::IoError(source)) => return Err(SinkError::Write { path, source }),

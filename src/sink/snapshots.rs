@@ -82,7 +82,7 @@ impl SnapshotSink {
         if self.drops_during_delay() {
             return;
         }
-        let image = annotate(frame, report, report.detection.as_ref());
+        let image = annotate(frame, report, report.detections());
         let saved = match encode_png(&image) {
             Ok(bytes) => self.save(name, &bytes, false),
             Err(error) => Err(self.encode_error(name, error)),
@@ -100,7 +100,7 @@ impl SnapshotSink {
             let bytes = match encoded.take() {
                 Some(bytes) => Ok(bytes),
                 None => {
-                    let image = annotate(frame, report, report.detection.as_ref());
+                    let image = annotate(frame, report, report.detections());
                     encode_jpeg(&image, QUALITY)
                 }
             };
