@@ -15,6 +15,7 @@ mod average_precision;
 mod bootstrap;
 mod details;
 mod evaluator;
+mod objects;
 mod sliding_window;
 mod threshold_curve;
 
@@ -22,6 +23,7 @@ pub use average_precision::{AveragePrecision, PrecisionRecall};
 pub use bootstrap::{Interval, Intervals};
 pub use details::{Calibration, CalibrationBin, ClassMetrics, Details, IouHistogram, SizeMetrics};
 pub use evaluator::{Evaluator, Predictions, SkippedPicture};
+pub use objects::{AreaMetrics, ObjectEvaluation, ObjectMetrics, PixelBox, Recalls};
 pub use threshold_curve::{NegativeResults, ThresholdPoint, threshold_curve};
 
 /// A box is correct from this IoU on.

@@ -12,8 +12,8 @@ use boxcam::dataset::Dataset;
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{DetectError, Detector as _};
 use boxcam::evaluate::{
-    Details, Evaluation, Evaluator, Metrics, NegativeResults, Predictions, SkippedPicture,
-    ThresholdPoint, threshold_curve,
+    Details, Evaluation, Evaluator, Metrics, NegativeResults, ObjectEvaluation, Predictions,
+    SkippedPicture, ThresholdPoint, threshold_curve,
 };
 use boxcam::options::EvaluateOptions;
 use boxcam::preprocess::preprocess;
@@ -22,11 +22,12 @@ use boxcam::{diagnostics, warn};
 use serde::Serialize;
 
 use super::{Completion, Failure, model};
-use super::{json, print};
+use super::{json, json_error, print};
 use html_report::HtmlReport;
 
 mod chart;
 mod html_report;
+mod prediction_files;
 mod text_report;
 mod threshold_report;
 
@@ -119,8 +120,18 @@ fn write_reports(
 ) -> Result<(), Failure> {
     let model = detector.model_hash();
     let metrics = &results.evaluation.metrics();
-    let details = &Details::of(&results.evaluation);
+    let labels = &detector.card().labels;
+    let objects = ObjectEvaluation::of(&results.predictions, labels.clone());
+    let details = &Details::of(&results.evaluation).with_objects(&objects);
     let curve = threshold_curve(&results.evaluation, &results.negatives);
+    if let Some(file) = &config.coco_results {
+        let text = prediction_files::coco_results(&results.predictions);
+        save(file, text.map_err(json_error)?.as_bytes())?;
+    }
+    if let Some(file) = &config.predictions {
+        let text = prediction_files::lines(&results.predictions, labels, model);
+        save(file, text.map_err(json_error)?.as_bytes())?;
+    }
     if let Some(file) = &config.curve {
         threshold_report::write(file, &curve)?;
     }
