@@ -15,6 +15,7 @@ mod average_precision;
 mod bootstrap;
 mod details;
 mod evaluator;
+mod image_id;
 mod objects;
 mod sliding_window;
 mod threshold_curve;
@@ -23,6 +24,7 @@ pub use average_precision::{AveragePrecision, PrecisionRecall};
 pub use bootstrap::{Interval, Intervals};
 pub use details::{Calibration, CalibrationBin, ClassMetrics, Details, IouHistogram, SizeMetrics};
 pub use evaluator::{Evaluator, Predictions, SkippedPicture};
+pub use image_id::ImageId;
 pub use objects::{AreaMetrics, ObjectEvaluation, ObjectMetrics, PixelBox, Recalls};
 pub use threshold_curve::{NegativeResults, ThresholdPoint, threshold_curve};
 

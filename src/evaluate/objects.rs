@@ -10,7 +10,7 @@
 use serde::Serialize;
 
 use super::average_precision::{RECALLS, recall};
-use super::{Mean, Predictions};
+use super::{ImageId, Mean, Predictions};
 use crate::dataset::Annotation;
 use crate::detect::Prediction;
 use crate::geometry::NormBox;
@@ -153,7 +153,7 @@ enum Match {
 }
 
 impl ObjectEvaluation {
-    /// Of predictions, in their order.
+    /// Of predictions, in the order of their [`ImageId`]s.
     #[must_use]
     pub fn of(predictions: &Predictions<'_>, labels: Labels) -> Self {
         let mut evaluation = Self {
@@ -161,7 +161,10 @@ impl ObjectEvaluation {
             pictures: Vec::new(),
         };
         let pictures = predictions.pictures.iter().zip(&predictions.sizes);
-        for ((picture, prediction), size) in pictures {
+        let mut ordered: Vec<_> = ImageId::of(predictions).into_iter().zip(pictures).collect();
+        // pycocotools breaks ties between equal scores in this order.
+        ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (_, ((picture, prediction), size)) in ordered {
             evaluation.add(*size, &picture.annotations, prediction);
         }
         evaluation

@@ -1,11 +1,7 @@
 //! Files with the predictions for every picture: the results format of COCO, and JSON lines.
 
-use std::collections::HashSet;
-use std::ffi::OsStr;
-
-use boxcam::dataset::AnnotatedPicture;
 use boxcam::detect::Prediction;
-use boxcam::evaluate::{PixelBox, Predictions};
+use boxcam::evaluate::{ImageId, PixelBox, Predictions};
 use boxcam::geometry::NormBox;
 use boxcam::label::{ClassId, Labels};
 use serde::Serialize;
@@ -19,14 +15,6 @@ struct CocoResult {
     /// `[x, y, width, height]` in pixels.
     bbox: [f64; 4],
     score: f32,
-}
-
-/// The name of a picture without its extension. COCO's own pictures are named with their number.
-#[derive(Clone, Serialize)]
-#[serde(untagged)]
-enum ImageId {
-    Number(u64),
-    Name(String),
 }
 
 /// A line of `--predictions`.
@@ -61,7 +49,7 @@ const LINE_SCHEMA: u32 = 1;
 
 /// All detections as a JSON list, which pycocotools' `loadRes` reads: the objects, or the one box of a model without.
 pub(super) fn coco_results(predictions: &Predictions<'_>) -> serde_json::Result<String> {
-    let ids = image_ids(predictions);
+    let ids = ImageId::of(predictions);
     let pictures = predictions.pictures.iter().zip(&predictions.sizes).zip(ids);
     let results = pictures.flat_map(|(((_, prediction), size), id)| {
         let detections = prediction.ranked_detections().into_iter();
@@ -76,32 +64,6 @@ pub(super) fn coco_results(predictions: &Predictions<'_>) -> serde_json::Result<
         })
     });
     serde_json::to_string(&results.collect::<Vec<_>>())
-}
-
-/// The file names without extension, with the folder in front if two are equal.
-fn image_ids(predictions: &Predictions<'_>) -> Vec<ImageId> {
-    let stem = |picture: &AnnotatedPicture| {
-        let stem = picture.path.file_stem().unwrap_or(OsStr::new(""));
-        stem.to_string_lossy().into_owned()
-    };
-    let pictures = || predictions.pictures.iter().map(|(picture, _)| *picture);
-    let id = |name: String| match name.parse() {
-        Ok(number) if name.bytes().all(|byte| byte.is_ascii_digit()) => ImageId::Number(number),
-        _ => ImageId::Name(name),
-    };
-    let key = |picture| match id(stem(picture)) {
-        ImageId::Number(number) => number.to_string(),
-        ImageId::Name(name) => name,
-    };
-    let mut seen = HashSet::new();
-    if pictures().all(|picture| seen.insert(key(picture))) {
-        pictures().map(|picture| id(stem(picture))).collect()
-    } else {
-        let named = |picture: &AnnotatedPicture| format!("{}/{}", picture.folder, stem(picture));
-        pictures()
-            .map(|picture| ImageId::Name(named(picture)))
-            .collect()
-    }
 }
 
 /// One JSON line for each picture.
