@@ -6,7 +6,7 @@
 //! | layer | modules |
 //! | --- | --- |
 //! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`frame`], [`card`] |
-//! | input and output | [`picture`], [`scene`], [`diagnostics`] |
+//! | input and output | [`walk`], [`text`], [`picture_name`], [`picture`], [`scene`], [`diagnostics`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`] |
 //! | track | [`track`] |
@@ -32,6 +32,7 @@ pub mod log_lines;
 pub mod options;
 pub mod overlay;
 pub mod picture;
+pub mod picture_name;
 pub mod pipeline;
 pub mod preprocess;
 pub mod report;
@@ -40,4 +41,6 @@ pub mod rotation;
 pub mod scene;
 pub mod sink;
 pub mod source;
+pub mod text;
 pub mod track;
+pub mod walk;

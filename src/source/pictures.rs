@@ -1,17 +1,16 @@
 //! Picture files and folders as a source.
 //!
 //! Pictures are returned in the order of the given paths; those of a folder and its subfolders are sorted by name. A file
-//! that the user names is always read; in a folder, files without the extension of a picture are ignored. A picture that
+//! that the user names is always read; in a folder, hidden files and those without the extension of a picture are ignored. A picture that
 //! can't be read is a recoverable error.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use walkdir::{DirEntry, WalkDir};
-
 use super::{FrameSource, SourceError};
 use crate::frame::{Frame, Origin};
 use crate::picture::{self, is_image_path};
+use crate::walk::{self, WalkError};
 
 #[derive(Debug)]
 pub struct PicturesSource {
@@ -58,34 +57,20 @@ impl FrameSource for PicturesSource {
     }
 }
 
-/// The pictures in a folder and its subfolders, sorted by name, and errors for the folders that can't be listed.
+/// The pictures in a folder and its subfolders, sorted by name, and errors for what can't be listed.
 fn list(folder: &Path) -> VecDeque<Result<PathBuf, SourceError>> {
-    let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
-    walk.into_iter()
-        .filter_map(|entry| picture_path(folder, entry))
-        .collect()
+    let found = walk::files(folder, usize::MAX, is_image_path).into_iter();
+    found.map(|found| found.or_else(listing_error)).collect()
 }
 
-fn picture_path(
-    folder: &Path,
-    entry: Result<DirEntry, walkdir::Error>,
-) -> Option<Result<PathBuf, SourceError>> {
-    let error = match entry {
-        Ok(entry) => {
-            let is_picture = entry.file_type().is_file() && is_image_path(entry.path());
-            return is_picture.then(|| Ok(entry.into_path()));
+fn listing_error(error: WalkError) -> Result<PathBuf, SourceError> {
+    match error {
+        // Opening it returns an error with the path.
+        WalkError::Link { path, .. } if is_image_path(&path) => Ok(path),
+        WalkError::Link { path, source } | WalkError::Folder { path, source } => {
+            Err(SourceError::Folder { path, source })
         }
-        Err(error) => error,
-    };
-    let path = error.path().unwrap_or(folder).to_path_buf();
-    if is_image_path(&path) {
-        // A broken link: opening it returns an error with the path.
-        return Some(Ok(path));
     }
-    // Loops of links have no I/O error, and broken links to other files are ignored.
-    let source = error.into_io_error()?;
-    let is_missing = source.kind() == std::io::ErrorKind::NotFound;
-    (!is_missing).then_some(Err(SourceError::Folder { path, source }))
 }
 
 #[cfg(test)]
@@ -143,6 +128,9 @@ mod tests {
             "b/2.jpg",
             "b/10.png",
             "b/a/x.WEBP",
+            "b/._2.jpg",
+            "b/.trash/3.jpg",
+            "b/@eaDir/2.jpg/SYNO_THUMB.jpg",
             "b/notes.txt",
             "b/Thumbs.db",
         ]);
@@ -190,10 +178,11 @@ mod tests {
         symlink(at("f/p.png"), at("f/q.png")).expect("linked");
         symlink(at("nowhere.txt"), at("f/r.txt")).expect("linked");
         symlink(at("nowhere.png"), at("f/s.png")).expect("linked");
+        symlink(at("nowhere"), at("f/t")).expect("linked");
         let source = PicturesSource::new([at("f")]);
         assert_eq!(
             names(source, root.path()),
-            ["0 f/p.png", "1 f/q.png", "! f/s.png"]
+            ["0 f/p.png", "1 f/q.png", "! f/s.png", "! f/t"]
         );
     }
 
