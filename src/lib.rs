@@ -5,7 +5,7 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`frame`], [`card`] |
+//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`frame`], [`card`], [`path_text`] |
 //! | input and output | [`picture`], [`scene`], [`diagnostics`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`] |
@@ -31,6 +31,7 @@ pub mod label;
 pub mod log_lines;
 pub mod options;
 pub mod overlay;
+pub mod path_text;
 pub mod picture;
 pub mod pipeline;
 pub mod preprocess;

@@ -14,7 +14,8 @@
 //! | a gap | `time`, `lost` (the number of lines missing here) and `error` (the cause) |
 //!
 //! `time` is RFC 3339 in UTC to the millisecond: when the frame was captured, when the state changed, or when the gap
-//! ended. `detection` is `null` or has `class`, `confidence`, the corners `x_min`, `x_max`, `y_min`, `y_max` as
+//! ended. `picture` is a path as it was given. One that is not UTF-8 has `picture_encoding`, which is `percent`: each byte
+//! that is not UTF-8, and each `%`, is `%` with two hexadecimal digits ([`PathText`]). `detection` is `null` or has `class`, `confidence`, the corners `x_min`, `x_max`, `y_min`, `y_max` as
 //! fractions of the frame, and `pixels`. A frame's detection is that of the frame alone; an event's is the tracked
 //! one. `duration_s` is in seconds.
 
@@ -31,6 +32,7 @@ use crate::frame::{Frame, Origin, UnreadableFrame};
 use crate::geometry::NormBox;
 use crate::health::StateChange;
 use crate::label::Labels;
+use crate::path_text::PathText;
 use crate::report::Report;
 use crate::track::{Event, EventKind};
 
@@ -130,7 +132,7 @@ pub(super) fn unreadable_line(unreadable: &UnreadableFrame) -> String {
     to_json(&UnreadableLine {
         schema: LINE_SCHEMA,
         time: path.is_none().then(|| rfc3339(SystemTime::now())),
-        picture: path.map(|path| path.to_string_lossy().into_owned()),
+        picture: path.map(|path| PictureFields::of(path)),
         error: &unreadable.reason,
     })
 }
@@ -197,8 +199,8 @@ struct UnreadableLine<'a> {
     schema: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    picture: Option<String>,
+    #[serde(flatten)]
+    picture: Option<PictureFields>,
     error: &'a str,
 }
 
@@ -222,7 +224,16 @@ struct GapLine<'a> {
 #[serde(untagged)]
 enum OriginFields {
     Live { time: String, frame: u64 },
-    Picture { picture: String },
+    Picture(PictureFields),
+}
+
+/// The path of a picture.
+#[derive(Serialize)]
+struct PictureFields {
+    picture: String,
+    /// `percent` if the path is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture_encoding: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -274,13 +285,21 @@ struct ModelFields<'a> {
 impl OriginFields {
     fn of(frame: &Frame) -> Self {
         match &frame.origin {
-            Origin::Picture(path) => Self::Picture {
-                picture: path.to_string_lossy().into_owned(),
-            },
+            Origin::Picture(path) => Self::Picture(PictureFields::of(path)),
             Origin::Live | Origin::Scene(_) => Self::Live {
                 time: rfc3339(frame.time),
                 frame: frame.sequence,
             },
+        }
+    }
+}
+
+impl PictureFields {
+    fn of(path: &Path) -> Self {
+        let PathText { text, is_encoded } = PathText::of(path);
+        Self {
+            picture: text.into_owned(),
+            picture_encoding: is_encoded.then_some("percent"),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{Sink, SinkError};
 use crate::detect::Detection;
 use crate::frame::{Frame, Origin};
 use crate::overlay::{self, Canvas};
+use crate::path_text::PathText;
 use crate::report::Report;
 
 /// The frame's image with the overlay of its report and of `detection`.
@@ -106,7 +107,7 @@ impl FileNamer {
 fn stem(path: &Path, sequence: u64) -> String {
     path.file_stem().map_or_else(
         || frame_name(sequence),
-        |stem| stem.to_string_lossy().into_owned(),
+        |stem| PathText::of(Path::new(stem)).text.into_owned(),
     )
 }
 

@@ -15,6 +15,7 @@ use boxcam::evaluate::{
 use boxcam::frame::GroundTruth;
 use boxcam::label::Labels;
 use boxcam::overlay::{self, Canvas};
+use boxcam::path_text::PathText;
 use boxcam::picture::encode_jpeg;
 use embedded_graphics::pixelcolor::Rgb888;
 use image::RgbImage;
@@ -358,7 +359,8 @@ fn figure((_, picture, prediction, result): &Ranked<'_>, labels: &Labels) -> Mar
     let truth = printable(truth.map_or("", |truth| &truth.class_name));
     let iou = result.largest_iou().unwrap_or_default();
     let file = picture.path.file_name().unwrap_or_default();
-    let file = printable(&format!("{}/{}", picture.folder, file.to_string_lossy()));
+    let file = PathText::of(Path::new(file)).text;
+    let file = printable(&format!("{}/{file}", picture.folder));
     html! {
         figure {
             img width=(image.width()) height=(image.height())
