@@ -106,6 +106,7 @@ fn the_page_works_below_a_path_of_a_reverse_proxy() {
         scope.spawn(|| run_camera(sink, &health, &is_disconnected));
         let _disconnect = DisconnectOnDrop(&is_disconnected);
         let mut browser = Browser::open(&proxy.url(), "1200,800");
+        wait_until("the page is open", || !browser.text("name").is_empty());
         check_live(&mut browser);
         let is_styled = "getComputedStyle(document.querySelector('header')).display";
         assert_eq!(browser.evaluate(is_styled), "flex");
@@ -143,7 +144,7 @@ fn requests_of_frame(
         let _disconnect = DisconnectOnDrop(&is_disconnected);
         let mut browser = Browser::open(&page, "1200,800");
         wait_until("the frame has loaded", || {
-            browser.evaluate("isLoaded") == true && is_complete(&proxy.requests())
+            browser.evaluate("window.isLoaded") == true && is_complete(&proxy.requests())
         });
         save_screenshot(&mut browser, "web-frame.png");
         proxy.requests()

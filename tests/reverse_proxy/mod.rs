@@ -44,7 +44,7 @@ impl ReverseProxy {
 /// The URL of a page that embeds another one in a frame. Its variable `isLoaded` is true after the frame has loaded.
 pub(crate) fn page_with_frame(framed: &str) -> (String, SocketAddr) {
     let page = format!(
-        "<!doctype html><script>let isLoaded = false;</script>\
+        "<!doctype html><script>window.isLoaded = false;</script>\
          <iframe width=900 height=600 onload='isLoaded = true' src='{framed}'></iframe>"
     );
     let address = serve(move |mut stream, _| {

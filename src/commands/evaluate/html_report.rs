@@ -3,6 +3,8 @@
 //! It contains no script, no link and no date, so the same model and pictures give the same file except for the
 //! inference time.
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use boxcam::card::ModelCard;
