@@ -347,8 +347,9 @@ fn doctor_tries_the_login_and_leaves_a_running_camera_alone() {
     let folder = TestDir::new();
     let url = broker.url("anna:secret-1@");
     let status = "boxcam/cam/status";
-    let mut subscriber = broker.subscribe_persistently(status);
     let mut program = run_demo_as("cam", &folder, &url);
+    program.wait_for("connection", |line| line.contains("connected"));
+    let mut subscriber = broker.subscribe(status);
     assert_eq!(subscriber.wait_for(status).payload, "online");
     let doctor = |url: &str| {
         let options = "doctor --source demo --display none --model tiny.onnx --name cam --mqtt";
