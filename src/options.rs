@@ -71,7 +71,8 @@ pub struct RunOptions {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where frames come from: camera (the first that works), camera:0, camera:/dev/v4l/by-id/..., camera:NAME,
-    /// rpicam, rpicam:1, - (a stream on standard input), demo, a picture or a folder of pictures
+    /// rpicam, rpicam:1, rtsp://... or http://... (through ffmpeg), - (a stream on standard input), demo, a picture, a
+    /// folder of pictures, a recording (motion JPEG, YUV4MPEG2) or a named pipe
     #[arg(long, value_name = "SOURCE", default_value = "camera")]
     pub source: SourceChoice,
     /// Frame size to request from a camera
@@ -431,14 +432,28 @@ impl Command {
         }
     }
 
-    /// Whether this process only guards the console for another one. It must survive the signals that end that one.
+    /// Whether a signal ends the command at its next step, and not at once, so that what it has begun is finished.
     #[must_use]
-    pub const fn is_console_guard(&self) -> bool {
-        #[cfg(all(feature = "framebuffer", target_os = "linux"))]
-        return matches!(self, Self::ConsoleGuard);
-        #[cfg(not(all(feature = "framebuffer", target_os = "linux")))]
-        false
+    pub fn ends_gracefully(&self) -> bool {
+        match self {
+            Self::Run(_) => true,
+            // Reading a pipe may never come to its next step.
+            Self::Detect(detect) => detect.pictures.iter().all(|path| !is_pipe(path)),
+            _ => false,
+        }
     }
+}
+
+#[cfg(unix)]
+fn is_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let metadata = std::fs::metadata(path);
+    metadata.is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Path) -> bool {
+    false
 }
 
 impl ModelOptions {

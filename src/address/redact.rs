@@ -1,20 +1,23 @@
 //! Texts for messages, without the passwords of the URLs in them.
 
+use crate::stream_url;
+
 /// What a password is replaced by.
 const HIDDEN: &str = "***";
 
-/// The text with everything between the scheme of a URL and the last `@` replaced: user name and password, also one that
-/// is not percent-encoded. The same without a scheme if there is a colon before the `@`, and for what stands in the
-/// place of a port and is none. It rather replaces too much than too little.
+/// As [`stream_url::redact`], for a text that the user gave in a place that may be the wrong one: also with a password that
+/// contains anything, with a login that follows no scheme, and for what stands in the place of a port and is none. It
+/// rather replaces too much than too little.
 #[must_use]
 pub fn redacted(text: &str) -> String {
+    let text = stream_url::redact(text);
     let scheme_end = text.find("://").map(|start| start + "://".len());
     let start = scheme_end.unwrap_or(0);
     match text.rfind('@') {
         Some(at) if at >= start => {
             let is_login = scheme_end.is_some() || text[..at].contains(':');
             if !is_login {
-                return text.to_owned();
+                return text;
             }
             let (before, after) = (&text[..start], &text[at..]);
             format!("{before}{HIDDEN}{after}")
@@ -23,7 +26,7 @@ pub fn redacted(text: &str) -> String {
             let (scheme, rest) = text.split_at(start);
             format!("{scheme}{}", without_invalid_port(rest))
         }
-        _ => text.to_owned(),
+        _ => text,
     }
 }
 
@@ -49,7 +52,7 @@ fn without_invalid_port(rest: &str) -> String {
     let digits_end = port.find(|c: char| !c.is_ascii_digit());
     match digits_end.map(|end| &port[end..]) {
         None => rest.to_owned(),
-        Some(path) if path.starts_with('/') => rest.to_owned(),
+        Some(path) if path.starts_with(['/', '?']) => rest.to_owned(),
         Some(_) => format!("{host}{HIDDEN}"),
     }
 }
@@ -72,6 +75,8 @@ mod tests {
             ("mqtt://home:1883/topic", "mqtt://home:1883/topic"),
             ("mqtt://[::1]:1883", "mqtt://[::1]:1883"),
             ("mqtt://[::1]", "mqtt://[::1]"),
+            ("rtsp://u:s3 cret@cam/x", "rtsp://***@cam/x"),
+            ("http://cam:80/v?pwd=s3cret", "http://cam:80/v?***"),
             ("a@b.png", "a@b.png"),
             ("camera:front", "camera:front"),
             ("", ""),

@@ -24,6 +24,7 @@ use machine::Machine;
 
 mod hardware;
 mod machine;
+mod source;
 
 /// Time for each of resolving the broker's name, connecting to it, and its answer.
 #[cfg(feature = "mqtt")]
@@ -121,6 +122,7 @@ fn findings(options: &RunOptions, machine: &Machine) -> Vec<Finding> {
     let mut findings = hardware::board(machine);
     findings.extend(model_checks(&options.model));
     findings.extend(hardware::cameras(options, machine));
+    findings.extend(source::checks(options));
     findings.extend(hardware::screens(&options.display, machine));
     findings.extend(sink_checks(options));
     findings

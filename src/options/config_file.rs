@@ -7,11 +7,12 @@ use thiserror::Error;
 use toml::{Spanned, Value};
 
 use crate::address::redacted;
+use crate::diagnostics::reading_advice;
 
 /// A configuration file that can't be used.
 #[derive(Debug, Error)]
 pub enum ConfigFileError {
-    #[error("{}: can't be read ({source}); check the path after --config and its permissions", path.display())]
+    #[error("{}: can't be read ({source}); {}", path.display(), reading_advice(source))]
     Read {
         path: PathBuf,
         source: std::io::Error,

@@ -7,8 +7,8 @@
 //!
 //! | line | fields |
 //! | --- | --- |
-//! | a frame | `time` and `frame`, or `picture`; `track` if there is one; `width`, `height`, `detection`; `truth` and `iou` for synthetic frames; `inference_ms`, `frame_age_ms`, `model` |
-//! | an event | `time`, `frame`, `event` (`appeared`, `changed`, `left`), `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`), `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
+//! | a frame | `time` and `frame`, or `picture`, or for a frame of a file `picture`, `frame` and `position_s`; `track` if there is one; `width`, `height`, `detection`; `truth` and `iou` for synthetic frames; `inference_ms`, `frame_age_ms`, `model` |
+//! | an event | `time`, `frame`, `picture` and `position_s` for a frame of a file, `event` (`appeared`, `changed`, `left`), `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`), `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
 //! | a state | `time`, `state` (`starting`, `live`, `stalled`, `reopening`), `reason`, empty if there is no failure |
 //! | a read failure | `picture`, or `time` for a frame of a stream, and `error` |
 //! | a gap | `time`, `lost` (the number of lines missing here) and `error` (the cause) |
@@ -112,11 +112,22 @@ fn event_line(frame: &Frame, report: &Report, event: &Event) -> String {
         EventKind::Changed { from } => Some(report.labels.name(from).unwrap_or("?")),
         EventKind::Appeared | EventKind::Left => None,
     };
+    let origin = OriginFields::of(frame);
+    let (picture, position_s) = match origin {
+        OriginFields::Recording {
+            picture,
+            position_s,
+            ..
+        } => (Some(picture), position_s),
+        OriginFields::Live { .. } | OriginFields::Picture { .. } => (None, None),
+    };
     let has_duration = event.kind != EventKind::Appeared;
     to_json(&EventLine {
         schema: LINE_SCHEMA,
         time: rfc3339(event.time),
         frame: report.sequence,
+        picture,
+        position_s,
         event: event.kind.name(),
         track: event.track,
         from,
@@ -182,6 +193,10 @@ struct EventLine<'a> {
     schema: u32,
     time: String,
     frame: u64,
+    #[serde(flatten)]
+    picture: Option<PictureFields>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position_s: Option<f64>,
     event: &'static str,
     track: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -223,11 +238,21 @@ struct GapLine<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum OriginFields {
-    Live { time: String, frame: u64 },
+    Live {
+        time: String,
+        frame: u64,
+    },
     Picture(PictureFields),
+    Recording {
+        #[serde(flatten)]
+        picture: PictureFields,
+        frame: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        position_s: Option<f64>,
+    },
 }
 
-/// The path of a picture.
+/// The path of a picture or a recording.
 #[derive(Serialize)]
 struct PictureFields {
     picture: String,
@@ -286,6 +311,13 @@ impl OriginFields {
     fn of(frame: &Frame) -> Self {
         match &frame.origin {
             Origin::Picture(path) => Self::Picture(PictureFields::of(path)),
+            Origin::Recording(path) => Self::Recording {
+                picture: PictureFields::of(path),
+                frame: frame.sequence,
+                position_s: frame
+                    .position
+                    .map(|position| rounded(position.as_secs_f64(), 3)),
+            },
             Origin::Live | Origin::Scene(_) => Self::Live {
                 time: rfc3339(frame.time),
                 frame: frame.sequence,
