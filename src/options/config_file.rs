@@ -1,6 +1,8 @@
 //! Reads a configuration file: TOML whose keys are the long options of `boxcam run`.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -9,14 +11,14 @@ use toml::{Spanned, Value};
 use crate::address::redacted;
 use crate::diagnostics::reading_advice;
 
+/// The most bytes of a file. The path may be a device without an end.
+const MAX_BYTES: u64 = 64 * 1024;
+
 /// A configuration file that can't be used.
 #[derive(Debug, Error)]
 pub enum ConfigFileError {
     #[error("{}: can't be read ({source}); {}", path.display(), reading_advice(source))]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     #[error("{}: line {line}: {key}: {message}", path.display())]
     Line {
         path: PathBuf,
@@ -47,11 +49,22 @@ impl Setting {
 
 /// Reads the settings of a file, in the order of their lines.
 pub(super) fn read(path: &Path) -> Result<Vec<Setting>, ConfigFileError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigFileError::Read {
+    let text = read_text(path).map_err(|source| ConfigFileError::Read {
         path: path.into(),
         source,
     })?;
     parse(&text, path)
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = File::open(path)?.take(MAX_BYTES + 1);
+    file.read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
+        let message = format!("it is longer than {MAX_BYTES} bytes");
+        return Err(io::Error::new(ErrorKind::FileTooLarge, message));
+    }
+    Ok(text)
 }
 
 pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<Setting>, ConfigFileError> {

@@ -384,6 +384,15 @@ fn a_missing_file_is_named() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_without_an_end_is_refused() {
+    let message = parse_line("boxcam run --config /dev/zero")
+        .expect_err("refused")
+        .to_string();
+    assert!(message.contains("longer than 65536 bytes"), "{message}");
+}
+
 #[test]
 fn the_example_file_has_every_option_with_its_default() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/boxcam.toml");

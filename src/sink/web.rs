@@ -116,6 +116,27 @@ impl WebSink {
     }
 }
 
+/// Answers the requests of one connection to a page without frames, until it is closed.
+///
+/// For `tests/fuzz`, which connects through a pipe in memory.
+#[cfg(feature = "fuzzing")]
+pub async fn serve_connection<S>(stream: S)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let settings = WebSettings {
+        address: SocketAddr::from(([127, 0, 0, 1], 80)),
+        max_clients: NonZeroUsize::MIN,
+        name: "fuzz".to_owned(),
+        unhealthy_after: Duration::from_secs(10),
+        hosts: None,
+        frame_ancestors: FrameAncestors::default(),
+    };
+    let address = settings.address;
+    let state = Arc::new(AppState::new(settings, Arc::default()));
+    server::serve_connection(stream, routes::router(state, address)).await;
+}
+
 impl Sink for WebSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         self.state.record(frame, report);

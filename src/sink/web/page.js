@@ -7,6 +7,7 @@ const live = element("live");
 let isConnected = false;
 let eventsTotal = -1;
 let isLimitReached = false;
+let wasLive = true;
 
 function openLive() {
   isLimitReached = false;
@@ -53,6 +54,10 @@ function showState(state) {
   element("state").className = "pill " + state.state;
   const since = state.seconds_since_frame;
   const isOld = state.state !== "live" && since !== null;
+  // The live picture has ended if there was no frame for long.
+  const isLive = state.state === "live";
+  if (isLive && !wasLive && !document.hidden) openLive();
+  wasLive = isLive;
   element("failure").hidden = !state.reason;
   element("failure").textContent = state.reason;
   live.classList.toggle("old", isOld);

@@ -37,6 +37,10 @@ const LIVE: &str = "multipart/x-mixed-replace; boundary=frame";
 /// Timeout of `/picture.jpg` for the next frame.
 const PICTURE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Timeout of `/live` for the next frame. A viewer that is gone is noticed at the latest when a picture is sent to it; without
+/// pictures, viewers that are gone would hold their permits.
+const LIVE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// The content security policy without the directive for embedding. The page loads nothing from elsewhere.
 const POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'";
@@ -176,7 +180,7 @@ struct Viewer {
     _permit: OwnedSemaphorePermit,
 }
 
-/// The parts of the live picture's response, which never ends. It starts with the current picture, if there is one. A
+/// The parts of the live picture's response, which ends after [`LIVE_TIMEOUT`] without a picture. It starts with the current picture, if there is one. A
 /// slow viewer skips pictures, since the channel holds the newest one only.
 fn live_parts(
     mut pictures: watch::Receiver<Option<LivePicture>>,
@@ -193,7 +197,8 @@ fn live_parts(
             viewer.has_started = true;
             return Some((Ok(Bytes::from_static(BOUNDARY.as_bytes())), viewer));
         }
-        let picture = next_picture(&mut viewer.pictures).await?;
+        let next = timeout(LIVE_TIMEOUT, next_picture(&mut viewer.pictures)).await;
+        let picture = next.ok().flatten()?;
         Some((Ok(picture.part), viewer))
     })
 }
