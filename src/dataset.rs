@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::diagnostics::reading_advice;
 use crate::frame::{Frame, Origin};
 use crate::geometry::{BoxError, NormBox};
+use crate::path_text::PathText;
 use crate::picture::{self, Header, PictureError};
 use crate::text::TextError;
 use crate::walk::{self, WalkError};
@@ -115,7 +117,7 @@ pub enum RowErrorKind {
 /// A dataset that can't be used at all.
 #[derive(Debug, Error)]
 pub enum DatasetError {
-    #[error("annotations {file}: can't be read ({source}); check the path and its permissions")]
+    #[error("annotations {file}: can't be read ({source}); {}", csv_advice(source))]
     ReadCsv { file: String, source: csv::Error },
     #[error("annotations {file}: {source}")]
     Text { file: String, source: TextError },
@@ -133,6 +135,16 @@ pub enum DatasetError {
     ListFolder(WalkError),
     #[error("folder {}: has no pictures; expected FOLDER/CLASS/IMAGE_ID.jpg", path.display())]
     NoPictures { path: PathBuf },
+}
+
+/// The next step after a CSV file could not be read.
+fn csv_advice(error: &csv::Error) -> &'static str {
+    match error.kind() {
+        csv::ErrorKind::Io(error) => reading_advice(error),
+        csv::ErrorKind::Utf8 { .. } => "save it as UTF-8 text",
+        csv::ErrorKind::UnequalLengths { .. } => "give each line as many fields as the first has",
+        _ => "write it again as CSV with commas",
+    }
 }
 
 impl DatasetIssue {
@@ -244,7 +256,9 @@ impl AnnotatedPicture {
     /// `None` for a picture that is in no folder of a class.
     fn below(root: &Path, path: PathBuf) -> Option<Self> {
         let parent = path.parent().filter(|parent| *parent != root)?;
-        let folder = parent.file_name()?.to_string_lossy().into_owned();
+        let folder = PathText::of(Path::new(parent.file_name()?))
+            .text
+            .into_owned();
         Some(Self {
             path,
             folder,

@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::builder::UnknownArgumentValueParser;
+use clap::builder::{StyledStr, UnknownArgumentValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand};
 use thiserror::Error;
 
-use crate::address::{BrokerAddress, WebAddress};
+use crate::address::{
+    BrokerAddress, FrameAncestors, WebAddress, WebHosts, redacted, redacted_broker,
+};
 use crate::log_lines::LogLines;
 use crate::rotation::Rotation;
 
@@ -69,7 +71,8 @@ pub struct RunOptions {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where frames come from: camera (the first that works), camera:0, camera:/dev/v4l/by-id/..., camera:NAME,
-    /// rpicam, rpicam:1, - (a stream on standard input), demo, a picture or a folder of pictures
+    /// rpicam, rpicam:1, rtsp://... or http://... (through ffmpeg), - (a stream on standard input), demo, a picture, a
+    /// folder of pictures, a recording (motion JPEG, YUV4MPEG2) or a named pipe
     #[arg(long, value_name = "SOURCE", default_value = "camera")]
     pub source: SourceChoice,
     /// Frame size to request from a camera
@@ -123,6 +126,13 @@ pub struct RunOptions {
     /// Maximum number of viewers of the live picture on the web page
     #[arg(long, value_name = "N", default_value = "4")]
     pub web_clients: NonZeroUsize,
+    /// Host names that the web page answers to besides localhost and IP addresses, or * for any [default: none at a
+    /// loopback address, else any]
+    #[arg(long, value_name = "NAME,...")]
+    pub web_hosts: Option<WebHosts>,
+    /// Origins of the pages that may embed the web page, as http://homeassistant.local:8123, self, * for any, or none
+    #[arg(long, value_name = "ORIGIN,...", default_value = "none")]
+    pub web_frame_ancestors: FrameAncestors,
     /// Name of this camera for the broker and the web page [default: the host name]
     #[arg(long, value_name = "NAME", value_parser = parse_name)]
     pub name: Option<String>,
@@ -142,7 +152,7 @@ pub struct ModelOptions {
     /// Model file; `run` reloads it when it changes [default: boxcam.onnx beside the program, else the built-in model]
     #[arg(long = "model", value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Confidence threshold of a detection, 0 to 1 [default: the model's own]
+    /// Confidence threshold of a detection, also of several objects, 0 to 1 [default: the model's own]
     #[arg(long, value_name = "T")]
     pub threshold: Option<Threshold>,
 }
@@ -153,7 +163,7 @@ pub struct DetectOptions {
     /// Pictures, and folders of pictures
     #[arg(required = true, value_name = "PICTURE")]
     pub pictures: Vec<PathBuf>,
-    /// Save each picture with its bounding box drawn in this folder
+    /// Save each picture with its bounding boxes drawn in this folder
     #[arg(long, value_name = "FOLDER")]
     pub annotate: Option<PathBuf>,
     /// Threads for each inference [default: number of cores - 1, from 1 to 4]
@@ -257,7 +267,7 @@ where
     A: Into<OsString>,
 {
     let mut arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-    let command = Cli::try_parse_from(&arguments)?.command;
+    let command = parse_arguments(&arguments)?.command;
     let Some(path) = command.config() else {
         return Ok(command);
     };
@@ -268,7 +278,55 @@ where
     }
     // The first argument is the program, the second the command. Of an option that is given twice the last counts.
     arguments.splice(2..2, settings.iter().map(|s| s.argument().into()));
-    Ok(Cli::try_parse_from(arguments)?.command)
+    Ok(parse_arguments(&arguments)?.command)
+}
+
+fn parse_arguments(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(arguments).map_err(without_passwords)
+}
+
+/// clap's message repeats arguments that it refuses; here without the passwords of URLs in them.
+fn without_passwords(mut error: clap::Error) -> clap::Error {
+    let is_broker = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) => option.starts_with("--mqtt "),
+        _ => false,
+    };
+    let redact = |kind, text: &str| match kind {
+        ContextKind::InvalidValue if is_broker => redacted_broker(text),
+        _ => redacted(text),
+    };
+    let context: Vec<(ContextKind, ContextValue)> = error
+        .context()
+        .filter_map(|(kind, value)| Some((kind, map_texts(value, |text| redact(kind, text))?)))
+        .collect();
+    for (kind, value) in context {
+        error.insert(kind, value);
+    }
+    error
+}
+
+/// The value with all texts replaced that change; `None` if none does.
+fn map_texts(value: &ContextValue, map: impl Fn(&str) -> String) -> Option<ContextValue> {
+    let styled = |text: &StyledStr| {
+        let plain = text.to_string();
+        let mapped = map(&plain);
+        match mapped == plain {
+            true => text.clone(),
+            false => mapped.into(),
+        }
+    };
+    let mapped = match value {
+        ContextValue::String(text) => ContextValue::String(map(text)),
+        ContextValue::Strings(texts) => {
+            ContextValue::Strings(texts.iter().map(|text| map(text)).collect())
+        }
+        ContextValue::StyledStr(text) => ContextValue::StyledStr(styled(text)),
+        ContextValue::StyledStrs(texts) => {
+            ContextValue::StyledStrs(texts.iter().map(styled).collect())
+        }
+        _ => return None,
+    };
+    (mapped != *value).then_some(mapped)
 }
 
 /// Lets clap check one setting of a file alone, so that an error names its line.
@@ -300,7 +358,7 @@ fn check(setting: &Setting, path: &Path) -> Result<(), ConfigFileError> {
     Err(ConfigFileError::Line {
         path: path.into(),
         line: setting.line,
-        key: setting.key.clone(),
+        key: redacted(&setting.key),
         message,
     })
 }
@@ -374,14 +432,28 @@ impl Command {
         }
     }
 
-    /// Whether this process only guards the console for another one. It must survive the signals that end that one.
+    /// Whether a signal ends the command at its next step, and not at once, so that what it has begun is finished.
     #[must_use]
-    pub const fn is_console_guard(&self) -> bool {
-        #[cfg(all(feature = "framebuffer", target_os = "linux"))]
-        return matches!(self, Self::ConsoleGuard);
-        #[cfg(not(all(feature = "framebuffer", target_os = "linux")))]
-        false
+    pub fn ends_gracefully(&self) -> bool {
+        match self {
+            Self::Run(_) => true,
+            // Reading a pipe may never come to its next step.
+            Self::Detect(detect) => detect.pictures.iter().all(|path| !is_pipe(path)),
+            _ => false,
+        }
     }
+}
+
+#[cfg(unix)]
+fn is_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let metadata = std::fs::metadata(path);
+    metadata.is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Path) -> bool {
+    false
 }
 
 impl ModelOptions {

@@ -8,10 +8,12 @@ use std::path::Path;
 
 use thiserror::Error;
 
+use crate::diagnostics::reading_advice;
+
 /// Why a file is no text.
 #[derive(Debug, Error)]
 pub enum TextError {
-    #[error("can't be read ({0}); check the path and its permissions")]
+    #[error("can't be read ({0}); {}", reading_advice(.0))]
     Read(#[from] io::Error),
     #[error("is not UTF-8 or UTF-16 text (line {line}); save it as UTF-8")]
     NotUtf8 {

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use walkdir::WalkDir;
 
+use crate::diagnostics::reading_advice;
+
 /// Names that systems give to files and folders of their own, in lower case.
 const SYSTEM_NAMES: [&str; 9] = [
     "__macosx",
@@ -31,7 +33,7 @@ pub enum WalkError {
         "link {}: can't be followed ({source}); restore the file that it points to, or remove the link", path.display()
     )]
     Link { path: PathBuf, source: io::Error },
-    #[error("folder {}: can't be listed ({source}); check the path and its permissions", path.display())]
+    #[error("folder {}: can't be listed ({source}); {}", path.display(), reading_advice(source))]
     Folder { path: PathBuf, source: io::Error },
 }
 

@@ -53,12 +53,13 @@ fn a_line_has_all_fields() {
         hash.len() == 8 && hash.chars().all(|c| c.is_ascii_hexdigit()),
         "{hash}"
     );
+    let detection = json!({
+        "class": "red", "confidence": confidence,
+        "x_min": 0.25, "x_max": 0.75, "y_min": 0.25, "y_max": 0.75, "pixels": [8, 6, 24, 18],
+    });
     let expected = json!({
         "schema": 1, "picture": "dir/a.png", "width": 32, "height": 24,
-        "detection": {
-            "class": "red", "confidence": confidence,
-            "x_min": 0.25, "x_max": 0.75, "y_min": 0.25, "y_max": 0.75, "pixels": [8, 6, 24, 18],
-        },
+        "detection": detection, "detections": [detection],
         "inference_ms": null, "frame_age_ms": null, "model": hash,
     });
     assert_eq!(line, expected);
@@ -124,4 +125,48 @@ fn a_closed_pipe_is_not_an_error() {
         "{first}"
     );
     assert_eq!((output.status.code(), output.stderr), (Some(0), vec![]));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_utf8_stay_distinct() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = TestDir::new();
+    let names: [&[u8]; 4] = [
+        b"in/a\xe8.png",
+        b"in/a\xe9.png",
+        b"in/100%\xff.png",
+        b"in/z%E9.png",
+    ];
+    for name in names {
+        folder.write_solid_image("red.png", "red");
+        let to = folder.path("").join(OsStr::from_bytes(name));
+        std::fs::create_dir_all(folder.path("in")).expect("created");
+        std::fs::rename(folder.path("red.png"), to).expect("renamed");
+    }
+    let broken = folder.path("in").join(OsStr::from_bytes(b"b\xe9.png"));
+    std::fs::write(broken, "no picture").expect("written");
+    let output = folder.run_tiny(&["detect", "in", "--annotate", "out"]);
+    output.assert_exit_code(4);
+    let lines = output.lines();
+    let pictures: Vec<_> = lines
+        .iter()
+        .map(|line| (line["picture"].as_str(), line["picture_encoding"].as_str()))
+        .collect();
+    let expected = [
+        (Some("in/100%25%FF.png"), Some("percent")),
+        (Some("in/a%E8.png"), Some("percent")),
+        (Some("in/a%E9.png"), Some("percent")),
+        (Some("in/b%E9.png"), Some("percent")),
+        (Some("in/z%E9.png"), None),
+    ];
+    assert_eq!(pictures, expected);
+    let saved = std::fs::read_dir(folder.path("out")).expect("listed");
+    let mut saved: Vec<_> = saved
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    saved.sort();
+    assert_eq!(saved, ["100%25%FF.png", "a%E8.png", "a%E9.png", "z%E9.png"]);
 }

@@ -53,8 +53,88 @@ fn sources_are_parsed() {
     assert_eq!(source("-"), Ok(SourceChoice::Stdin));
     assert_eq!(source("rpicam"), Ok(SourceChoice::Rpicam(0)));
     assert_eq!(source("rpicam:1"), Ok(SourceChoice::Rpicam(1)));
-    let folder = SourceChoice::Pictures("pictures/demo".into());
-    assert_eq!(source("pictures/demo"), Ok(folder));
+    for path in [
+        "pictures/demo",
+        "./0",
+        "0.png",
+        "video.mjpeg",
+        "videos",
+        "a:b",
+    ] {
+        assert_eq!(source(path), Ok(SourceChoice::Path(path.into())));
+    }
+    let file = SourceChoice::Path("/a b/clip.mjpeg".into());
+    assert_eq!(source("file:///a%20b/clip.mjpeg"), Ok(file));
+}
+
+#[test]
+fn devices_and_addresses_are_sources() {
+    let source = |text: &str| text.parse::<SourceChoice>();
+    let camera = |choice| Ok(SourceChoice::Camera(choice));
+    assert_eq!(source("0"), camera(CameraChoice::Number(0)));
+    assert_eq!(source("video12"), camera(CameraChoice::Number(12)));
+    for path in [
+        "/dev/video0",
+        "/dev/v4l/by-id/usb-Cam-index0",
+        "/dev/v4l/by-path/x",
+    ] {
+        assert_eq!(source(path), camera(CameraChoice::Device(path.into())));
+    }
+    let device = CameraChoice::Device("/dev/video2".into());
+    assert_eq!(source("v4l2:///dev/video2"), camera(device));
+    for url in [
+        "rtsp://u:pw@cam/1",
+        "rtsps://cam",
+        "http://cam:81/v",
+        "HTTPS://cam",
+    ] {
+        let url = SourceChoice::Network(url.parse().expect("valid"));
+        assert!(!format!("{url:?}").contains("pw"), "{url:?}");
+    }
+    assert!(matches!(
+        source("rtsp://u:pw@cam"),
+        Ok(SourceChoice::Network(_))
+    ));
+    assert!(source("rtmp://cam/live").is_err() && source("rtsp://").is_err());
+}
+
+#[test]
+fn no_error_shows_the_password_of_a_source() {
+    let lines = [
+        "boxcam run --source rtmp://admin:hunter2@cam/live",
+        "boxcam run --source rtsp://admin:hunter2@cam:port/live",
+        "boxcam run --source rtsp://admin:hun/ter2@cam/live",
+        "boxcam run --source http://cam:x/v?user=a&password=hunter2",
+        "boxcam run rtsp://admin:hunter2@cam/live",
+        "boxcam run --sauce=rtsp://admin:hunter2@cam/live",
+        "boxcam run --size rtsp://admin:hunter2@cam/live",
+        "boxcam rtsp://admin:hunter2@cam/live",
+        "boxcam run --source rtsp://admin:hunter2@cam/live --frames rtsp://admin:hunter2@cam",
+    ];
+    for line in lines {
+        let Err(OptionsError::Cli(error)) = parse_line(line) else {
+            panic!("{line}");
+        };
+        let message = error.render().to_string();
+        assert!(
+            !message.contains("hunter2") && !message.contains("ter2@"),
+            "{message}"
+        );
+        assert_eq!(error.exit_code(), 2, "{message}");
+    }
+    let files = [
+        "source = \"rtmp://admin:hunter2@cam/live\"",
+        "source = rtsp://admin:hunter2@cam/live",
+        "source: rtsp://admin:hunter2@cam/live",
+        "rtsp://admin:hunter2@cam/live",
+        "\"rtsp://admin:hunter2@cam/live\" = 1",
+    ];
+    for text in files {
+        let (_folder, file) = written(text);
+        let line = format!("boxcam run --config {}", file.display());
+        let message = parse_line(&line).expect_err(text).to_string();
+        assert!(!message.contains("hunter2"), "{message}");
+    }
 }
 
 #[test]
@@ -80,6 +160,9 @@ fn invalid_values_are_usage_errors() {
         "boxcam run --rotate 45",
         "boxcam run --size 640",
         "boxcam run --stall never",
+        "boxcam run --mqtt wss://home",
+        "boxcam run --web-hosts http://cam.lan",
+        "boxcam run --web-frame-ancestors homeassistant.local",
         "boxcam evaluate --pictures val",
         "boxcam evaluate --pictures val --annotations a.csv --threads 0",
         "boxcam evaluate --pictures val --annotations a.csv --sliding-window",
@@ -108,6 +191,84 @@ fn values_out_of_range_name_the_option() {
         let message = parse_line(line).expect_err(line).to_string();
         assert!(message.contains(&format!("'--{option} <")), "{message}");
         assert!(message.contains("expected a "), "{message}");
+    }
+}
+
+/// All texts of an error.
+fn texts(error: &OptionsError) -> String {
+    let rendered = match error {
+        OptionsError::Cli(error) => error.render().ansi().to_string(),
+        OptionsError::File(_) => String::new(),
+    };
+    format!("{error}\n{error:?}\n{rendered}")
+}
+
+#[test]
+fn no_error_shows_a_password() {
+    let lines = [
+        "boxcam run --mqtt mqtts://anna:s3cret@home",
+        "boxcam run --mqtt=mqtt://anna:s3cret@home/topic",
+        "boxcam run --mqtt mqtt://anna:p@s3cret/x@home:port",
+        "boxcam run --mqtt mqtt://anna:s3cret",
+        "boxcam run --mqtt anna:s3cret@home",
+        "boxcam run --mqtt anna:s3cret",
+        "boxcam run --mqtt mqtt://:s3cret@home",
+        "boxcam run --mqt mqtt://anna:s3cret@home",
+        "boxcam run --mqt=mqtt://anna:s3cret@home",
+        "boxcam run mqtt://anna:s3cret@home",
+        "boxcam run -mqtt://anna:s3cret@home",
+        "boxcam run --mqtt mqtt://anna:s3cret@home --stall soon",
+        "boxcam run --mqtt mqtt://home mqtt://anna:s3cret@home",
+        "boxcam run --source= --mqtt mqtt://anna:s3cret@home",
+        "boxcam run --web mqtt://anna:s3cret@home",
+        "boxcam run --size rtsp://anna:s3cret@cam",
+        "boxcam run --lines mqtt://anna:s3cret@home",
+        "boxcam detect --mqtt=mqtt://anna:s3cret@home",
+        "boxcam detect cat.jpg --mqtt mqtt://anna:s3cret@home",
+        "boxcam doctor --mqtt ws://anna:s3cret@home",
+        "boxcam mqtt://anna:s3cret@home",
+        "boxcam --mqtt=mqtt://anna:s3cret@home run",
+    ];
+    for line in lines {
+        let error = parse_line(line).expect_err(line);
+        let texts = texts(&error);
+        assert!(!texts.contains("s3cret"), "{line}: {texts}");
+    }
+    // The rest of the message is there.
+    let error = parse_line(lines[0]).expect_err("TLS").to_string();
+    let start = "error: invalid value 'mqtts://***@home' for '--mqtt <URL>': mqtts:// needs TLS";
+    assert!(error.starts_with(start), "{error}");
+    let options = run("boxcam run --mqtt mqtt://anna:s3cret@home");
+    assert!(!format!("{options:?}").contains("s3cret"));
+}
+
+#[test]
+fn no_error_in_a_file_shows_a_password() {
+    let files = [
+        "mqtt = \"mqtts://anna:s3cret@home\"",
+        "mqtt = \"anna:s3cret\"",
+        "mqtt = mqtt://anna:s3cret@home",
+        "mqtt = \"mqtt://anna:s3cret@home",
+        "mqtt \"mqtt://anna:s3cret@home\"",
+        "mqtt: mqtt://anna:s3cret@home",
+        "mqtt://anna:s3cret@home",
+        "\"mqtt://anna:s3cret@home\" = 1",
+        "\"anna:s3cret@home\" = 1",
+        "mqt = \"mqtt://anna:s3cret@home\"",
+        "mqtt = \"\"\"\nmqtt://anna:s3cret@home",
+        "mqtt = [\"mqtt://anna:s3cret@home\"]",
+        "[mqtt]\nurl = \"mqtt://anna:s3cret@home\"",
+        "mqtt = \"mqtt://anna:s3cret@home\"\nmqtt = \"mqtt://anna:s3cret@home\"",
+        "mqtt = \"mqtt://anna:s3cret@home\"\nrotate = 45",
+        "web = \"mqtt://anna:s3cret@home\"",
+    ];
+    for text in files {
+        let (_folder, file) = written(text);
+        let line = format!("boxcam run --config {}", file.display());
+        let error = parse_line(&line).expect_err(text);
+        let texts = texts(&error);
+        assert!(!texts.contains("s3cret"), "{text}: {texts}");
+        assert!(texts.contains("line "), "{text}: {texts}");
     }
 }
 
@@ -221,6 +382,15 @@ fn a_missing_file_is_named() {
         message.starts_with("no/such.toml: can't be read"),
         "{message}"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_without_an_end_is_refused() {
+    let message = parse_line("boxcam run --config /dev/zero")
+        .expect_err("refused")
+        .to_string();
+    assert!(message.contains("longer than 65536 bytes"), "{message}");
 }
 
 #[test]

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use image::ImageError;
 use thiserror::Error;
 
+use super::FileKind;
+use crate::diagnostics::reading_advice;
+
 /// The most pixels that a picture may have: 64 Mi, as in 8192 x 8192.
 pub const MAX_PIXELS: u64 = 64 * 1024 * 1024;
 
 /// A picture file that can't be read or decoded.
 #[derive(Debug, Error)]
 pub enum PictureError {
-    #[error("picture {}: can't be read ({source}); check the path and its permissions", path.display())]
+    #[error("picture {}: can't be read ({source}); {}", path.display(), reading_advice(source))]
     Read {
         path: PathBuf,
         source: std::io::Error,
@@ -31,6 +34,8 @@ pub enum PictureError {
         /// The first bytes, in hexadecimal.
         start: String,
     },
+    #[error("picture {}: is {kind}, which boxcam does not read; {}", path.display(), kind.advice(path))]
+    OtherKind { path: PathBuf, kind: FileKind },
     #[error("picture {}: is {width} x {height} pixels, expected at least 1 x 1; save it again", path.display())]
     ZeroSized {
         path: PathBuf,
@@ -73,6 +78,7 @@ impl PictureError {
             | Self::Folder { path }
             | Self::Empty { path }
             | Self::NotAPicture { path, .. }
+            | Self::OtherKind { path, .. }
             | Self::ZeroSized { path, .. }
             | Self::TooLarge { path, .. }
             | Self::Truncated { path, .. }

@@ -7,16 +7,18 @@
 //!
 //! | line | fields |
 //! | --- | --- |
-//! | a frame | `time` and `frame`, or `picture`; `track` if there is one; `width`, `height`, `detection`; `truth` and `iou` for synthetic frames; `inference_ms`, `frame_age_ms`, `model` |
-//! | an event | `time`, `frame`, `event` (`appeared`, `changed`, `left`), `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`), `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
+//! | a frame | `time` and `frame`, or `picture`, or for a frame of a file `picture`, `frame` and `position_s`; `track` if there is one; `width`, `height`, `detection`, `detections`; `truth` and `iou` for synthetic frames; `inference_ms`, `frame_age_ms`, `model` |
+//! | an event | `time`, `frame`, `picture` and `position_s` for a frame of a file, `event` (`appeared`, `changed`, `left`), `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`), `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
 //! | a state | `time`, `state` (`starting`, `live`, `stalled`, `reopening`), `reason`, empty if there is no failure |
 //! | a read failure | `picture`, or `time` for a frame of a stream, and `error` |
 //! | a gap | `time`, `lost` (the number of lines missing here) and `error` (the cause) |
 //!
 //! `time` is RFC 3339 in UTC to the millisecond: when the frame was captured, when the state changed, or when the gap
-//! ended. `detection` is `null` or has `class`, `confidence`, the corners `x_min`, `x_max`, `y_min`, `y_max` as
-//! fractions of the frame, and `pixels`. A frame's detection is that of the frame alone; an event's is the tracked
-//! one. `duration_s` is in seconds.
+//! ended. `picture` is a path as it was given. One that is not UTF-8 has `picture_encoding`, which is `percent`: each byte
+//! that is not UTF-8, and each `%`, is `%` with two hexadecimal digits ([`PathText`]). `detection` is `null` or has `class`,
+//! `confidence`, the corners `x_min`, `x_max`, `y_min`, `y_max` as fractions of the frame, and `pixels`. `detections` lists
+//! everything in the frame, the primary first, which `detection` repeats. A frame's detections are those of the frame alone;
+//! an event's is the tracked one. `duration_s` is in seconds.
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -31,6 +33,7 @@ use crate::frame::{Frame, Origin, UnreadableFrame};
 use crate::geometry::NormBox;
 use crate::health::StateChange;
 use crate::label::Labels;
+use crate::path_text::PathText;
 use crate::report::Report;
 use crate::track::{Event, EventKind};
 
@@ -92,6 +95,7 @@ pub(super) fn frame_line(frame: &Frame, report: &Report) -> String {
         origin: OriginFields::of(frame),
         track: report.stable.as_ref().map(|stable| stable.track),
         detection: FrameFields::of(frame, report.detection.as_ref(), &report.labels),
+        detections: all_detections(frame, report),
         truth: TruthFields::of(frame, report),
         model: ModelFields::of(report),
     })
@@ -110,11 +114,22 @@ fn event_line(frame: &Frame, report: &Report, event: &Event) -> String {
         EventKind::Changed { from } => Some(report.labels.name(from).unwrap_or("?")),
         EventKind::Appeared | EventKind::Left => None,
     };
+    let origin = OriginFields::of(frame);
+    let (picture, position_s) = match origin {
+        OriginFields::Recording {
+            picture,
+            position_s,
+            ..
+        } => (Some(picture), position_s),
+        OriginFields::Live { .. } | OriginFields::Picture { .. } => (None, None),
+    };
     let has_duration = event.kind != EventKind::Appeared;
     to_json(&EventLine {
         schema: LINE_SCHEMA,
         time: rfc3339(event.time),
         frame: report.sequence,
+        picture,
+        position_s,
         event: event.kind.name(),
         track: event.track,
         from,
@@ -130,7 +145,7 @@ pub(super) fn unreadable_line(unreadable: &UnreadableFrame) -> String {
     to_json(&UnreadableLine {
         schema: LINE_SCHEMA,
         time: path.is_none().then(|| rfc3339(SystemTime::now())),
-        picture: path.map(|path| path.to_string_lossy().into_owned()),
+        picture: path.map(|path| PictureFields::of(path)),
         error: &unreadable.reason,
     })
 }
@@ -169,6 +184,7 @@ struct FrameLine<'a> {
     track: Option<u64>,
     #[serde(flatten)]
     detection: FrameFields<'a>,
+    detections: Vec<DetectionFields<'a>>,
     #[serde(flatten)]
     truth: Option<TruthFields<'a>>,
     #[serde(flatten)]
@@ -180,6 +196,10 @@ struct EventLine<'a> {
     schema: u32,
     time: String,
     frame: u64,
+    #[serde(flatten)]
+    picture: Option<PictureFields>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position_s: Option<f64>,
     event: &'static str,
     track: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -197,8 +217,8 @@ struct UnreadableLine<'a> {
     schema: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    picture: Option<String>,
+    #[serde(flatten)]
+    picture: Option<PictureFields>,
     error: &'a str,
 }
 
@@ -221,8 +241,27 @@ struct GapLine<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum OriginFields {
-    Live { time: String, frame: u64 },
-    Picture { picture: String },
+    Live {
+        time: String,
+        frame: u64,
+    },
+    Picture(PictureFields),
+    Recording {
+        #[serde(flatten)]
+        picture: PictureFields,
+        frame: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        position_s: Option<f64>,
+    },
+}
+
+/// The path of a picture or a recording.
+#[derive(Serialize)]
+struct PictureFields {
+    picture: String,
+    /// `percent` if the path is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture_encoding: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -274,13 +313,28 @@ struct ModelFields<'a> {
 impl OriginFields {
     fn of(frame: &Frame) -> Self {
         match &frame.origin {
-            Origin::Picture(path) => Self::Picture {
-                picture: path.to_string_lossy().into_owned(),
+            Origin::Picture(path) => Self::Picture(PictureFields::of(path)),
+            Origin::Recording(path) => Self::Recording {
+                picture: PictureFields::of(path),
+                frame: frame.sequence,
+                position_s: frame
+                    .position
+                    .map(|position| rounded(position.as_secs_f64(), 3)),
             },
             Origin::Live | Origin::Scene(_) => Self::Live {
                 time: rfc3339(frame.time),
                 frame: frame.sequence,
             },
+        }
+    }
+}
+
+impl PictureFields {
+    fn of(path: &Path) -> Self {
+        let PathText { text, is_encoded } = PathText::of(path);
+        Self {
+            picture: text.into_owned(),
+            picture_encoding: is_encoded.then_some("percent"),
         }
     }
 }
@@ -291,14 +345,28 @@ impl<'a> FrameFields<'a> {
         Self {
             width,
             height,
-            detection: detection.map(|detection| DetectionFields {
-                class: labels.name(detection.class).unwrap_or("?"),
-                confidence: rounded(f64::from(detection.confidence), 4),
-                corners: Corners::of(&detection.bounding_box),
-                pixels: edges(&detection.bounding_box.to_pixels(width, height)),
-            }),
+            detection: detection.map(|detection| DetectionFields::of(frame, detection, labels)),
         }
     }
+}
+
+impl<'a> DetectionFields<'a> {
+    fn of(frame: &Frame, detection: &Detection, labels: &'a Labels) -> Self {
+        let (width, height) = frame.image.dimensions();
+        Self {
+            class: labels.name(detection.class).unwrap_or("?"),
+            confidence: rounded(f64::from(detection.confidence), 4),
+            corners: Corners::of(&detection.bounding_box),
+            pixels: edges(&detection.bounding_box.to_pixels(width, height)),
+        }
+    }
+}
+
+/// All detections in a frame, the primary first.
+fn all_detections<'a>(frame: &Frame, report: &'a Report) -> Vec<DetectionFields<'a>> {
+    let detections = report.detections();
+    let fields = |detection| DetectionFields::of(frame, detection, &report.labels);
+    detections.map(fields).collect()
 }
 
 impl<'a> ModelFields<'a> {

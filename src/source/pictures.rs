@@ -2,14 +2,14 @@
 //!
 //! Pictures are returned in the order of the given paths; those of a folder and its subfolders are sorted by name. A file
 //! that the user names is always read; in a folder, hidden files and those without the extension of a picture are ignored. A picture that
-//! can't be read is a recoverable error.
+//! can't be read is a recoverable error, and so are the pictures and films of each other format in a folder.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use super::{FrameSource, SourceError};
 use crate::frame::{Frame, Origin};
-use crate::picture::{self, is_image_path};
+use crate::picture::{self, FileKind, OtherFiles, is_image_path};
 use crate::walk::{self, WalkError};
 
 #[derive(Debug)]
@@ -59,8 +59,19 @@ impl FrameSource for PicturesSource {
 
 /// The pictures in a folder and its subfolders, sorted by name, and errors for what can't be listed.
 fn list(folder: &Path) -> VecDeque<Result<PathBuf, SourceError>> {
-    let found = walk::files(folder, usize::MAX, is_image_path).into_iter();
-    found.map(|found| found.or_else(listing_error)).collect()
+    let is_known = |path: &Path| FileKind::of_extension(path).is_some();
+    let found = walk::files(folder, usize::MAX, is_known).into_iter();
+    let found: Vec<_> = found.map(|found| found.or_else(listing_error)).collect();
+    let others = OtherFiles::among(found.iter().flatten().map(PathBuf::as_path));
+    let others = others.into_iter().map(|files| {
+        Err(SourceError::OtherFiles {
+            folder: folder.to_path_buf(),
+            files,
+        })
+    });
+    let is_read =
+        |found: &Result<PathBuf, _>| found.as_ref().map_or(true, |path| is_image_path(path));
+    found.into_iter().filter(is_read).chain(others).collect()
 }
 
 fn listing_error(error: WalkError) -> Result<PathBuf, SourceError> {
@@ -140,6 +151,33 @@ mod tests {
             names(source, root.path()),
             ["0 b/10.png", "1 b/2.jpg", "2 b/a/x.WEBP"]
         );
+    }
+
+    #[test]
+    fn pictures_of_other_formats_are_named_once_for_each() {
+        let root = folder_with(&["f/1.jpg"]);
+        for name in [
+            "f/1.heic",
+            "f/2.HEIC",
+            "f/3.heic",
+            "f/film.mp4",
+            "f/notes.txt",
+        ] {
+            std::fs::write(root.path().join(name), "").expect("written");
+        }
+        let mut source = PicturesSource::new([root.path().join("f")]);
+        assert!(source.next_frame().expect("a picture").is_some());
+        for expected in [
+            "f: 2 HEIC files are not read, such as",
+            "f: 1 MP4 file is not read,",
+        ] {
+            let error = source.next_frame().expect_err("not read");
+            assert!(
+                error.is_recoverable() && error.to_string().contains(expected),
+                "{error}"
+            );
+        }
+        assert!(source.next_frame().expect("the end").is_none());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Motion JPEG: finds one JPEG after the other without decoding them.
 //!
 //! Anything between two JPEGs (a multipart boundary, the chunk headers of an AVI file, garbage) is skipped. Within a
-//! JPEG, segments are skipped by their length, so the end of an embedded thumbnail is not the end of the frame.
+//! JPEG, segments are skipped by their length, so the end of an embedded thumbnail is not the end of the frame. A JPEG
+//! without an end marker ends where the next one starts; whether it is whole, its decoder decides.
 
 use std::io::{self, Read};
 
@@ -15,6 +16,9 @@ pub(super) const START: [u8; 3] = [0xff, 0xd8, 0xff];
 
 /// The most segments of one JPEG; cameras send about ten.
 const MAX_SEGMENTS: usize = 1024;
+
+/// The most JPEGs and damaged places in which [`has_frames`] searches.
+const MAX_SEARCHED: usize = 8;
 
 /// The result of [`find_end`].
 enum Extent {
@@ -48,6 +52,61 @@ pub(super) fn next<R: Read>(buffer: &mut StreamBuffer<R>) -> io::Result<Chunk> {
     })
 }
 
+/// Whether the stream begins with this number of JPEGs of one size. Cameras and telephones append other pictures to one
+/// (a preview, a gain map, the view of the other eye): these have another size, or the first one has an index of them.
+pub(super) fn has_frames<R: Read>(buffer: &mut StreamBuffer<R>, wanted: usize) -> io::Result<bool> {
+    let (mut found, mut first_size) = (0, None);
+    for _ in 0..MAX_SEARCHED {
+        match next(buffer)? {
+            Chunk::Frame { begin, end } => {
+                let Some(header) = header(&buffer.bytes()[begin..end]) else {
+                    return Ok(false);
+                };
+                if *first_size.get_or_insert(header.size) != header.size || header.has_index {
+                    return Ok(false);
+                }
+                found += 1;
+                if found == wanted {
+                    return Ok(true);
+                }
+                buffer.consume(end);
+            }
+            Chunk::Corrupt(_) => {}
+            Chunk::Unsupported(_) | Chunk::End => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+/// What the segments before the scan of a JPEG contain.
+struct Header {
+    /// Height and width, as stored.
+    size: [u8; 4],
+    /// Whether there is an index of several pictures (CIPA DC-007).
+    has_index: bool,
+}
+
+fn header(jpeg: &[u8]) -> Option<Header> {
+    let (mut at, mut has_index) = (2, false);
+    loop {
+        match *jpeg.get(at..at + 2)? {
+            [0xff, 0xff] => at += 1,
+            // The start of a frame, but no Huffman table, extension or arithmetic coding.
+            [0xff, 0xc0..=0xcf] if !matches!(jpeg[at + 1], 0xc4 | 0xc8 | 0xcc) => {
+                let size = *jpeg.get(at + 5..)?.first_chunk()?;
+                return Some(Header { size, has_index });
+            }
+            [0xff, marker] => {
+                let length = *jpeg.get(at + 2..)?.first_chunk()?;
+                let content = jpeg.get(at + 4..)?;
+                has_index |= marker == 0xe2 && content.starts_with(b"MPF\0");
+                at += 2 + usize::from(u16::from_be_bytes(length));
+            }
+            _ => return None,
+        }
+    }
+}
+
 /// Drops the bytes before the next JPEG; false if none starts in the bytes that were read.
 fn seek_start<R: Read>(buffer: &mut StreamBuffer<R>, garbage: &mut usize) -> io::Result<bool> {
     buffer.ensure(START.len())?;
@@ -62,14 +121,23 @@ fn seek_start<R: Read>(buffer: &mut StreamBuffer<R>, garbage: &mut usize) -> io:
 /// Follows the markers to the end of the JPEG at the beginning of the buffer.
 fn find_end<R: Read>(buffer: &mut StreamBuffer<R>) -> io::Result<Extent> {
     let (mut at, mut segments) = (2, 0);
+    let mut has_scan = false;
     while at < MAX_JPEG && segments < MAX_SEGMENTS {
         if !buffer.ensure(at + 2)? {
-            return Ok(truncated(buffer));
+            let length = buffer.bytes().len();
+            return Ok(if has_scan {
+                Extent::Complete(length)
+            } else {
+                truncated(buffer)
+            });
         }
         match (buffer.bytes()[at], buffer.bytes()[at + 1]) {
             // A fill byte.
             (0xff, 0xff) => at += 1,
             (0xff, 0xd9) => return Ok(Extent::Complete(at + 2)),
+            (0xff, 0xd8) if has_scan => {
+                return Ok(Extent::Complete(without_part_header(&buffer.bytes()[..at])));
+            }
             (0xff, 0xd8) => {
                 let message = format!("it is cut off after {at} bytes, where the next one starts");
                 return Ok(Extent::Damaged(at, message));
@@ -85,6 +153,7 @@ fn find_end<R: Read>(buffer: &mut StreamBuffer<R>) -> io::Result<Extent> {
                 at += 2 + usize::from(u16::from_be_bytes(length)).max(2);
                 segments += 1;
                 if marker == 0xda {
+                    has_scan = true;
                     at = scan_end(buffer, at)?;
                 }
             }
@@ -97,6 +166,24 @@ fn find_end<R: Read>(buffer: &mut StreamBuffer<R>) -> io::Result<Extent> {
     let message =
         format!("it has no end within {MAX_JPEG} bytes and {MAX_SEGMENTS} segments, the limits");
     Ok(Extent::Damaged(START.len() - 1, message))
+}
+
+/// The length without the boundary and the header of the next part of a multipart stream, which a decoder would take
+/// for data.
+fn without_part_header(bytes: &[u8]) -> usize {
+    /// Longer than the header of a part.
+    const MAX_HEADER: usize = 1024;
+    if !bytes.ends_with(b"\n\r\n") && !bytes.ends_with(b"\n\n") {
+        return bytes.len();
+    }
+    let start = bytes.len().saturating_sub(MAX_HEADER);
+    let header = &bytes[start..];
+    let boundary = header.windows(3).rposition(|three| three == b"\n--");
+    let Some(boundary) = boundary else {
+        return bytes.len();
+    };
+    let has_return = header[..boundary].ends_with(b"\r");
+    start + boundary - usize::from(has_return)
 }
 
 /// The stream has ended. Only the start is skipped: a damaged length may have led past other JPEGs.
@@ -168,6 +255,31 @@ mod tests {
     }
 
     #[test]
+    fn a_jpeg_without_an_end_marker_ends_where_the_next_starts() {
+        let (first, second) = (jpeg(40), jpeg(90));
+        let unended = |jpeg: &[u8]| jpeg[..jpeg.len() - 2].to_vec();
+        let (first, second) = (unended(&first), unended(&second));
+        let parts = [
+            &b""[..],
+            b"\r\n--frame\r\nContent-Type: image/jpeg\r\n\r\n",
+            b"\n--b\n\n",
+        ];
+        for part in parts {
+            let stream = [part, &first, part, &second, part, &first].concat();
+            let expected = [&first, &second, &first].map(|jpeg| Some(jpeg.clone()));
+            for step in [1, 700, 1 << 20] {
+                assert_eq!(split(&stream, step), expected, "{step} bytes at once");
+            }
+        }
+        // Neither the data nor a header is there.
+        let header = &first[..first.len() / 8];
+        assert_eq!(
+            split(&[header, &second].concat(), 99).last(),
+            Some(&Some(second))
+        );
+    }
+
+    #[test]
     fn an_embedded_thumbnail_is_not_a_frame() {
         let (picture, thumbnail) = (jpeg(40), jpeg(8));
         let length = (thumbnail.len() as u16 + 2).to_be_bytes();
@@ -195,6 +307,7 @@ mod tests {
                 "cut after {cut}"
             );
         }
+        // The end of the header is not there; the decoder refuses what has a scan.
         let stream = [&whole[..], &whole[..200]].concat();
         assert_eq!(split(&stream, 50), [Some(whole), None], "half at the end");
     }
