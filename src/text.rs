@@ -13,8 +13,11 @@ use crate::diagnostics::reading_advice;
 /// Why a file is no text.
 #[derive(Debug, Error)]
 pub enum TextError {
-    #[error("can't be read ({0}); {}", reading_advice(.0))]
-    Read(#[from] io::Error),
+    #[error("can't be read ({source}); {}", reading_advice(source))]
+    Read {
+        #[from]
+        source: io::Error,
+    },
     #[error("is not UTF-8 or UTF-16 text (line {line}); save it as UTF-8")]
     NotUtf8 {
         /// The first line that isn't, from 1.
