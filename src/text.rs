@@ -121,7 +121,7 @@ pub fn number(text: &str) -> Option<f64> {
         let (whole, fraction) = text.split_once(',')?;
         let digits = |part: &str| part.chars().all(|letter| letter.is_ascii_digit());
         let bare = whole.trim_start_matches(['-', '+']);
-        let is_thousands = fraction.len() == 3 && bare.trim_start_matches('0') != "";
+        let is_thousands = fraction.len() == 3 && !bare.trim_start_matches('0').is_empty();
         let is_decimal = !fraction.is_empty() && digits(fraction) && digits(bare) && !is_thousands;
         let point = || format!("{whole}.{fraction}").parse().ok();
         is_decimal.then(point).flatten()
