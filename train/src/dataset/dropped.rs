@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
-use boxcam::dataset::Dataset;
+use boxcam::dataset::{Dataset, DatasetIssue};
 use boxcam::picture::PictureError;
 use thiserror::Error;
 
@@ -57,7 +57,7 @@ impl DroppedBoxes {
     pub fn of_splits(splits: &[&Dataset]) -> Self {
         let mut counts = Self::default();
         for split in splits {
-            for reason in split.skipped_rows().filter_map(|issue| issue.reason()) {
+            for reason in split.skipped_rows().filter_map(DatasetIssue::reason) {
                 counts.add(reason, 1);
             }
             let boxes = split

@@ -86,8 +86,8 @@ fn assert_corners(found: &NormBox, expected: [f32; 4], case: &str) {
 
 fn coco_of(image: Value, annotation: Value) -> Value {
     json!({
-        "images": [image],
-        "annotations": [annotation],
+        "images": vec![image],
+        "annotations": vec![annotation],
         "categories": [{ "id": 1, "name": "mug" }],
     })
 }
@@ -101,8 +101,11 @@ fn annotation() -> Value {
 }
 
 fn with(mut value: Value, changes: Value) -> Value {
-    for (key, change) in changes.as_object().expect("an object") {
-        value[key] = change.clone();
+    let Value::Object(changes) = changes else {
+        panic!("{changes} is no object");
+    };
+    for (key, change) in changes {
+        value[key] = change;
     }
     value
 }

@@ -42,8 +42,8 @@ impl<'p, 'f> OwnPictures<'p, 'f> {
             .into_iter()
             .filter(|path| near(path) == nearest)
             .collect();
-        let named_among_own = names.iter().filter_map(named).map(|found| found.path);
-        let named_among_own = named_among_own.filter(|path| own.contains(path)).next();
+        let mut named = names.iter().filter_map(named).map(|found| found.path);
+        let named_among_own = named.find(|path| own.contains(path));
         let picture = named_among_own.or_else(|| own.first().copied())?;
         let name = names.first().filter(|name| is_of_another(name, picture));
         if let Some(name) = name {

@@ -322,8 +322,8 @@ fn names_yaml(files: &Files) -> Option<&Path> {
     let both = files
         .with_extension("yaml")
         .chain(files.with_extension("yml"));
-    let in_root = both.filter(|path| path.parent() == Some(&files.root));
-    in_root.filter(has_names).next()
+    let mut in_root = both.filter(|path| path.parent() == Some(&files.root));
+    in_root.find(has_names)
 }
 
 /// The text file with class names, if any.
