@@ -331,6 +331,7 @@ pub(super) fn unnamed_card(labels: Labels, size: u32) -> ModelCard {
         input: InputSpec::mobilenet(size),
         box_order: BoxOrder::Corners,
         threshold: 0.0,
+        objects: None,
         training: Training {
             recipe: String::new(),
             data: String::new(),
