@@ -1,12 +1,14 @@
 //! Picture files and folders as a source.
 //!
 //! Pictures are returned in the order of the given paths; those of a folder and its subfolders are sorted by name. A file
-//! that the user names is always read; in a folder, hidden files and those without the extension of a picture are ignored. A picture that
-//! can't be read is a recoverable error, and so are the pictures and films of each other format in a folder.
+//! that the user names is always read, and every frame of it if it is a recording; in a folder, hidden files and those
+//! without the extension of a picture are ignored. A picture that can't be read is a recoverable error, and so are the
+//! pictures and films of each other format in a folder.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
+use super::recording::{RecordingSource, is_recording};
 use super::{FrameSource, SourceError};
 use crate::frame::{Frame, Origin};
 use crate::picture::{self, FileKind, OtherFiles, is_image_path};
@@ -18,6 +20,8 @@ pub struct PicturesSource {
     given: VecDeque<PathBuf>,
     /// The rest of the current folder.
     found: VecDeque<Result<PathBuf, SourceError>>,
+    /// The recording that is read.
+    recording: Option<RecordingSource>,
     sequence: u64,
 }
 
@@ -27,6 +31,7 @@ impl PicturesSource {
         Self {
             given: paths.into_iter().collect(),
             found: VecDeque::new(),
+            recording: None,
             sequence: 0,
         }
     }
@@ -47,9 +52,22 @@ impl PicturesSource {
 
 impl FrameSource for PicturesSource {
     fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
+        if let Some(recording) = &mut self.recording {
+            match recording.next_frame() {
+                Ok(None) => self.recording = None,
+                next => return next,
+            }
+        }
+        // A pipe would lose what is read here.
+        let is_file = self.given.front().is_some_and(|path| path.is_file());
+        let is_given_file = is_file && self.found.is_empty();
         let Some(path) = self.next_path().transpose()? else {
             return Ok(None);
         };
+        if is_given_file && is_recording(&path).unwrap_or(false) {
+            self.recording = Some(RecordingSource::open(path)?);
+            return self.next_frame();
+        }
         let image = picture::open(&path)?;
         let frame = Frame::new(self.sequence, Origin::Picture(path), image);
         self.sequence += 1;
