@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Instant;
@@ -15,9 +16,11 @@ use boxcam::evaluate::{
     Details, Evaluation, Evaluator, Metrics, NegativeResults, ObjectEvaluation, Predictions,
     SkippedPicture, ThresholdPoint, threshold_curve,
 };
+use boxcam::label::Labels;
 use boxcam::options::EvaluateOptions;
+use boxcam::output_file::{self, WriteSettings};
 use boxcam::preprocess::preprocess;
-use boxcam::sink::picture_files::save;
+use boxcam::sink::SinkError;
 use boxcam::{diagnostics, warn};
 use serde::Serialize;
 
@@ -37,10 +40,12 @@ const TIMED_PICTURES: usize = 100;
 pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> {
     let detector = model::load(config.model.as_deref())?;
     let annotated = Dataset::read(&config.pictures, &config.annotations)?;
+    warn_each(&annotated.notes);
     warn_each(&annotated.issues);
     let negatives = config.negatives.as_deref();
     let negatives = negatives.map(Dataset::without_annotations).transpose()?;
     let negatives = negatives.unwrap_or_default();
+    warn_each(&negatives.issues);
     let passes = 1 + usize::from(config.sliding_window);
     let progress = Progress::new(annotated.pictures.len() + passes * negatives.pictures.len());
     let step = || progress.step();
@@ -53,7 +58,8 @@ pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> 
     progress.clear();
     warn_each(&predictions.skipped);
     warn_each(&skipped_negatives);
-    let skipped = annotated.issues.len() + predictions.skipped.len() + skipped_negatives.len();
+    let unlisted = annotated.issues.len() + negatives.issues.len();
+    let skipped = unlisted + predictions.skipped.len() + skipped_negatives.len();
     let results = Results {
         evaluation: Evaluation::of(&predictions, detector.card().labels.clone()),
         predictions,
@@ -124,17 +130,11 @@ fn write_reports(
     let objects = ObjectEvaluation::of(&results.predictions, labels.clone());
     let details = &Details::of(&results.evaluation).with_objects(&objects);
     let curve = threshold_curve(&results.evaluation, &results.negatives);
-    if let Some(file) = &config.coco_results {
-        let text = prediction_files::coco_results(&results.predictions);
-        save(file, text.map_err(json_error)?.as_bytes())?;
-    }
-    if let Some(file) = &config.predictions {
-        let text = prediction_files::lines(&results.predictions, labels, model);
-        save(file, text.map_err(json_error)?.as_bytes())?;
-    }
-    if let Some(file) = &config.curve {
-        threshold_report::write(file, &curve)?;
-    }
+    // What can't be written does not keep the rest from the user.
+    let curve_file = config.curve.as_ref();
+    let curve_written = curve_file.map_or(Ok(()), |file| threshold_report::write(file, &curve));
+    let predictions_written = write_predictions(config, labels, model, &results.predictions);
+    let mut report_written = Ok(());
     let needs_speed = config.json || config.report.is_some();
     let speed = needs_speed.then(|| Speed::measure(detector, annotated));
     let speed = speed.transpose()?;
@@ -150,7 +150,7 @@ fn write_reports(
             evaluation: &results.evaluation,
             curve: with_negatives.then_some(curve.as_slice()),
         };
-        save(file.path(), page.render().as_bytes())?;
+        report_written = save(file.path(), page.render().as_bytes());
     }
     match &speed {
         Some(speed) if config.json => print(&json(&JsonReport {
@@ -160,15 +160,42 @@ fn write_reports(
             curve: &curve,
             details,
             speed,
-        })?),
+        })?)?,
         _ => {
             let mut text = text_report::table(model, metrics, details);
             if with_negatives {
                 text += &format!("\n{}", threshold_report::table(&curve));
             }
-            print(&text)
+            print(&text)?;
         }
     }
+    curve_written.and(report_written)?;
+    predictions_written
+}
+
+/// Writes the files of predictions that were requested.
+fn write_predictions(
+    config: &EvaluateOptions,
+    labels: &Labels,
+    model: &str,
+    predictions: &Predictions<'_>,
+) -> Result<(), Failure> {
+    let mut written = Ok(());
+    if let Some(file) = &config.coco_results {
+        let text = prediction_files::coco_results(predictions).map_err(json_error)?;
+        written = save(file, text.as_bytes());
+    }
+    if let Some(file) = &config.predictions {
+        let text = prediction_files::lines(predictions, labels, model).map_err(json_error)?;
+        written = written.and(save(file, text.as_bytes()));
+    }
+    Ok(written?)
+}
+
+/// Writes a report, but not over a file that boxcam did not write.
+fn save(path: &Path, bytes: &[u8]) -> Result<(), SinkError> {
+    output_file::write(path, bytes, WriteSettings::default())?;
+    Ok(())
 }
 
 /// Time and size of a model.

@@ -1,7 +1,7 @@
 //! `boxcam-train data`: convert, inspect, draw and synthesize data sets.
 
-use std::collections::BTreeSet;
-use std::io::Write;
+use std::collections::{BTreeSet, HashSet};
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -12,8 +12,9 @@ use boxcam::overlay::{Canvas, draw_box};
 use boxcam::preprocess::preprocess;
 use boxcam::scene::{self, NegativeKind};
 use boxcam_train::augmentation::Augmentation;
+use boxcam_train::dataset::dropped::DroppedBoxes;
 use boxcam_train::dataset::inspection::{self, Inspection, IssueKind};
-use boxcam_train::dataset::prepared::{self, PreparedSummary, Transfer};
+use boxcam_train::dataset::prepared::{self, PreparedError, PreparedSummary, Transfer};
 use boxcam_train::dataset::splits::{SplitOptions, SplitPlan, assign_splits};
 use boxcam_train::dataset::{SplitName, review_sheets};
 use boxcam_train::draw;
@@ -26,11 +27,14 @@ use clap::{Args, Subcommand};
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::RgbColor;
 use fastrand::Rng;
-use image::RgbImage;
 use image::imageops::crop_imm;
+use image::{ImageFormat, RgbImage};
 
 use super::train::{input_size, recipe_help, recipe_name};
-use super::{AnyData, OutputError, PreparedData, fingerprints, progress, threads, write};
+use super::{
+    AnyData, DroppedOptions, FAULTS, OutputError, PreparedData, fingerprints, progress, threads,
+    write,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -56,9 +60,6 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     }
 }
 
-/// Faults that are reported one by one.
-const FAULTS: usize = 20;
-
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArguments {
     #[command(flatten)]
@@ -78,6 +79,8 @@ pub(crate) struct ConvertArguments {
     /// Hard-link the images instead of copying them: needs no space, but a change to one changes both
     #[arg(long)]
     pub(super) link: bool,
+    #[command(flatten)]
+    pub(super) dropped: DroppedOptions,
 }
 
 /// Parses a number above 0 and below 1.
@@ -109,6 +112,8 @@ pub(super) fn convert(arguments: &ConvertArguments) -> Result<()> {
     for error in prints.iter().filter_map(|print| print.as_ref().err()) {
         message!("left out: {error}");
     }
+    let dropped = DroppedBoxes::of(&dataset, &prints);
+    arguments.dropped.check(&dropped, &arguments.data.data)?;
     let options = SplitOptions {
         validation: arguments.validation,
         seed: arguments.seed,
@@ -186,6 +191,10 @@ fn inspect(arguments: &InspectArguments) -> Result<()> {
         let files = review_sheets::write(&dataset, &inspection, folder, &|| ())
             .map_err(|(path, error)| OutputError::new(&path, std::io::Error::other(error)))?;
         message!("written: {} sheets to {}", files.len(), folder.display());
+    }
+    let dropped = DroppedBoxes::of(&dataset, &prints);
+    if dropped.dropped > 0 {
+        message!("{dropped}");
     }
     if inspection.count(IssueKind::Leak) > 0 {
         message!("the splits share images; boxcam-train data convert separates them");
@@ -350,6 +359,12 @@ pub(crate) struct SynthesizeArguments {
 }
 
 fn synthesize(arguments: &SynthesizeArguments) -> Result<()> {
+    let mut entries = std::fs::read_dir(&arguments.output).into_iter().flatten();
+    if entries.next().is_some() {
+        // Its annotations may be those of a user.
+        let path = arguments.output.clone();
+        return Err(PreparedError::OutputExists { path }.into());
+    }
     let random = &mut Rng::with_seed(arguments.seed);
     for (split, count) in [("train", arguments.train), ("val", arguments.val)] {
         write_scenes(&arguments.output, split, count, random)?;
@@ -406,12 +421,13 @@ fn write_scenes(output: &Path, split: &str, count: u32, random: &mut Rng) -> Res
 /// Writes an image; its folder is created.
 fn save(image: &RgbImage, file: &Path) -> Result<(), OutputError> {
     let failed = |source| OutputError::new(file, source);
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    image
-        .save(file)
-        .map_err(|error| failed(std::io::Error::other(error)))
+    let encoded = ImageFormat::from_path(file).and_then(|format| {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format)?;
+        Ok(bytes.into_inner())
+    });
+    let bytes = encoded.map_err(|error| failed(std::io::Error::other(error)))?;
+    boxcam_train::storage::write_unsynced(file, &bytes).map_err(failed)
 }
 
 #[derive(Debug, Args)]
@@ -439,8 +455,9 @@ fn mine_negatives(arguments: &MineNegativesArguments) -> Result<()> {
         .map_err(|source| OutputError::new(&arguments.output, source))?;
     let bar = progress(split.pictures.len(), "crops");
     let mut written = 0;
+    let mut names = HashSet::new();
     for picture in &split.pictures {
-        written += u32::from(write_negative(picture, &arguments.output)?);
+        written += u32::from(write_negative(picture, &arguments.output, &mut names)?);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -449,7 +466,11 @@ fn mine_negatives(arguments: &MineNegativesArguments) -> Result<()> {
 }
 
 /// Writes the largest crop without a box, if there is one. An unreadable image is reported.
-fn write_negative(picture: &AnnotatedPicture, output: &Path) -> Result<bool> {
+fn write_negative(
+    picture: &AnnotatedPicture,
+    output: &Path,
+    names: &mut HashSet<String>,
+) -> Result<bool> {
     if picture.annotations.is_empty() {
         return Ok(false);
     }
@@ -463,10 +484,14 @@ fn write_negative(picture: &AnnotatedPicture, output: &Path) -> Result<bool> {
     let Some(crop) = negative_crop(picture, &image) else {
         return Ok(false);
     };
-    let name = picture.path.file_stem().unwrap_or_default();
-    save(
-        &crop_imm(&image, crop.x, crop.y, crop.width, crop.height).to_image(),
-        &output.join(name).with_extension("png"),
-    )?;
+    let stem = picture.path.file_stem().unwrap_or_default();
+    let stem = stem.to_string_lossy();
+    // Pictures of several folders may have one name, and some file systems ignore the case.
+    let numbered = (2_u32..).map(|copy| format!("{stem}-{copy}"));
+    let mut free = [stem.to_string()].into_iter().chain(numbered);
+    let name = free.find(|name| names.insert(name.to_lowercase()));
+    let file = output.join(format!("{}.png", name.unwrap_or_default()));
+    let crop = crop_imm(&image, crop.x, crop.y, crop.width, crop.height);
+    save(&crop.to_image(), &file)?;
     Ok(true)
 }
