@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::picture_files::annotate;
 use super::{Sink, SinkError};
+use crate::address::{FrameAncestors, WebHosts};
 use crate::frame::Frame;
 use crate::health::{Health, StateChange};
 use crate::report::Report;
@@ -41,6 +42,11 @@ pub struct WebSettings {
     pub name: String,
     /// `/healthz` fails after this time without an inference.
     pub unhealthy_after: Duration,
+    /// Host names that requests may name besides `localhost` and IP addresses. `None` is none of them if the address is
+    /// a loopback address, and any otherwise.
+    pub hosts: Option<WebHosts>,
+    /// The pages that may embed this one.
+    pub frame_ancestors: FrameAncestors,
 }
 
 /// Serves the page until it is dropped.
@@ -123,6 +129,8 @@ where
         max_clients: NonZeroUsize::MIN,
         name: "fuzz".to_owned(),
         unhealthy_after: Duration::from_secs(10),
+        hosts: None,
+        frame_ancestors: FrameAncestors::default(),
     };
     let address = settings.address;
     let state = Arc::new(AppState::new(settings, Arc::default()));

@@ -1,5 +1,5 @@
 "use strict";
-// Polls /state, and /events when there are new events. Text is only ever inserted as text, never as HTML.
+// Polls state, and events when there are new events. Text is only ever inserted as text, never as HTML.
 const POLL_INTERVAL = 500;
 const RETRY_DELAY = 3000;
 const element = (id) => document.getElementById(id);
@@ -11,7 +11,7 @@ let wasLive = true;
 
 function openLive() {
   isLimitReached = false;
-  live.src = "/live?" + Date.now();
+  live.src = "live?" + Date.now();
 }
 
 // The live picture ends if the viewer limit is reached or boxcam was restarted.
@@ -101,7 +101,7 @@ function eventRow(event) {
 }
 
 async function showEvents(total) {
-  const events = await getJson("/events");
+  const events = await getJson("events");
   eventsTotal = total;
   if (events.length) element("events").replaceChildren(...events.reverse().map(eventRow));
 }
@@ -114,7 +114,7 @@ async function getJson(path) {
 
 async function poll() {
   try {
-    const state = await getJson("/state");
+    const state = await getJson("state");
     if (!isConnected) { isConnected = true; eventsTotal = -1; openLive(); }
     showState(state);
     if (state.events_total !== eventsTotal) await showEvents(state.events_total);
