@@ -142,7 +142,7 @@ fn a_stalled_pipe_continues() {
     assert!(output.status.success());
     assert_eq!(
         String::from_utf8_lossy(&output.stdout)
-            .matches("\"blue\"")
+            .matches("\"detection\":{\"class\":\"blue\"")
             .count(),
         2
     );
