@@ -14,7 +14,7 @@ use boxcam::scene::{self, NegativeKind};
 use boxcam_train::augmentation::Augmentation;
 use boxcam_train::dataset::inspection::{self, Inspection, IssueKind};
 use boxcam_train::dataset::prepared::{self, PreparedSummary, Transfer};
-use boxcam_train::dataset::splits::{SplitOptions, SplitPlan, assign_splits};
+use boxcam_train::dataset::splits::{SplitOptions, SplitPlan, assign_development, assign_splits};
 use boxcam_train::dataset::{SplitName, review_sheets};
 use boxcam_train::draw;
 use boxcam_train::draw::sheet::{Grid, SHEET_THEME, Tile};
@@ -69,6 +69,10 @@ pub(crate) struct ConvertArguments {
     /// Share of each class that goes to validation, if the data set has no validation split
     #[arg(long, default_value_t = 0.2, value_parser = validation_share)]
     pub(super) validation: f64,
+    /// Cut the validation split from the training images and leave out the data set's own validation and test images:
+    /// for choices between models, so that validation is not used for them
+    #[arg(long, conflicts_with = "resplit")]
+    pub(super) development: bool,
     /// Seed: the same seed gives the same splits
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
@@ -114,7 +118,10 @@ pub(super) fn convert(arguments: &ConvertArguments) -> Result<()> {
         seed: arguments.seed,
         resplit: arguments.resplit,
     };
-    let plan = assign_splits(&dataset, &prints, options, threads());
+    let plan = match arguments.development {
+        true => assign_development(&dataset, &prints, options, threads()),
+        false => assign_splits(&dataset, &prints, options, threads()),
+    };
     let transfer = match arguments.link {
         true => Transfer::HardLink,
         false => Transfer::Copy,

@@ -89,6 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             data: arguments.data.clone(),
             output: data,
             validation: arguments.validation,
+            development: false,
             seed: arguments.seed,
             resplit: false,
             link: true,
