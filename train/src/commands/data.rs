@@ -291,11 +291,13 @@ fn sample_tile(
     random: &mut Rng,
 ) -> Result<Tile> {
     let image = &set.images[sample.image];
-    let truth = sample.bounding_box.as_ref();
+    let wanted = sample.wanted_boxes(recipe);
+    let largest = sample.largest_box();
+    let truth = largest.as_ref();
     let cached = random.usize(0..image.augmentations.len());
     let (augmentation, caption) = match (recipe.caches_features(), cached) {
         (false, _) => (
-            Augmentation::random(&recipe.augmentation, truth, random),
+            Augmentation::random(&recipe.augmentation, &wanted, random),
             "augmented".to_owned(),
         ),
         (true, 0) => (image.augmentations[0].clone(), "unchanged".to_owned()),
@@ -312,14 +314,14 @@ fn sample_tile(
     let (width, height) = (card.input.width, card.input.height);
     let mut tile = RgbImage::from_raw(width, height, input.pixels().to_vec())
         .context("the preprocessed image has too few pixels")?;
-    let name = sample.class.and_then(|class| card.labels.name(class));
+    let name = sample.image_class.and_then(|class| card.labels.name(class));
     let name = name.unwrap_or("negative");
     let moved = truth.and_then(|truth| augmentation.apply_to_box(truth));
     if let Some(moved) = &moved {
         // Drawing into an image in memory cannot fail.
         let Ok(()) = draw_box(&mut Canvas::new(&mut tile), moved, Rgb888::WHITE, name);
     }
-    let note = match (&moved, truth, sample.class) {
+    let note = match (&moved, truth, sample.image_class) {
         (Some(_), ..) | (None, None, None) => "",
         (None, Some(_), _) => ", box outside the crop",
         (None, None, Some(_)) => ", no box annotated",

@@ -371,7 +371,10 @@ mod tests {
         );
         let mut again = assign_development(&data, &prints, OPTIONS, 1).assignments;
         again.reverse();
-        assert_eq!(again, plan.assignments, "the order of files must not matter");
+        assert_eq!(
+            again, plan.assignments,
+            "the order of files must not matter"
+        );
     }
 
     #[test]

@@ -99,8 +99,8 @@ pub(crate) fn model(backbone: &BackboneWeights) -> pb::ModelProto {
     let side = backbone.side / stride;
     let fine_channels = backbone.layers[fine].conv.shape[0];
     let bounding_box = BoxHead::Fcos(FcosHead::new(channels, fine_channels, 32, &device));
-    let corners = bounding_box.export(&mut graph, [&maps[fine], map], side);
-    graph.finish(&scores, &corners, &card)
+    let boxes = bounding_box.export(&mut graph, [&maps[fine], map], side);
+    graph.finish(&scores, &boxes.corners, &card)
 }
 
 pub(crate) fn inputs(card: &ModelCard, count: u64) -> Vec<InputTensor> {
