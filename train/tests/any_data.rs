@@ -8,7 +8,7 @@ use boxcam::dataset::Dataset;
 use boxcam::scene::random_scene;
 use serde_json::{Value, json};
 
-use common::{boxcam_train, text};
+use common::{boxcam_train, succeed, text};
 
 /// Pictures of the data set; the last is the first again.
 const PICTURES: u64 = 13;
@@ -102,4 +102,63 @@ fn coco_is_converted_and_inspected() {
     assert!(String::from_utf8_lossy(&again.stderr).contains("already exists and is not empty"));
     let nowhere = boxcam_train(&["data", "inspect", text(&folder.path().join("nowhere"))]);
     assert_eq!(nowhere.status.code(), Some(4));
+}
+
+/// A prepared data set, whose training images alone are split; its validation images are left out, with their copies.
+#[test]
+fn a_development_split_is_cut_from_the_training_images() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, split) = (folder.path().join("data"), folder.path().join("split"));
+    succeed(&[
+        "data",
+        "synthesize",
+        "--output",
+        text(&data),
+        "--train",
+        "60",
+        "--val",
+        "5",
+    ]);
+    // A copy of a validation image among the training images.
+    let read = |folder: &Path, name: &str| {
+        let csv = folder.join(format!("annotations-{name}.csv"));
+        Dataset::read(&folder.join(name), &csv).expect("sound")
+    };
+    let leak = read(&data, "val").pictures.swap_remove(0);
+    let to = data.join("train").join(&leak.folder);
+    std::fs::create_dir_all(&to).expect("made");
+    std::fs::copy(&leak.path, to.join("leak.jpg")).expect("copied");
+    let convert = |to: &Path| {
+        let share = ["--development", "--validation", "0.25"];
+        let arguments = ["data", "convert", text(&data), "--output", text(to)];
+        succeed(&[&arguments[..], &share].concat())
+    };
+    let said = convert(&split);
+    assert!(
+        said.contains("left out: 1 images that are duplicates"),
+        "{said}"
+    );
+    assert!(
+        said.contains("left out: 5 images that are in val or test"),
+        "{said}"
+    );
+    let names = |folder: &Path, name: &str| -> Vec<String> {
+        let pictures = read(folder, name).pictures;
+        let name = |path: &Path| {
+            path.file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        };
+        let mut names: Vec<String> = pictures.iter().map(|p| name(&p.path)).collect();
+        names.sort();
+        names
+    };
+    let (train, val) = (names(&split, "train"), names(&split, "val"));
+    assert!((5..20).contains(&val.len()), "{val:?}");
+    assert_eq!(train.len() + val.len(), 60);
+    assert!(val.iter().all(|name| !train.contains(name)));
+    let again = folder.path().join("again");
+    convert(&again);
+    assert_eq!((names(&again, "train"), names(&again, "val")), (train, val));
 }

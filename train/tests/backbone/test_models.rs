@@ -126,6 +126,12 @@ pub(crate) fn write_and_read(model: &pb::ModelProto) -> BackboneWeights {
 
 /// Scores and corners from tract's own float operators.
 pub(crate) fn run_in_floats(model: &pb::ModelProto, input: &InputTensor) -> [Vec<f32>; 2] {
+    let outputs = all_outputs_in_floats(model, input);
+    outputs.try_into().expect("two outputs")
+}
+
+/// All outputs from tract's own float operators.
+pub(crate) fn all_outputs_in_floats(model: &pb::ModelProto, input: &InputTensor) -> Vec<Vec<f32>> {
     let plan = onnx()
         .model_for_proto_model(model)
         .and_then(|model| model.with_input_fact(0, f32::fact(input.shape()).into()))
@@ -133,10 +139,11 @@ pub(crate) fn run_in_floats(model: &pb::ModelProto, input: &InputTensor) -> [Vec
         .expect("runnable");
     let tensor = Tensor::from_shape(&input.shape(), &input.to_f32()).expect("a tensor");
     let outputs = plan.run(tvec!(tensor.into())).expect("runs");
-    [0, 1].map(|output| {
-        let view = outputs[output].to_plain_array_view::<f32>();
+    let values = outputs.iter().map(|output| {
+        let view = output.to_plain_array_view::<f32>();
         view.expect("floats").iter().copied().collect()
-    })
+    });
+    values.collect()
 }
 
 pub(crate) fn structure(backbone: &BackboneWeights) -> Vec<(bool, Option<usize>, usize, usize)> {
