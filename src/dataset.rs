@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use walkdir::WalkDir;
 
+use crate::diagnostics::reading_advice;
 use crate::frame::{Frame, Origin};
 use crate::geometry::{BoxError, NormBox};
 use crate::picture::{self, PictureError};
@@ -104,7 +105,7 @@ pub enum RowErrorKind {
 /// A dataset that can't be used at all.
 #[derive(Debug, Error)]
 pub enum DatasetError {
-    #[error("annotations {file}: can't be read ({source}); check the path and its permissions")]
+    #[error("annotations {file}: can't be read ({source}); {}", csv_advice(source))]
     ReadCsv { file: String, source: csv::Error },
     #[error(
         "annotations {file}: has no column \"{column}\" (it has: {found}); the first line must name \
@@ -116,13 +117,23 @@ pub enum DatasetError {
         /// The columns of the file, separated by commas.
         found: String,
     },
-    #[error("folder {}: can't be listed ({source}); check the path and its permissions", path.display())]
+    #[error("folder {}: can't be listed ({source}); {}", path.display(), reading_advice(source))]
     ListFolder {
         path: PathBuf,
         source: std::io::Error,
     },
     #[error("folder {}: has no pictures; expected FOLDER/CLASS/IMAGE_ID.jpg", path.display())]
     NoPictures { path: PathBuf },
+}
+
+/// The next step after a CSV file could not be read.
+fn csv_advice(error: &csv::Error) -> &'static str {
+    match error.kind() {
+        csv::ErrorKind::Io(error) => reading_advice(error),
+        csv::ErrorKind::Utf8 { .. } => "save it as UTF-8 text",
+        csv::ErrorKind::UnequalLengths { .. } => "give each line as many fields as the first has",
+        _ => "write it again as CSV with commas",
+    }
 }
 
 impl Dataset {

@@ -29,7 +29,7 @@ pub struct Frame {
 /// A picture file or a frame of a stream that can't be read and is skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableFrame {
-    /// The file or folder; `None` for a frame of a stream.
+    /// The file or folder; `None` for a frame of a live stream.
     pub path: Option<PathBuf>,
     /// The whole error message.
     pub reason: String,
@@ -42,6 +42,8 @@ pub enum Origin {
     Live,
     /// A picture file, with its path as the user gave it.
     Picture(PathBuf),
+    /// A frame of a file, with its path as the user gave it.
+    Recording(PathBuf),
     /// A synthetic scene with its ground truth.
     Scene(Vec<GroundTruth>),
 }

@@ -5,7 +5,7 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`frame`], [`card`] |
+//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`] |
 //! | input and output | [`picture`], [`scene`], [`diagnostics`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`] |
@@ -40,4 +40,5 @@ pub mod rotation;
 pub mod scene;
 pub mod sink;
 pub mod source;
+pub mod stream_url;
 pub mod track;

@@ -36,8 +36,8 @@ fn main() -> ExitCode {
 }
 
 fn execute(command: &Command) -> Result<Completion, Failure> {
-    if command.is_console_guard() {
-        // It handles signals by itself.
+    if !command.ends_gracefully() {
+        // A signal ends it at once, or it handles signals by itself.
         return commands::execute(command, &AtomicBool::new(false));
     }
     let stop = stop::flag().map_err(Failure::Signals)?;

@@ -19,6 +19,7 @@ use thiserror::Error;
 use crate::address::{BrokerAddress, WebAddress};
 use crate::log_lines::LogLines;
 use crate::rotation::Rotation;
+use crate::stream_url::redact;
 
 mod choice;
 mod config_file;
@@ -69,7 +70,8 @@ pub struct RunOptions {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where frames come from: camera (the first that works), camera:0, camera:/dev/v4l/by-id/..., camera:NAME,
-    /// rpicam, rpicam:1, - (a stream on standard input), demo, a picture or a folder of pictures
+    /// rpicam, rpicam:1, rtsp://... or http://... (through ffmpeg), - (a stream on standard input), demo, a picture, a
+    /// folder of pictures, a recording (motion JPEG, YUV4MPEG2) or a named pipe
     #[arg(long, value_name = "SOURCE", default_value = "camera")]
     pub source: SourceChoice,
     /// Frame size to request from a camera
@@ -257,7 +259,9 @@ where
     A: Into<OsString>,
 {
     let mut arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-    let command = Cli::try_parse_from(&arguments)?.command;
+    let command = Cli::try_parse_from(&arguments)
+        .map_err(without_secrets)?
+        .command;
     let Some(path) = command.config() else {
         return Ok(command);
     };
@@ -268,7 +272,30 @@ where
     }
     // The first argument is the program, the second the command. Of an option that is given twice the last counts.
     arguments.splice(2..2, settings.iter().map(|s| s.argument().into()));
-    Ok(Cli::try_parse_from(arguments)?.command)
+    Ok(Cli::try_parse_from(arguments)
+        .map_err(without_secrets)?
+        .command)
+}
+
+/// An error whose texts show no password of an address.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let redacted: Vec<(ContextKind, ContextValue)> = error
+        .context()
+        .filter_map(|(kind, value)| {
+            let value = match value {
+                ContextValue::String(text) => ContextValue::String(redact(text)),
+                ContextValue::Strings(texts) => {
+                    ContextValue::Strings(texts.iter().map(|text| redact(text)).collect())
+                }
+                _ => return None,
+            };
+            Some((kind, value))
+        })
+        .collect();
+    for (kind, value) in redacted {
+        error.insert(kind, value);
+    }
+    error
 }
 
 /// Lets clap check one setting of a file alone, so that an error names its line.
@@ -300,7 +327,7 @@ fn check(setting: &Setting, path: &Path) -> Result<(), ConfigFileError> {
     Err(ConfigFileError::Line {
         path: path.into(),
         line: setting.line,
-        key: setting.key.clone(),
+        key: redact(&setting.key),
         message,
     })
 }
@@ -374,14 +401,28 @@ impl Command {
         }
     }
 
-    /// Whether this process only guards the console for another one. It must survive the signals that end that one.
+    /// Whether a signal ends the command at its next step, and not at once, so that what it has begun is finished.
     #[must_use]
-    pub const fn is_console_guard(&self) -> bool {
-        #[cfg(all(feature = "framebuffer", target_os = "linux"))]
-        return matches!(self, Self::ConsoleGuard);
-        #[cfg(not(all(feature = "framebuffer", target_os = "linux")))]
-        false
+    pub fn ends_gracefully(&self) -> bool {
+        match self {
+            Self::Run(_) => true,
+            // Reading a pipe may never come to its next step.
+            Self::Detect(detect) => detect.pictures.iter().all(|path| !is_pipe(path)),
+            _ => false,
+        }
     }
+}
+
+#[cfg(unix)]
+fn is_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let metadata = std::fs::metadata(path);
+    metadata.is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Path) -> bool {
+    false
 }
 
 impl ModelOptions {

@@ -85,7 +85,7 @@ where
     let layout = OverlayLayout::new(area.size);
     let truths: &[GroundTruth] = match &frame.origin {
         Origin::Scene(truths) => truths,
-        Origin::Live | Origin::Picture(_) => &[],
+        Origin::Live | Origin::Picture(_) | Origin::Recording(_) => &[],
     };
     for truth in truths {
         layout.draw_dashed_box(&mut target, truth)?;

@@ -78,6 +78,8 @@ pub struct Timeouts {
     /// A source that delivers no frame for this time has stalled. The first frame after opening may take twice this
     /// time, or four times if that was not enough before.
     pub stall: Duration,
+    /// The least time that the first frame after opening may take.
+    pub first_frame: Duration,
     /// Delay before a source is reopened the first time. It doubles with each attempt.
     pub min_retry_delay: Duration,
     pub max_retry_delay: Duration,
@@ -95,6 +97,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             stall: Duration::from_secs(2),
+            first_frame: Duration::ZERO,
             min_retry_delay: Duration::from_millis(250),
             max_retry_delay: Duration::from_secs(2),
             min_frame_interval: Duration::from_millis(2),

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use thiserror::Error;
 
+use crate::diagnostics::writing_advice;
 use crate::frame::{Frame, UnreadableFrame};
 use crate::health::StateChange;
 use crate::report::Report;
@@ -98,7 +99,7 @@ pub trait Sink {
 /// Why a sink cannot go on.
 #[derive(Debug, Error)]
 pub enum SinkError {
-    #[error("{}: can't be written ({source}); check the path, its permissions and the free space", path.display())]
+    #[error("{}: can't be written ({source}); {}", path.display(), writing_advice(source))]
     Write {
         path: PathBuf,
         source: std::io::Error,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::diagnostics::reading_advice;
 use crate::frame::{Frame, UnreadableFrame};
 use crate::picture::PictureError;
 
@@ -17,11 +18,17 @@ pub mod camera;
 mod cancellable_reader;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod given_path;
+#[cfg(target_os = "linux")]
+pub mod network;
 pub mod pictures;
 #[cfg(target_os = "linux")]
-pub mod rpicam;
+pub mod pipe;
 #[cfg(target_os = "linux")]
-pub mod stdin;
+pub mod program;
+pub mod recording;
+#[cfg(target_os = "linux")]
+pub mod rpicam;
 pub mod stream;
 mod yuv;
 
@@ -38,10 +45,18 @@ pub trait FrameSource: Send {
     fn cancel_handle(&self) -> Option<CancelHandle> {
         None
     }
+
+    /// A function that another thread calls to learn why a blocked `next_frame` may not return.
+    fn message_handle(&self) -> Option<MessageHandle> {
+        None
+    }
 }
 
 /// Makes a blocked [`FrameSource::next_frame`] in another thread return soon.
 pub type CancelHandle = Box<dyn Fn() + Send>;
+
+/// What the program behind a source has said last, as a clause for a message; `None` if it has said nothing.
+pub type MessageHandle = Box<dyn Fn() -> Option<String> + Send>;
 
 /// Opens a source for the first time, and again after it failed.
 pub type SourceFactory = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, SourceError> + Send>;
@@ -52,13 +67,31 @@ pub enum SourceError {
     /// A picture file can't be read; others may follow.
     #[error(transparent)]
     Picture(#[from] PictureError),
-    #[error("folder {}: can't be listed ({source}); check the path and its permissions", path.display())]
+    #[error("folder {}: can't be listed ({source}); {}", path.display(), reading_advice(source))]
     Folder {
         path: PathBuf,
         source: std::io::Error,
     },
     #[error("folder {}: contains no pictures; boxcam reads JPEG, PNG, WebP and BMP", path.display())]
     NoPictures { path: PathBuf },
+    /// There is no such file, and the text names no other source.
+    #[error("source {}: there is no such file or folder; {advice}", path.display())]
+    Unknown { path: PathBuf, advice: &'static str },
+    /// A file can't be opened as a source.
+    #[error("source {}: can't be opened ({source}); {}", path.display(), reading_advice(source))]
+    Open {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// A frame of a recording can't be read; others may follow.
+    #[error("{}: unreadable frame {number} skipped: {message}", path.display())]
+    BrokenRecordedFrame {
+        path: PathBuf,
+        /// The number of the frame, from 0.
+        number: u64,
+        /// What is wrong with the frame.
+        message: String,
+    },
     /// A frame of a camera or stream can't be read; others may follow.
     #[error("{stream}: unreadable frame skipped: {message}")]
     BrokenFrame {
@@ -100,13 +133,19 @@ impl SourceError {
         })
     }
 
-    /// The picture or folder that can't be read.
+    /// The picture, folder or recording of which something can't be read.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Picture(error) => Some(error.path()),
-            Self::Folder { path, .. } | Self::NoPictures { path } => Some(path),
-            Self::BrokenFrame { .. } | Self::Stream { .. } | Self::Camera { .. } => None,
+            Self::Folder { path, .. }
+            | Self::NoPictures { path }
+            | Self::BrokenRecordedFrame { path, .. } => Some(path),
+            Self::Unknown { .. }
+            | Self::Open { .. }
+            | Self::BrokenFrame { .. }
+            | Self::Stream { .. }
+            | Self::Camera { .. } => None,
         }
     }
 }

@@ -19,6 +19,7 @@ use machine::Machine;
 
 mod hardware;
 mod machine;
+mod source;
 
 /// Time for the broker to accept a connection.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -115,6 +116,7 @@ fn findings(options: &RunOptions, machine: &Machine) -> Vec<Finding> {
     let mut findings = hardware::board(machine);
     findings.extend(model_checks(&options.model));
     findings.extend(hardware::cameras(options, machine));
+    findings.extend(source::checks(options));
     findings.extend(hardware::screens(&options.display, machine));
     findings.extend(sink_checks(options));
     findings

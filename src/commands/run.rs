@@ -1,9 +1,10 @@
 //! `boxcam run`: opens the source, the sinks and the display of the options, and runs them.
 
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use boxcam::camera_choice::CameraChoice;
 use boxcam::health::Health;
@@ -14,8 +15,11 @@ use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::log::{LogSettings, LogSink};
 use boxcam::sink::snapshots::SnapshotSink;
 use boxcam::sink::{Sink, SinkError};
+use boxcam::source::given_path::{self, PathKind};
 use boxcam::source::pictures::PicturesSource;
+use boxcam::source::recording::RecordingSource;
 use boxcam::source::{FrameSource, SourceFactory};
+use boxcam::stream_url::StreamUrl;
 use boxcam::warn;
 
 use super::{Completion, Failure, model};
@@ -23,14 +27,15 @@ use super::{Completion, Failure, model};
 pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion, Failure> {
     let engine = model::engine(options.threads);
     let (detector, file) = model::load_from(options.model.file.as_deref(), engine)?;
+    let input = Input::of(&options.source)?;
     let health = Arc::new(Health::default());
     let stats = ConsoleStats::default();
     let mut sinks: Vec<BoxedSink> = vec![Box::new(stats.clone())];
-    sinks.extend(open_sinks(options, &health)?);
-    let mut display = open_display(options)?;
+    sinks.extend(open_sinks(options, &input, &health)?);
+    let mut display = open_display(options, &input)?;
     // Real time for interactive runs; as fast as possible with `--frames`, for the same frames each time.
     let is_interactive = display.is_some() || options.frames.is_none();
-    let source = open_source(options, is_interactive)?;
+    let source = open_source(&input, options, is_interactive)?;
     let is_live = matches!(source, SourceConfig::Live(_));
     let new_models = match &file {
         Some(file) if is_live => {
@@ -45,17 +50,18 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         sinks,
         display: display.as_mut().map(|sink| &mut **sink as &mut dyn Sink),
         threshold: options.model.threshold.map(Threshold::value),
-        track: !matches!(options.source, SourceChoice::Pictures(_)),
+        track: !matches!(input, Input::Pictures(_)),
         max_frames: options.frames,
         health: Arc::clone(&health),
         timeouts: Timeouts {
             stall: options.stall,
+            first_frame: input.first_frame_timeout(),
             ..Timeouts::default()
         },
         ..Pipeline::new(Box::new(detector), stop)
     };
     let summary = pipeline.run(source)?;
-    if options.source == SourceChoice::Demo && std::io::stderr().is_terminal() {
+    if matches!(input, Input::Demo) && std::io::stderr().is_terminal() {
         warn!("{stats}");
     }
     // A live run continues without what could not be written; an offline run must write everything.
@@ -65,16 +71,70 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
     Ok(Completion::of(summary.skipped))
 }
 
-fn open_source(options: &RunOptions, is_interactive: bool) -> Result<SourceConfig, Failure> {
-    match &options.source {
-        SourceChoice::Pictures(path) => {
+/// What the source of the options is, once its path was looked at.
+enum Input {
+    Camera(CameraChoice),
+    Rpicam(u32),
+    Network(StreamUrl),
+    Stdin,
+    Pipe(PathBuf),
+    Demo,
+    Pictures(PathBuf),
+    Recording(PathBuf),
+}
+
+impl Input {
+    fn of(source: &SourceChoice) -> Result<Self, Failure> {
+        Ok(match source {
+            SourceChoice::Camera(camera) => Self::Camera(camera.clone()),
+            SourceChoice::Rpicam(camera) => Self::Rpicam(*camera),
+            SourceChoice::Network(url) => Self::Network(url.clone()),
+            SourceChoice::Stdin => Self::Stdin,
+            SourceChoice::Demo => Self::Demo,
+            SourceChoice::Path(path) => match given_path::recognize(path)? {
+                PathKind::Pictures => Self::Pictures(path.clone()),
+                PathKind::Recording => Self::Recording(path.clone()),
+                PathKind::Pipe => Self::Pipe(path.clone()),
+                PathKind::Camera => Self::Camera(CameraChoice::Device(path.clone())),
+            },
+        })
+    }
+
+    /// The least time that the first frame may take, beyond the multiple of `--stall`.
+    fn first_frame_timeout(&self) -> Duration {
+        match self {
+            // A connection, a login and the next key frame of the camera.
+            Self::Network(_) => Duration::from_secs(10),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether it is read from files, to its end.
+    fn is_of_files(&self) -> bool {
+        matches!(self, Self::Pictures(_) | Self::Recording(_))
+    }
+}
+
+fn open_source(
+    input: &Input,
+    options: &RunOptions,
+    is_interactive: bool,
+) -> Result<SourceConfig, Failure> {
+    match input {
+        Input::Pictures(path) => {
             let source = PicturesSource::new([path.clone()]);
             Ok(SourceConfig::Offline(Box::new(source)))
         }
-        SourceChoice::Camera(camera) => open_camera(camera, options),
-        SourceChoice::Rpicam(camera) => open_rpicam(*camera, options),
-        SourceChoice::Stdin => open_stdin(options),
-        SourceChoice::Demo => open_demo(is_interactive),
+        Input::Recording(path) => {
+            let source = RecordingSource::open(path.clone())?;
+            Ok(SourceConfig::Offline(Box::new(source)))
+        }
+        Input::Camera(camera) => open_camera(camera, options),
+        Input::Rpicam(camera) => open_rpicam(*camera, options),
+        Input::Network(url) => open_network(url, options),
+        Input::Stdin => open_stdin(options),
+        Input::Pipe(path) => open_pipe(path, options),
+        Input::Demo => open_demo(is_interactive),
     }
 }
 
@@ -119,10 +179,28 @@ fn open_camera(_: &CameraChoice, _: &RunOptions) -> Result<SourceConfig, Failure
 
 #[cfg(target_os = "linux")]
 fn open_rpicam(camera: u32, options: &RunOptions) -> Result<SourceConfig, Failure> {
-    use boxcam::source::rpicam::RpicamSource;
-    let (size, rate) = (options.size, options.rate.get());
+    use boxcam::source::rpicam;
+    let (size, rate) = (
+        (options.size.width, options.size.height),
+        options.rate.get(),
+    );
     let open: SourceFactory = Box::new(move || {
-        let source = RpicamSource::open(camera, size.width, size.height, rate)?;
+        let source = rpicam::open(camera, size, rate)?;
+        Ok(Box::new(source) as Box<dyn FrameSource>)
+    });
+    Ok(reopened(open, options))
+}
+
+#[cfg(target_os = "linux")]
+fn open_network(url: &StreamUrl, options: &RunOptions) -> Result<SourceConfig, Failure> {
+    use boxcam::source::network;
+    let (size, rate) = (
+        (options.size.width, options.size.height),
+        options.rate.get(),
+    );
+    let url = url.clone();
+    let open: SourceFactory = Box::new(move || {
+        let source = network::open(&url, size, rate)?;
         Ok(Box::new(source) as Box<dyn FrameSource>)
     });
     Ok(reopened(open, options))
@@ -131,24 +209,36 @@ fn open_rpicam(camera: u32, options: &RunOptions) -> Result<SourceConfig, Failur
 /// Standard input: offline if it is a file, else a live stream that can't be reopened.
 #[cfg(target_os = "linux")]
 fn open_stdin(options: &RunOptions) -> Result<SourceConfig, Failure> {
+    use boxcam::source::pipe::{PipeSource, StdinInput};
+    match PipeSource::stdin((options.size.width, options.size.height))? {
+        StdinInput::File(source) => Ok(SourceConfig::Offline(Box::new(source))),
+        StdinInput::Live(source) => Ok(opened_once(Box::new(source))),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn open_pipe(path: &Path, options: &RunOptions) -> Result<SourceConfig, Failure> {
+    use boxcam::source::pipe::PipeSource;
+    let source = PipeSource::open(path, (options.size.width, options.size.height))?;
+    Ok(opened_once(Box::new(source)))
+}
+
+/// A live stream, whose end is the end of the run.
+#[cfg(target_os = "linux")]
+fn opened_once(source: Box<dyn FrameSource>) -> SourceConfig {
     use boxcam::source::SourceError;
-    use boxcam::source::stdin::{StdinInput, StdinSource};
-    let source = match StdinSource::open((options.size.width, options.size.height))? {
-        StdinInput::File(source) => return Ok(SourceConfig::Offline(Box::new(source))),
-        StdinInput::Live(source) => source,
-    };
-    let mut source = Some(Box::new(source) as Box<dyn FrameSource>);
+    let mut source = Some(source);
     let open: SourceFactory = Box::new(move || {
         source.take().ok_or_else(|| SourceError::Stream {
-            stream: "standard input".to_owned(),
+            stream: "the stream".to_owned(),
             message: "it has ended".to_owned(),
         })
     });
-    Ok(SourceConfig::Live(LiveSource {
+    SourceConfig::Live(LiveSource {
         open,
         reopen: false,
         wait: false,
-    }))
+    })
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -157,7 +247,17 @@ fn open_rpicam(_: u32, _: &RunOptions) -> Result<SourceConfig, Failure> {
 }
 
 #[cfg(not(target_os = "linux"))]
+fn open_network(_: &StreamUrl, _: &RunOptions) -> Result<SourceConfig, Failure> {
+    Err(NO_STREAMS)
+}
+
+#[cfg(not(target_os = "linux"))]
 fn open_stdin(_: &RunOptions) -> Result<SourceConfig, Failure> {
+    Err(NO_STREAMS)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_pipe(_: &Path, _: &RunOptions) -> Result<SourceConfig, Failure> {
     Err(NO_STREAMS)
 }
 
@@ -192,8 +292,12 @@ fn open_demo(_: bool) -> Result<SourceConfig, Failure> {
 type BoxedSink = Box<dyn Sink + Send>;
 
 /// Opens all sinks but the display, the log first.
-fn open_sinks(options: &RunOptions, health: &Arc<Health>) -> Result<Vec<BoxedSink>, Failure> {
-    let record_per = options.lines.resolve(auto_lines(&options.source));
+fn open_sinks(
+    options: &RunOptions,
+    input: &Input,
+    health: &Arc<Health>,
+) -> Result<Vec<BoxedSink>, Failure> {
+    let record_per = options.lines.resolve(auto_lines(input));
     let log = match &options.log {
         LogChoice::Stdout => LogSink::stdout(record_per, Arc::clone(health))?,
         LogChoice::File(path) => {
@@ -221,10 +325,12 @@ fn open_sinks(options: &RunOptions, health: &Arc<Health>) -> Result<Vec<BoxedSin
 }
 
 /// What `--lines auto` means for a source.
-fn auto_lines(source: &SourceChoice) -> RecordPer {
-    match source {
-        SourceChoice::Demo | SourceChoice::Pictures(_) => RecordPer::Frame,
-        SourceChoice::Camera(_) | SourceChoice::Rpicam(_) | SourceChoice::Stdin => RecordPer::Event,
+fn auto_lines(input: &Input) -> RecordPer {
+    match input {
+        Input::Demo | Input::Pictures(_) | Input::Recording(_) => RecordPer::Frame,
+        Input::Camera(_) | Input::Rpicam(_) | Input::Network(_) | Input::Stdin | Input::Pipe(_) => {
+            RecordPer::Event
+        }
     }
 }
 
@@ -253,7 +359,6 @@ fn open_mqtt(options: &RunOptions, _: &Arc<Health>) -> Result<Option<BoxedSink>,
 #[cfg(feature = "web")]
 fn open_web(options: &RunOptions, health: &Arc<Health>) -> Result<Option<BoxedSink>, Failure> {
     use boxcam::sink::web::{WebSettings, WebSink};
-    use std::time::Duration;
     /// The page reports a failure only after at least this time without a frame: a short interruption is none.
     const MIN_TIMEOUT: Duration = Duration::from_secs(10);
     let Some(address) = options.web else {
@@ -302,7 +407,7 @@ fn host_name() -> Option<String> {
 
 /// Opens the display. `auto` is a window if there is a desktop, else a framebuffer that boxcam may use and that no other
 /// program draws on, else none. It reports no missing framebuffer, because most machines without a desktop have none.
-fn open_display(options: &RunOptions) -> Result<Option<Box<dyn Sink>>, Failure> {
+fn open_display(options: &RunOptions, input: &Input) -> Result<Option<Box<dyn Sink>>, Failure> {
     match &options.display {
         DisplayChoice::None => Ok(None),
         DisplayChoice::Window => open_window().map(Some),
@@ -314,8 +419,8 @@ fn open_display(options: &RunOptions) -> Result<Option<Box<dyn Sink>>, Failure> 
                 Ok(None)
             }
         },
-        // Pictures are processed and done; they do not need a whole screen.
-        DisplayChoice::Auto if matches!(options.source, SourceChoice::Pictures(_)) => Ok(None),
+        // Files are processed and done; they do not need a whole screen.
+        DisplayChoice::Auto if input.is_of_files() => Ok(None),
         DisplayChoice::Auto if is_framebuffer_in_use() => Ok(None),
         DisplayChoice::Auto => Ok(open_framebuffer(None, options).ok()),
     }

@@ -18,6 +18,7 @@ use engine::Engine;
 
 use super::{DetectError, Detector, Prediction};
 use crate::card::{BOX_OUTPUT, CLASS_OUTPUT, CardError, ModelCard};
+use crate::diagnostics::reading_advice;
 use crate::preprocess::InputTensor;
 
 mod engine;
@@ -47,7 +48,7 @@ pub fn cpu_features() -> Vec<&'static str> {
 /// A model file that can't be used.
 #[derive(Debug, Error)]
 pub enum ModelError {
-    #[error("model {model}: can't be read ({source}); check the path and its permissions")]
+    #[error("model {model}: can't be read ({source}); {}", reading_advice(source))]
     Read {
         model: String,
         source: std::io::Error,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::camera_choice::{CameraChoice, CameraChoiceError};
+use crate::stream_url::{StreamUrl, StreamUrlError, percent_decoded};
 
 /// A text that could not be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -28,12 +29,14 @@ pub enum SourceChoice {
     Camera(CameraChoice),
     /// A camera on a Raspberry Pi's camera connector, by number, through `rpicam-vid`.
     Rpicam(u32),
+    /// A camera of the network, through `ffmpeg`.
+    Network(StreamUrl),
     /// A stream of images on standard input.
     Stdin,
     /// The built-in moving scenes.
     Demo,
-    /// An image file or a folder of them.
-    Pictures(PathBuf),
+    /// A picture, a folder of them, a recording, a named pipe or the device of a camera.
+    Path(PathBuf),
 }
 
 /// Where frames are shown.
@@ -76,6 +79,8 @@ pub enum SourceChoiceError {
     #[error(transparent)]
     Camera(#[from] CameraChoiceError),
     #[error(transparent)]
+    Network(#[from] StreamUrlError),
+    #[error(transparent)]
     Other(#[from] InvalidValue),
 }
 
@@ -92,18 +97,39 @@ impl FromStr for SourceChoice {
             })?;
             return Ok(Self::Rpicam(number));
         }
+        if let Some(camera) = device(text) {
+            return Ok(Self::Camera(camera));
+        }
+        if let Some(path) = text.strip_prefix("file://") {
+            return Ok(Self::Path(percent_decoded(path).into()));
+        }
+        if StreamUrl::is_url(text) {
+            return Ok(Self::Network(text.parse()?));
+        }
         Ok(match text {
             "" => {
-                let expected = "camera, demo, a picture or a folder";
+                let expected =
+                    "camera, rpicam, rtsp://HOST/PATH, demo, a picture, a recording or a folder";
                 return Err(InvalidValue { expected }.into());
             }
             "camera" | "auto" => Self::Camera(CameraChoice::First),
             "demo" => Self::Demo,
             "-" => Self::Stdin,
             "rpicam" => Self::Rpicam(0),
-            path => Self::Pictures(path.into()),
+            path => Self::Path(path.into()),
         })
     }
+}
+
+/// The camera that a number, as `0`, or the name of a video device stands for.
+fn device(text: &str) -> Option<CameraChoice> {
+    let text = text.strip_prefix("v4l2://").unwrap_or(text);
+    let number = text.strip_prefix("video").unwrap_or(text);
+    if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return number.parse().ok().map(CameraChoice::Number);
+    }
+    let is_device = text.starts_with("/dev/video") || text.starts_with("/dev/v4l/");
+    is_device.then(|| CameraChoice::Device(text.into()))
 }
 
 impl FromStr for FrameSize {

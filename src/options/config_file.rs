@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use toml::{Spanned, Value};
 
+use crate::diagnostics::reading_advice;
+use crate::stream_url;
+
 /// A configuration file that can't be used.
 #[derive(Debug, Error)]
 pub enum ConfigFileError {
-    #[error("{}: can't be read ({source}); check the path after --config and its permissions", path.display())]
+    #[error("{}: can't be read ({source}); {}", path.display(), reading_advice(source))]
     Read {
         path: PathBuf,
         source: std::io::Error,
@@ -59,7 +62,8 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<Setting>, ConfigFileE
         ConfigFileError::Line {
             path: path.into(),
             line,
-            key: key.trim().to_owned(),
+            // A line that is no setting is shown as a whole, and may have a password.
+            key: stream_url::redact(key.trim()),
             message: message.to_owned(),
         }
     };

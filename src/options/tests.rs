@@ -53,8 +53,88 @@ fn sources_are_parsed() {
     assert_eq!(source("-"), Ok(SourceChoice::Stdin));
     assert_eq!(source("rpicam"), Ok(SourceChoice::Rpicam(0)));
     assert_eq!(source("rpicam:1"), Ok(SourceChoice::Rpicam(1)));
-    let folder = SourceChoice::Pictures("pictures/demo".into());
-    assert_eq!(source("pictures/demo"), Ok(folder));
+    for path in [
+        "pictures/demo",
+        "./0",
+        "0.png",
+        "video.mjpeg",
+        "videos",
+        "a:b",
+    ] {
+        assert_eq!(source(path), Ok(SourceChoice::Path(path.into())));
+    }
+    let file = SourceChoice::Path("/a b/clip.mjpeg".into());
+    assert_eq!(source("file:///a%20b/clip.mjpeg"), Ok(file));
+}
+
+#[test]
+fn devices_and_addresses_are_sources() {
+    let source = |text: &str| text.parse::<SourceChoice>();
+    let camera = |choice| Ok(SourceChoice::Camera(choice));
+    assert_eq!(source("0"), camera(CameraChoice::Number(0)));
+    assert_eq!(source("video12"), camera(CameraChoice::Number(12)));
+    for path in [
+        "/dev/video0",
+        "/dev/v4l/by-id/usb-Cam-index0",
+        "/dev/v4l/by-path/x",
+    ] {
+        assert_eq!(source(path), camera(CameraChoice::Device(path.into())));
+    }
+    let device = CameraChoice::Device("/dev/video2".into());
+    assert_eq!(source("v4l2:///dev/video2"), camera(device));
+    for url in [
+        "rtsp://u:pw@cam/1",
+        "rtsps://cam",
+        "http://cam:81/v",
+        "HTTPS://cam",
+    ] {
+        let url = SourceChoice::Network(url.parse().expect("valid"));
+        assert!(!format!("{url:?}").contains("pw"), "{url:?}");
+    }
+    assert!(matches!(
+        source("rtsp://u:pw@cam"),
+        Ok(SourceChoice::Network(_))
+    ));
+    assert!(source("rtmp://cam/live").is_err() && source("rtsp://").is_err());
+}
+
+#[test]
+fn no_error_shows_the_password_of_a_source() {
+    let lines = [
+        "boxcam run --source rtmp://admin:hunter2@cam/live",
+        "boxcam run --source rtsp://admin:hunter2@cam:port/live",
+        "boxcam run --source rtsp://admin:hun/ter2@cam/live",
+        "boxcam run --source http://cam:x/v?user=a&password=hunter2",
+        "boxcam run rtsp://admin:hunter2@cam/live",
+        "boxcam run --sauce=rtsp://admin:hunter2@cam/live",
+        "boxcam run --size rtsp://admin:hunter2@cam/live",
+        "boxcam rtsp://admin:hunter2@cam/live",
+        "boxcam run --source rtsp://admin:hunter2@cam/live --frames rtsp://admin:hunter2@cam",
+    ];
+    for line in lines {
+        let Err(OptionsError::Cli(error)) = parse_line(line) else {
+            panic!("{line}");
+        };
+        let message = error.render().to_string();
+        assert!(
+            !message.contains("hunter2") && !message.contains("ter2@"),
+            "{message}"
+        );
+        assert_eq!(error.exit_code(), 2, "{message}");
+    }
+    let files = [
+        "source = \"rtmp://admin:hunter2@cam/live\"",
+        "source = rtsp://admin:hunter2@cam/live",
+        "source: rtsp://admin:hunter2@cam/live",
+        "rtsp://admin:hunter2@cam/live",
+        "\"rtsp://admin:hunter2@cam/live\" = 1",
+    ];
+    for text in files {
+        let (_folder, file) = written(text);
+        let line = format!("boxcam run --config {}", file.display());
+        let message = parse_line(&line).expect_err(text).to_string();
+        assert!(!message.contains("hunter2"), "{message}");
+    }
 }
 
 #[test]

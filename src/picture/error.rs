@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use image::ImageError;
 use thiserror::Error;
 
+use crate::diagnostics::reading_advice;
+
 /// The most pixels that a picture may have: 64 Mi, as in 8192 x 8192.
 pub const MAX_PIXELS: u64 = 64 * 1024 * 1024;
 
 /// A picture file that can't be read or decoded.
 #[derive(Debug, Error)]
 pub enum PictureError {
-    #[error("picture {}: can't be read ({source}); check the path and its permissions", path.display())]
+    #[error("picture {}: can't be read ({source}); {}", path.display(), reading_advice(source))]
     Read {
         path: PathBuf,
         source: std::io::Error,

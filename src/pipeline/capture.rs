@@ -16,7 +16,7 @@ use super::channels::{Shared, wait_for_thread};
 use super::{LiveSource, PipelineError, Timeouts};
 use crate::frame::Frame;
 use crate::health::CaptureState;
-use crate::source::{CancelHandle, SourceError, SourceFactory};
+use crate::source::{CancelHandle, MessageHandle, SourceError, SourceFactory};
 
 /// Maximum number of detached capture threads that have not finished.
 const MAX_DETACHED: usize = 3;
@@ -43,6 +43,7 @@ struct SourceStatus {
     last_error: Option<String>,
     end: Option<SourceEnd>,
     cancel_handle: Option<CancelHandle>,
+    message_handle: Option<MessageHandle>,
     /// Added to the frame numbers of the source, so that they continue over generations.
     sequence_offset: u64,
     next_sequence: u64,
@@ -71,6 +72,7 @@ impl Capture {
                 last_error: None,
                 end: None,
                 cancel_handle: None,
+                message_handle: None,
                 sequence_offset: 0,
                 next_sequence: 0,
             }),
@@ -89,6 +91,7 @@ impl Capture {
         status.last_error = None;
         status.end = None;
         status.last_progress = now;
+        status.message_handle = None;
         status.sequence_offset = status.next_sequence;
         let (generation, cancel_handle) = (status.generation, status.cancel_handle.take());
         drop(status);
@@ -127,10 +130,12 @@ impl Capture {
             Err(error) => return Some(SourceEnd::Failed(error)),
         };
         let cancel_handle = source.cancel_handle();
+        let message_handle = source.message_handle();
         let mut is_current = self.update(generation, |status| {
             status.is_open = true;
             status.last_progress = self.shared.clock.now();
             status.cancel_handle = cancel_handle;
+            status.message_handle = message_handle;
             if generation > 1 {
                 self.shared.health.reopened.add(1);
             }
@@ -228,7 +233,7 @@ impl Supervisor {
             threads: Vec::new(),
             retry_delay: timeouts.min_retry_delay,
             started: shared.clock.now(),
-            first_frame_timeout: timeouts.stall * 2,
+            first_frame_timeout: timeouts.first_frame.max(timeouts.stall * 2),
             without_frames: 0,
             is_slow: false,
             shared,
@@ -324,7 +329,8 @@ impl Supervisor {
         self.threads.push(thread);
         self.started = self.shared.clock.now();
         let factor = if self.may_be_slow() { 4 } else { 2 };
-        self.first_frame_timeout = self.timeouts.stall.saturating_mul(factor);
+        let timeout = self.timeouts.stall.saturating_mul(factor);
+        self.first_frame_timeout = timeout.max(self.timeouts.first_frame);
         Ok(())
     }
 
@@ -352,7 +358,7 @@ impl Supervisor {
             let elapsed = clock.now().saturating_duration_since(status.last_progress);
             let remaining = timeout.saturating_sub(elapsed);
             if status.is_open && remaining.is_zero() {
-                let reason = stall_reason(timeout, status.unreadable, status.last_error.as_deref());
+                let reason = stall_reason(timeout, &status);
                 if self.reopen {
                     return Verdict::Stalled(reason);
                 }
@@ -426,12 +432,17 @@ impl Supervisor {
     }
 }
 
-fn stall_reason(timeout: Duration, unreadable: u64, last_error: Option<&str>) -> String {
+fn stall_reason(timeout: Duration, status: &SourceStatus) -> String {
     let seconds = timeout.as_secs_f32();
-    match last_error {
+    let reason = match &status.last_error {
         Some(error) => {
+            let unreadable = status.unreadable;
             format!("no readable frame for {seconds} s, {unreadable} unreadable, the last: {error}")
         }
         None => format!("no frame for {seconds} s"),
+    };
+    match status.message_handle.as_ref().and_then(|said| said()) {
+        Some(said) => format!("{reason}; {said}"),
+        None => reason,
     }
 }

@@ -16,7 +16,7 @@ use crate::health::{CaptureState, StateChange};
 use crate::picture::PictureError;
 use crate::preprocess::InputTensor;
 use crate::report::Report;
-use crate::source::CancelHandle;
+use crate::source::{CancelHandle, MessageHandle};
 
 mod flow;
 mod sinks;
@@ -65,6 +65,7 @@ const STALL: Duration = Duration::from_secs(3600);
 /// Timeouts for tests of failing sources.
 const TEST_TIMEOUTS: Timeouts = Timeouts {
     stall: STALL,
+    first_frame: Duration::ZERO,
     min_retry_delay: Duration::from_millis(2),
     max_retry_delay: Duration::from_millis(20),
     min_frame_interval: Duration::from_millis(1),
@@ -78,6 +79,7 @@ type NextFrame = Box<dyn FnMut() -> Result<Option<Frame>, SourceError> + Send>;
 struct FakeSource {
     next_frame: NextFrame,
     cancel: Option<Arc<dyn Fn() + Send + Sync>>,
+    message: Option<String>,
 }
 
 impl FrameSource for FakeSource {
@@ -89,6 +91,11 @@ impl FrameSource for FakeSource {
         let cancel = self.cancel.clone()?;
         Some(Box::new(move || cancel()))
     }
+
+    fn message_handle(&self) -> Option<MessageHandle> {
+        let message = self.message.clone()?;
+        Some(Box::new(move || Some(message.clone())))
+    }
 }
 
 fn fake(
@@ -97,6 +104,7 @@ fn fake(
     Box::new(FakeSource {
         next_frame: Box::new(next_frame),
         cancel: None,
+        message: None,
     })
 }
 

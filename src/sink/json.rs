@@ -7,8 +7,8 @@
 //!
 //! | line | fields |
 //! | --- | --- |
-//! | a frame | `time` and `frame`, or `picture`; `track` if there is one; `width`, `height`, `detection`; `truth` and `iou` for synthetic frames; `inference_ms`, `frame_age_ms`, `model` |
-//! | an event | `time`, `frame`, `event` (`appeared`, `changed`, `left`), `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`), `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
+//! | a frame | `time` and `frame`, or `picture`, or for a frame of a file `picture`, `frame` and `position_s`; `track` if there is one; `width`, `height`, `detection`; `truth` and `iou` for synthetic frames; `inference_ms`, `frame_age_ms`, `model` |
+//! | an event | `time`, `frame`, `picture` and `position_s` for a frame of a file, `event` (`appeared`, `changed`, `left`), `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`), `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
 //! | a state | `time`, `state` (`starting`, `live`, `stalled`, `reopening`), `reason`, empty if there is no failure |
 //! | a read failure | `picture`, or `time` for a frame of a stream, and `error` |
 //! | a gap | `time`, `lost` (the number of lines missing here) and `error` (the cause) |
@@ -110,11 +110,22 @@ fn event_line(frame: &Frame, report: &Report, event: &Event) -> String {
         EventKind::Changed { from } => Some(report.labels.name(from).unwrap_or("?")),
         EventKind::Appeared | EventKind::Left => None,
     };
+    let origin = OriginFields::of(frame);
+    let (picture, position_s) = match origin {
+        OriginFields::Recording {
+            picture,
+            position_s,
+            ..
+        } => (Some(picture), position_s),
+        OriginFields::Live { .. } | OriginFields::Picture { .. } => (None, None),
+    };
     let has_duration = event.kind != EventKind::Appeared;
     to_json(&EventLine {
         schema: LINE_SCHEMA,
         time: rfc3339(event.time),
         frame: report.sequence,
+        picture,
+        position_s,
         event: event.kind.name(),
         track: event.track,
         from,
@@ -180,6 +191,10 @@ struct EventLine<'a> {
     schema: u32,
     time: String,
     frame: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position_s: Option<f64>,
     event: &'static str,
     track: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -221,8 +236,19 @@ struct GapLine<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum OriginFields {
-    Live { time: String, frame: u64 },
-    Picture { picture: String },
+    Live {
+        time: String,
+        frame: u64,
+    },
+    Picture {
+        picture: String,
+    },
+    Recording {
+        picture: String,
+        frame: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        position_s: Option<f64>,
+    },
 }
 
 #[derive(Serialize)]
@@ -276,6 +302,13 @@ impl OriginFields {
         match &frame.origin {
             Origin::Picture(path) => Self::Picture {
                 picture: path.to_string_lossy().into_owned(),
+            },
+            Origin::Recording(path) => Self::Recording {
+                picture: path.to_string_lossy().into_owned(),
+                frame: frame.sequence,
+                position_s: frame
+                    .position
+                    .map(|position| rounded(position.as_secs_f64(), 3)),
             },
             Origin::Live | Origin::Scene(_) => Self::Live {
                 time: rfc3339(frame.time),

@@ -87,6 +87,10 @@ impl FileNamer {
     pub(super) fn name(&mut self, frame: &Frame) -> String {
         match &frame.origin {
             Origin::Picture(path) => format!("{}.png", self.unique(&stem(path, frame.sequence))),
+            Origin::Recording(path) => {
+                let (stem, number) = (stem(path, frame.sequence), frame.sequence);
+                format!("{stem}-{number:06}.png")
+            }
             // The number is unique. Remembering all names of a run of months would fill the memory.
             Origin::Live | Origin::Scene(_) => format!("{}.png", frame_name(frame.sequence)),
         }

@@ -40,6 +40,11 @@ pub struct StreamSource<R> {
     kind: StreamKind,
     min_size: (u32, u32),
     sequence: u64,
+    /// Whether a frame could be read.
+    has_frame: bool,
+    /// Frames that could not be read before the first that could, and the reason for the last of them.
+    refused: u64,
+    last_reason: String,
 }
 
 #[derive(Debug)]
@@ -60,6 +65,9 @@ impl<R: Read> StreamSource<R> {
             kind,
             min_size,
             sequence: 0,
+            has_frame: false,
+            refused: 0,
+            last_reason: String::new(),
         }
     }
 
@@ -153,8 +161,8 @@ impl<R: Read> StreamSource<R> {
     }
 }
 
-impl<R: Read + Send> FrameSource for StreamSource<R> {
-    fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
+impl<R: Read> StreamSource<R> {
+    fn read_frame(&mut self) -> Result<Option<Frame>, SourceError> {
         match self.next_chunk()? {
             Chunk::End => Ok(None),
             Chunk::Unsupported(message) => Err(self.stream_error(message)),
@@ -176,6 +184,54 @@ impl<R: Read + Send> FrameSource for StreamSource<R> {
             }
         }
     }
+
+    /// What came of a stream that has ended without a readable frame.
+    fn without_frames(&self) -> SourceError {
+        let (bytes, refused) = (self.buffer.total(), self.refused);
+        self.stream_error(match refused {
+            0 => format!("brought no frame in {bytes} bytes; check what sends it"),
+            _ => format!(
+                "brought no readable frame: {bytes} bytes, {refused} unreadable frames, the last: {}; check what sends it",
+                self.last_reason
+            ),
+        })
+    }
+}
+
+impl<R: Read + Send> FrameSource for StreamSource<R> {
+    /// The end of a stream that has brought bytes but no readable frame is an error.
+    fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
+        let next = self.read_frame();
+        match &next {
+            Ok(Some(_)) => self.has_frame = true,
+            Ok(None) if !self.has_frame && self.buffer.total() > 0 => {
+                return Err(self.without_frames());
+            }
+            Err(SourceError::BrokenFrame { message, .. }) if !self.has_frame => {
+                self.refused += 1;
+                self.last_reason.clone_from(message);
+            }
+            Ok(None) | Err(_) => {}
+        }
+        next
+    }
+}
+
+/// Whether a file is a stream of frames rather than a picture. One JPEG is a stream only if its name says so.
+pub(super) fn is_stream(file: impl Read, is_named_so: bool) -> io::Result<bool> {
+    let mut buffer = StreamBuffer::new(file);
+    buffer.ensure(yuv4mpeg::MAGIC.len())?;
+    if buffer.bytes().starts_with(yuv4mpeg::MAGIC) {
+        return Ok(true);
+    }
+    let is_jpeg = buffer.bytes().starts_with(&mjpeg::START);
+    if is_named_so && is_jpeg {
+        return Ok(true);
+    }
+    if !is_jpeg && !is_named_so && !buffer.bytes().trim_ascii_start().starts_with(b"--") {
+        return Ok(false);
+    }
+    mjpeg::has_frames(&mut buffer, if is_jpeg { 2 } else { 1 })
 }
 
 /// Whether the bytes start like H.264 or H.265.

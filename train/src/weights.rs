@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use boxcam::card::ModelCard;
+use boxcam::diagnostics::reading_advice;
 use boxcam::label::Labels;
 use half::f16;
 use thiserror::Error;
@@ -55,7 +56,7 @@ pub struct HeadWeights {
 /// Why weights can't be read or written.
 #[derive(Debug, Error)]
 pub enum WeightsError {
-    #[error("weights {file}: can't be read ({source}); check the path and its permissions")]
+    #[error("weights {file}: can't be read ({source}); {}", reading_advice(source))]
     Read {
         file: String,
         source: std::io::Error,

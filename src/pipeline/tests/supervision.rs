@@ -67,6 +67,50 @@ fn a_hanging_source_is_interrupted_and_reopened() {
 }
 
 #[test]
+fn the_first_frame_may_have_a_longer_timeout() {
+    let clock = TestClock::new();
+    let time = Arc::clone(&clock);
+    let source = reopened(move |_| {
+        let (time, mut numbers) = (Arc::clone(&time), 0..);
+        Ok(fake(move || {
+            let number = numbers.next().expect("endless");
+            if number == 0 {
+                time.advance(STALL * 5);
+                let waits = time.waits_of("supervisor");
+                wait_until(|| time.waits_of("supervisor") > waits + 2);
+            }
+            Ok(Some(frame(number)))
+        }))
+    });
+    let sink = FakeSink::default();
+    let calls = sink.calls();
+    let pipeline = Pipeline {
+        max_frames: NonZeroU64::new(3),
+        clock,
+        timeouts: Timeouts {
+            first_frame: STALL * 10,
+            ..TEST_TIMEOUTS
+        },
+        ..pipeline(detector(|| {}), sink)
+    };
+    pipeline.run(source).expect("done");
+    assert_eq!(calls.lock().state_names(), ["live"]);
+}
+
+#[test]
+fn what_the_program_behind_a_source_said_is_in_the_reason_of_a_stall() {
+    let clock = TestClock::new();
+    let (mut source, _) = hanging(&clock, STALL);
+    source.message = Some("rpicam-vid says: timeout".to_owned());
+    let mut first = Some(source);
+    let source = reopened(move |_| Ok(first.take().unwrap_or_else(|| fake(counting(u64::MAX)))));
+    let (calls, _) = watch(clock, source, 20);
+    let reason = "no frame for 3600 s; rpicam-vid says: timeout";
+    assert_eq!(calls.states[1].reason, reason);
+    assert_eq!(calls.states[2].reason, reason);
+}
+
+#[test]
 fn a_source_that_disappears_is_reopened() {
     let source = reopened(|attempt| match attempt {
         0 => Ok(three_then(|| Err(unplugged()))),

@@ -35,6 +35,8 @@ pub(super) struct StreamBuffer<R> {
     /// Start of the unconsumed bytes.
     start: usize,
     has_ended: bool,
+    /// How many bytes were read.
+    total: u64,
 }
 
 impl<R: Read> StreamBuffer<R> {
@@ -44,12 +46,18 @@ impl<R: Read> StreamBuffer<R> {
             bytes: Vec::new(),
             start: 0,
             has_ended: false,
+            total: 0,
         }
     }
 
     #[cfg(target_os = "linux")]
     pub(super) fn reader(&self) -> &R {
         &self.reader
+    }
+
+    /// How many bytes were read since the beginning.
+    pub(super) fn total(&self) -> u64 {
+        self.total
     }
 
     /// The unconsumed bytes.
@@ -87,7 +95,9 @@ impl<R: Read> StreamBuffer<R> {
             }
         };
         self.bytes.truncate(length + *read.as_ref().unwrap_or(&0));
-        self.has_ended = read? == 0;
+        let read = read?;
+        self.total += read as u64;
+        self.has_ended = read == 0;
         Ok(!self.has_ended)
     }
 

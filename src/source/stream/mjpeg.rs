@@ -16,6 +16,9 @@ pub(super) const START: [u8; 3] = [0xff, 0xd8, 0xff];
 /// The most segments of one JPEG; cameras send about ten.
 const MAX_SEGMENTS: usize = 1024;
 
+/// The most JPEGs and damaged places in which [`has_frames`] searches.
+const MAX_SEARCHED: usize = 8;
+
 /// The result of [`find_end`].
 enum Extent {
     /// The JPEG has this number of bytes.
@@ -46,6 +49,61 @@ pub(super) fn next<R: Read>(buffer: &mut StreamBuffer<R>) -> io::Result<Chunk> {
             Chunk::Corrupt(message)
         }
     })
+}
+
+/// Whether the stream begins with this number of JPEGs of one size. Cameras and telephones append other pictures to one
+/// (a preview, a gain map, the view of the other eye): these have another size, or the first one has an index of them.
+pub(super) fn has_frames<R: Read>(buffer: &mut StreamBuffer<R>, wanted: usize) -> io::Result<bool> {
+    let (mut found, mut first_size) = (0, None);
+    for _ in 0..MAX_SEARCHED {
+        match next(buffer)? {
+            Chunk::Frame { begin, end } => {
+                let Some(header) = header(&buffer.bytes()[begin..end]) else {
+                    return Ok(false);
+                };
+                if *first_size.get_or_insert(header.size) != header.size || header.has_index {
+                    return Ok(false);
+                }
+                found += 1;
+                if found == wanted {
+                    return Ok(true);
+                }
+                buffer.consume(end);
+            }
+            Chunk::Corrupt(_) => {}
+            Chunk::Unsupported(_) | Chunk::End => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+/// What the segments before the scan of a JPEG contain.
+struct Header {
+    /// Height and width, as stored.
+    size: [u8; 4],
+    /// Whether there is an index of several pictures (CIPA DC-007).
+    has_index: bool,
+}
+
+fn header(jpeg: &[u8]) -> Option<Header> {
+    let (mut at, mut has_index) = (2, false);
+    loop {
+        match *jpeg.get(at..at + 2)? {
+            [0xff, 0xff] => at += 1,
+            // The start of a frame, but no Huffman table, extension or arithmetic coding.
+            [0xff, 0xc0..=0xcf] if !matches!(jpeg[at + 1], 0xc4 | 0xc8 | 0xcc) => {
+                let size = *jpeg.get(at + 5..)?.first_chunk()?;
+                return Some(Header { size, has_index });
+            }
+            [0xff, marker] => {
+                let length = *jpeg.get(at + 2..)?.first_chunk()?;
+                let content = jpeg.get(at + 4..)?;
+                has_index |= marker == 0xe2 && content.starts_with(b"MPF\0");
+                at += 2 + usize::from(u16::from_be_bytes(length));
+            }
+            _ => return None,
+        }
+    }
 }
 
 /// Drops the bytes before the next JPEG; false if none starts in the bytes that were read.
