@@ -21,6 +21,15 @@ pub const CLASS_OUTPUT: &str = "class_prediction";
 /// Name of the ONNX output with the box: `[1, 4]` in the order of [`BoxOrder`].
 pub const BOX_OUTPUT: &str = "bbox_prediction";
 
+/// Name of the ONNX output with the scores of every cell: `[1, cells, classes]`, sigmoid.
+pub const OBJECT_SCORES_OUTPUT: &str = "object_scores";
+
+/// Name of the ONNX output with the box of every cell: `[1, cells, 4]` in the order of [`BoxOrder`].
+pub const OBJECT_BOXES_OUTPUT: &str = "object_boxes";
+
+/// Maximum number of objects in a picture, the greatest [`ObjectSettings::most`].
+pub const MAX_OBJECTS: usize = 100;
+
 /// Maximum side of a model's input in pixels; a larger value is an error in the card.
 const MAX_INPUT_SIDE: u32 = 4096;
 
@@ -34,6 +43,9 @@ pub struct ModelCard {
     pub box_order: BoxOrder,
     /// Confidence from which a prediction is a detection, `0..=1`.
     pub threshold: f32,
+    /// How objects are selected; `None` if the model has no object outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<ObjectSettings>,
     pub training: Training,
     /// Metrics on the validation pictures, named as by `boxcam evaluate --json`.
     pub figures: BTreeMap<String, f64>,
@@ -50,6 +62,31 @@ pub struct GoldenExample {
     pub scores: Vec<f32>,
     /// In the order of the card's `box_order`.
     pub corners: [f32; 4],
+    /// The objects with the highest scores; `None` if the model has no object outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<Vec<GoldenObject>>,
+}
+
+/// An object in a golden example.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GoldenObject {
+    /// Index of the label.
+    pub class: usize,
+    pub score: f32,
+    /// In the order of the card's `box_order`.
+    pub corners: [f32; 4],
+}
+
+/// How the objects of a picture are selected from the predictions of all cells.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ObjectSettings {
+    /// Score from which an object is a detection, `0..=1`.
+    pub threshold: f32,
+    /// Of two boxes of a class with at least this IoU, above 0 and up to 1, only the one with the higher score is an
+    /// object (non-maximum suppression).
+    pub nms_iou: f32,
+    /// Maximum number of objects in a picture, from 1 to [`MAX_OBJECTS`].
+    pub most: usize,
 }
 
 /// Preprocessing: a picture is resized to `width` x `height` without keeping its aspect ratio, and each 8-bit channel value
@@ -220,6 +257,22 @@ impl ModelCard {
         if !(0.0..=1.0).contains(&self.threshold) {
             return Err(invalid("threshold", &self.threshold, "0 to 1"));
         }
+        if let Some(objects) = &self.objects {
+            let ObjectSettings {
+                threshold,
+                nms_iou,
+                most,
+            } = objects;
+            if !(0.0..=1.0).contains(threshold) {
+                return Err(invalid("objects.threshold", threshold, "0 to 1"));
+            }
+            if !(*nms_iou > 0.0 && *nms_iou <= 1.0) {
+                return Err(invalid("objects.nms_iou", nms_iou, "above 0, up to 1"));
+            }
+            if !(1..=MAX_OBJECTS).contains(most) {
+                return Err(invalid("objects.most", most, "1 to 100"));
+            }
+        }
         Ok(())
     }
 }
@@ -233,6 +286,7 @@ pub(crate) fn test_card(side: u32) -> ModelCard {
         input: InputSpec::mobilenet(side),
         box_order: BoxOrder::Corners,
         threshold: 0.5,
+        objects: None,
         training: Training::default(),
         figures: BTreeMap::from([("mean_iou".to_owned(), 0.5)]),
         golden: Vec::new(),
@@ -242,6 +296,12 @@ pub(crate) fn test_card(side: u32) -> ModelCard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OBJECTS: ObjectSettings = ObjectSettings {
+        threshold: 0.4,
+        nms_iou: 0.6,
+        most: 20,
+    };
 
     fn read(json: &str) -> Result<ModelCard, CardError> {
         ModelCard::from_metadata([("author", "x"), (METADATA_KEY, json)])
@@ -253,6 +313,12 @@ mod tests {
         let (key, json) = card.to_metadata();
         assert_eq!(key, METADATA_KEY);
         assert_eq!(read(&json).expect("reads"), card);
+        assert!(!json.contains("objects"), "a card without is as before");
+        let card = ModelCard {
+            objects: Some(OBJECTS),
+            ..card
+        };
+        assert_eq!(read(&card.to_metadata().1).expect("reads"), card);
     }
 
     #[test]
@@ -273,12 +339,20 @@ mod tests {
     #[test]
     fn values_out_of_range_are_named() {
         type Change = fn(&mut ModelCard);
-        let cases: [(&str, Change); 5] = [
+        fn objects(card: &mut ModelCard, change: fn(&mut ObjectSettings)) {
+            change(card.objects.insert(OBJECTS));
+        }
+        let cases: [(&str, Change); 10] = [
             ("input.width", |c| c.input.width = 0),
             ("input.height", |c| c.input.height = 100_000),
             ("input.scale", |c| c.input.scale = 0.0),
             ("threshold", |c| c.threshold = 1.5),
             ("threshold", |c| c.threshold = -0.1),
+            ("objects.threshold", |c| objects(c, |o| o.threshold = 1.5)),
+            ("objects.nms_iou", |c| objects(c, |o| o.nms_iou = 0.0)),
+            ("objects.nms_iou", |c| objects(c, |o| o.nms_iou = 1.1)),
+            ("objects.most", |c| objects(c, |o| o.most = 0)),
+            ("objects.most", |c| objects(c, |o| o.most = 101)),
         ];
         for (name, change) in cases {
             let mut card = test_card(224);

@@ -10,13 +10,16 @@ use base64::prelude::BASE64_STANDARD;
 use image::{ImageError, ImageFormat, ImageReader, RgbImage};
 use thiserror::Error;
 
-use crate::card::GoldenExample;
-use crate::detect::{DetectError, Detector, Prediction};
+use crate::card::{GoldenExample, GoldenObject};
+use crate::detect::{DetectError, Detection, Detector, Prediction};
 use crate::frame::{Frame, Origin};
 use crate::preprocess::{PreprocessError, preprocess};
 
 /// Maximum difference of a score or a box coordinate. Engines round differently; a broken one differs more.
 pub const TOLERANCE: f32 = 0.03;
+
+/// Objects from this score on are recorded. Weaker ones are too many.
+const MIN_OBJECT_SCORE: f32 = 0.05;
 
 /// Maximum side of a golden picture, in pixels.
 const MAX_SIDE: u32 = 512;
@@ -53,7 +56,7 @@ pub enum GoldenError {
     )]
     Differs {
         example: usize,
-        /// The largest difference of a score or a box coordinate; infinite if the number of scores differs.
+        /// The largest difference of a score or a box coordinate; infinite if there are other scores or no objects.
         difference: f32,
     },
 }
@@ -84,6 +87,7 @@ pub fn record(
             picture: BASE64_STANDARD.encode(png),
             scores: prediction.scores().to_vec(),
             corners: prediction.bounding_box().corners(),
+            objects: prediction.objects(MIN_OBJECT_SCORE).map(recorded),
         })
     });
     examples.collect()
@@ -146,6 +150,15 @@ fn check_size((width, height): (u32, u32)) -> Result<(), GoldenPictureError> {
     Ok(())
 }
 
+fn recorded(objects: &[Detection]) -> Vec<GoldenObject> {
+    let record = |object: &Detection| GoldenObject {
+        class: object.class.index(),
+        score: object.confidence,
+        corners: object.bounding_box.corners(),
+    };
+    objects.iter().map(record).collect()
+}
+
 /// The largest difference of a score or a box coordinate.
 fn difference(prediction: &Prediction, expected: &GoldenExample) -> f32 {
     if prediction.scores().len() != expected.scores.len() {
@@ -155,9 +168,43 @@ fn difference(prediction: &Prediction, expected: &GoldenExample) -> f32 {
     let corners = prediction.bounding_box().corners();
     let corners = corners.iter().zip(&expected.corners);
     let differences = scores.chain(corners).map(|(a, b)| (a - b).abs());
+    let differences = differences.chain(object_difference(prediction, expected));
     // `f32::max` would ignore a NaN.
     let larger = |a: &f32, b: &f32| a.total_cmp(b);
     differences.max_by(larger).unwrap_or_default()
+}
+
+/// The largest difference of an object from the nearest one in the other list; `None` if the card has no objects.
+///
+/// Rounding may move a score over the threshold, or change the order of two nearly equal scores. So the lists need not have
+/// the same length and order.
+fn object_difference(prediction: &Prediction, expected: &GoldenExample) -> Option<f32> {
+    let expected = expected.objects.as_ref()?;
+    let Some(all) = prediction.objects(0.0) else {
+        return Some(f32::INFINITY);
+    };
+    let all = recorded(all);
+    let strong = all
+        .iter()
+        .filter(|object| object.score > MIN_OBJECT_SCORE + TOLERANCE);
+    let missing = expected.iter().map(|object| nearest(object, &all));
+    let added = strong.map(|object| nearest(object, expected));
+    let larger = |a: &f32, b: &f32| a.total_cmp(b);
+    missing.chain(added).max_by(larger)
+}
+
+/// The difference of an object from the nearest one of its class; infinite without one.
+fn nearest(object: &GoldenObject, others: &[GoldenObject]) -> f32 {
+    let larger = |a: &f32, b: &f32| a.total_cmp(b);
+    let difference = |other: &GoldenObject| {
+        let corners = object.corners.iter().zip(&other.corners);
+        let corners = corners.map(|(a, b)| (a - b).abs());
+        let all = corners.chain([(object.score - other.score).abs()]);
+        all.max_by(larger).unwrap_or_default()
+    };
+    let same_class = others.iter().filter(|other| other.class == object.class);
+    let nearest = same_class.map(difference).min_by(larger);
+    nearest.unwrap_or(f32::INFINITY)
 }
 
 #[cfg(test)]
@@ -165,7 +212,8 @@ mod tests {
     use image::Rgb;
 
     use super::*;
-    use crate::card::{ModelCard, test_card};
+    use crate::card::{ModelCard, ObjectSettings, test_card};
+    use crate::detect::{CellOutputs, Nms};
     use crate::preprocess::InputTensor;
 
     /// Its first score is the brightness of the picture.
@@ -214,6 +262,77 @@ mod tests {
             matches!(error, GoldenError::Differs { example: 2, difference } if difference > 0.07),
             "{error}"
         );
+    }
+
+    /// Its objects are two bananas; the brightness of the picture times a factor is the score of one.
+    struct Bananas(ModelCard, f32);
+
+    impl Detector for Bananas {
+        fn card(&self) -> &ModelCard {
+            &self.0
+        }
+
+        fn model_hash(&self) -> &str {
+            "0badcafe"
+        }
+
+        fn predict(&mut self, input: &InputTensor) -> Result<Prediction, DetectError> {
+            let score = f32::from(input.pixels()[0]) / 255.0 * self.1;
+            let settings = self.0.objects.expect("has objects");
+            let cells = CellOutputs {
+                scores: &[0.0, score, 0.0, 0.6],
+                boxes: &[0.0, 0.4, 0.0, 0.4, 0.5, 1.0, 0.5, 1.0],
+            };
+            Prediction::of_objects(cells, &mut Nms::new(settings, 2, 2))
+        }
+    }
+
+    fn with_objects() -> Bananas {
+        let objects = Some(ObjectSettings {
+            threshold: 0.4,
+            nms_iou: 0.5,
+            most: 10,
+        });
+        let card = ModelCard {
+            objects,
+            ..test_card(4)
+        };
+        let mut detector = Bananas(card, 1.0);
+        let pictures = [12, 153].map(|value| RgbImage::from_pixel(6, 5, Rgb([value; 3])));
+        detector.0.golden = record(&mut detector, pictures).expect("recorded");
+        detector
+    }
+
+    #[test]
+    fn objects_are_recorded_and_checked() {
+        let mut same = with_objects();
+        let counts = same
+            .0
+            .golden
+            .iter()
+            .map(|example| example.objects.as_ref().map(Vec::len).expect("has objects"));
+        // The dark picture's first banana has a score of 0.047.
+        assert_eq!(counts.collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(check(&mut same).expect("agrees").difference, 0.0);
+        // 0.6 becomes 0.606, so the order of the two bananas changes.
+        let mut nearly = with_objects();
+        nearly.1 = 1.01;
+        assert!(check(&mut nearly).expect("within the tolerance").difference < 0.01);
+        type Change = fn(&mut Vec<GoldenObject>);
+        let cases: [(&str, Change); 5] = [
+            ("differs by 0.050", |objects| objects[0].corners[2] += 0.05),
+            ("differs by 0.050", |objects| objects[1].score += 0.05),
+            ("differs by inf", |objects| objects[0].class = 0),
+            ("differs by 0.600", |objects| objects.truncate(1)),
+            ("differs by NaN", |objects| objects[0].score = f32::NAN),
+        ];
+        for (expected, change) in cases {
+            let mut detector = with_objects();
+            change(detector.0.golden[1].objects.as_mut().expect("some"));
+            let error = check(&mut detector).expect_err(expected).to_string();
+            assert!(error.starts_with("golden example 2"), "{error}");
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

@@ -144,7 +144,7 @@ pub struct ModelOptions {
     /// Model file; `run` reloads it when it changes [default: boxcam.onnx beside the program, else the built-in model]
     #[arg(long = "model", value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Confidence threshold of a detection, 0 to 1 [default: the model's own]
+    /// Confidence threshold of a detection, also of several objects, 0 to 1 [default: the model's own]
     #[arg(long, value_name = "T")]
     pub threshold: Option<Threshold>,
 }
@@ -155,7 +155,7 @@ pub struct DetectOptions {
     /// Pictures, and folders of pictures
     #[arg(required = true, value_name = "PICTURE")]
     pub pictures: Vec<PathBuf>,
-    /// Save each picture with its bounding box drawn in this folder
+    /// Save each picture with its bounding boxes drawn in this folder
     #[arg(long, value_name = "FOLDER")]
     pub annotate: Option<PathBuf>,
     /// Threads for each inference [default: number of cores - 1, from 1 to 4]

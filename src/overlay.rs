@@ -1,4 +1,4 @@
-//! Draws a report over an image: the box with its label, the ground-truth box if it is known, a status line, and a
+//! Draws a report over an image: the boxes with their labels, the ground-truth box if it is known, a status line, and a
 //! banner about the capture state.
 //!
 //! The target is any draw target of embedded-graphics that holds the whole image, from a watch-sized display to a
@@ -21,10 +21,12 @@ use crate::label::ClassId;
 use crate::report::Report;
 
 mod canvas;
+mod placement;
 mod text;
 
 pub use canvas::Canvas;
 
+use placement::LabelPlacer;
 use text::{ScaledFont, TextLabel};
 
 /// The age from which the status line shows the age of the box: it visibly lags behind.
@@ -58,21 +60,21 @@ fn class_color(class: ClassId) -> Rgb888 {
 }
 
 /// Draws a report on a target that holds the whole image of a frame. The frame may be a later one than the report
-/// describes. `detection` is the one to draw: the tracked one ([`Report::shown`]) on a display, that of the frame
-/// ([`Report::detection`]) in a snapshot.
+/// describes. `detections` are those to draw, the primary first: the tracked one ([`Report::shown`]) on a display, those of
+/// the frame ([`Report::detections`]) in a picture file.
 ///
-/// The box has the color of its class and a label with the class and the confidence. Ground-truth boxes are thin and
-/// dashed, with the IoU of the detection. The status line at the bottom has the frames per second, the duration of
+/// A box has the color of its class and a label with the class and the confidence. Labels never cover each other; one that
+/// has no place is left out. Ground-truth boxes are thin and dashed, with the IoU of the primary detection. The status line at the bottom has the frames per second, the duration of
 /// the inference, the age of the box if it is much older than the frame, and `nothing` in gray without a detection. A
 /// banner reports a capture failure, or that there was no inference yet.
 ///
 /// # Errors
 /// Those of the target.
-pub fn draw<D>(
+pub fn draw<'d, D>(
     target: &mut D,
     frame: &Frame,
     report: &Report,
-    detection: Option<&Detection>,
+    detections: impl IntoIterator<Item = &'d Detection>,
 ) -> Result<(), D::Error>
 where
     D: DrawTarget<Color: From<Rgb888>>,
@@ -90,15 +92,26 @@ where
     for truth in truths {
         layout.draw_dashed_box(&mut target, truth)?;
     }
-    if let Some(detection) = detection {
-        let label = report.labels.name(detection.class);
-        layout.draw_detection(&mut target, detection, label)?;
+    let detections: Vec<&Detection> = detections.into_iter().collect();
+    // The most important one is drawn last, over the others.
+    for detection in detections.iter().rev() {
+        let color = class_color(detection.class);
+        layout.draw_outlined(&mut target, &detection.bounding_box, color)?;
     }
+    let mut placer = LabelPlacer::new(layout.viewport);
+    for detection in &detections {
+        let name = report.labels.name(detection.class);
+        let label = layout.detection_label(detection, name);
+        let places = layout.places_at(&detection.bounding_box, label.size());
+        layout.draw_placed(&mut target, &mut placer, &label, &places)?;
+    }
+    let primary = detections.first().copied();
     for truth in truths {
-        let caption = truth_caption(truth, report, detection);
-        layout.draw_truth_caption(&mut target, truth, caption)?;
+        let label = layout.small_label(truth_caption(truth, report, primary), WHITE);
+        let place = layout.place_of_caption(truth, label.size());
+        layout.draw_placed(&mut target, &mut placer, &label, &[place])?;
     }
-    layout.draw_status(&mut target, frame, report, detection.is_some())?;
+    layout.draw_status(&mut target, frame, report, primary.is_some())?;
     match report_banner(report) {
         Some(banner) => banner.draw(&mut target),
         None => Ok(()),
@@ -231,19 +244,48 @@ impl OverlayLayout {
         bounding_box.to_pixels(self.size.width, self.size.height)
     }
 
-    fn draw_detection<D>(
+    fn detection_label(&self, detection: &Detection, name: Option<&str>) -> TextLabel {
+        let confidence = format!("{:.0}%", detection.confidence * 100.0);
+        TextLabel {
+            text: self.shortened(name.unwrap_or("?"), &confidence),
+            font: self.label_font,
+            color: BLACK,
+            background: class_color(detection.class),
+        }
+    }
+
+    /// Where the label of a box may be, the best place first: above the box, or over its upper line if it does not fit above.
+    fn places_at(&self, bounding_box: &NormBox, size: Size) -> [Point; 6] {
+        let pixels = self.pixels(bounding_box);
+        let (left, top) = (pixels.top_left.x, pixels.top_left.y);
+        let end = pixels.top_left + pixels.size;
+        let (width, height) = (size.width as i32, size.height as i32);
+        let above = if top >= height { top - height } else { top };
+        [
+            Point::new(left, above),
+            Point::new(left, top),
+            Point::new(left, end.y),
+            Point::new(left, end.y - height),
+            Point::new(end.x - width, above),
+            Point::new(end.x - width, end.y),
+        ]
+    }
+
+    /// Draws a label at the place that `placer` gives it, if there is one.
+    fn draw_placed<D>(
         &self,
         target: &mut D,
-        detection: &Detection,
-        label: Option<&str>,
+        placer: &mut LabelPlacer,
+        label: &TextLabel,
+        places: &[Point],
     ) -> Result<(), D::Error>
     where
         D: DrawTarget<Color: From<Rgb888>>,
     {
-        let confidence = format!("{:.0}%", detection.confidence * 100.0);
-        let text = self.shortened(label.unwrap_or("?"), &confidence);
-        let color = class_color(detection.class);
-        self.draw_box(target, &detection.bounding_box, color, &text)
+        match placer.place(label.size(), places) {
+            Some(place) => label.draw(target, place, &self.viewport),
+            None => Ok(()),
+        }
     }
 
     fn draw_box<D>(
@@ -266,11 +308,8 @@ impl OverlayLayout {
             color: BLACK,
             background: color,
         };
-        let corner = self.pixels(bounding_box).top_left;
-        let above = corner - Point::new(0, label.size().height as i32);
-        // If it does not fit above the box, the label covers its upper line.
-        let position = if above.y >= 0 { above } else { corner };
-        label.draw(target, position, &self.viewport)
+        let [place, ..] = self.places_at(bounding_box, label.size());
+        label.draw(target, place, &self.viewport)
     }
 
     /// A line of that color between dark outlines.
@@ -324,24 +363,16 @@ impl OverlayLayout {
         Ok(())
     }
 
-    /// Below the bottom right corner, or above it if it does not fit below.
-    fn draw_truth_caption<D>(
-        &self,
-        target: &mut D,
-        truth: &GroundTruth,
-        caption: String,
-    ) -> Result<(), D::Error>
-    where
-        D: DrawTarget<Color: From<Rgb888>>,
-    {
-        let label = self.small_label(caption, WHITE);
+    /// Below the bottom right corner, or above it if the caption does not fit below.
+    fn place_of_caption(&self, truth: &GroundTruth, size: Size) -> Point {
         let pixels = self.pixels(&truth.bounding_box);
         let corner = pixels.top_left + pixels.size;
-        let size = label.size();
-        let below = corner - Point::new(size.width as i32, 0);
         let fits = corner.y + size.height as i32 <= self.viewport.size.height as i32;
-        let position = if fits { below } else { corner - size };
-        label.draw(target, position, &self.viewport)
+        if fits {
+            corner - Point::new(size.width as i32, 0)
+        } else {
+            corner - size
+        }
     }
 
     fn draw_status<D>(

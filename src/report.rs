@@ -21,8 +21,10 @@ pub struct Report {
     pub sequence: u64,
     /// When that frame was captured; `None` before the first inference.
     pub captured_at: Option<Instant>,
-    /// The detection in this frame alone, if any.
+    /// The primary detection in this frame alone, if any.
     pub detection: Option<Detection>,
+    /// What else was detected in this frame alone, the highest score first.
+    pub others: Vec<Detection>,
     /// The tracked detection, smoothed over this and earlier frames; `None` if nothing is tracked.
     pub stable: Option<StableDetection>,
     /// Whether the source is tracked. If not, `stable` and `events` are empty.
@@ -52,6 +54,7 @@ impl Report {
             sequence: 0,
             captured_at: None,
             detection: None,
+            others: Vec::new(),
             stable: None,
             is_tracked: false,
             events: Vec::new(),
@@ -73,6 +76,11 @@ impl Report {
         } else {
             self.detection.as_ref()
         }
+    }
+
+    /// All detections in this frame alone, the primary first.
+    pub fn detections(&self) -> impl Iterator<Item = &Detection> {
+        self.detection.iter().chain(&self.others)
     }
 
     /// Name of the class of the frame's own detection.

@@ -2,9 +2,13 @@
 
 mod common;
 
-use boxcam::card::{BOX_OUTPUT, CLASS_OUTPUT, METADATA_KEY, ModelCard};
+use boxcam::card::{
+    BOX_OUTPUT, CLASS_OUTPUT, METADATA_KEY, ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT,
+};
 use boxcam::detect::tract::TractDetector;
-use common::tiny_model::{card, graph_of, model, set_card, tensor, weights};
+use common::tiny_model::{
+    OBJECTS, card, graph_of, model, set_card, shape, tensor, weights, with_objects,
+};
 use common::{CommandOutput, TestDir};
 use prost::Message;
 use tract_onnx::pb::attribute_proto::AttributeType;
@@ -153,6 +157,106 @@ fn missing_outputs_and_other_shapes_are_named() {
         &output,
         &["\"bbox_prediction\" has shape [1, 5], its card requires [1, 4]"],
     );
+}
+
+/// The output of `detect` with a changed model that has all four outputs.
+fn detect_objects_with(change: impl FnOnce(&mut ModelProto)) -> CommandOutput {
+    let mut changed = with_objects(true);
+    change(&mut changed);
+    detect_with_bytes(changed.encode_to_vec())
+}
+
+#[test]
+fn outputs_come_in_pairs() {
+    for has_image_heads in [true, false] {
+        detect_with_bytes(with_objects(has_image_heads).encode_to_vec()).assert_exit_code(0);
+    }
+    let needed = "boxcam needs \"class_prediction\" and \"bbox_prediction\", or \"object_scores\" and \"object_boxes\"";
+    for (index, missing) in [
+        CLASS_OUTPUT,
+        BOX_OUTPUT,
+        OBJECT_SCORES_OUTPUT,
+        OBJECT_BOXES_OUTPUT,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let output = detect_objects_with(|model| drop(graph_of(model).output.remove(index)));
+        assert_refused(&output, &[&format!("has no output \"{missing}\""), needed]);
+    }
+    let output = detect_objects_with(|model| graph_of(model).output.clear());
+    assert_refused(&output, &["model bad.onnx: "]);
+    let output = detect_objects_with(|model| graph_of(model).output.truncate(2));
+    assert_refused(&output, &["has no output \"object_scores\""]);
+}
+
+#[test]
+fn object_outputs_need_settings_in_the_card() {
+    let output = detect_objects_with(|model| set_card(model, &card()));
+    assert_refused(
+        &output,
+        &["need \"objects\" (threshold, nms_iou, most) in its card"],
+    );
+    let output = detect_with_card(|card| card.objects = Some(OBJECTS));
+    assert_refused(&output, &["has no output \"object_scores\""]);
+    let output = detect_with_card(|card| {
+        card.objects.insert(OBJECTS).most = 0;
+    });
+    assert_refused(&output, &["objects.most = 0, expected 1 to 100"]);
+}
+
+#[test]
+fn object_outputs_of_other_shapes_are_named() {
+    // Two classes for three labels, and an output without the batch.
+    for (dims, found) in [([1, 2, 6], "[1, 6, 2]"), ([1, 12, 1], "[1, 1, 12]")] {
+        let output = detect_objects_with(|model| {
+            let graph = graph_of(model);
+            let index = graph.initializer.len() - 4;
+            graph.initializer[index] = shape("scores_shape", &dims);
+            graph.output[2] = tensor(OBJECT_SCORES_OUTPUT, &[1, dims[2], dims[1]]);
+        });
+        let text = format!("\"object_scores\" has shape {found}, its card requires [1, cells, 3]");
+        assert_refused(&output, &[&text]);
+    }
+    for (dims, found) in [
+        ([1, 8, 2], "[1, 8, 2]"),
+        ([1, 2, 8], "[1, 2, 8]"),
+        ([2, 2, 4], "[2, 2, 4]"),
+    ] {
+        let output = detect_objects_with(|model| {
+            let graph = graph_of(model);
+            let index = graph.initializer.len() - 1;
+            graph.initializer[index] = shape("boxes_shape", &dims);
+            graph.output[3] = tensor(OBJECT_BOXES_OUTPUT, &dims);
+        });
+        let text = format!("\"object_boxes\" has shape {found}, its card requires [1, 4, 4]");
+        assert_refused(&output, &[&text]);
+    }
+}
+
+#[test]
+fn object_outputs_that_are_no_scores_are_found_before_the_first_picture() {
+    // Without the sigmoid, the scores are logits.
+    let output = detect_objects_with(|model| {
+        let graph = graph_of(model);
+        let sigmoid = graph.node.iter_mut().find(|node| node.op_type == "Sigmoid");
+        sigmoid.expect("one").op_type = "Identity".to_owned();
+        graph.initializer.push(weights("far", &[], &[-9.0]));
+        let steep = graph.node.iter_mut().find(|node| node.op_type == "Mul");
+        let steep = steep.expect("one");
+        steep.op_type = "Add".to_owned();
+        steep.input[1] = "far".to_owned();
+    });
+    assert_refused(
+        &output,
+        &["\"object_scores\" holds -9, expected scores from 0 to 1"],
+    );
+    let output = detect_objects_with(|model| {
+        let graph = graph_of(model);
+        let index = graph.initializer.len() - 2;
+        graph.initializer[index] = weights("boxes_bias", &[16], &[f32::NAN; 16]);
+    });
+    assert_refused(&output, &["\"object_boxes\" holds NaN"]);
 }
 
 #[test]

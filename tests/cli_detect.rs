@@ -53,12 +53,13 @@ fn a_line_has_all_fields() {
         hash.len() == 8 && hash.chars().all(|c| c.is_ascii_hexdigit()),
         "{hash}"
     );
+    let detection = json!({
+        "class": "red", "confidence": confidence,
+        "x_min": 0.25, "x_max": 0.75, "y_min": 0.25, "y_max": 0.75, "pixels": [8, 6, 24, 18],
+    });
     let expected = json!({
         "schema": 1, "picture": "dir/a.png", "width": 32, "height": 24,
-        "detection": {
-            "class": "red", "confidence": confidence,
-            "x_min": 0.25, "x_max": 0.75, "y_min": 0.25, "y_max": 0.75, "pixels": [8, 6, 24, 18],
-        },
+        "detection": detection, "detections": [detection],
         "inference_ms": null, "frame_age_ms": null, "model": hash,
     });
     assert_eq!(line, expected);

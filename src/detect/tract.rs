@@ -14,16 +14,21 @@ use thiserror::Error;
 use tract_onnx::pb;
 use tract_onnx::prelude::*;
 
-use engine::Engine;
+use engine::{Engine, EngineOutput};
 
-use super::{DetectError, Detector, Prediction};
-use crate::card::{BOX_OUTPUT, CLASS_OUTPUT, CardError, ModelCard};
+use super::{CellOutputs, DetectError, Detector, Nms, Prediction};
+use crate::card::{
+    BOX_OUTPUT, CLASS_OUTPUT, CardError, ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT,
+};
 use crate::diagnostics::reading_advice;
 use crate::preprocess::InputTensor;
 
 mod engine;
+mod heads;
 
 pub use engine::EngineOptions;
+
+use heads::Heads;
 
 /// The features of this processor that speed up a network; empty where none is known.
 #[must_use]
@@ -73,7 +78,8 @@ pub enum ModelError {
     },
     #[error(
         "model {model}: has no output \"{output}\" (it has: {found}); boxcam needs \
-         \"{CLASS_OUTPUT}\" and \"{BOX_OUTPUT}\""
+         \"{CLASS_OUTPUT}\" and \"{BOX_OUTPUT}\", or \"{OBJECT_SCORES_OUTPUT}\" and \"{OBJECT_BOXES_OUTPUT}\", or all \
+         four; create the model again with boxcam-train"
     )]
     MissingOutput {
         model: String,
@@ -81,15 +87,21 @@ pub enum ModelError {
         /// Names of the graph's outputs.
         found: String,
     },
+    /// It has object outputs, but its card does not say how objects are selected.
     #[error(
-        "model {model}: its output \"{output}\" has shape {actual:?}, its card requires {expected:?}; \
+        "model {model}: its outputs \"{OBJECT_SCORES_OUTPUT}\" and \"{OBJECT_BOXES_OUTPUT}\" need \"objects\" (threshold, nms_iou, \
+         most) in its card; create the model again with boxcam-train"
+    )]
+    NoObjectSettings { model: String },
+    #[error(
+        "model {model}: its output \"{output}\" has shape {actual:?}, its card requires {expected}; \
          export the model again so that both agree"
     )]
     Output {
         model: String,
         output: &'static str,
         /// Shape required by the card.
-        expected: [usize; 2],
+        expected: String,
         /// Shape as computed.
         actual: Vec<usize>,
     },
@@ -105,6 +117,8 @@ pub enum ModelError {
 pub struct TractDetector {
     engine: Engine,
     card: Arc<ModelCard>,
+    /// `None` without object outputs.
+    nms: Option<Nms>,
     hash: String,
     file_bytes: usize,
     multiply_adds: Option<u64>,
@@ -161,17 +175,18 @@ impl TractDetector {
     ) -> Result<Self, ModelError> {
         let model = || name.to_owned();
         let proto = read_proto(name, bytes)?;
-        let card =
+        let mut card =
             ModelCard::from_metadata(metadata(&proto)).map_err(|source| ModelError::Card {
                 model: model(),
                 source,
             })?;
         let graph = proto.graph.as_ref().expect("checked by read_proto");
         check_input(name, graph, card.input.shape())?;
-        let outputs = [
-            find_output(name, graph, CLASS_OUTPUT)?,
-            find_output(name, graph, BOX_OUTPUT)?,
-        ];
+        let outputs = Heads::find(name, graph, &card)?;
+        if let (None, Some(objects)) = (outputs.image, &card.objects) {
+            // The primary detection is the best object.
+            card.threshold = objects.threshold;
+        }
         let built = Engine::new(proto, &card.input, outputs, options);
         let (engine, multiply_adds) = built.map_err(|error| ModelError::Engine {
             model: model(),
@@ -180,6 +195,7 @@ impl TractDetector {
         let mut detector = Self {
             engine,
             card: Arc::new(card),
+            nms: None,
             hash: short_hash(bytes),
             file_bytes: bytes.len(),
             multiply_adds,
@@ -247,25 +263,15 @@ impl TractDetector {
     /// Runs the network once on a blank image and compares its outputs with the card.
     fn check_outputs(&mut self, name: &str) -> Result<(), ModelError> {
         let blank = InputTensor::zeros(&self.card);
-        let output = self.engine.run(&blank).map(|output| output.shapes());
-        let shapes = output.map_err(|error| ModelError::Engine {
+        let output = self.engine.run(&blank);
+        let shapes = output.map(|output| output.map(|output| output.shape().to_vec()));
+        let shapes = shapes.map_err(|error| ModelError::Engine {
             model: name.to_owned(),
             message: format!("{error:#}"),
         })?;
-        let required = [
-            (CLASS_OUTPUT, [1, self.card.labels.len()]),
-            (BOX_OUTPUT, [1, 4]),
-        ];
-        for ((output, expected), actual) in required.into_iter().zip(shapes) {
-            if actual != expected {
-                return Err(ModelError::Output {
-                    model: name.to_owned(),
-                    output,
-                    expected,
-                    actual,
-                });
-            }
-        }
+        let cells = shapes.check(name, &self.card)?;
+        let settings = self.card.objects;
+        self.nms = settings.map(|settings| Nms::new(settings, cells, self.card.labels.len()));
         match self.predict(&blank) {
             Ok(_) => Ok(()),
             Err(source) => Err(ModelError::Broken {
@@ -296,17 +302,40 @@ impl Detector for TractDetector {
 
     fn predict(&mut self, input: &InputTensor) -> Result<Prediction, DetectError> {
         self.check_shape(input)?;
-        let output = self
-            .engine
-            .run(input)
-            .map_err(|error| engine_error(&error))?;
-        let prediction = output.with_values(|[scores, corners]| {
-            let corners = <[f32; 4]>::try_from(corners).map_err(|_| DetectError::Engine {
+        let output = self.engine.run(input);
+        let output = output.map_err(|error| engine_error(&error))?;
+        predict(&output, self.nms.as_mut())
+    }
+}
+
+/// The prediction of the outputs of a run.
+fn predict(
+    output: &Heads<EngineOutput<'_>>,
+    nms: Option<&mut Nms>,
+) -> Result<Prediction, DetectError> {
+    let values = |output| EngineOutput::values(output).map_err(|error| engine_error(&error));
+    let image = match &output.image {
+        None => None,
+        Some([scores, corners]) => {
+            let corners = values(corners)?;
+            let corners = <[f32; 4]>::try_from(&*corners).map_err(|_| DetectError::Engine {
                 message: format!("a box has {} values, expected 4", corners.len()),
             })?;
-            Prediction::new(scores, corners)
+            Some(Prediction::new(&*values(scores)?, corners)?)
+        }
+    };
+    let (Some([scores, boxes]), Some(nms)) = (&output.objects, nms) else {
+        return image.ok_or_else(|| DetectError::Engine {
+            message: "it has no outputs".to_owned(),
         });
-        prediction.map_err(|error| engine_error(&error))?
+    };
+    let cells = CellOutputs {
+        scores: &values(scores)?,
+        boxes: &values(boxes)?,
+    };
+    match image {
+        Some(image) => image.with_objects(cells, nms),
+        None => Prediction::of_objects(cells, nms),
     }
 }
 
@@ -405,21 +434,6 @@ impl Display for DeclaredInput {
             }
         }
     }
-}
-
-fn find_output(
-    name: &str,
-    graph: &pb::GraphProto,
-    output: &'static str,
-) -> Result<usize, ModelError> {
-    let names = || graph.output.iter().map(|o| o.name.as_str());
-    names()
-        .position(|n| n == output)
-        .ok_or_else(|| ModelError::MissingOutput {
-            model: name.to_owned(),
-            output,
-            found: names().collect::<Vec<_>>().join(", "),
-        })
 }
 
 fn engine_error(error: &TractError) -> DetectError {

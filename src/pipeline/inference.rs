@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use super::{Clock, PipelineError};
-use crate::detect::Detector;
+use crate::detect::{Detector, Thresholds};
 use crate::frame::Frame;
 use crate::health::Health;
 use crate::label::Labels;
@@ -21,7 +21,7 @@ const RATE_FRAMES: usize = 30;
 pub(super) struct Inference {
     model: Model,
     new_models: Option<Receiver<Box<dyn Detector>>>,
-    /// Overrides the threshold of the model.
+    /// Overrides the thresholds of the model.
     threshold: Option<f32>,
     /// `None` if frames do not follow each other.
     tracker: Option<Tracker>,
@@ -35,7 +35,7 @@ pub(super) struct Inference {
 /// A detector, with copies of its card's values for the reports.
 struct Model {
     detector: Box<dyn Detector>,
-    threshold: f32,
+    thresholds: Thresholds,
     labels: Arc<Labels>,
     hash: Arc<str>,
 }
@@ -61,7 +61,7 @@ impl Inference {
     }
 
     pub(super) fn with_tracking(self, track: bool) -> Self {
-        let settings = TrackSettings::new(self.model.threshold);
+        let settings = TrackSettings::new(self.model.thresholds.primary);
         Self {
             tracker: track.then(|| Tracker::new(settings)),
             ..self
@@ -89,7 +89,7 @@ impl Inference {
         let detector = self.new_models.as_ref()?.try_iter().last()?;
         let report = last.and_then(|frame| self.end_track(frame));
         self.model = Model::new(detector, self.threshold, &self.health);
-        let settings = TrackSettings::new(self.model.threshold);
+        let settings = TrackSettings::new(self.model.thresholds.primary);
         let renewed = |old: Tracker| Tracker::new(settings).with_track_count(old.track_count());
         self.tracker = self.tracker.take().map(renewed);
         self.health.models_swapped.add(1);
@@ -117,7 +117,8 @@ impl Inference {
             events.extend(more);
         }
         let report = Report {
-            detection: prediction.detection(self.model.threshold),
+            detection: prediction.detection(self.model.thresholds.primary),
+            others: prediction.others(&self.model.thresholds),
             inference: now.saturating_duration_since(started),
             frame_age: now.saturating_duration_since(frame.captured_at),
             frames_per_second: self.rate.tick(now),
@@ -172,7 +173,7 @@ impl Model {
         let hash = detector.model_hash();
         health.update(|now| hash.clone_into(&mut now.model));
         Self {
-            threshold: threshold.unwrap_or(card.threshold),
+            thresholds: Thresholds::new(card, threshold),
             labels: Arc::new(card.labels.clone()),
             hash: hash.into(),
             detector,

@@ -296,6 +296,7 @@ impl<'a> DisplayLoop<'a> {
         if is_of_old_scene {
             // Its bounding box is not of this frame.
             report.detection = None;
+            report.others.clear();
             report.stable = None;
             report.events.clear();
         }

@@ -7,7 +7,7 @@
 //!
 //! | line | fields |
 //! | --- | --- |
-//! | a frame | `time` and `frame`, or `picture`, or for a frame of a file `picture`, `frame` and `position_s`; `track` if there is one; `width`, `height`, `detection`; `truth` and `iou` for synthetic frames; `inference_ms`, `frame_age_ms`, `model` |
+//! | a frame | `time` and `frame`, or `picture`, or for a frame of a file `picture`, `frame` and `position_s`; `track` if there is one; `width`, `height`, `detection`, `detections`; `truth` and `iou` for synthetic frames; `inference_ms`, `frame_age_ms`, `model` |
 //! | an event | `time`, `frame`, `picture` and `position_s` for a frame of a file, `event` (`appeared`, `changed`, `left`), `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`), `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
 //! | a state | `time`, `state` (`starting`, `live`, `stalled`, `reopening`), `reason`, empty if there is no failure |
 //! | a read failure | `picture`, or `time` for a frame of a stream, and `error` |
@@ -15,8 +15,8 @@
 //!
 //! `time` is RFC 3339 in UTC to the millisecond: when the frame was captured, when the state changed, or when the gap
 //! ended. `detection` is `null` or has `class`, `confidence`, the corners `x_min`, `x_max`, `y_min`, `y_max` as
-//! fractions of the frame, and `pixels`. A frame's detection is that of the frame alone; an event's is the tracked
-//! one. `duration_s` is in seconds.
+//! fractions of the frame, and `pixels`. `detections` lists everything in the frame, the primary first, which `detection`
+//! repeats. A frame's detections are those of the frame alone; an event's is the tracked one. `duration_s` is in seconds.
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -92,6 +92,7 @@ pub(super) fn frame_line(frame: &Frame, report: &Report) -> String {
         origin: OriginFields::of(frame),
         track: report.stable.as_ref().map(|stable| stable.track),
         detection: FrameFields::of(frame, report.detection.as_ref(), &report.labels),
+        detections: all_detections(frame, report),
         truth: TruthFields::of(frame, report),
         model: ModelFields::of(report),
     })
@@ -180,6 +181,7 @@ struct FrameLine<'a> {
     track: Option<u64>,
     #[serde(flatten)]
     detection: FrameFields<'a>,
+    detections: Vec<DetectionFields<'a>>,
     #[serde(flatten)]
     truth: Option<TruthFields<'a>>,
     #[serde(flatten)]
@@ -324,14 +326,28 @@ impl<'a> FrameFields<'a> {
         Self {
             width,
             height,
-            detection: detection.map(|detection| DetectionFields {
-                class: labels.name(detection.class).unwrap_or("?"),
-                confidence: rounded(f64::from(detection.confidence), 4),
-                corners: Corners::of(&detection.bounding_box),
-                pixels: edges(&detection.bounding_box.to_pixels(width, height)),
-            }),
+            detection: detection.map(|detection| DetectionFields::of(frame, detection, labels)),
         }
     }
+}
+
+impl<'a> DetectionFields<'a> {
+    fn of(frame: &Frame, detection: &Detection, labels: &'a Labels) -> Self {
+        let (width, height) = frame.image.dimensions();
+        Self {
+            class: labels.name(detection.class).unwrap_or("?"),
+            confidence: rounded(f64::from(detection.confidence), 4),
+            corners: Corners::of(&detection.bounding_box),
+            pixels: edges(&detection.bounding_box.to_pixels(width, height)),
+        }
+    }
+}
+
+/// All detections in a frame, the primary first.
+fn all_detections<'a>(frame: &Frame, report: &'a Report) -> Vec<DetectionFields<'a>> {
+    let detections = report.detections();
+    let fields = |detection| DetectionFields::of(frame, detection, &report.labels);
+    detections.map(fields).collect()
 }
 
 impl<'a> ModelFields<'a> {

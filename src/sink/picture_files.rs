@@ -17,11 +17,15 @@ use crate::frame::{Frame, Origin};
 use crate::overlay::{self, Canvas};
 use crate::report::Report;
 
-/// The frame's image with the overlay of its report and of `detection`.
+/// The frame's image with the overlay of its report and of `detections`, the primary first.
 #[must_use]
-pub fn annotate(frame: &Frame, report: &Report, detection: Option<&Detection>) -> RgbImage {
+pub fn annotate<'d>(
+    frame: &Frame,
+    report: &Report,
+    detections: impl IntoIterator<Item = &'d Detection>,
+) -> RgbImage {
     let mut image = frame.image.clone();
-    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report, detection);
+    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report, detections);
     image
 }
 
@@ -73,7 +77,7 @@ impl PictureSink {
 impl Sink for PictureSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         let path = self.folder.join(self.namer.name(frame));
-        let image = annotate(frame, report, report.detection.as_ref());
+        let image = annotate(frame, report, report.detections());
         let error = match encode_png(&image) {
             Ok(bytes) => write_atomically(&path, &bytes, Durability::Default).err(),
             Err(ImageError::IoError(source)) => Some(source),

@@ -81,7 +81,7 @@ impl SnapshotSink {
         if self.drops_during_delay() {
             return;
         }
-        let image = annotate(frame, report, report.detection.as_ref());
+        let image = annotate(frame, report, report.detections());
         let saved = encode_png(&image)
             .map_err(io_error)
             .and_then(|bytes| self.save(name, &bytes, Durability::Default));
@@ -98,7 +98,7 @@ impl SnapshotSink {
             let bytes = match encoded.take() {
                 Some(bytes) => Ok(bytes),
                 None => {
-                    let image = annotate(frame, report, report.detection.as_ref());
+                    let image = annotate(frame, report, report.detections());
                     encode_jpeg(&image, QUALITY).map_err(io_error)
                 }
             };

@@ -115,6 +115,21 @@ pub(crate) fn solid_image(color: &str) -> RgbImage {
     RgbImage::from_pixel(32, 24, Rgb(rgb))
 }
 
+/// An image of four colors, 32 x 24, row by row: the objects of [`tiny_model::with_objects`]. `black` is no object.
+pub(crate) fn quarters_image(colors: [&str; 4]) -> RgbImage {
+    let mut image = RgbImage::new(32, 24);
+    for (quarter, color) in colors
+        .into_iter()
+        .enumerate()
+        .filter(|(_, c)| *c != "black")
+    {
+        let (x, y) = (quarter % 2 * 16, quarter / 2 * 12);
+        let part = image::imageops::crop_imm(&solid_image(color), 0, 0, 16, 12).to_image();
+        image::imageops::replace(&mut image, &part, x as i64, y as i64);
+    }
+    image
+}
+
 /// A committed file of `tests/data`.
 pub(crate) fn data_file(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

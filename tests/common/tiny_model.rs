@@ -1,14 +1,17 @@
 //! An ONNX model that is small enough to be written by hand: its class is the strongest of red, green and blue in a
-//! picture, its box is constant.
+//! picture, its box is constant. [`with_objects`] also has an object for each quarter of the picture.
 
 use std::collections::BTreeMap;
 
 use boxcam::card::{
-    BOX_OUTPUT, BoxOrder, CARD_SCHEMA, CLASS_OUTPUT, InputSpec, ModelCard, Training,
+    BOX_OUTPUT, BoxOrder, CARD_SCHEMA, CLASS_OUTPUT, InputSpec, ModelCard, OBJECT_BOXES_OUTPUT,
+    OBJECT_SCORES_OUTPUT, ObjectSettings, Training,
 };
 use boxcam::label::Labels;
 use prost::Message;
 use tract_onnx::pb;
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::tensor_proto::DataType;
 
 /// Side of its input, in pixels.
 pub(crate) const SIDE: u32 = 8;
@@ -47,10 +50,74 @@ pub(crate) fn card() -> ModelCard {
         input: InputSpec::mobilenet(SIDE),
         box_order: BoxOrder::Corners,
         threshold: 0.5,
+        objects: None,
         training: Training::default(),
         figures: BTreeMap::new(),
         golden: Vec::new(),
     }
+}
+
+/// How [`with_objects`] selects objects.
+pub(crate) const OBJECTS: ObjectSettings = ObjectSettings {
+    threshold: 0.6,
+    nms_iou: 0.3,
+    most: 20,
+};
+
+/// The boxes of the objects: the quarters of a picture, row by row.
+pub(crate) const QUARTERS: [[f32; 4]; 4] = [
+    [0.0, 0.5, 0.0, 0.5],
+    [0.5, 1.0, 0.0, 0.5],
+    [0.0, 0.5, 0.5, 1.0],
+    [0.5, 1.0, 0.5, 1.0],
+];
+
+/// The model with object outputs, with or without those of the image. A quarter of a picture is an object of its color with a
+/// score of nearly 1; a black one has a score of nearly 0.
+pub(crate) fn with_objects(has_image_heads: bool) -> pb::ModelProto {
+    let mut model = model();
+    let graph = graph_of(&mut model);
+    let mut pool = node("AveragePool", &["image"], "quarters");
+    pool.attribute = vec![ints("kernel_shape", &[4, 4]), ints("strides", &[4, 4])];
+    let mut transpose = node("Transpose", &["cell_scores"], OBJECT_SCORES_OUTPUT);
+    transpose.attribute = vec![ints("perm", &[0, 2, 1])];
+    graph.node.extend([
+        pool,
+        node("Mul", &["quarters", "steepness"], "steep"),
+        node("Sigmoid", &["steep"], "sigmoid"),
+        node("Reshape", &["sigmoid", "scores_shape"], "cell_scores"),
+        transpose,
+        node(
+            "Gemm",
+            &["mean", "boxes_weights", "boxes_bias"],
+            "cell_boxes",
+        ),
+        node(
+            "Reshape",
+            &["cell_boxes", "boxes_shape"],
+            OBJECT_BOXES_OUTPUT,
+        ),
+    ]);
+    graph.initializer.extend([
+        weights("steepness", &[], &[STEEPNESS]),
+        shape("scores_shape", &[1, 3, 4]),
+        weights("boxes_weights", &[3, 16], &[0.0; 48]),
+        weights("boxes_bias", &[16], &QUARTERS.concat()),
+        shape("boxes_shape", &[1, 4, 4]),
+    ]);
+    if !has_image_heads {
+        graph.output.clear();
+    }
+    graph.output.extend([
+        tensor(OBJECT_SCORES_OUTPUT, &[1, 4, 3]),
+        tensor(OBJECT_BOXES_OUTPUT, &[1, 4, 4]),
+    ]);
+    let card = ModelCard {
+        objects: Some(OBJECTS),
+        ..card()
+    };
+    set_card(&mut model, &card);
+    model
 }
 
 /// Replaces the card of a model.
@@ -99,12 +166,32 @@ fn node(operator: &str, inputs: &[&str], output: &str) -> pb::NodeProto {
     }
 }
 
+fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
+    pb::AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Ints as i32,
+        ints: values.to_vec(),
+        ..pb::AttributeProto::default()
+    }
+}
+
+/// An initializer that is a shape.
+pub(crate) fn shape(name: &str, dims: &[i64]) -> pb::TensorProto {
+    pb::TensorProto {
+        name: name.to_owned(),
+        dims: vec![dims.len() as i64],
+        data_type: DataType::Int64 as i32,
+        int64_data: dims.to_vec(),
+        ..pb::TensorProto::default()
+    }
+}
+
 /// An initializer of the graph.
 pub(crate) fn weights(name: &str, dims: &[i64], values: &[f32]) -> pb::TensorProto {
     pb::TensorProto {
         name: name.to_owned(),
         dims: dims.to_vec(),
-        data_type: pb::tensor_proto::DataType::Float as i32,
+        data_type: DataType::Float as i32,
         float_data: values.to_vec(),
         ..pb::TensorProto::default()
     }
@@ -118,7 +205,7 @@ pub(crate) fn tensor(name: &str, dims: &[i64]) -> pb::ValueInfoProto {
         ..Dimension::default()
     });
     let tensor = pb::type_proto::Tensor {
-        elem_type: pb::tensor_proto::DataType::Float as i32,
+        elem_type: DataType::Float as i32,
         shape: Some(pb::TensorShapeProto { dim: dim.collect() }),
     };
     pb::ValueInfoProto {

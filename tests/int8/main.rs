@@ -9,8 +9,10 @@ mod allocations;
 mod model_builder;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use boxcam::card::{InputSpec, ModelCard};
+use boxcam::detect::int8::fuse::{FuseInt8, framework};
 use boxcam::detect::int8::kernels::Kernels;
 use boxcam::detect::tract::{EngineOptions, TractDetector};
 use boxcam::detect::{Detector, Prediction};
@@ -22,6 +24,7 @@ use model_builder::{ActivationType, ModelBuilder};
 use prost::Message;
 use tract_onnx::pb;
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::optim::TypedPass as _;
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;
@@ -120,21 +123,42 @@ fn the_shipped_model_allocates_nothing_per_frame() {
 }
 
 /// The outputs of tract's own operators.
-fn tract_outputs(model: &pb::ModelProto, inputs: &[InputTensor]) -> Vec<[Vec<f32>; 2]> {
+fn tract_outputs(model: &pb::ModelProto, inputs: &[InputTensor]) -> Vec<Vec<Vec<f32>>> {
     let plan = onnx()
         .model_for_proto_model(model)
         .and_then(|model| model.with_input_fact(0, f32::fact(inputs[0].shape()).into()))
         .and_then(|model| model.into_optimized()?.into_runnable())
         .expect("tract can run it");
+    plan_outputs(&plan, inputs)
+}
+
+/// The outputs of the integer layers, of which there must be nothing but one network.
+fn int8_outputs(model: &pb::ModelProto, inputs: &[InputTensor]) -> Vec<Vec<Vec<f32>>> {
+    let mut model = framework()
+        .model_for_proto_model(model)
+        .and_then(|model| model.with_input_fact(0, f32::fact(inputs[0].shape()).into()))
+        .and_then(InferenceModel::into_typed)
+        .expect("tract can read it");
+    let mut fuse = FuseInt8 {
+        pixels: None,
+        kernels: Kernels::best(),
+        threads: 1,
+    };
+    assert!(fuse.run_direct(&mut model).expect("fused"));
+    let operators: Vec<_> = model.nodes.iter().map(|node| node.op.name()).collect();
+    assert_eq!(operators, ["Source", "Int8"]);
+    plan_outputs(&model.into_runnable().expect("runnable"), inputs)
+}
+
+fn plan_outputs(plan: &Arc<TypedRunnableModel>, inputs: &[InputTensor]) -> Vec<Vec<Vec<f32>>> {
     let run = |input: &InputTensor| {
         let tensor = Tensor::from_shape(&input.shape(), &input.to_f32()).expect("a tensor");
         let outputs = plan.run(tvec!(tensor.into())).expect("runs");
-        [0, 1].map(|output| {
-            let floats = outputs[output]
-                .to_plain_array_view::<f32>()
-                .expect("floats");
+        let values = |output: &TValue| {
+            let floats = output.to_plain_array_view::<f32>().expect("floats");
             floats.iter().copied().collect()
-        })
+        };
+        outputs.iter().map(values).collect()
     };
     inputs.iter().map(run).collect()
 }
@@ -156,7 +180,10 @@ fn assert_agrees_with_tract(mut model: pb::ModelProto, tolerance: f32) -> TractD
     let inputs = inputs(&card, 4);
     let mut detector = load(&model.encode_to_vec(), EngineOptions::default());
     let expected = tract_outputs(&model, &inputs);
-    for (found, [scores, corners]) in predictions(&mut detector, &inputs).iter().zip(&expected) {
+    for (found, outputs) in predictions(&mut detector, &inputs).iter().zip(&expected) {
+        let [scores, corners] = outputs.as_slice() else {
+            panic!("two outputs");
+        };
         let boxed = Prediction::new(
             scores.clone(),
             [corners[0], corners[1], corners[2], corners[3]],
@@ -172,18 +199,32 @@ fn assert_agrees_with_tract(mut model: pb::ModelProto, tolerance: f32) -> TractD
             );
         }
     }
-    let numbers = |[scores, corners]: &[Vec<f32>; 2]| [scores.as_slice(), corners].concat();
-    let first = numbers(&expected[0]);
-    let differ = expected.iter().flat_map(|other| {
-        let pairs = first.iter().copied().zip(numbers(other));
-        pairs.map(|(a, b)| (a - b).abs()).collect::<Vec<_>>()
-    });
-    let spread = differ.fold(0.0, f32::max);
     assert!(
-        spread > tolerance,
+        spread(&expected) > tolerance,
         "constant outputs would make the comparison meaningless"
     );
     detector
+}
+
+/// The greatest difference between the outputs for the first input and those for the others.
+fn spread(outputs: &[Vec<Vec<f32>>]) -> f32 {
+    let differ = outputs[1..]
+        .iter()
+        .map(|other| greatest_difference(&outputs[0], other));
+    differ.fold(0.0, f32::max)
+}
+
+fn mean_difference(one: &[Vec<f32>], other: &[Vec<f32>]) -> f32 {
+    let (one, other) = (one.concat(), other.concat());
+    let pairs = one.iter().zip(&other);
+    pairs.map(|(a, b)| (a - b).abs()).sum::<f32>() / one.len() as f32
+}
+
+fn greatest_difference(one: &[Vec<f32>], other: &[Vec<f32>]) -> f32 {
+    let (one, other) = (one.concat(), other.concat());
+    assert_eq!(one.len(), other.len());
+    let pairs = one.iter().zip(&other);
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
 /// A block of MobileNet v2: expand, depthwise, project, and the sum with the input.
@@ -253,6 +294,90 @@ fn residual_blocks_run_in_integer_arithmetic() {
             !operators.iter().any(|operator| operator == "Int8"),
             "no layer is left to tract"
         );
+    }
+}
+
+/// A network with a map of 14 x 14 and one of 7 x 7, with heads for objects and possibly for the image.
+fn network_with_heads(has_image_heads: bool, seed: u64) -> pb::ModelProto {
+    let (mut builder, fine) = residual_network(ActivationType::Signed, seed);
+    let coarse = builder.conv("coarse", &fine, [24, 40], [3, 2]);
+    let coarse = builder.clip("coarse.relu6", &coarse, [0.0, 6.0]);
+    let coarse = builder.quantized(&coarse, 6.0 / 255.0, 0.0);
+    if has_image_heads {
+        builder.image_heads(&coarse, 40);
+    }
+    builder.object_heads((&fine, 24), (&coarse, 40), 14);
+    let mut model = builder.model();
+    let card = ModelCard {
+        input: InputSpec::mobilenet(SIDE),
+        objects: Some(tiny_model::OBJECTS),
+        ..tiny_model::card()
+    };
+    tiny_model::set_card(&mut model, &card);
+    model
+}
+
+#[test]
+fn object_heads_run_in_integer_arithmetic() {
+    for has_image_heads in [true, false] {
+        let model = network_with_heads(has_image_heads, 6);
+        let mut detector = load(&model.encode_to_vec(), EngineOptions::default());
+        let inputs = inputs(detector.card(), 3);
+        // The object outputs are the last two.
+        let of_objects = |outputs: Vec<Vec<Vec<f32>>>| -> Vec<Vec<Vec<f32>>> {
+            let last_two = |outputs: Vec<Vec<f32>>| outputs[outputs.len() - 2..].to_vec();
+            outputs.into_iter().map(last_two).collect()
+        };
+        let expected = of_objects(tract_outputs(&model, &inputs));
+        let found = of_objects(int8_outputs(&model, &inputs));
+        // A value near the middle between two steps is rounded to either.
+        let (greatest, mean) = (0.06, 0.006);
+        for (found, expected) in found.iter().zip(&expected) {
+            let difference = greatest_difference(found, expected);
+            let mean_difference = mean_difference(found, expected);
+            assert!(
+                difference <= greatest,
+                "{difference}, mean {mean_difference}"
+            );
+            assert!(mean_difference <= mean, "{mean_difference}");
+        }
+        let highest = expected[0][0].iter().copied().fold(0.0, f32::max);
+        let lowest = expected[0][0].iter().copied().fold(1.0, f32::min);
+        assert!(
+            highest - lowest > 0.2,
+            "{lowest} to {highest}: constant outputs"
+        );
+        let spread = spread(&expected);
+        assert!(
+            spread > mean * 5.0,
+            "{spread}: the same outputs for all images"
+        );
+        let operators = operators(&mut detector, &inputs[0]);
+        assert_eq!(operators[0], "quantize input", "all is in one network");
+        for (prediction, outputs) in predictions(&mut detector, &inputs).iter().zip(&found) {
+            assert_eq!(prediction.has_image_heads(), has_image_heads);
+            let best = prediction.objects(0.0).and_then(<[_]>::first);
+            let highest = outputs[0].iter().copied().fold(0.0, f32::max);
+            assert_eq!(best.expect("an object").confidence, highest);
+        }
+    }
+}
+
+#[test]
+fn a_model_with_four_outputs_allocates_nothing_per_frame() {
+    let model = network_with_heads(true, 7);
+    let mut detector = load(&model.encode_to_vec(), EngineOptions::default());
+    let inputs = inputs(detector.card(), 3);
+    let _ = predictions(&mut detector, &inputs);
+    for input in &inputs {
+        let (allocations, prediction) = allocations::during(|| detector.predict(input));
+        let prediction = prediction.expect("runs");
+        assert!(
+            prediction
+                .objects(0.0)
+                .is_some_and(|objects| objects.len() > 1)
+        );
+        assert_eq!(allocations, 0);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Builds quantized models in the form that exporters write (QDQ): a `QuantizeLinear` and a `DequantizeLinear` around
 //! every operator. Weights are random bytes.
 
-use boxcam::card::{BOX_OUTPUT, CLASS_OUTPUT};
+use boxcam::card::{BOX_OUTPUT, CLASS_OUTPUT, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT};
 use fastrand::Rng;
 use tract_onnx::pb;
 use tract_onnx::pb::attribute_proto::AttributeType;
@@ -20,6 +20,8 @@ pub(crate) struct ModelBuilder {
     pub(crate) graph: pb::GraphProto,
     rng: Rng,
     activations: ActivationType,
+    /// Factor of the weights of the next convolutions.
+    gain: f32,
     /// Scale of each dequantized value; a layer's bias is in units of its input's scale.
     scales: std::collections::BTreeMap<String, f32>,
 }
@@ -36,6 +38,7 @@ impl ModelBuilder {
             },
             rng: Rng::with_seed(seed),
             activations,
+            gain: 1.0,
             scales: std::collections::BTreeMap::new(),
         }
     }
@@ -70,7 +73,12 @@ impl ModelBuilder {
     }
 
     fn float(&mut self, name: &str, value: f32) {
-        self.constant(name, DataType::Float, &[], value.to_le_bytes().to_vec());
+        self.floats(name, &[], &[value]);
+    }
+
+    fn floats(&mut self, name: &str, dims: &[i64], values: &[f32]) {
+        let raw = values.iter().flat_map(|value| value.to_le_bytes());
+        self.constant(name, DataType::Float, dims, raw.collect());
     }
 
     /// Quantizes a value to bytes, of which the smallest represents `least`, and returns the name of the dequantized
@@ -177,7 +185,8 @@ impl ModelBuilder {
         let out = if is_depthwise { inner } else { out };
         let dims = [out, if is_depthwise { 1 } else { inner }, kernel, kernel];
         let is_per_channel = self.activations == ActivationType::Signed;
-        let (weights, scales) = self.weights(&format!("{name}.weight"), &dims, is_per_channel, 1.0);
+        let weight = format!("{name}.weight");
+        let (weights, scales) = self.weights(&weight, &dims, is_per_channel, self.gain);
         let bias = self.bias(&format!("{name}.bias"), input, &scales);
         let pad = kernel / 2;
         let attributes = vec![
@@ -200,8 +209,8 @@ impl ModelBuilder {
         self.node("Clip", &inputs.each_ref().map(String::as_str), name, vec![])
     }
 
-    /// Adds both outputs: the mean of a map with `channels` channels, and a fully connected layer for each.
-    pub(crate) fn finish(mut self, map: &str, channels: i64) -> pb::ModelProto {
+    /// Adds the outputs of the image: the mean of a map with `channels` channels, and a fully connected layer for each.
+    pub(crate) fn image_heads(&mut self, map: &str, channels: i64) {
         let mean = self.node("GlobalAveragePool", &[map], "mean", vec![]);
         let mean = self.quantized(&mean, 0.03, -1.0);
         let flat = self.node("Flatten", &[&mean], "flat", vec![int("axis", 1)]);
@@ -220,13 +229,117 @@ impl ModelBuilder {
             );
         }
         self.node("Softmax", &["logits"], CLASS_OUTPUT, vec![int("axis", 1)]);
-        self.graph.output = vec![
+        self.graph.output.extend([
             tiny_model::tensor(CLASS_OUTPUT, &[1, 3]),
             tiny_model::tensor(BOX_OUTPUT, &[1, 4]),
+        ]);
+    }
+
+    /// Adds the outputs of the objects, as an FCOS head computes them: the coarse map is upsampled and added to the fine one,
+    /// then a tower, and a branch for the classes and one for the boxes. `fine` and `coarse` are a map and its channels; the
+    /// fine one has `side` x `side` cells, the coarse one half as many along each side.
+    pub(crate) fn object_heads(&mut self, fine: (&str, i64), coarse: (&str, i64), side: i64) {
+        let hidden = 32;
+        let cells = side * side;
+        let coarse = self.conv_relu6("head.coarse", coarse.0, [coarse.1, hidden], 1);
+        let coarse = self.upsampled("head.upsampled", &coarse);
+        let fine = self.conv_relu6("head.fine", fine.0, [fine.1, hidden], 1);
+        let sum = self.node("Add", &[&fine, &coarse], "head.sum", vec![]);
+        let mut map = self.quantized(&sum, 12.0 / 255.0, 0.0);
+        for block in ["one", "two"] {
+            map = self.conv_relu6(&format!("head.{block}.depthwise"), &map, [hidden, 0], 3);
+            map = self.conv_relu6(&format!("head.{block}.mix"), &map, [hidden, hidden], 1);
+        }
+        let class = self.conv_relu6("head.class", &map, [hidden, 0], 3);
+        let distances = self.conv_relu6("head.box", &map, [hidden, 0], 3);
+        // Large weights, so that the outputs differ between images.
+        self.gain = 6.0;
+        let logits = self.conv("head.logits", &class, [hidden, 3], [1, 1]);
+        let logits = self.reshaped("head.logits.cells", &logits, &[1, 3, cells]);
+        let scores = self.node("Sigmoid", &[&logits], "head.sigmoid", vec![]);
+        self.transposed(OBJECT_SCORES_OUTPUT, &scores);
+        let distances = self.conv("head.distances", &distances, [hidden, 4], [1, 1]);
+        let corners = self.corners(&distances, side);
+        self.transposed(OBJECT_BOXES_OUTPUT, &corners);
+        self.graph.output.extend([
+            tiny_model::tensor(OBJECT_SCORES_OUTPUT, &[1, cells, 3]),
+            tiny_model::tensor(OBJECT_BOXES_OUTPUT, &[1, cells, 4]),
+        ]);
+    }
+
+    /// From the output of a layer, `[1, 4, side, side]`, to the corners of the cells' boxes, `[1, 4, cells]`: distances from
+    /// the centre of the cell, `softplus(x) / 4`, clipped to the image.
+    fn corners(&mut self, distances: &str, side: i64) -> String {
+        let cells = side * side;
+        let distances = self.reshaped("head.distances.cells", distances, &[1, 4, cells]);
+        let distances = self.node("Softplus", &[&distances], "head.softplus", vec![]);
+        self.float("head.four", 4.0);
+        let distances = self.node("Div", &[&distances, "head.four"], "head.quarter", vec![]);
+        self.floats("head.signs", &[1, 4, 1], &[-1.0, 1.0, -1.0, 1.0]);
+        let offsets = self.node("Mul", &[&distances, "head.signs"], "head.offsets", vec![]);
+        let centre = |cell: i64| (cell as f32 + 0.5) / side as f32;
+        let x = |cell: i64| centre(cell % side);
+        let y = |cell: i64| centre(cell / side);
+        let xs: Vec<f32> = (0..cells).map(x).collect();
+        let ys: Vec<f32> = (0..cells).map(y).collect();
+        let centres = [&*xs, &*xs, &*ys, &*ys].concat();
+        self.floats("head.centres", &[1, 4, cells], &centres);
+        let corners = self.node("Add", &[&offsets, "head.centres"], "head.sides", vec![]);
+        self.clip("head.corners", &corners, [0.0, 1.0])
+    }
+
+    /// A convolution with stride 1, relu6 and quantization.
+    fn conv_relu6(&mut self, name: &str, input: &str, channels: [i64; 2], kernel: i64) -> String {
+        let conv = self.conv(name, input, channels, [kernel, 1]);
+        let relu = self.clip(&format!("{name}.relu6"), &conv, [0.0, 6.0]);
+        self.quantized(&relu, 6.0 / 255.0, 0.0)
+    }
+
+    fn upsampled(&mut self, name: &str, input: &str) -> String {
+        self.floats(&format!("{name}.scales"), &[4], &[1.0, 1.0, 2.0, 2.0]);
+        let attributes = vec![
+            string("coordinate_transformation_mode", "asymmetric"),
+            string("mode", "nearest"),
+            string("nearest_mode", "floor"),
         ];
+        let scales = format!("{name}.scales");
+        let output = self.node("Resize", &[input, "", &scales], name, attributes);
+        let scale = self.scales[input];
+        self.scales.insert(output.clone(), scale);
+        output
+    }
+
+    fn reshaped(&mut self, name: &str, input: &str, dims: &[i64]) -> String {
+        let shape = format!("{name}.shape");
+        self.graph.initializer.push(tiny_model::shape(&shape, dims));
+        self.node("Reshape", &[input, &shape], name, vec![])
+    }
+
+    /// `[1, values, cells]` to `[1, cells, values]`.
+    fn transposed(&mut self, name: &str, input: &str) {
+        self.node("Transpose", &[input], name, vec![ints("perm", &[0, 2, 1])]);
+    }
+
+    /// The model, with the card of the tiny one.
+    pub(crate) fn model(self) -> pb::ModelProto {
         let mut model = tiny_model::model();
         model.graph = Some(self.graph);
         model
+    }
+
+    /// The model with the outputs of the image.
+    pub(crate) fn finish(mut self, map: &str, channels: i64) -> pb::ModelProto {
+        self.image_heads(map, channels);
+        self.model()
+    }
+}
+
+fn string(name: &str, value: &str) -> pb::AttributeProto {
+    pb::AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::String as i32,
+        s: value.as_bytes().to_vec(),
+        ..pb::AttributeProto::default()
     }
 }
 

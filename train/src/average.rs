@@ -166,6 +166,7 @@ mod tests {
             input: InputSpec::mobilenet(32),
             box_order: BoxOrder::Corners,
             threshold: 0.5,
+            objects: None,
             training: Training {
                 recipe: "snacks".to_owned(),
                 ..Training::default()

@@ -1,6 +1,8 @@
 //! The whole model: the frozen part of the backbone, the trainable part and the heads.
 
-use boxcam::card::{BOX_OUTPUT, CLASS_OUTPUT, ModelCard};
+use boxcam::card::{
+    BOX_OUTPUT, CLASS_OUTPUT, ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT,
+};
 use boxcam::label::Labels;
 use burn::prelude::*;
 use tract_onnx::pb;
@@ -11,7 +13,7 @@ use crate::heads::{
 };
 use crate::layer::Layer;
 use crate::network::{Backbone, cuts, fine_layer};
-use crate::onnx::{GraphBuilder, INPUT, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT};
+use crate::onnx::{GraphBuilder, INPUT};
 use crate::recipe::{Frozen, HeadKind, Recipe};
 use crate::weights::{BackboneWeights, HeadWeights};
 

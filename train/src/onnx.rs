@@ -30,12 +30,6 @@ pub const BOX_PREFIX: &str = "box.";
 /// Prefix of the object branch's layers.
 pub const OBJECT_PREFIX: &str = "objects.";
 
-/// Name of the output with the scores of all cells.
-pub const OBJECT_SCORES_OUTPUT: &str = "object_scores";
-
-/// Name of the output with the corners of all cells.
-pub const OBJECT_BOXES_OUTPUT: &str = "object_boxes";
-
 /// Suffix of a `relu6` node, after the name of its convolution.
 pub const RELU6_SUFFIX: &str = ".relu6";
 

@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use boxcam::card::ModelCard;
+use boxcam::card::{MAX_OBJECTS, ModelCard, ObjectSettings};
 use boxcam::dataset::{AnnotatedPicture, Annotation};
-use boxcam::detect::{DetectError, Prediction};
+use boxcam::detect::{CellOutputs, DetectError, Nms, Prediction};
 use boxcam::evaluate::{Evaluation, Mean, Metrics};
 use boxcam::geometry::{NormBox, iou};
 use boxcam::label::Labels;
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::adamw::{AdamW, Step};
 use crate::data_loader::{Augmented, Batch, DataLoader, SampleRequest};
 use crate::features::{FeatureError, Features, channels_last};
+use crate::heads::ObjectPredictions;
 use crate::loss::{box_loss, cross_entropy, dense_loss, feature_distillation_loss, object_loss};
 use crate::model::{Answer, Model, Net};
 use crate::network::{Backbone, to_vec};
@@ -283,6 +284,11 @@ impl<'a> Trainer<'a> {
             labels,
             evaluation: Evaluation::new(labels.clone()),
             nll: Mean::default(),
+            // Recall at fewer objects would depend on the card.
+            settings: self.card.objects.map(|settings| ObjectSettings {
+                most: MAX_OBJECTS,
+                ..settings
+            }),
         };
         let mut result = Ok(());
         loader.batches(plan, |batch| {
@@ -291,7 +297,7 @@ impl<'a> Trainer<'a> {
             if !pictures.is_empty() {
                 let input = self.trainable_input(batch.tensor(&self.plain_device()));
                 let output = net.forward(input);
-                result = validation.add(&pictures, output.logits, output.corners);
+                result = validation.add(&pictures, output);
             }
             result.is_ok()
         });
@@ -345,21 +351,25 @@ struct Validation<'a> {
     evaluation: Evaluation,
     /// Negative log-likelihood of the annotations' classes.
     nll: Mean,
+    /// How objects are selected, if the model has any.
+    settings: Option<ObjectSettings>,
 }
 
 impl Validation<'_> {
-    fn add(
-        &mut self,
-        pictures: &[&AnnotatedPicture],
-        logits: Tensor<2>,
-        corners: Tensor<2>,
-    ) -> Result<(), DetectError> {
+    fn add(&mut self, pictures: &[&AnnotatedPicture], output: Answer) -> Result<(), DetectError> {
         let classes = self.labels.len();
-        let scores = to_vec(softmax(logits, 1));
-        let corners = to_vec(corners);
+        let scores = to_vec(softmax(output.logits, 1));
+        let corners = to_vec(output.corners);
+        let mut objects = match (output.objects, self.settings) {
+            (Some(objects), Some(settings)) => Some(PredictedObjects::new(&objects, settings)),
+            _ => None,
+        };
         let outputs = scores.chunks_exact(classes).zip(corners.as_chunks::<4>().0);
-        for (picture, (scores, corners)) in pictures.iter().zip(outputs) {
-            let prediction = Prediction::new(scores.to_vec(), *corners)?;
+        for (index, (picture, (scores, corners))) in pictures.iter().zip(outputs).enumerate() {
+            let mut prediction = Prediction::new(scores.to_vec(), *corners)?;
+            if let Some(objects) = &mut objects {
+                prediction = objects.add_to(prediction, index)?;
+            }
             for row in &picture.annotations {
                 if let Some(nll) = self.nll(row, &prediction) {
                     self.nll.add(nll);
@@ -375,6 +385,43 @@ impl Validation<'_> {
         let class = self.labels.find(&row.class_name)?;
         let score = f64::from(prediction.scores()[class.index()]);
         Some(-score.max(1e-12).ln())
+    }
+}
+
+/// The predictions of all cells for a batch.
+struct PredictedObjects {
+    /// `[batch, cells, classes]`
+    scores: Vec<f32>,
+    /// `[batch, cells, 4]`
+    boxes: Vec<f32>,
+    cells: usize,
+    classes: usize,
+    nms: Nms,
+}
+
+impl PredictedObjects {
+    fn new(objects: &ObjectPredictions, settings: ObjectSettings) -> Self {
+        let [_, cells, classes] = objects.logits.dims();
+        Self {
+            scores: to_vec(objects.scores()),
+            boxes: to_vec(objects.corners.clone()),
+            cells,
+            classes,
+            nms: Nms::new(settings, cells, classes),
+        }
+    }
+
+    fn add_to(
+        &mut self,
+        prediction: Prediction,
+        picture: usize,
+    ) -> Result<Prediction, DetectError> {
+        let first = picture * self.cells;
+        let cells = CellOutputs {
+            scores: &self.scores[first * self.classes..][..self.cells * self.classes],
+            boxes: &self.boxes[first * 4..][..self.cells * 4],
+        };
+        prediction.with_objects(cells, &mut self.nms)
     }
 }
 

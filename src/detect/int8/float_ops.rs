@@ -1,7 +1,7 @@
 //! The operations on floats after the network's heads: a few thousand values, computed in the order of the model file's
 //! operators so that the results are equal to theirs.
 
-use super::graph::{BinaryOp, BroadcastOperand, FloatId, FloatOp, Operand};
+use super::graph::{BinaryOp, BroadcastOperand, FloatId, FloatOp, Operand, UnaryOp};
 
 /// Float buffers, allocated once and overwritten by each run.
 #[derive(Debug, Clone)]
@@ -54,6 +54,20 @@ impl FloatOp {
                 output,
             } => buffers.write(*output, |buffers, out| {
                 elementwise(*function, inputs, shape, buffers, out);
+            }),
+            Self::Unary {
+                function,
+                input,
+                output,
+            } => buffers.write(*output, |buffers, out| {
+                unary(*function, buffers.get(*input), out);
+            }),
+            Self::Transpose {
+                input,
+                size,
+                output,
+            } => buffers.write(*output, |buffers, out| {
+                transpose(buffers.get(*input), *size, out);
             }),
             Self::Softmax {
                 input,
@@ -145,6 +159,25 @@ fn elementwise_row(
     }
 }
 
+fn unary(function: UnaryOp, input: &[f32], out: &mut [f32]) {
+    let pairs = out.iter_mut().zip(input);
+    match function {
+        UnaryOp::Exp => pairs.for_each(|(out, x)| *out = x.exp()),
+        UnaryOp::Ln => pairs.for_each(|(out, x)| *out = x.ln()),
+        UnaryOp::Sigmoid => pairs.for_each(|(out, x)| *out = 1.0 / (1.0 + (-x).exp())),
+    }
+}
+
+fn transpose(input: &[f32], [rows, columns, inner]: [usize; 3], out: &mut [f32]) {
+    let block = rows * columns * inner;
+    for (input, out) in input.chunks_exact(block).zip(out.chunks_exact_mut(block)) {
+        for (index, out) in out.chunks_exact_mut(inner).enumerate() {
+            let (column, row) = (index / rows, index % rows);
+            out.copy_from_slice(&input[(row * columns + column) * inner..][..inner]);
+        }
+    }
+}
+
 fn softmax(input: &[f32], axis: usize, inner: usize, out: &mut [f32]) {
     let block = axis * inner;
     for (input, out) in input.chunks_exact(block).zip(out.chunks_exact_mut(block)) {
@@ -202,6 +235,42 @@ mod tests {
         assert_eq!([out[0], out[3], out[2], out[5]], [0.5; 4]);
         let expected = 1.0 / (1.0 + 1.0f32.exp());
         assert!((out[1] - expected).abs() < 1e-6 && (out[4] - 1.0 + expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn unary_functions() {
+        let values = [-200.0, -1.0, 0.0, 0.5, 200.0];
+        let of = |function| {
+            let mut buffers = buffers(&values, 5);
+            let op = FloatOp::Unary {
+                function,
+                input: FloatId(0),
+                output: FloatId(1),
+            };
+            op.run(&mut buffers);
+            buffers.get(FloatId(1)).to_vec()
+        };
+        let sigmoid = of(UnaryOp::Sigmoid);
+        assert_eq!([sigmoid[0], sigmoid[2], sigmoid[4]], [0.0, 0.5, 1.0]);
+        assert!((sigmoid[1] - 0.268_941_43).abs() < 1e-6);
+        assert_eq!(of(UnaryOp::Exp)[2..4], [1.0, 0.5f32.exp()]);
+        assert_eq!(of(UnaryOp::Ln)[3], 0.5f32.ln());
+    }
+
+    #[test]
+    fn transpose_swaps_two_groups_of_axes() {
+        // [2, 2, 3, 2] to [2, 3, 2, 2].
+        let values: Vec<f32> = (0..24).map(|n| n as f32).collect();
+        let mut buffers = buffers(&values, 24);
+        let transpose = FloatOp::Transpose {
+            input: FloatId(0),
+            size: [2, 3, 2],
+            output: FloatId(1),
+        };
+        transpose.run(&mut buffers);
+        let first = [0.0, 1.0, 6.0, 7.0, 2.0, 3.0, 8.0, 9.0, 4.0, 5.0, 10.0, 11.0];
+        let second = first.map(|value| value + 12.0);
+        assert_eq!(buffers.get(FloatId(1)), [first, second].concat());
     }
 
     #[test]

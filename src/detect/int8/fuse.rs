@@ -160,6 +160,15 @@ impl Int8Network {
         &self.network
     }
 
+    /// The shape of an output.
+    ///
+    /// # Panics
+    /// If there is no such output.
+    #[must_use]
+    pub fn shape(&self, output: usize) -> &[usize] {
+        &self.shapes[output]
+    }
+
     fn run(&self, input: NetworkInput<'_>) -> TractResult<TVec<TValue>> {
         let idle = self.idle.lock().pop();
         let mut workspace = idle.unwrap_or_else(|| self.network.workspace());

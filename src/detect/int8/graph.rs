@@ -114,6 +114,19 @@ pub enum FloatOp {
         shape: Vec<usize>,
         output: FloatId,
     },
+    /// A function of each element.
+    Unary {
+        function: UnaryOp,
+        input: FloatId,
+        output: FloatId,
+    },
+    /// `[outer, rows, columns, inner]` to `[outer, columns, rows, inner]`.
+    Transpose {
+        input: FloatId,
+        /// Rows, columns, number of elements of each.
+        size: [usize; 3],
+        output: FloatId,
+    },
     /// `exp(x) / sum(exp(x))` along one axis: `[outer, axis, inner]`.
     Softmax {
         input: FloatId,
@@ -145,6 +158,16 @@ pub struct BroadcastOperand {
 pub enum Operand {
     Computed(FloatId),
     Constant(Vec<f32>),
+}
+
+/// A function of a float.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnaryOp {
+    Exp,
+    /// Natural logarithm.
+    Ln,
+    /// `1 / (1 + exp(-x))`
+    Sigmoid,
 }
 
 /// A function of two floats.
@@ -228,6 +251,8 @@ impl Operation {
             Self::Dequantize(..) => "dequantize",
             Self::Float(FloatOp::Slice { .. }) => "slice f32",
             Self::Float(FloatOp::Elementwise { .. }) => "elementwise f32",
+            Self::Float(FloatOp::Unary { .. }) => "unary f32",
+            Self::Float(FloatOp::Transpose { .. }) => "transpose f32",
             Self::Float(FloatOp::Softmax { .. }) => "softmax f32",
             Self::Float(FloatOp::MatMul { .. }) => "matmul f32",
         }

@@ -1,6 +1,7 @@
 //! Runs a model: in one integer network if the whole graph was fused, otherwise in tract's plan with integer networks
 //! as operators.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use tract_onnx::tract_core::ops::{Cost, OpState};
 use tract_onnx::tract_core::optim::Optimizer;
 use tract_onnx::tract_core::plan::{EvalContext, SimpleState, eval};
 
+use super::heads::Heads;
 use crate::card::InputSpec;
 use crate::detect::int8::fuse::{FuseInt8, Int8Network, framework};
 use crate::detect::int8::kernels::Kernels;
@@ -25,22 +27,28 @@ pub(super) enum Engine {
     Int8 {
         network: Arc<Network>,
         workspace: Workspace,
-        /// Indices of the model's outputs in the network's.
-        outputs: [usize; 2],
+        outputs: Heads<NetworkOutput>,
     },
     /// tract's plan.
     Plan {
         plan: Arc<TypedRunnableModel>,
         /// Whether the input is the bytes of an image.
         has_pixel_input: bool,
-        outputs: [usize; 2],
+        /// Indices of the outputs in the plan's.
+        outputs: Heads<usize>,
     },
 }
 
-/// The two outputs of a run.
+/// Index of an output in the network's, and its shape.
+type NetworkOutput = (usize, Arc<[usize]>);
+
+/// An output of a run.
 pub(super) enum EngineOutput<'a> {
-    Slices([&'a [f32]; 2]),
-    Tensors([TValue; 2]),
+    Slice {
+        shape: &'a [usize],
+        values: &'a [f32],
+    },
+    Tensor(TValue),
 }
 
 /// A layer's name, its operator and its time in one run.
@@ -65,12 +73,12 @@ impl Default for EngineOptions {
 }
 
 impl Engine {
-    /// Prepares a graph; `outputs` are the indices of the two outputs to compute. Returns the graph's
+    /// Prepares a graph; `outputs` are the indices of the outputs to compute. Returns the graph's
     /// [`multiply_adds`] too.
     pub(super) fn new(
         proto: pb::ModelProto,
         input: &InputSpec,
-        outputs: [usize; 2],
+        outputs: Heads<usize>,
         options: EngineOptions,
     ) -> TractResult<(Self, Option<u64>)> {
         let build = || Self::build(proto, input, outputs, options);
@@ -82,7 +90,7 @@ impl Engine {
     fn build(
         proto: pb::ModelProto,
         input: &InputSpec,
-        outputs: [usize; 2],
+        outputs: Heads<usize>,
         options: EngineOptions,
     ) -> TractResult<(Self, Option<u64>)> {
         let model = framework().model_for_proto_model(&proto)?;
@@ -118,22 +126,23 @@ impl Engine {
         Ok((engine, multiply_adds))
     }
 
-    /// The integer network, if it computes both outputs from the model's input.
-    fn int8(model: &TypedModel, outputs: [usize; 2]) -> Option<Self> {
+    /// The integer network, if it computes all outputs from the model's input.
+    fn int8(model: &TypedModel, outputs: Heads<usize>) -> Option<Self> {
         let outlets = outputs.map(|output| model.outputs[output]);
-        let node = model.node(outlets[0].node);
+        let node = model.node(outlets.values().next()?.node);
         let fused: &Int8Network = node.op_as()?;
-        let has_both_outputs = outlets.iter().all(|outlet| outlet.node == node.id);
+        let has_all_outputs = outlets.values().all(|outlet| outlet.node == node.id);
         let has_model_input = node.inputs[..] == model.inputs[..];
         let has_pixel_input = model.input_fact(0).ok()?.datum_type == u8::datum_type();
-        (has_both_outputs && has_model_input && has_pixel_input).then(|| Self::Int8 {
+        let shape = |slot: usize| Arc::from(fused.shape(slot));
+        (has_all_outputs && has_model_input && has_pixel_input).then(|| Self::Int8 {
             network: Arc::clone(fused.network()),
             workspace: fused.network().workspace(),
-            outputs: outlets.map(|outlet| outlet.slot),
+            outputs: outlets.map(|outlet| (outlet.slot, shape(outlet.slot))),
         })
     }
 
-    pub(super) fn run(&mut self, input: &InputTensor) -> TractResult<EngineOutput<'_>> {
+    pub(super) fn run(&mut self, input: &InputTensor) -> TractResult<Heads<EngineOutput<'_>>> {
         match self {
             Self::Int8 {
                 network,
@@ -141,9 +150,11 @@ impl Engine {
                 outputs,
             } => {
                 network.run(NetworkInput::Pixels(input.pixels()), workspace);
-                Ok(EngineOutput::Slices(
-                    outputs.map(|output| network.output(workspace, output)),
-                ))
+                let (network, workspace) = (&*network, &*workspace);
+                Ok(outputs.as_ref().map(|(index, shape)| EngineOutput::Slice {
+                    shape,
+                    values: network.output(workspace, *index),
+                }))
             }
             Self::Plan {
                 plan,
@@ -152,9 +163,7 @@ impl Engine {
             } => {
                 let tensor = plan_input(input, *has_pixel_input)?;
                 let values = plan.run(tvec!(tensor.into()))?;
-                Ok(EngineOutput::Tensors(
-                    outputs.map(|output| values[output].clone()),
-                ))
+                Ok(outputs.map(|output| EngineOutput::Tensor(values[output].clone())))
             }
         }
     }
@@ -216,7 +225,7 @@ impl Clone for Engine {
             } => Self::Int8 {
                 network: Arc::clone(network),
                 workspace: network.workspace(),
-                outputs: *outputs,
+                outputs: outputs.clone(),
             },
             Self::Plan {
                 plan,
@@ -242,28 +251,27 @@ fn plan_input(input: &InputTensor, has_pixel_input: bool) -> TractResult<Tensor>
 }
 
 impl EngineOutput<'_> {
-    pub(super) fn shapes(&self) -> [Vec<usize>; 2] {
+    pub(super) fn shape(&self) -> &[usize] {
         match self {
-            Self::Slices(slices) => slices.map(|slice| vec![1, slice.len()]),
-            Self::Tensors(tensors) => tensors.each_ref().map(|tensor| tensor.shape().to_vec()),
+            Self::Slice { shape, .. } => shape,
+            Self::Tensor(tensor) => tensor.shape(),
         }
     }
 
-    /// Calls `read` with the values of the two outputs.
-    pub(super) fn with_values<T>(&self, read: impl FnOnce([&[f32]; 2]) -> T) -> TractResult<T> {
-        match self {
-            Self::Slices(slices) => Ok(read(*slices)),
-            Self::Tensors([a, b]) => {
-                let (a, b) = (a.cast_to::<f32>()?, b.cast_to::<f32>()?);
-                let (a, b) = (
-                    a.to_plain_array_view::<f32>()?,
-                    b.to_plain_array_view::<f32>()?,
-                );
-                let not_contiguous = || TractError::msg("an output is not contiguous");
-                let a = a.as_slice().ok_or_else(not_contiguous)?;
-                Ok(read([a, b.as_slice().ok_or_else(not_contiguous)?]))
-            }
+    pub(super) fn values(&self) -> TractResult<Cow<'_, [f32]>> {
+        let tensor = match self {
+            Self::Slice { values, .. } => return Ok(Cow::Borrowed(values)),
+            Self::Tensor(tensor) => tensor,
+        };
+        let not_contiguous = || TractError::msg("an output is not contiguous");
+        if tensor.datum_type() == f32::datum_type() {
+            let view = tensor.to_plain_array_view::<f32>()?;
+            return Ok(Cow::Borrowed(view.to_slice().ok_or_else(not_contiguous)?));
         }
+        let floats = tensor.cast_to::<f32>()?;
+        let view = floats.to_plain_array_view::<f32>()?;
+        let values = view.as_slice().ok_or_else(not_contiguous)?;
+        Ok(Cow::Owned(values.to_vec()))
     }
 }
 

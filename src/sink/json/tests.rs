@@ -57,6 +57,8 @@ fn a_picture_line_has_its_path_and_detection() {
         r#"{"schema":1,"picture":"a \"b\"/c.jpg","width":640,"height":480,"#,
         r#""detection":{"class":"hot dog","confidence":0.9123,"x_min":0.25,"x_max":0.5,"#,
         r#""y_min":0.12346,"y_max":1.0,"pixels":[160,59,320,480]},"#,
+        r#""detections":[{"class":"hot dog","confidence":0.9123,"x_min":0.25,"x_max":0.5,"#,
+        r#""y_min":0.12346,"y_max":1.0,"pixels":[160,59,320,480]}],"#,
         r#""inference_ms":12.346,"frame_age_ms":20.5,"model":"0badcafe"}"#,
         "\n"
     );
@@ -70,10 +72,36 @@ fn a_picture_line_has_its_path_and_detection() {
 fn a_live_line_has_time_and_frame_and_detection_may_be_null() {
     let expected = concat!(
         r#"{"schema":1,"time":"2023-11-14T22:13:20.250Z","frame":7,"width":640,"height":480,"#,
-        r#""detection":null,"inference_ms":12.346,"frame_age_ms":20.5,"model":"0badcafe"}"#,
+        r#""detection":null,"detections":[],"inference_ms":12.346,"frame_age_ms":20.5,"model":"0badcafe"}"#,
         "\n"
     );
     assert_eq!(line(Origin::Live, None), expected);
+}
+
+#[test]
+fn detections_are_all_of_the_frame_and_the_primary_is_first() {
+    let apple = Detection {
+        class: ClassId::new(0),
+        confidence: 0.95,
+        bounding_box: boxed([0.0, 0.5, 0.0, 0.5]),
+    };
+    let classes = |detection| {
+        let report = Report {
+            others: vec![apple],
+            ..report(detection)
+        };
+        let line = frame_line(&frame(Origin::Live), &report);
+        let fields: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        let all = fields["detections"].as_array().expect("a list").clone();
+        if report.detection.is_some() {
+            assert_eq!(all[0], fields["detection"]);
+        }
+        all.iter()
+            .map(|found| found["class"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(classes(hot_dog()), ["hot dog", "apple"]);
+    assert_eq!(classes(None), ["apple"]);
 }
 
 #[test]

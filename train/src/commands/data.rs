@@ -276,6 +276,7 @@ fn preprocessing_card(train: &Dataset, size: u32) -> Result<ModelCard> {
         input: InputSpec::mobilenet(size),
         box_order: BoxOrder::Corners,
         threshold: 0.0,
+        objects: None,
         training: Training::default(),
         figures: std::collections::BTreeMap::new(),
         golden: Vec::new(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
+use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, ObjectSettings, Training};
 use boxcam::dataset::Dataset;
 use boxcam::evaluate::Metrics;
 use boxcam::label::Labels;
@@ -54,6 +54,13 @@ const MIN_SAMPLES: usize = 16;
 
 /// Default confidence threshold of a model.
 pub(super) const THRESHOLD: f32 = 0.4;
+
+/// How a new model's objects are selected.
+const OBJECTS: ObjectSettings = ObjectSettings {
+    threshold: 0.3,
+    nms_iou: 0.5,
+    most: 20,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
@@ -351,6 +358,7 @@ fn card(
     ModelCard {
         name: arguments.name.clone(),
         threshold: arguments.threshold,
+        objects: recipe.objects.map(|_| OBJECTS),
         training: Training {
             recipe: recipe.name.clone(),
             data: arguments.about.clone(),
@@ -372,6 +380,7 @@ pub(super) fn unnamed_card(labels: Labels, size: u32) -> ModelCard {
         input: InputSpec::mobilenet(size),
         box_order: BoxOrder::Corners,
         threshold: 0.0,
+        objects: None,
         training: Training {
             recipe: String::new(),
             data: String::new(),

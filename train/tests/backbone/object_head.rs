@@ -1,10 +1,14 @@
 //! The object branch: training, the exported float model and the int8 model predict the same.
 
-use boxcam::card::{BOX_OUTPUT, CLASS_OUTPUT, ModelCard};
+use boxcam::card::{
+    BOX_OUTPUT, CLASS_OUTPUT, ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT, ObjectSettings,
+};
+use boxcam::detect::tract::TractDetector;
 use boxcam::preprocess::InputTensor;
+use boxcam_train::golden::add_golden;
 use boxcam_train::model::Model;
 use boxcam_train::network::to_vec;
-use boxcam_train::onnx::{OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT};
+use boxcam_train::onnx;
 use boxcam_train::recipe::{Override, Recipe};
 use boxcam_train::weights::BackboneWeights;
 use burn::prelude::*;
@@ -23,8 +27,19 @@ fn new_model(weights: &BackboneWeights) -> Model {
     Model::new(weights, &card(64).labels, &recipe, &device)
 }
 
+fn object_card() -> ModelCard {
+    ModelCard {
+        objects: Some(ObjectSettings {
+            threshold: 0.01,
+            nms_iou: 0.5,
+            most: 10,
+        }),
+        ..card(64)
+    }
+}
+
 fn export(model: &Model) -> pb::ModelProto {
-    model.export(&model.net, &card(64))
+    model.export(&model.net, &object_card())
 }
 
 /// The outputs of the network in training, in the order of the file.
@@ -84,6 +99,24 @@ fn the_exported_model_and_its_int8_form_predict_what_training_does() {
         assert!(off.iter().all(|off| *off < 1e-4), "{off:?}");
         let off = distances(&all_outputs_in_floats(&quantized, input), &expected);
         assert!(off[2] < 0.01 && off[3] < 0.02, "{off:?}");
+    }
+}
+
+/// The program's own engine takes the int8 model, finds objects, and its card proves them.
+#[test]
+fn the_int8_model_runs_in_the_program_and_its_golden_examples_have_objects() {
+    let float = export(&new_model(&residual_backbone(64)));
+    let inputs = inputs(&card(64), 4);
+    let mut quantized = int8(&float, &inputs);
+    add_golden(&mut quantized, "quantized").expect("recorded");
+    let examples = onnx::card(&quantized).expect("a card").golden;
+    assert!(!examples.is_empty() && examples.iter().all(|e| e.objects.is_some()));
+    let bytes = prost::Message::encode_to_vec(&quantized);
+    let mut detector = TractDetector::from_bytes("quantized", &bytes).expect("loads");
+    for input in &inputs {
+        let prediction = detector.predict(input).expect("runs");
+        let objects = prediction.objects(0.0).expect("object heads");
+        assert!((1..=10).contains(&objects.len()), "{}", objects.len());
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn card(side: u32) -> ModelCard {
         input: InputSpec::mobilenet(side),
         box_order: BoxOrder::Corners,
         threshold: 0.5,
+        objects: None,
         training: Training {
             credits: "nobody".to_owned(),
             ..Training::default()

@@ -3,12 +3,15 @@
 use tract_onnx::tract_core::ops::array::StridedSlice;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::identity::Identity;
-use tract_onnx::tract_core::ops::math::{Add, Div, Max, Min, Mul, Sub};
-use tract_onnx::tract_core::ops::nn::{Softmax, SoftmaxKind};
+use tract_onnx::tract_core::ops::math::{Add, Div, Exp, Ln, Max, Min, Mul, Sub};
+use tract_onnx::tract_core::ops::nn::{Sigmoid, Softmax, SoftmaxKind};
 use tract_onnx::tract_hir::internal::*;
 
-use super::super::graph::{BinaryOp, BroadcastOperand, FloatId, FloatOp, Operand, Operation};
+use super::super::graph::{
+    BinaryOp, BroadcastOperand, FloatId, FloatOp, Operand, Operation, UnaryOp,
+};
 use super::matcher::{PatternMatcher, ValueInfo, constant_floats, scalar};
 
 /// Largest output that is matched; tract computes larger ones.
@@ -18,7 +21,7 @@ impl PatternMatcher<'_> {
     pub(super) fn match_float_op(&mut self, node: &TypedNode, input: FloatId) -> Option<()> {
         let outlet = OutletId::from(node.id);
         let length: usize = self.float_shape(outlet)?.iter().product();
-        (length <= MAX_ELEMENTS).then_some(())?;
+        (1..=MAX_ELEMENTS).contains(&length).then_some(())?;
         let is_reshape = matches!(
             node.op_as(),
             Some(AxisOp::Add(_) | AxisOp::Rm(_) | AxisOp::Reshape(..))
@@ -29,7 +32,11 @@ impl PatternMatcher<'_> {
         }
         // The buffer is added only if the operator matches.
         let output = FloatId(self.graph.float_lengths.len());
-        let operation = if node.op_is::<StridedSlice>() {
+        let operation = if let Some(AxisOp::Move(from, to)) = node.op_as() {
+            self.transpose(node, input, [*from, *to], output)?
+        } else if node.op_is::<ElementWiseOp>() {
+            unary(node, input, output)?
+        } else if node.op_is::<StridedSlice>() {
             self.slice(node, input, output)?
         } else if node.op_is::<TypedBinOp>() {
             self.elementwise(node, output)?
@@ -51,6 +58,32 @@ impl PatternMatcher<'_> {
         let fact = self.model.outlet_fact(outlet).ok()?;
         (fact.datum_type == f32::datum_type()).then_some(())?;
         Some(fact.shape.as_concrete()?.to_vec())
+    }
+
+    /// One axis is moved to another place, over those between.
+    fn transpose(
+        &self,
+        node: &TypedNode,
+        input: FloatId,
+        [from, to]: [usize; 2],
+        output: FloatId,
+    ) -> Option<FloatOp> {
+        let shape = self.float_shape(node.inputs[0])?;
+        let volume = |axes: std::ops::Range<usize>| shape[axes].iter().product::<usize>();
+        let size = if from <= to {
+            [
+                shape[from],
+                volume(from + 1..to + 1),
+                volume(to + 1..shape.len()),
+            ]
+        } else {
+            [volume(to..from), shape[from], volume(from + 1..shape.len())]
+        };
+        Some(FloatOp::Transpose {
+            input,
+            size,
+            output,
+        })
     }
 
     /// A contiguous slice: along one axis with step 1, where all dimensions before the axis are 1.
@@ -170,4 +203,24 @@ impl PatternMatcher<'_> {
             output,
         })
     }
+}
+
+fn unary(node: &TypedNode, input: FloatId, output: FloatId) -> Option<FloatOp> {
+    let ElementWiseOp(operator, None) = node.op_as()? else {
+        return None;
+    };
+    let function = if operator.is::<Exp>() {
+        UnaryOp::Exp
+    } else if operator.is::<Ln>() {
+        UnaryOp::Ln
+    } else if operator.is::<Sigmoid>() {
+        UnaryOp::Sigmoid
+    } else {
+        return None;
+    };
+    Some(FloatOp::Unary {
+        function,
+        input,
+        output,
+    })
 }
