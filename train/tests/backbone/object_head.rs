@@ -3,6 +3,7 @@
 use boxcam::card::{
     BOX_OUTPUT, CLASS_OUTPUT, ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT, ObjectSettings,
 };
+use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
 use boxcam::preprocess::InputTensor;
 use boxcam_train::golden::add_golden;
