@@ -80,6 +80,8 @@ pub struct Health {
     pub lines_lost: Counter,
     /// Snapshots that could not be written.
     pub snapshots_lost: Counter,
+    /// Pictures that were not written, since a file of their name exists that boxcam did not write.
+    pub files_kept: Counter,
     /// Reports dropped because a sink was too slow.
     pub reports_lost: Counter,
     /// Events that did not reach the MQTT broker.

@@ -6,7 +6,7 @@
 //! | layer | modules |
 //! | --- | --- |
 //! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`] |
-//! | input and output | [`picture`], [`scene`], [`diagnostics`] |
+//! | input and output | [`picture`], [`output_file`], [`scene`], [`diagnostics`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`] |
 //! | track | [`track`] |
@@ -30,6 +30,7 @@ pub mod health;
 pub mod label;
 pub mod log_lines;
 pub mod options;
+pub mod output_file;
 pub mod overlay;
 pub mod picture;
 pub mod pipeline;

@@ -17,14 +17,20 @@ use image::{
 use zune_jpeg::JpegDecoder;
 
 mod error;
+mod file_kind;
 pub mod jpeg;
+mod other_files;
 
 use error::check_size;
 
 pub use error::{DecodeError, MAX_PIXELS, PictureError};
+pub use file_kind::FileKind;
+pub use other_files::OtherFiles;
 
 /// File name extensions of pictures.
-pub const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
+pub const EXTENSIONS: [&str; 9] = [
+    "jpg", "jpeg", "png", "webp", "bmp", "jpe", "jfif", "apng", "dib",
+];
 
 /// The most bytes that a file or its decoded pixels may have: four channels of 16 bits, and [`METADATA_MEMORY`].
 const MAX_BYTES: u64 = MAX_PIXELS * 8 + METADATA_MEMORY;
@@ -127,7 +133,7 @@ impl Header {
         let mut file = BufReader::new(file);
         let mut start = Vec::new();
         file.by_ref()
-            .take(32)
+            .take(FileKind::START_LENGTH as u64)
             .read_to_end(&mut start)
             .and_then(|_| file.rewind())
             .map_err(unreadable)?;
@@ -189,20 +195,20 @@ impl Header {
 
 /// The format of a file by its first bytes, and the format's name.
 fn recognize(path: &Path, bytes: &[u8]) -> Result<(ImageFormat, &'static str), PictureError> {
+    let path = path.to_path_buf();
     if bytes.is_empty() {
-        return Err(PictureError::Empty { path: path.into() });
+        return Err(PictureError::Empty { path });
     }
-    match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => Ok((ImageFormat::Jpeg, "JPEG")),
-        Ok(ImageFormat::Png) => Ok((ImageFormat::Png, "PNG")),
-        Ok(ImageFormat::WebP) => Ok((ImageFormat::WebP, "WebP")),
-        Ok(ImageFormat::Bmp) => Ok((ImageFormat::Bmp, "BMP")),
-        _ => {
+    match FileKind::of(bytes) {
+        Some(FileKind::Jpeg) => Ok((ImageFormat::Jpeg, "JPEG")),
+        Some(FileKind::Png) => Ok((ImageFormat::Png, "PNG")),
+        Some(FileKind::WebP) => Ok((ImageFormat::WebP, "WebP")),
+        Some(FileKind::Bmp) => Ok((ImageFormat::Bmp, "BMP")),
+        Some(kind) => Err(PictureError::OtherKind { path, kind }),
+        None => {
             let start = bytes.iter().take(8).map(|byte| format!("{byte:02x}"));
-            Err(PictureError::NotAPicture {
-                path: path.into(),
-                start: start.collect::<Vec<_>>().join(" "),
-            })
+            let start = start.collect::<Vec<_>>().join(" ");
+            Err(PictureError::NotAPicture { path, start })
         }
     }
 }

@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::diagnostics::writing_advice;
 use crate::frame::{Frame, UnreadableFrame};
 use crate::health::StateChange;
+use crate::output_file::OutputFileError;
 use crate::report::Report;
 
 #[cfg(any(feature = "window", all(feature = "framebuffer", target_os = "linux")))]
@@ -104,6 +105,9 @@ pub enum SinkError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// A file exists that boxcam did not write, or may not replace.
+    #[error(transparent)]
+    Kept(OutputFileError),
     #[error("{}: the image can't be encoded ({source})", path.display())]
     Encode {
         path: PathBuf,
@@ -137,4 +141,13 @@ pub enum SinkError {
     /// The user closed the window, or the reader of the pipe exited. It ends the run without an error.
     #[error("the window or pipe was closed")]
     Closed,
+}
+
+impl From<OutputFileError> for SinkError {
+    fn from(error: OutputFileError) -> Self {
+        match error {
+            OutputFileError::Write { path, source } => Self::Write { path, source },
+            OutputFileError::Kept { .. } => Self::Kept(error),
+        }
+    }
 }

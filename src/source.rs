@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::diagnostics::reading_advice;
 use crate::frame::{Frame, UnreadableFrame};
-use crate::picture::PictureError;
+use crate::picture::{OtherFiles, PictureError};
 
 #[cfg(all(feature = "camera", target_os = "linux"))]
 pub mod camera;
@@ -72,6 +72,9 @@ pub enum SourceError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// Pictures or films of a format that boxcam does not read; the others in the folder follow.
+    #[error("folder {}: {files}", folder.display())]
+    OtherFiles { folder: PathBuf, files: OtherFiles },
     #[error("folder {}: contains no pictures; boxcam reads JPEG, PNG, WebP and BMP", path.display())]
     NoPictures { path: PathBuf },
     /// There is no such file, and the text names no other source.
@@ -140,6 +143,7 @@ impl SourceError {
             Self::Picture(error) => Some(error.path()),
             Self::Folder { path, .. }
             | Self::NoPictures { path }
+            | Self::OtherFiles { folder: path, .. }
             | Self::BrokenRecordedFrame { path, .. } => Some(path),
             Self::Unknown { .. }
             | Self::Open { .. }

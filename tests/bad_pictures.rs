@@ -174,6 +174,41 @@ fn other_files_in_a_folder_are_ignored() {
 }
 
 #[test]
+fn pictures_of_other_formats_in_a_folder_are_named() {
+    let dir = TestDir::new();
+    dir.write_solid_image("mixed/b.png", "red");
+    for name in [
+        "mixed/1.heic",
+        "mixed/2.HEIC",
+        "mixed/more/3.heic",
+        "mixed/film.mov",
+    ] {
+        dir.write(name, "not read");
+    }
+    let output = dir.run_tiny(&["detect", "mixed"]);
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&[
+        "folder mixed: 3 HEIC files are not read, such as mixed/1.heic; convert it to JPEG: `heif-convert mixed/1.heic",
+        "folder mixed: 1 QuickTime (MOV) file is not read, mixed/film.mov; run boxcam on the film: `ffmpeg -i mixed/film.mov",
+    ]);
+    let lines = output.lines();
+    assert_eq!(lines.len(), 3, "{output:?}");
+    assert_eq!(lines[0]["detection"]["class"], "red");
+    // Pictures that were converted are not missed.
+    for name in [
+        "mixed/1.jpg",
+        "mixed/2.jpg",
+        "mixed/more/3.JPG",
+        "mixed/film.png",
+    ] {
+        dir.write(name, encoded(solid_image("red"), ImageFormat::Png));
+    }
+    let output = dir.run_tiny(&["detect", "mixed"]);
+    output.assert_exit_code(0);
+    assert_eq!(output.stderr, "");
+}
+
+#[test]
 fn a_folder_without_pictures_is_reported() {
     let dir = TestDir::new();
     dir.write_solid_image("a.png", "red");
@@ -215,4 +250,150 @@ fn an_unreadable_picture_is_reported() {
         stderr.contains("picture locked.png: can't be read (Permission denied"),
         "{stderr}"
     );
+}
+
+/// A picture with detail, so that each part of it takes data.
+fn detailed_jpeg() -> Vec<u8> {
+    let picture = image::RgbImage::from_fn(160, 120, |x, y| {
+        Rgb([(x * y) as u8, (x * 3) as u8, (y * 5) as u8])
+    });
+    encoded(picture, ImageFormat::Jpeg)
+}
+
+const EOI: [u8; 2] = [0xff, 0xd9];
+
+#[test]
+fn whole_is_a_jpeg_with_the_data_of_all_pixels() {
+    let dir = TestDir::new();
+    let whole = detailed_jpeg();
+    let data = &whole[..whole.len() - 2];
+    dir.write("whole.jpg", &whole);
+    dir.write("no_eoi.jpg", data);
+    dir.write("padded.jpg", [data, &[0; 512]].concat());
+    let cut = |part: usize| data[..data.len() * part / 100].to_vec();
+    dir.write("cut40.jpg", [&cut(40)[..], &EOI].concat());
+    dir.write("cut99.jpg", [&cut(99)[..], &EOI].concat());
+    dir.write("cut70.jpg", cut(70));
+    dir.write("arithmetic.jpg", data_file("jpeg/arithmetic.jpg"));
+    let names = [
+        "whole.jpg",
+        "no_eoi.jpg",
+        "padded.jpg",
+        "cut40.jpg",
+        "cut99.jpg",
+        "cut70.jpg",
+        "arithmetic.jpg",
+    ];
+    let output = dir.run_tiny(&[&["detect"], &names[..]].concat());
+    output.assert_exit_code(4);
+    let lines = output.lines();
+    for line in &lines[..3] {
+        assert_eq!(line["detection"], lines[0]["detection"], "{line}");
+        assert_eq!(line["width"], 160, "{line}");
+    }
+    for line in &lines[3..6] {
+        let error = line["error"].as_str().expect("refused");
+        assert!(error.contains("the JPEG is cut off after"), "{error}");
+    }
+    let error = lines[6]["error"].as_str().expect("refused");
+    assert!(
+        error.contains("arithmetic coding is not supported"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_jpeg_without_huffman_tables_is_read_as_a_frame_is() {
+    let dir = TestDir::new();
+    let whole = detailed_jpeg();
+    let mut without = whole.clone();
+    while let Some(at) = without.windows(2).position(|pair| pair == [0xff, 0xc4]) {
+        let length = usize::from(u16::from_be_bytes([without[at + 2], without[at + 3]]));
+        without.drain(at..at + 2 + length);
+    }
+    dir.write("whole.jpg", &whole);
+    dir.write("nodht.jpg", &without);
+    let output = dir.run_tiny(&["detect", "whole.jpg", "nodht.jpg"]);
+    output.assert_exit_code(0);
+    let lines = output.lines();
+    assert_eq!(lines[0]["detection"], lines[1]["detection"]);
+}
+
+#[test]
+fn pictures_and_films_of_other_formats_are_named_with_a_command() {
+    let dir = TestDir::new();
+    let cases: [(&str, &[u8], &str); 9] = [
+        (
+            "iphone.jpg",
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+            "is HEIC, which boxcam does not read; convert it to JPEG: `heif-convert iphone.jpg iphone-converted.jpg`",
+        ),
+        (
+            "a.avif",
+            b"\0\0\0\x18ftypavif\0\0\0\0mif1avif",
+            "is AVIF, which boxcam does not read; convert it to PNG or JPEG: `ffmpeg -i a.avif a.png`",
+        ),
+        (
+            "b.png",
+            b"GIF89a\x01\0\x01\0",
+            "is GIF, which boxcam does not read; convert it to PNG: `ffmpeg -i b.png -frames:v 1 b-converted.png`",
+        ),
+        (
+            "c.tif",
+            b"II*\0\x08\0\0\0",
+            "is TIFF, which boxcam does not read; convert it to PNG or JPEG: `ffmpeg -i c.tif c.png`",
+        ),
+        (
+            "d.pdf",
+            b"%PDF-1.7\n",
+            "is PDF, which boxcam does not read; make JPEGs of its pages: `pdftoppm -jpeg -r 150 d.pdf d`",
+        ),
+        (
+            "e.mp4",
+            b"\0\0\0\x18ftypisom\0\0\0\0isommp41",
+            "is MP4, which boxcam does not read; run boxcam on the film: `ffmpeg -i e.mp4 -q:v 3 -f mjpeg - | boxcam run --source -`",
+        ),
+        ("f.avi", b"RIFF\0\0\0\0AVI LIST", "is AVI"),
+        ("g.jpg", b"<!DOCTYPE html><html>", "is HTML"),
+        (
+            "h.jxl",
+            b"\xff\x0a\0\0",
+            "is JPEG XL, which boxcam does not read; convert it to PNG or JPEG: `djxl h.jxl h.png`",
+        ),
+    ];
+    for (name, bytes, _) in cases {
+        dir.write(name, bytes);
+    }
+    let names = cases.map(|(name, ..)| name);
+    let output = dir.run_tiny(&[&["detect"], &names[..]].concat());
+    output.assert_exit_code(4);
+    for (line, (name, _, expected)) in output.lines().iter().zip(cases) {
+        let error = line["error"].as_str().expect("refused");
+        assert!(
+            error.starts_with(&format!("picture {name}: {expected}")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn inputs_of_the_field_are_judged_right() {
+    let Some(field) = test_support::optional_data("field") else {
+        return;
+    };
+    let dir = TestDir::new();
+    let at = |name: &str| field.join(name).display().to_string();
+    let (whole, cut) = (
+        at("04-cut-scan-with-eoi/scene_whole.jpg"),
+        at("04-cut-scan-with-eoi/scene_cut40.jpg"),
+    );
+    let (no_tables, no_end) = (at("01-webcam-no-dht/nodht.jpg"), at("02-no-eoi/no_eoi.jpg"));
+    let output = dir.run_tiny(&["detect", &whole, &no_tables, &no_end, &cut]);
+    output.assert_exit_code(4);
+    let lines = output.lines();
+    for line in &lines[..3] {
+        assert!(line["width"].is_u64(), "{line}");
+    }
+    let error = lines[3]["error"].as_str().expect("refused");
+    assert!(error.contains("the JPEG is cut off after"), "{error}");
 }

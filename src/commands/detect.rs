@@ -1,13 +1,15 @@
 //! `boxcam detect`: one JSON line for each picture.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use boxcam::health::Health;
 use boxcam::options::{DetectOptions, Threshold};
 use boxcam::pipeline::{Pipeline, SourceConfig};
-use boxcam::sink::Sink;
 use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::json::JsonSink;
 use boxcam::sink::picture_files::PictureSink;
+use boxcam::sink::{Sink, SinkError};
 use boxcam::source::pictures::PicturesSource;
 
 use super::{Completion, Failure, model};
@@ -15,19 +17,24 @@ use super::{Completion, Failure, model};
 pub(super) fn detect(options: &DetectOptions, stop: &AtomicBool) -> Result<Completion, Failure> {
     let engine = model::engine(options.threads);
     let (detector, _) = model::load_from(options.model.file.as_deref(), engine)?;
+    let health = Arc::new(Health::default());
     let mut sinks: Vec<Box<dyn Sink + Send>> = vec![
         Box::new(JsonSink::stdout()),
         Box::new(ConsoleStats::default()),
     ];
     if let Some(folder) = &options.annotate {
-        sinks.push(Box::new(PictureSink::new(folder)?));
+        sinks.push(Box::new(PictureSink::new(folder, Arc::clone(&health))?));
     }
     let pipeline = Pipeline {
         sinks,
         threshold: options.model.threshold.map(Threshold::value),
+        health: Arc::clone(&health),
         ..Pipeline::new(Box::new(detector), stop)
     };
     let source = PicturesSource::new(options.pictures.iter().cloned());
     let summary = pipeline.run(SourceConfig::Offline(Box::new(source)))?;
+    if health.files_kept.get() > 0 {
+        return Err(SinkError::Incomplete.into());
+    }
     Ok(Completion::of(summary.skipped))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Instant;
@@ -16,8 +17,9 @@ use boxcam::evaluate::{
     ThresholdPoint, threshold_curve,
 };
 use boxcam::options::EvaluateOptions;
+use boxcam::output_file::{self, WriteSettings};
 use boxcam::preprocess::preprocess;
-use boxcam::sink::picture_files::save;
+use boxcam::sink::SinkError;
 use boxcam::{diagnostics, warn};
 use serde::Serialize;
 
@@ -121,9 +123,10 @@ fn write_reports(
     let metrics = &results.evaluation.metrics();
     let details = &Details::of(&results.evaluation);
     let curve = threshold_curve(&results.evaluation, &results.negatives);
-    if let Some(file) = &config.curve {
-        threshold_report::write(file, &curve)?;
-    }
+    // What can't be written does not keep the rest from the user.
+    let curve_file = config.curve.as_ref();
+    let curve_written = curve_file.map_or(Ok(()), |file| threshold_report::write(file, &curve));
+    let mut report_written = Ok(());
     let needs_speed = config.json || config.report.is_some();
     let speed = needs_speed.then(|| Speed::measure(detector, annotated));
     let speed = speed.transpose()?;
@@ -139,7 +142,7 @@ fn write_reports(
             evaluation: &results.evaluation,
             curve: with_negatives.then_some(curve.as_slice()),
         };
-        save(file.path(), page.render().as_bytes())?;
+        report_written = save(file.path(), page.render().as_bytes());
     }
     match &speed {
         Some(speed) if config.json => print(&json(&JsonReport {
@@ -149,15 +152,22 @@ fn write_reports(
             curve: &curve,
             details,
             speed,
-        })?),
+        })?)?,
         _ => {
             let mut text = text_report::table(model, metrics, details);
             if with_negatives {
                 text += &format!("\n{}", threshold_report::table(&curve));
             }
-            print(&text)
+            print(&text)?;
         }
     }
+    Ok(curve_written.and(report_written)?)
+}
+
+/// Writes a report, but not over a file that boxcam did not write.
+fn save(path: &Path, bytes: &[u8]) -> Result<(), SinkError> {
+    output_file::write(path, bytes, WriteSettings::default())?;
+    Ok(())
 }
 
 /// Time and size of a model.

@@ -65,7 +65,8 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         warn!("{stats}");
     }
     // A live run continues without what could not be written; an offline run must write everything.
-    if !is_live && health.lines_lost.get() + health.snapshots_lost.get() > 0 {
+    let is_incomplete = !is_live && health.lines_lost.get() + health.snapshots_lost.get() > 0;
+    if is_incomplete || health.files_kept.get() > 0 {
         return Err(SinkError::Incomplete.into());
     }
     Ok(Completion::of(summary.skipped))

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use image::ImageError;
 use thiserror::Error;
 
+use super::FileKind;
 use crate::diagnostics::reading_advice;
 
 /// The most pixels that a picture may have: 64 Mi, as in 8192 x 8192.
@@ -33,6 +34,8 @@ pub enum PictureError {
         /// The first bytes, in hexadecimal.
         start: String,
     },
+    #[error("picture {}: is {kind}, which boxcam does not read; {}", path.display(), kind.advice(path))]
+    OtherKind { path: PathBuf, kind: FileKind },
     #[error("picture {}: is {width} x {height} pixels, expected at least 1 x 1; save it again", path.display())]
     ZeroSized {
         path: PathBuf,
@@ -75,6 +78,7 @@ impl PictureError {
             | Self::Folder { path }
             | Self::Empty { path }
             | Self::NotAPicture { path, .. }
+            | Self::OtherKind { path, .. }
             | Self::ZeroSized { path, .. }
             | Self::TooLarge { path, .. }
             | Self::Truncated { path, .. }

@@ -265,11 +265,10 @@ fn files_that_are_not_pictures_are_refused() {
         message.contains("it starts with the bytes 69 6d 61 67 65 5f 69 64"),
         "{message}"
     );
-    // GIF is not supported.
-    assert!(matches!(
-        refused(b"GIF89a rest"),
-        PictureError::NotAPicture { .. }
-    ));
+    let message = refused(b"GIF89a rest").to_string();
+    let expected =
+        "picture dir/p: is GIF, which boxcam does not read; convert it to PNG: `ffmpeg -i dir/p ";
+    assert!(message.starts_with(expected), "{message}");
 }
 
 #[test]

@@ -27,6 +27,7 @@ use super::{Sink, SinkError, json};
 use crate::frame::{Frame, UnreadableFrame};
 use crate::health::{Health, StateChange};
 use crate::log_lines::RecordPer;
+use crate::output_file::{KeptReason, OutputFileError};
 use crate::report::Report;
 use crate::warn;
 
@@ -35,8 +36,8 @@ mod log_file;
 mod recovery;
 
 use line_writer::LineWriter;
-use log_file::LogFile;
-use recovery::repair;
+use log_file::{LogFile, rotated_path};
+use recovery::{begins_as_log, repair};
 
 /// Minimum time between two syncs.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -77,7 +78,8 @@ impl LogSink {
     /// Opens a file for appending, or creates it.
     ///
     /// # Errors
-    /// [`SinkError::Write`] if it cannot be opened, or another boxcam has locked it.
+    /// [`SinkError::Write`] if it cannot be opened, or another boxcam has locked it; [`SinkError::Kept`] if it, or a file
+    /// in the place of a rotated log, is not a log of boxcam.
     pub fn open(
         path: &Path,
         settings: LogSettings,
@@ -88,6 +90,10 @@ impl LogSink {
             keep,
             per,
         } = settings;
+        check_is_log(path)?;
+        for number in 1..=keep.min(MAX_CHECKED) {
+            check_is_log(&rotated_path(path, number))?;
+        }
         let file = LogFile::open(path, max_size, keep).map_err(|error| failed(path, error))?;
         Ok(Self::new(Target::File(file), path, per, health))
     }
@@ -279,6 +285,24 @@ fn unbuffered_stdout() -> io::Result<File> {
 fn unbuffered_stdout() -> io::Result<File> {
     use std::os::windows::io::AsHandle;
     Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
+}
+
+/// Rotated logs that are looked at before a run.
+const MAX_CHECKED: u32 = 1000;
+
+/// Checks that a file, if there is one, was written by boxcam: lines are not appended to a picture.
+fn check_is_log(path: &Path) -> Result<(), SinkError> {
+    if !path.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(());
+    }
+    // A file that can't be read is reported when it is opened.
+    if begins_as_log(path).unwrap_or(true) {
+        return Ok(());
+    }
+    Err(SinkError::Kept(OutputFileError::Kept {
+        path: path.into(),
+        reason: KeptReason::Foreign,
+    }))
 }
 
 fn failed(name: &Path, source: io::Error) -> SinkError {

@@ -1,12 +1,13 @@
 //! Annotated frames in a folder, one PNG file per frame.
 //!
 //! `apple.png` for the picture `apple.jpg`, `frame-000123.png` for frame 123 of a camera or the demo. PNG is lossless,
-//! so the overlay is kept to the pixel. A file is complete when it gets its name; it replaces one of an earlier run.
+//! so the overlay is kept to the pixel. A file is complete when it gets its name. It replaces one of an earlier run, but no
+//! file that boxcam did not write: that one is reported and counted in [`Health::files_kept`], and the run goes on.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ImageEncoder, ImageError, RgbImage};
@@ -14,8 +15,11 @@ use image::{ImageEncoder, ImageError, RgbImage};
 use super::{Sink, SinkError};
 use crate::detect::Detection;
 use crate::frame::{Frame, Origin};
+use crate::health::Health;
+use crate::output_file::{self, OutputFileError, WriteSettings};
 use crate::overlay::{self, Canvas};
 use crate::report::Report;
+use crate::warn;
 
 /// The frame's image with the overlay of its report and of `detections`, the primary first.
 #[must_use]
@@ -29,22 +33,12 @@ pub fn annotate<'d>(
     image
 }
 
-/// Writes a file that is complete when it gets its name. It replaces one with the same name.
-///
-/// # Errors
-/// [`SinkError::Write`]
-pub fn save(path: &Path, bytes: &[u8]) -> Result<(), SinkError> {
-    write_atomically(path, bytes, Durability::Default).map_err(|source| SinkError::Write {
-        path: path.to_owned(),
-        source,
-    })
-}
-
 /// Writes each annotated frame into a folder.
 #[derive(Debug)]
 pub struct PictureSink {
     folder: PathBuf,
     namer: FileNamer,
+    health: Arc<Health>,
 }
 
 /// Gives each frame of a run its own file name, the same ones if the run is repeated.
@@ -59,7 +53,7 @@ impl PictureSink {
     ///
     /// # Errors
     /// [`SinkError::Write`] if the folder cannot be created.
-    pub fn new(folder: impl Into<PathBuf>) -> Result<Self, SinkError> {
+    pub fn new(folder: impl Into<PathBuf>, health: Arc<Health>) -> Result<Self, SinkError> {
         let folder = folder.into();
         if let Err(source) = fs::create_dir_all(&folder) {
             return Err(SinkError::Write {
@@ -67,9 +61,11 @@ impl PictureSink {
                 source,
             });
         }
+        output_file::remove_abandoned(&folder);
         Ok(Self {
             folder,
             namer: FileNamer::default(),
+            health,
         })
     }
 }
@@ -78,12 +74,20 @@ impl Sink for PictureSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         let path = self.folder.join(self.namer.name(frame));
         let image = annotate(frame, report, report.detections());
-        let error = match encode_png(&image) {
-            Ok(bytes) => write_atomically(&path, &bytes, Durability::Default).err(),
-            Err(ImageError::IoError(source)) => Some(source),
+        let bytes = match encode_png(&image) {
+            Ok(bytes) => bytes,
+            Err(ImageError::IoError(source)) => return Err(SinkError::Write { path, source }),
             Err(source) => return Err(SinkError::Encode { path, source }),
         };
-        error.map_or(Ok(()), |source| Err(SinkError::Write { path, source }))
+        match output_file::write(&path, &bytes, WriteSettings::default()) {
+            Ok(_) => Ok(()),
+            Err(error @ OutputFileError::Kept { .. }) => {
+                warn!("{error}");
+                self.health.files_kept.add(1);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -133,50 +137,6 @@ pub(super) fn encode_png(image: &RgbImage) -> Result<Vec<u8>, ImageError> {
             image::ExtendedColorType::Rgb8,
         )?;
     Ok(bytes)
-}
-
-/// Whether a file is flushed to the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Durability {
-    /// When the system decides.
-    Default,
-    /// Before it gets its name, so that a power cut leaves no empty file.
-    Synced,
-}
-
-/// Writes a file under a temporary name and renames it when it is complete.
-pub(super) fn write_atomically(
-    path: &Path,
-    bytes: &[u8],
-    durability: Durability,
-) -> io::Result<()> {
-    let temporary = path.with_file_name(temporary_name());
-    let written = File::create(&temporary)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            match durability {
-                Durability::Default => Ok(()),
-                Durability::Synced => file.sync_data(),
-            }
-        })
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is returned.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-/// A hidden name with boxcam's process ID.
-fn temporary_name() -> String {
-    format!(".boxcam-{}.part", std::process::id())
-}
-
-pub(super) fn is_temporary(name: &str) -> bool {
-    let process = name.strip_prefix(".boxcam-");
-    process
-        .and_then(|rest| rest.strip_suffix(".part"))
-        .is_some_and(|process| process.parse::<u32>().is_ok())
 }
 
 #[cfg(test)]
@@ -232,7 +192,7 @@ mod tests {
     fn every_frame_has_its_own_complete_file() {
         let folder = tempfile::tempdir().expect("created");
         let inside = folder.path().join("new/snapshots");
-        let mut sink = PictureSink::new(&inside).expect("created");
+        let mut sink = PictureSink::new(&inside, Arc::default()).expect("created");
         let frames = [
             picture(0, "a/one.jpg"),
             picture(1, "b/one.png"),
@@ -283,20 +243,41 @@ mod tests {
         let folder = tempfile::tempdir().expect("created");
         let file = folder.path().join("file");
         fs::write(&file, "not a folder").expect("written");
-        let error = PictureSink::new(file.join("below")).expect_err("its parent is a file");
+        let error =
+            PictureSink::new(file.join("below"), Arc::default()).expect_err("its parent is a file");
         assert!(error.to_string().contains("below"), "{error}");
+    }
+
+    #[test]
+    fn files_of_the_user_are_kept_and_the_rest_is_written() {
+        let folder = tempfile::tempdir().expect("created");
+        let at = |name: &str| folder.path().join(name);
+        let health = Arc::new(Health::default());
+        for round in 1..=2 {
+            let mut sink = PictureSink::new(folder.path(), Arc::clone(&health)).expect("created");
+            fs::write(at("one.png"), "mine").expect("written");
+            fs::create_dir_all(at("two.png")).expect("created");
+            for (number, name) in ["one.jpg", "two.jpg", "three.jpg"].into_iter().enumerate() {
+                sink.show(&picture(number as u64, name), &report())
+                    .expect("no error");
+            }
+            assert_eq!(fs::read(at("one.png")).expect("there"), b"mine");
+            assert_eq!(health.files_kept.get(), 2 * round);
+            assert_eq!(names(folder.path()), ["one.png", "three.png", "two.png"]);
+        }
     }
 
     #[test]
     fn a_failed_write_leaves_no_file_behind() {
         let folder = tempfile::tempdir().expect("created");
-        let mut sink = PictureSink::new(folder.path()).expect("created");
-        // A file cannot replace a folder.
-        fs::create_dir(folder.path().join("frame-000000.png")).expect("created");
+        let inside = folder.path().join("pictures");
+        let mut sink = PictureSink::new(&inside, Arc::default()).expect("created");
+        fs::remove_dir(&inside).expect("removed");
+        fs::write(&inside, "a file in place of the folder").expect("written");
         let error = sink.show(&frame(0, Origin::Live), &report());
-        let error = error.expect_err("a folder has that name");
+        let error = error.expect_err("there is no folder");
         assert!(matches!(error, SinkError::Write { .. }));
         assert!(error.to_string().contains("frame-000000.png"), "{error}");
-        assert_eq!(names(folder.path()), ["frame-000000.png"]);
+        assert_eq!(names(folder.path()), ["pictures"]);
     }
 }

@@ -5,28 +5,29 @@
 //! [`super::picture_files`]. A snapshot shows the detection of its own frame, not the tracked one.
 //!
 //! All snapshots in the folder together stay within the budget; the oldest are deleted first. Snapshots of earlier
-//! runs are recognized by their names, `TIME-EVENT-CLASS-TRACK.jpg` and `frame-NUMBER.png`; any other file from before
-//! is neither counted nor deleted. A file is complete when it gets its name. Temporary files of a killed run are
-//! deleted at the start, so a folder is for one run at a time. Snapshots of events are synced before they get their
+//! runs are recognized by their names, `TIME-EVENT-CLASS-TRACK.jpg` and `frame-NUMBER.png`, and by boxcam's mark; any
+//! other file is never deleted or replaced. A file is complete when it gets its name. Temporary files of a killed run
+//! are deleted at the start, so a folder is for one run at a time. Snapshots of events are synced before they get their
 //! name, so that a power cut leaves no empty one.
 //!
 //! A failed write does not end the run: the snapshot is dropped, counted in [`Health::snapshots_lost`] and reported
-//! once. Only a folder that cannot be created or listed at the start is an error.
+//! once. One whose name a file of the user has is dropped, counted and named. Only a folder that cannot be created or listed at the start is an error.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytesize::ByteSize;
 use image::ImageError;
 
-use super::picture_files::{Durability, FileNamer, annotate, encode_png, write_atomically};
+use super::picture_files::{FileNamer, annotate, encode_png};
 use super::write_failures::WriteFailureLog;
 use super::{Sink, SinkError};
 use crate::frame::Frame;
 use crate::health::Health;
 use crate::log_lines::RecordPer;
+use crate::output_file::{self, OutputFileError, WriteSettings};
 use crate::picture::encode_jpeg;
 use crate::report::Report;
 use crate::warn;
@@ -82,9 +83,10 @@ impl SnapshotSink {
             return;
         }
         let image = annotate(frame, report, report.detections());
-        let saved = encode_png(&image)
-            .map_err(io_error)
-            .and_then(|bytes| self.save(name, &bytes, Durability::Default));
+        let saved = match encode_png(&image) {
+            Ok(bytes) => self.save(name, &bytes, false),
+            Err(error) => Err(self.encode_error(name, error)),
+        };
         self.record(saved);
     }
 
@@ -99,15 +101,18 @@ impl SnapshotSink {
                 Some(bytes) => Ok(bytes),
                 None => {
                     let image = annotate(frame, report, report.detections());
-                    encode_jpeg(&image, QUALITY).map_err(io_error)
+                    encode_jpeg(&image, QUALITY)
                 }
             };
-            let saved = bytes.and_then(|bytes| {
-                let name = event_file_name(event, &report.labels);
-                let saved = self.save(name, &bytes, Durability::Synced);
-                encoded = Some(bytes);
-                saved
-            });
+            let name = event_file_name(event, &report.labels);
+            let saved = match bytes {
+                Ok(bytes) => {
+                    let saved = self.save(name, &bytes, true);
+                    encoded = Some(bytes);
+                    saved
+                }
+                Err(error) => Err(self.encode_error(name, error)),
+            };
             self.record(saved);
         }
     }
@@ -122,9 +127,16 @@ impl SnapshotSink {
         !may_try
     }
 
-    fn save(&mut self, name: String, bytes: &[u8], durability: Durability) -> io::Result<()> {
+    fn save(&mut self, name: String, bytes: &[u8], sync: bool) -> Result<(), OutputFileError> {
+        let bytes = output_file::marked(bytes);
+        let path = self.path.join(&name);
+        output_file::check_replaceable(&path, &bytes)?;
         let size = bytes.len() as u64;
-        let deleted = self.folder.make_room(&name, size)?;
+        let deleted = self.folder.make_room(&name, size);
+        let deleted = deleted.map_err(|source| OutputFileError::Write {
+            path: path.clone(),
+            source,
+        })?;
         if deleted > 0 && self.per == RecordPer::Frame && !self.has_reported_deletion {
             self.has_reported_deletion = true;
             let (folder, budget) = (self.path.display(), ByteSize(self.folder.budget()));
@@ -132,19 +144,39 @@ impl SnapshotSink {
                 "{folder}: snapshot budget {budget} reached; deleting the oldest (see `--snapshots-size`)"
             );
         }
-        write_atomically(&self.path.join(&name), bytes, durability)?;
-        self.folder.add(name, size);
+        let time = self.folder.next_time(SystemTime::now());
+        let settings = WriteSettings {
+            sync,
+            modified: Some(time),
+        };
+        output_file::write(&path, &bytes, settings)?;
+        self.folder.add(name, size, time);
         Ok(())
     }
 
-    fn record(&mut self, saved: io::Result<()>) {
+    fn record(&mut self, saved: Result<(), OutputFileError>) {
         match saved {
-            Ok(()) => self.failures.record_success(),
-            Err(error) => {
-                self.failures.record_failure(error, Instant::now());
-                self.health.snapshots_lost.add(1);
+            Ok(()) => return self.failures.record_success(),
+            // The next one has another name.
+            Err(error @ OutputFileError::Kept { .. }) => {
+                warn!("{error}");
+                self.health.files_kept.add(1);
+            }
+            Err(OutputFileError::Write { source, .. }) => {
+                self.failures.record_failure(source, Instant::now());
             }
         }
+        self.health.snapshots_lost.add(1);
+    }
+
+    /// An encoder error is handled as a write error.
+    fn encode_error(&self, name: String, error: ImageError) -> OutputFileError {
+        let source = match error {
+            ImageError::IoError(error) => error,
+            other => io::Error::new(ErrorKind::InvalidData, other),
+        };
+        let path = self.path.join(name);
+        OutputFileError::Write { path, source }
     }
 }
 
@@ -165,14 +197,6 @@ impl Sink for SnapshotSink {
 impl Drop for SnapshotSink {
     fn drop(&mut self) {
         self.failures.finish();
-    }
-}
-
-/// An encoder error is handled as a write error.
-fn io_error(error: ImageError) -> io::Error {
-    match error {
-        ImageError::IoError(error) => error,
-        other => io::Error::new(ErrorKind::InvalidData, other),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Pictures are returned in the order of the given paths; those of a folder and its subfolders are sorted by name. A file
 //! that the user names is always read; in a folder, files without the extension of a picture are ignored. A picture that
-//! can't be read is a recoverable error.
+//! can't be read is a recoverable error, and so are the pictures and films of each other format in a folder.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::{FrameSource, SourceError};
 use crate::frame::{Frame, Origin};
-use crate::picture::{self, is_image_path};
+use crate::picture::{self, FileKind, OtherFiles, is_image_path};
 
 #[derive(Debug)]
 pub struct PicturesSource {
@@ -61,19 +61,31 @@ impl FrameSource for PicturesSource {
 /// The pictures in a folder and its subfolders, sorted by name, and errors for the folders that can't be listed.
 fn list(folder: &Path) -> VecDeque<Result<PathBuf, SourceError>> {
     let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
-    walk.into_iter()
-        .filter_map(|entry| picture_path(folder, entry))
-        .collect()
+    let found = walk.into_iter();
+    let found: Vec<_> = found
+        .filter_map(|entry| known_path(folder, entry))
+        .collect();
+    let others = OtherFiles::among(found.iter().flatten().map(PathBuf::as_path));
+    let others = others.into_iter().map(|files| {
+        Err(SourceError::OtherFiles {
+            folder: folder.to_path_buf(),
+            files,
+        })
+    });
+    let is_read =
+        |found: &Result<PathBuf, _>| found.as_ref().map_or(true, |path| is_image_path(path));
+    found.into_iter().filter(is_read).chain(others).collect()
 }
 
-fn picture_path(
+/// The path of a picture, or of a file of another known format.
+fn known_path(
     folder: &Path,
     entry: Result<DirEntry, walkdir::Error>,
 ) -> Option<Result<PathBuf, SourceError>> {
     let error = match entry {
         Ok(entry) => {
-            let is_picture = entry.file_type().is_file() && is_image_path(entry.path());
-            return is_picture.then(|| Ok(entry.into_path()));
+            let is_known = FileKind::of_extension(entry.path()).is_some();
+            return (is_known && entry.file_type().is_file()).then(|| Ok(entry.into_path()));
         }
         Err(error) => error,
     };
@@ -152,6 +164,33 @@ mod tests {
             names(source, root.path()),
             ["0 b/10.png", "1 b/2.jpg", "2 b/a/x.WEBP"]
         );
+    }
+
+    #[test]
+    fn pictures_of_other_formats_are_named_once_for_each() {
+        let root = folder_with(&["f/1.jpg"]);
+        for name in [
+            "f/1.heic",
+            "f/2.HEIC",
+            "f/3.heic",
+            "f/film.mp4",
+            "f/notes.txt",
+        ] {
+            std::fs::write(root.path().join(name), "").expect("written");
+        }
+        let mut source = PicturesSource::new([root.path().join("f")]);
+        assert!(source.next_frame().expect("a picture").is_some());
+        for expected in [
+            "f: 2 HEIC files are not read, such as",
+            "f: 1 MP4 file is not read,",
+        ] {
+            let error = source.next_frame().expect_err("not read");
+            assert!(
+                error.is_recoverable() && error.to_string().contains(expected),
+                "{error}"
+            );
+        }
+        assert!(source.next_frame().expect("the end").is_none());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Atomic file writes, and CSV.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use boxcam::output_file::{self, OutputFileError, WriteSettings};
 use serde::Serialize;
 
 /// Rows as CSV with a header. Floats are written so that they are read back bit for bit.
@@ -19,27 +19,44 @@ pub fn csv<T: Serialize>(rows: &[T]) -> Result<Vec<u8>, csv::Error> {
     Ok(bytes.map_err(csv::IntoInnerError::into_error)?)
 }
 
-/// Writes a file atomically: to a temporary file beside it, which is then renamed. Missing folders are created.
+/// Writes a file atomically: to a temporary file beside it, which is then renamed. Missing folders are created. It
+/// replaces no file that another program has written.
 ///
 /// # Errors
-/// The I/O error; the old file, if any, is unchanged.
+/// The I/O error, [`ErrorKind::AlreadyExists`] for a file of another program; the old file, if any, is unchanged.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let settings = WriteSettings {
+        sync: true,
+        ..WriteSettings::default()
+    };
+    write(path, bytes, settings)
+}
+
+/// As [`write_whole`], but the system decides when the file is flushed to the disk: for one of many.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write(path, bytes, WriteSettings::default())
+}
+
+fn write(path: &Path, bytes: &[u8], settings: WriteSettings) -> io::Result<()> {
     if let Some(folder) = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
     {
         std::fs::create_dir_all(folder)?;
     }
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".part");
-    let mut file = File::create(&temporary)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    let placed = written.and_then(|()| std::fs::rename(&temporary, path));
-    if placed.is_err() {
-        // The first error is reported, not that of the clean-up.
-        let _ = std::fs::remove_file(&temporary);
+    match output_file::write(path, bytes, settings) {
+        Ok(_) => Ok(()),
+        Err(OutputFileError::Write { source, .. }) => Err(source),
+        Err(OutputFileError::Kept { reason, .. }) => {
+            let message = format!(
+                "it {reason}, so it is left as it is; move it away, or choose another name"
+            );
+            Err(io::Error::new(ErrorKind::AlreadyExists, message))
+        }
     }
-    placed
 }
 
 #[cfg(test)]
@@ -49,8 +66,8 @@ mod tests {
     #[test]
     fn a_file_is_replaced_and_no_temporary_file_remains() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let path = folder.path().join("runs/one/model.onnx");
-        for text in ["first", "second"] {
+        let path = folder.path().join("runs/one/history.csv");
+        for text in ["epoch,loss\n1,0.5\n", "epoch,loss\n1,0.5\n2,0.4\n"] {
             write_whole(&path, text.as_bytes()).expect("written");
             assert_eq!(std::fs::read_to_string(&path).expect("file exists"), text);
         }
@@ -64,6 +81,21 @@ mod tests {
         let taken = folder.path().join("taken");
         std::fs::create_dir_all(taken.join("full")).expect("folder created");
         assert!(write_whole(&taken, b"x").is_err());
-        assert!(!folder.path().join("taken.part").exists());
+        let beside = std::fs::read_dir(folder.path()).expect("listed");
+        assert_eq!(beside.count(), 1);
+    }
+
+    #[test]
+    fn a_file_of_another_program_is_kept() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("history.csv");
+        std::fs::write(&path, "mine").expect("written");
+        let error = write_whole(&path, b"epoch,loss\n").expect_err("kept");
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert!(
+            error.to_string().contains("was not written by boxcam"),
+            "{error}"
+        );
+        assert_eq!(std::fs::read(&path).expect("there"), b"mine");
     }
 }

@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use boxcam::evaluate::ThresholdPoint;
 use boxcam::options::CurveFile;
 use boxcam::sink::SinkError;
-use boxcam::sink::picture_files::save;
 use maud::Markup;
 
 use super::chart::{self, Series};
+use super::save;
 
 pub(super) fn write(file: &CurveFile, points: &[ThresholdPoint]) -> Result<(), SinkError> {
     let (path, text) = match file {

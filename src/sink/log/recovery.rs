@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
 
 use super::line_writer::LineWriter;
 
@@ -13,6 +14,14 @@ const CHUNK: u64 = 64 * 1024;
 
 /// Longer lines are not parsed.
 const LONGEST_LINE: u64 = 1024 * 1024;
+
+/// Whether a file is empty or begins with a line, or a part of one.
+pub(super) fn begins_as_log(path: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    File::open(path)?.take(CHUNK).read_to_end(&mut start)?;
+    let is_lost = start.iter().all(|&byte| byte == 0);
+    Ok(is_lost || start.starts_with(LINE_START) || LINE_START.starts_with(&start))
+}
 
 /// The end of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,14 +4,17 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::label::Labels;
+use crate::output_file::{is_temporary, may_delete};
 use crate::sink::json::rfc3339;
-use crate::sink::picture_files::is_temporary;
 use crate::track::Event;
 
 /// The snapshots of one folder, from the oldest to the newest.
+///
+/// Their order is that of their times of modification, which [`SnapshotFolder::next_time`] keeps in the order of writing:
+/// a board without a battery for its clock starts in 1970 or at the last known time.
 #[derive(Debug)]
 pub(super) struct SnapshotFolder {
     path: PathBuf,
@@ -20,7 +23,14 @@ pub(super) struct SnapshotFolder {
     /// Names and sizes in bytes.
     files: VecDeque<(String, u64)>,
     total: u64,
+    /// The time of modification of the newest file.
+    newest: SystemTime,
+    /// Whether files that only have the name of a snapshot were left out.
+    is_checked: bool,
 }
+
+/// The smallest difference of two times that all file systems store; FAT has even seconds.
+const TIME_STEP: Duration = Duration::from_secs(2);
 
 impl SnapshotFolder {
     /// Creates the folder if it does not exist. Deletes temporary files of earlier runs, and their oldest snapshots
@@ -48,6 +58,10 @@ impl SnapshotFolder {
             path: path.into(),
             budget,
             total: found.iter().map(|(_, _, size)| size).sum(),
+            newest: found
+                .last()
+                .map_or(SystemTime::UNIX_EPOCH, |(time, ..)| *time),
+            is_checked: false,
             files: found
                 .into_iter()
                 .map(|(_, name, size)| (name, size))
@@ -83,16 +97,29 @@ impl SnapshotFolder {
             self.total -= old;
             // The old file stays until the new one is complete, if both fit.
             if self.total + old + size > self.budget {
-                remove(&self.path.join(name)).inspect_err(|_| self.add(name.to_owned(), old))?;
+                remove(&self.path.join(name)).inspect_err(|_| self.push(name.to_owned(), old))?;
             } else {
-                self.add(name.to_owned(), old);
+                self.push(name.to_owned(), old);
             }
         }
         self.shrink_to(self.budget - size)
     }
 
-    /// Adds a file that was written.
-    pub(super) fn add(&mut self, name: String, size: u64) {
+    /// The time of modification for the next file: now, or later than that of any other file.
+    pub(super) fn next_time(&self, now: SystemTime) -> SystemTime {
+        if now > self.newest {
+            return now;
+        }
+        self.newest.checked_add(TIME_STEP).unwrap_or(self.newest)
+    }
+
+    /// Adds a file that was written with this time of modification.
+    pub(super) fn add(&mut self, name: String, size: u64, time: SystemTime) {
+        self.newest = self.newest.max(time);
+        self.push(name, size);
+    }
+
+    fn push(&mut self, name: String, size: u64) {
         if self.files.back().is_some_and(|(newest, _)| *newest == name)
             && let Some((_, old)) = self.files.pop_back()
         {
@@ -104,16 +131,39 @@ impl SnapshotFolder {
 
     fn shrink_to(&mut self, size: u64) -> io::Result<usize> {
         let mut removed = 0;
+        if self.total > size && !self.is_checked {
+            self.leave_out_foreign();
+        }
         while self.total > size
             && let Some((name, bytes)) = self.files.front()
         {
-            remove(&self.path.join(name))?;
+            let path = self.path.join(name);
+            // A user may have replaced or protected it since.
+            if may_delete(&path) || is_missing(&path) {
+                remove(&path)?;
+                removed += 1;
+            }
             self.total -= bytes;
             self.files.pop_front();
-            removed += 1;
         }
         Ok(removed)
     }
+
+    /// Leaves out files that boxcam did not write. They are all read for it, so it is done when files must be deleted.
+    fn leave_out_foreign(&mut self) {
+        self.is_checked = true;
+        let path = &self.path;
+        self.files.retain(|(name, _)| {
+            let path = path.join(name);
+            may_delete(&path) || is_missing(&path)
+        });
+        self.total = self.files.iter().map(|(_, size)| size).sum();
+    }
+}
+
+fn is_missing(path: &Path) -> bool {
+    let metadata = path.symlink_metadata();
+    metadata.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// Deletes a file. It is not an error if it does not exist.
@@ -193,12 +243,15 @@ mod tests {
     use crate::label::ClassId;
     use crate::track::EventKind;
 
-    /// A folder with snapshots of 10 bytes each, from the oldest to the newest.
+    /// The least that is recognized as a snapshot of boxcam.
+    const MARKED: [u8; 12] = *b"\xff\xd8\xff\xfe\0\x08boxcam";
+
+    /// A folder with snapshots of 12 bytes each, from the oldest to the newest.
     fn folder(names: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("created");
         for (age, name) in names.iter().rev().enumerate() {
             let path = folder.path().join(name);
-            fs::write(&path, [0; 10]).expect("written");
+            fs::write(&path, MARKED).expect("written");
             let written = SystemTime::now() - Duration::from_secs(60 * age as u64);
             let file = fs::File::options()
                 .append(true)
@@ -218,6 +271,7 @@ mod tests {
         names
     }
 
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
     const NINE: &str = "frame-000009.png";
     const FIVE: &str = "frame-000005.png";
     const SEVEN: &str = "frame-000007.png";
@@ -227,19 +281,19 @@ mod tests {
     fn the_oldest_snapshots_are_deleted_and_other_files_kept() {
         let all = [&OTHERS[..], &[NINE, FIVE, SEVEN, ".boxcam-12.part"]].concat();
         let folder = folder(&all);
-        let mut snapshots = SnapshotFolder::open(folder.path(), 25).expect("listed");
+        let mut snapshots = SnapshotFolder::open(folder.path(), 30).expect("listed");
         assert_eq!(
             names(folder.path()),
             [&OTHERS[..1], &[FIVE, SEVEN], &OTHERS[1..]].concat()
         );
-        assert_eq!(snapshots.make_room("new.png", 5).expect("fits"), 0);
-        snapshots.add("new.png".to_owned(), 5);
-        assert_eq!(snapshots.make_room("newer.png", 11).expect("fits"), 2);
-        assert_eq!(snapshots.total, 5);
+        assert_eq!(snapshots.make_room("new.png", 6).expect("fits"), 0);
+        snapshots.add("new.png".to_owned(), 6, NOW);
+        assert_eq!(snapshots.make_room("newer.png", 13).expect("fits"), 2);
+        assert_eq!(snapshots.total, 6);
         assert_eq!(names(folder.path()), OTHERS);
-        let error = snapshots.make_room("large.png", 26).expect_err("too large");
+        let error = snapshots.make_room("large.png", 31).expect_err("too large");
         assert!(
-            error.to_string().contains("the budget for all is 25"),
+            error.to_string().contains("the budget for all is 30"),
             "{error}"
         );
     }
@@ -249,24 +303,53 @@ mod tests {
         let folder = folder(&[NINE, FIVE]);
         let mut snapshots = SnapshotFolder::open(folder.path(), 40).expect("listed");
         // The old and the new file fit together.
-        snapshots.make_room(NINE, 12).expect("fits");
-        assert_eq!((snapshots.total, names(folder.path()).len()), (20, 2));
-        snapshots.add(NINE.to_owned(), 12);
-        assert_eq!(snapshots.total, 22);
+        snapshots.make_room(NINE, 14).expect("fits");
+        assert_eq!((snapshots.total, names(folder.path()).len()), (24, 2));
+        snapshots.add(NINE.to_owned(), 14, NOW);
+        assert_eq!(snapshots.total, 26);
         // The old and the new file do not fit together.
         assert_eq!(snapshots.make_room(FIVE, 25).expect("fits"), 0);
         assert_eq!(
             (snapshots.total, names(folder.path())),
-            (12, vec![NINE.to_owned()])
+            (14, vec![NINE.to_owned()])
         );
-        snapshots.add(FIVE.to_owned(), 25);
-        assert_eq!(snapshots.total, 37);
+        snapshots.add(FIVE.to_owned(), 25, NOW);
+        assert_eq!(snapshots.total, 39);
+    }
+
+    #[test]
+    fn files_without_the_mark_are_neither_deleted_nor_counted() {
+        let folder = folder(&[NINE, FIVE, SEVEN, "frame-000001.png"]);
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at(FIVE), [7; 500]).expect("written");
+        fs::remove_file(at(SEVEN)).expect("removed");
+        fs::create_dir(at(SEVEN)).expect("created");
+        let mut snapshots = SnapshotFolder::open(folder.path(), 24).expect("listed");
+        assert_eq!(snapshots.total, 24);
+        assert_eq!(snapshots.make_room("new.png", 20).expect("fits"), 2);
+        assert_eq!(names(folder.path()), [FIVE, SEVEN]);
+        assert_eq!(fs::read(at(FIVE)).expect("there"), [7; 500]);
+    }
+
+    #[test]
+    fn the_order_of_writing_holds_while_the_clock_is_wrong() {
+        let folder = folder(&[NINE, FIVE]);
+        let mut snapshots = SnapshotFolder::open(folder.path(), 100).expect("listed");
+        let (before, newest) = (SystemTime::UNIX_EPOCH, snapshots.newest);
+        assert!(newest > before);
+        let first = snapshots.next_time(before);
+        assert!(first >= newest + TIME_STEP);
+        snapshots.add(SEVEN.to_owned(), 1, first);
+        assert!(snapshots.next_time(before) >= first + TIME_STEP);
+        // When the clock is set.
+        let now = first + Duration::from_secs(1000);
+        assert_eq!(snapshots.next_time(now), now);
     }
 
     #[test]
     fn a_file_that_is_already_deleted_is_not_an_error() {
         let folder = folder(&[NINE, FIVE]);
-        let mut snapshots = SnapshotFolder::open(folder.path(), 20).expect("listed");
+        let mut snapshots = SnapshotFolder::open(folder.path(), 24).expect("listed");
         fs::remove_file(folder.path().join(NINE)).expect("removed");
         assert_eq!(snapshots.make_room(SEVEN, 10).expect("fits"), 1);
         assert_eq!(names(folder.path()), [FIVE]);

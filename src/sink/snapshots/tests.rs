@@ -120,15 +120,13 @@ fn each_frame_gets_a_png_and_counts_toward_the_budget() {
 fn failed_snapshots_are_counted_and_are_no_error() {
     let folder = tempfile::tempdir().expect("created");
     let (mut sink, health) = open(folder.path(), RecordPer::Frame, 1_000_000);
-    let folder_with_that_name = folder.path().join("frame-000000.png");
-    fs::create_dir(&folder_with_that_name).expect("created");
+    fs::remove_dir(folder.path()).expect("removed");
     for number in 0..3 {
         sink.show(&live(number), &report(&[], 0))
             .expect("not an error");
     }
     // The first one failed, and the others came within the retry delay.
     assert_eq!(health.snapshots_lost.get(), 3);
-    assert_eq!(names(folder.path()), ["frame-000000.png"]);
     let (mut sink, health) = open(folder.path(), RecordPer::Event, 10);
     sink.show(&live(0), &report(&[EventKind::Left], 0))
         .expect("not an error");
@@ -173,4 +171,53 @@ fn a_snapshot_shows_the_detection_of_its_own_frame() {
     let expected = annotate(&live(0), &tracked, Some(&own));
     assert_eq!(saved.into_rgb8(), expected);
     assert_ne!(expected, annotate(&live(0), &tracked, tracked.shown()));
+}
+
+#[test]
+fn files_of_the_user_are_kept_and_the_rest_is_written() {
+    let folder = tempfile::tempdir().expect("created");
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("a.png"), "mine").expect("written");
+    fs::create_dir(at("frame-000000.png")).expect("created");
+    for round in 1..=2 {
+        let (mut sink, health) = open(folder.path(), RecordPer::Frame, 1_000_000);
+        let frames = [
+            frame(0, Origin::Picture("x/a.jpg".into())),
+            live(0),
+            live(1),
+        ];
+        for frame in frames {
+            sink.show(&frame, &report(&[], 0)).expect("no error");
+        }
+        assert_eq!(fs::read(at("a.png")).expect("there"), b"mine");
+        let lost = (health.files_kept.get(), health.snapshots_lost.get());
+        assert_eq!(lost, (2, 2), "round {round}");
+        assert!(at("frame-000001.png").is_file());
+    }
+}
+
+#[test]
+fn snapshots_from_before_the_clock_was_set_are_not_deleted_first() {
+    let folder = tempfile::tempdir().expect("created");
+    let path = folder.path();
+    let show = |sink: &mut SnapshotSink, second| {
+        let report = report(&[EventKind::Appeared], second);
+        sink.show(&live(0), &report).expect("written");
+    };
+    let (mut sink, _) = open(path, RecordPer::Event, 1_000_000);
+    show(&mut sink, 1_700_000_000);
+    let first = names(path).remove(0);
+    // The clock was right in an earlier run, and is an hour behind in this one.
+    let later = SystemTime::now() + Duration::from_secs(3600);
+    let file = fs::File::options().append(true).open(path.join(&first));
+    let file = file.expect("there");
+    file.set_modified(later).expect("set");
+    let size = file.metadata().expect("there").len();
+    let (mut sink, _) = open(path, RecordPer::Event, 1_000_000);
+    show(&mut sink, 5);
+    let (mut sink, _) = open(path, RecordPer::Event, 2 * size + 10);
+    show(&mut sink, 6);
+    let expected =
+        ["05", "06"].map(|second| format!("19700101T0000{second}.000Z-appeared-apple-1.jpg"));
+    assert_eq!(names(path), expected);
 }

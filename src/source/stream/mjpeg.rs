@@ -1,7 +1,8 @@
 //! Motion JPEG: finds one JPEG after the other without decoding them.
 //!
 //! Anything between two JPEGs (a multipart boundary, the chunk headers of an AVI file, garbage) is skipped. Within a
-//! JPEG, segments are skipped by their length, so the end of an embedded thumbnail is not the end of the frame.
+//! JPEG, segments are skipped by their length, so the end of an embedded thumbnail is not the end of the frame. A JPEG
+//! without an end marker ends where the next one starts; whether it is whole, its decoder decides.
 
 use std::io::{self, Read};
 
@@ -120,14 +121,23 @@ fn seek_start<R: Read>(buffer: &mut StreamBuffer<R>, garbage: &mut usize) -> io:
 /// Follows the markers to the end of the JPEG at the beginning of the buffer.
 fn find_end<R: Read>(buffer: &mut StreamBuffer<R>) -> io::Result<Extent> {
     let (mut at, mut segments) = (2, 0);
+    let mut has_scan = false;
     while at < MAX_JPEG && segments < MAX_SEGMENTS {
         if !buffer.ensure(at + 2)? {
-            return Ok(truncated(buffer));
+            let length = buffer.bytes().len();
+            return Ok(if has_scan {
+                Extent::Complete(length)
+            } else {
+                truncated(buffer)
+            });
         }
         match (buffer.bytes()[at], buffer.bytes()[at + 1]) {
             // A fill byte.
             (0xff, 0xff) => at += 1,
             (0xff, 0xd9) => return Ok(Extent::Complete(at + 2)),
+            (0xff, 0xd8) if has_scan => {
+                return Ok(Extent::Complete(without_part_header(&buffer.bytes()[..at])));
+            }
             (0xff, 0xd8) => {
                 let message = format!("it is cut off after {at} bytes, where the next one starts");
                 return Ok(Extent::Damaged(at, message));
@@ -143,6 +153,7 @@ fn find_end<R: Read>(buffer: &mut StreamBuffer<R>) -> io::Result<Extent> {
                 at += 2 + usize::from(u16::from_be_bytes(length)).max(2);
                 segments += 1;
                 if marker == 0xda {
+                    has_scan = true;
                     at = scan_end(buffer, at)?;
                 }
             }
@@ -155,6 +166,24 @@ fn find_end<R: Read>(buffer: &mut StreamBuffer<R>) -> io::Result<Extent> {
     let message =
         format!("it has no end within {MAX_JPEG} bytes and {MAX_SEGMENTS} segments, the limits");
     Ok(Extent::Damaged(START.len() - 1, message))
+}
+
+/// The length without the boundary and the header of the next part of a multipart stream, which a decoder would take
+/// for data.
+fn without_part_header(bytes: &[u8]) -> usize {
+    /// Longer than the header of a part.
+    const MAX_HEADER: usize = 1024;
+    if !bytes.ends_with(b"\n\r\n") && !bytes.ends_with(b"\n\n") {
+        return bytes.len();
+    }
+    let start = bytes.len().saturating_sub(MAX_HEADER);
+    let header = &bytes[start..];
+    let boundary = header.windows(3).rposition(|three| three == b"\n--");
+    let Some(boundary) = boundary else {
+        return bytes.len();
+    };
+    let has_return = header[..boundary].ends_with(b"\r");
+    start + boundary - usize::from(has_return)
 }
 
 /// The stream has ended. Only the start is skipped: a damaged length may have led past other JPEGs.
@@ -226,6 +255,31 @@ mod tests {
     }
 
     #[test]
+    fn a_jpeg_without_an_end_marker_ends_where_the_next_starts() {
+        let (first, second) = (jpeg(40), jpeg(90));
+        let unended = |jpeg: &[u8]| jpeg[..jpeg.len() - 2].to_vec();
+        let (first, second) = (unended(&first), unended(&second));
+        let parts = [
+            &b""[..],
+            b"\r\n--frame\r\nContent-Type: image/jpeg\r\n\r\n",
+            b"\n--b\n\n",
+        ];
+        for part in parts {
+            let stream = [part, &first, part, &second, part, &first].concat();
+            let expected = [&first, &second, &first].map(|jpeg| Some(jpeg.clone()));
+            for step in [1, 700, 1 << 20] {
+                assert_eq!(split(&stream, step), expected, "{step} bytes at once");
+            }
+        }
+        // Neither the data nor a header is there.
+        let header = &first[..first.len() / 8];
+        assert_eq!(
+            split(&[header, &second].concat(), 99).last(),
+            Some(&Some(second))
+        );
+    }
+
+    #[test]
     fn an_embedded_thumbnail_is_not_a_frame() {
         let (picture, thumbnail) = (jpeg(40), jpeg(8));
         let length = (thumbnail.len() as u16 + 2).to_be_bytes();
@@ -253,6 +307,7 @@ mod tests {
                 "cut after {cut}"
             );
         }
+        // The end of the header is not there; the decoder refuses what has a scan.
         let stream = [&whole[..], &whole[..200]].concat();
         assert_eq!(split(&stream, 50), [Some(whole), None], "half at the end");
     }

@@ -1,7 +1,7 @@
 //! `boxcam-train data`: convert, inspect, draw and synthesize data sets.
 
-use std::collections::BTreeSet;
-use std::io::Write;
+use std::collections::{BTreeSet, HashSet};
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -13,7 +13,7 @@ use boxcam::preprocess::preprocess;
 use boxcam::scene::{self, NegativeKind};
 use boxcam_train::augmentation::Augmentation;
 use boxcam_train::dataset::inspection::{self, Inspection, IssueKind};
-use boxcam_train::dataset::prepared::{self, PreparedSummary, Transfer};
+use boxcam_train::dataset::prepared::{self, PreparedError, PreparedSummary, Transfer};
 use boxcam_train::dataset::splits::{SplitOptions, SplitPlan, assign_development, assign_splits};
 use boxcam_train::dataset::{SplitName, review_sheets};
 use boxcam_train::draw;
@@ -26,8 +26,8 @@ use clap::{Args, Subcommand};
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::RgbColor;
 use fastrand::Rng;
-use image::RgbImage;
 use image::imageops::crop_imm;
+use image::{ImageFormat, RgbImage};
 
 use super::train::{input_size, recipe_help, recipe_name};
 use super::{AnyData, OutputError, PreparedData, fingerprints, progress, threads, write};
@@ -359,6 +359,12 @@ pub(crate) struct SynthesizeArguments {
 }
 
 fn synthesize(arguments: &SynthesizeArguments) -> Result<()> {
+    let mut entries = std::fs::read_dir(&arguments.output).into_iter().flatten();
+    if entries.next().is_some() {
+        // Its annotations may be those of a user.
+        let path = arguments.output.clone();
+        return Err(PreparedError::OutputExists { path }.into());
+    }
     let random = &mut Rng::with_seed(arguments.seed);
     for (split, count) in [("train", arguments.train), ("val", arguments.val)] {
         write_scenes(&arguments.output, split, count, random)?;
@@ -415,12 +421,13 @@ fn write_scenes(output: &Path, split: &str, count: u32, random: &mut Rng) -> Res
 /// Writes an image; its folder is created.
 fn save(image: &RgbImage, file: &Path) -> Result<(), OutputError> {
     let failed = |source| OutputError::new(file, source);
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    image
-        .save(file)
-        .map_err(|error| failed(std::io::Error::other(error)))
+    let encoded = ImageFormat::from_path(file).and_then(|format| {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format)?;
+        Ok(bytes.into_inner())
+    });
+    let bytes = encoded.map_err(|error| failed(std::io::Error::other(error)))?;
+    boxcam_train::storage::write_unsynced(file, &bytes).map_err(failed)
 }
 
 #[derive(Debug, Args)]
@@ -448,8 +455,9 @@ fn mine_negatives(arguments: &MineNegativesArguments) -> Result<()> {
         .map_err(|source| OutputError::new(&arguments.output, source))?;
     let bar = progress(split.pictures.len(), "crops");
     let mut written = 0;
+    let mut names = HashSet::new();
     for picture in &split.pictures {
-        written += u32::from(write_negative(picture, &arguments.output)?);
+        written += u32::from(write_negative(picture, &arguments.output, &mut names)?);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -458,7 +466,11 @@ fn mine_negatives(arguments: &MineNegativesArguments) -> Result<()> {
 }
 
 /// Writes the largest crop without a box, if there is one. An unreadable image is reported.
-fn write_negative(picture: &AnnotatedPicture, output: &Path) -> Result<bool> {
+fn write_negative(
+    picture: &AnnotatedPicture,
+    output: &Path,
+    names: &mut HashSet<String>,
+) -> Result<bool> {
     if picture.annotations.is_empty() {
         return Ok(false);
     }
@@ -472,10 +484,14 @@ fn write_negative(picture: &AnnotatedPicture, output: &Path) -> Result<bool> {
     let Some(crop) = negative_crop(picture, &image) else {
         return Ok(false);
     };
-    let name = picture.path.file_stem().unwrap_or_default();
-    save(
-        &crop_imm(&image, crop.x, crop.y, crop.width, crop.height).to_image(),
-        &output.join(name).with_extension("png"),
-    )?;
+    let stem = picture.path.file_stem().unwrap_or_default();
+    let stem = stem.to_string_lossy();
+    // Pictures of several folders may have one name, and some file systems ignore the case.
+    let numbered = (2_u32..).map(|copy| format!("{stem}-{copy}"));
+    let mut free = [stem.to_string()].into_iter().chain(numbered);
+    let name = free.find(|name| names.insert(name.to_lowercase()));
+    let file = output.join(format!("{}.png", name.unwrap_or_default()));
+    let crop = crop_imm(&image, crop.x, crop.y, crop.width, crop.height);
+    save(&crop.to_image(), &file)?;
     Ok(true)
 }

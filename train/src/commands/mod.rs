@@ -160,6 +160,14 @@ fn write(file: &Path, bytes: &[u8]) -> Result<(), OutputError> {
 
 /// 2: usage, 3: model, 4: data, 5: output; `None` for anything else.
 pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
+    // A model or checkpoint that is not replaced.
+    let is_kept = |cause: &(dyn std::error::Error + 'static)| {
+        let source = cause.downcast_ref::<std::io::Error>();
+        source.is_some_and(|source| source.kind() == std::io::ErrorKind::AlreadyExists)
+    };
+    if error.chain().any(is_kept) {
+        return Some(ExitCode::from(5));
+    }
     let model = error.is::<ModelError>()
         || error.is::<DetectError>()
         || error.is::<AverageError>()
