@@ -21,7 +21,11 @@ use crate::test_models::{
 };
 
 fn new_model(weights: &BackboneWeights) -> Model {
-    let overrides = [Override::new("head_channels", 16)];
+    // The frozen part must end before the stride-16 map.
+    let overrides = [
+        Override::new("head_channels", 16),
+        Override::new("freeze_first", 3),
+    ];
     let recipe = Recipe::load("objects", &overrides).expect("built in");
     let device = Device::flex();
     device.seed(5);
