@@ -1,67 +1,69 @@
-//! Network addresses: of an MQTT broker, and of boxcam's own web page.
+//! Network addresses: of an MQTT broker, of boxcam's own web page, and of who may use that page.
 
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// MQTT's port without encryption.
-const MQTT_PORT: u16 = 1883;
+mod broker;
+mod redact;
+mod web_access;
 
-/// The address of an MQTT broker, with a login where it needs one.
-#[derive(Clone, PartialEq, Eq)]
-pub struct BrokerAddress {
-    /// A host name or an IP address.
-    pub host: String,
-    pub port: u16,
-    /// User name and password.
-    pub login: Option<(String, String)>,
-}
+pub use broker::BrokerAddress;
+pub use redact::{redacted, redacted_broker};
+pub use web_access::{FrameAncestors, WebHosts};
 
 /// The address that the web page is served at; `127.0.0.1` if only a port is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebAddress(pub SocketAddr);
 
-/// A text that is not an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+/// A text that is not an address. No message repeats the text, which may contain a password.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AddressError {
     #[error("expected mqtt://[USER[:PASSWORD]@]HOST[:PORT]")]
     Broker,
+    #[error(
+        "{scheme}:// needs TLS, which boxcam does not have yet; expected mqtt://HOST in a trusted network. For a broker \
+         with TLS, run a bridge or a tunnel on this machine (mosquitto as a bridge, stunnel) and give mqtt://localhost"
+    )]
+    Tls { scheme: &'static str },
+    #[error(
+        "{scheme}:// is MQTT over WebSockets, which boxcam does not have; expected mqtt://HOST with the broker's port \
+         for plain MQTT, 1883 by default"
+    )]
+    WebSocket { scheme: &'static str },
+    #[error(
+        "the host is missing or has an invalid character; expected mqtt://[USER[:PASSWORD]@]HOST[:PORT]"
+    )]
+    Host,
+    #[error(
+        "expected an IPv6 address in brackets, as mqtt://[::1]:1883 or mqtt://[fe80::1%25eth0]"
+    )]
+    Ipv6,
+    #[error("the port is invalid; expected a number from 1 to 65535, as mqtt://HOST:1883")]
+    Port,
+    #[error(
+        "there is a path after the host, which boxcam has no use for: it publishes below boxcam/NAME; expected \
+         mqtt://[USER[:PASSWORD]@]HOST[:PORT]"
+    )]
+    Path,
+    #[error(
+        "the user name or the password is invalid; expected USER or USER:PASSWORD before the @, in UTF-8, with %25 for a \
+         percent sign before two hexadecimal digits"
+    )]
+    Login,
     #[error("expected a port, or an address with a port as 0.0.0.0:8080")]
     Web,
-}
-
-impl FromStr for BrokerAddress {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        let rest = text.strip_prefix("mqtt://").ok_or(AddressError::Broker)?;
-        let rest = rest.trim_end_matches('/');
-        let (login, host_and_port) = match rest.rsplit_once('@') {
-            Some((login, rest)) => (Some(login.split_once(':').unwrap_or((login, ""))), rest),
-            None => (None, rest),
-        };
-        let (host, port) = match host_and_port.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().map_err(|_| AddressError::Broker)?),
-            None => (host_and_port, MQTT_PORT),
-        };
-        if host.is_empty() {
-            return Err(AddressError::Broker);
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-            login: login.map(|(user, password)| (user.to_owned(), password.to_owned())),
-        })
-    }
-}
-
-/// Without the login: a password must not get into a log.
-impl fmt::Debug for BrokerAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mqtt://{}:{}", self.host, self.port)
-    }
+    #[error(
+        "expected host names separated by commas, as cam.lan,cam.example.org, without a scheme, a port or a path (xn--... \
+         for letters beyond ASCII), or * for any"
+    )]
+    Hosts,
+    #[error(
+        "expected none, or origins separated by commas, as http://homeassistant.local:8123, self for the page's own \
+         origin, or * for any"
+    )]
+    FrameAncestors,
 }
 
 impl FromStr for WebAddress {
@@ -80,22 +82,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_parsed() {
-        let broker: BrokerAddress = "mqtt://cam:p@ss:w@home.lan:1884/".parse().expect("valid");
-        let login = Some(("cam".to_owned(), "p@ss:w".to_owned()));
-        assert_eq!((broker.port, &broker.login), (1884, &login));
-        assert_eq!(format!("{broker:?}"), "mqtt://home.lan:1884");
-        let plain: BrokerAddress = "mqtt://localhost".parse().expect("valid");
-        assert_eq!((plain.port, plain.login), (1883, None));
-        for wrong in ["localhost", "mqtt://", "mqtt://home:port", "http://home"] {
-            assert!(wrong.parse::<BrokerAddress>().is_err(), "{wrong}");
-        }
+    fn a_port_alone_is_only_open_to_this_machine() {
         let web: WebAddress = "8080".parse().expect("a port");
-        assert!(
-            web.0.ip().is_loopback(),
-            "a port alone is only open to this machine"
-        );
+        assert!(web.0.ip().is_loopback());
         let open: WebAddress = "0.0.0.0:80".parse().expect("an address");
         assert!(open.0.ip().is_unspecified());
+        assert_eq!("home".parse::<WebAddress>(), Err(AddressError::Web));
     }
 }

@@ -12,6 +12,7 @@ use walkdir::WalkDir;
 use crate::diagnostics::reading_advice;
 use crate::frame::{Frame, Origin};
 use crate::geometry::{BoxError, NormBox};
+use crate::path_text::PathText;
 use crate::picture::{self, PictureError};
 
 /// The columns that the CSV must have, in any order; others are ignored.
@@ -228,7 +229,9 @@ fn list(folder: &Path) -> Result<BTreeMap<PathBuf, AnnotatedPicture>, DatasetErr
         let parent = entry.path().parent().and_then(Path::file_name);
         let picture = AnnotatedPicture {
             path: entry.path().to_owned(),
-            folder: parent.unwrap_or_default().to_string_lossy().into_owned(),
+            folder: PathText::of(Path::new(parent.unwrap_or_default()))
+                .text
+                .into_owned(),
             annotations: Vec::new(),
         };
         pictures.insert(picture.path.clone(), picture);

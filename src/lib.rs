@@ -5,7 +5,7 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`] |
+//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`] |
 //! | input and output | [`picture`], [`output_file`], [`scene`], [`diagnostics`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`] |
@@ -32,6 +32,7 @@ pub mod log_lines;
 pub mod options;
 pub mod output_file;
 pub mod overlay;
+pub mod path_text;
 pub mod picture;
 pub mod pipeline;
 pub mod preprocess;

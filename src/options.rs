@@ -11,15 +11,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::builder::UnknownArgumentValueParser;
+use clap::builder::{StyledStr, UnknownArgumentValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand};
 use thiserror::Error;
 
-use crate::address::{BrokerAddress, WebAddress};
+use crate::address::{
+    BrokerAddress, FrameAncestors, WebAddress, WebHosts, redacted, redacted_broker,
+};
 use crate::log_lines::LogLines;
 use crate::rotation::Rotation;
-use crate::stream_url::redact;
 
 mod choice;
 mod config_file;
@@ -125,6 +126,13 @@ pub struct RunOptions {
     /// Maximum number of viewers of the live picture on the web page
     #[arg(long, value_name = "N", default_value = "4")]
     pub web_clients: NonZeroUsize,
+    /// Host names that the web page answers to besides localhost and IP addresses, or * for any [default: none at a
+    /// loopback address, else any]
+    #[arg(long, value_name = "NAME,...")]
+    pub web_hosts: Option<WebHosts>,
+    /// Origins of the pages that may embed the web page, as http://homeassistant.local:8123, self, * for any, or none
+    #[arg(long, value_name = "ORIGIN,...", default_value = "none")]
+    pub web_frame_ancestors: FrameAncestors,
     /// Name of this camera for the broker and the web page [default: the host name]
     #[arg(long, value_name = "NAME", value_parser = parse_name)]
     pub name: Option<String>,
@@ -259,9 +267,7 @@ where
     A: Into<OsString>,
 {
     let mut arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-    let command = Cli::try_parse_from(&arguments)
-        .map_err(without_secrets)?
-        .command;
+    let command = parse_arguments(&arguments)?.command;
     let Some(path) = command.config() else {
         return Ok(command);
     };
@@ -272,30 +278,55 @@ where
     }
     // The first argument is the program, the second the command. Of an option that is given twice the last counts.
     arguments.splice(2..2, settings.iter().map(|s| s.argument().into()));
-    Ok(Cli::try_parse_from(arguments)
-        .map_err(without_secrets)?
-        .command)
+    Ok(parse_arguments(&arguments)?.command)
 }
 
-/// An error whose texts show no password of an address.
-fn without_secrets(mut error: clap::Error) -> clap::Error {
-    let redacted: Vec<(ContextKind, ContextValue)> = error
+fn parse_arguments(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(arguments).map_err(without_passwords)
+}
+
+/// clap's message repeats arguments that it refuses; here without the passwords of URLs in them.
+fn without_passwords(mut error: clap::Error) -> clap::Error {
+    let is_broker = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) => option.starts_with("--mqtt "),
+        _ => false,
+    };
+    let redact = |kind, text: &str| match kind {
+        ContextKind::InvalidValue if is_broker => redacted_broker(text),
+        _ => redacted(text),
+    };
+    let context: Vec<(ContextKind, ContextValue)> = error
         .context()
-        .filter_map(|(kind, value)| {
-            let value = match value {
-                ContextValue::String(text) => ContextValue::String(redact(text)),
-                ContextValue::Strings(texts) => {
-                    ContextValue::Strings(texts.iter().map(|text| redact(text)).collect())
-                }
-                _ => return None,
-            };
-            Some((kind, value))
-        })
+        .filter_map(|(kind, value)| Some((kind, map_texts(value, |text| redact(kind, text))?)))
         .collect();
-    for (kind, value) in redacted {
+    for (kind, value) in context {
         error.insert(kind, value);
     }
     error
+}
+
+/// The value with all texts replaced that change; `None` if none does.
+fn map_texts(value: &ContextValue, map: impl Fn(&str) -> String) -> Option<ContextValue> {
+    let styled = |text: &StyledStr| {
+        let plain = text.to_string();
+        let mapped = map(&plain);
+        match mapped == plain {
+            true => text.clone(),
+            false => mapped.into(),
+        }
+    };
+    let mapped = match value {
+        ContextValue::String(text) => ContextValue::String(map(text)),
+        ContextValue::Strings(texts) => {
+            ContextValue::Strings(texts.iter().map(|text| map(text)).collect())
+        }
+        ContextValue::StyledStr(text) => ContextValue::StyledStr(styled(text)),
+        ContextValue::StyledStrs(texts) => {
+            ContextValue::StyledStrs(texts.iter().map(styled).collect())
+        }
+        _ => return None,
+    };
+    (mapped != *value).then_some(mapped)
 }
 
 /// Lets clap check one setting of a file alone, so that an error names its line.
@@ -327,7 +358,7 @@ fn check(setting: &Setting, path: &Path) -> Result<(), ConfigFileError> {
     Err(ConfigFileError::Line {
         path: path.into(),
         line: setting.line,
-        key: redact(&setting.key),
+        key: redacted(&setting.key),
         message,
     })
 }

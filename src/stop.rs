@@ -25,6 +25,9 @@ pub(crate) fn flag() -> io::Result<Arc<AtomicBool>> {
     if !is_ignored(signal_hook::consts::SIGHUP) {
         flag::register(signal_hook::consts::SIGHUP, Arc::clone(&stop))?;
     }
+    // A write beyond a limit on the size of files then fails, as on a full disk, instead of ending the program.
+    #[cfg(target_os = "linux")]
+    flag::register(libc::SIGXFSZ, Arc::default())?;
     Ok(stop)
 }
 

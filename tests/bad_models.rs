@@ -281,6 +281,30 @@ fn a_graph_on_which_the_engine_panics_is_an_error() {
 }
 
 #[test]
+fn a_small_graph_with_huge_tensors_is_refused() {
+    let ints = |name: &str, values: &[i64]| AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Ints as i32,
+        ints: values.to_vec(),
+        ..AttributeProto::default()
+    };
+    let output = detect_with(|model| {
+        let graph = graph_of(model);
+        let mut pool = graph.node[0].clone();
+        pool.name = "pool".to_owned();
+        pool.op_type = "MaxPool".to_owned();
+        pool.output = vec!["padded".to_owned()];
+        pool.attribute = vec![ints("kernel_shape", &[1; 2]), ints("pads", &[100_000; 4])];
+        graph.node[0].input = pool.output.clone();
+        graph.node.insert(0, pool);
+    });
+    assert_refused(
+        &output,
+        &["its tensors have", "at most 268435456 are allowed"],
+    );
+}
+
+#[test]
 fn bytes_changed_at_random_never_panic() {
     let random = &mut fastrand::Rng::with_seed(3);
     let valid = model().encode_to_vec();

@@ -126,3 +126,47 @@ fn a_closed_pipe_is_not_an_error() {
     );
     assert_eq!((output.status.code(), output.stderr), (Some(0), vec![]));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_utf8_stay_distinct() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = TestDir::new();
+    let names: [&[u8]; 4] = [
+        b"in/a\xe8.png",
+        b"in/a\xe9.png",
+        b"in/100%\xff.png",
+        b"in/z%E9.png",
+    ];
+    for name in names {
+        folder.write_solid_image("red.png", "red");
+        let to = folder.path("").join(OsStr::from_bytes(name));
+        std::fs::create_dir_all(folder.path("in")).expect("created");
+        std::fs::rename(folder.path("red.png"), to).expect("renamed");
+    }
+    let broken = folder.path("in").join(OsStr::from_bytes(b"b\xe9.png"));
+    std::fs::write(broken, "no picture").expect("written");
+    let output = folder.run_tiny(&["detect", "in", "--annotate", "out"]);
+    output.assert_exit_code(4);
+    let lines = output.lines();
+    let pictures: Vec<_> = lines
+        .iter()
+        .map(|line| (line["picture"].as_str(), line["picture_encoding"].as_str()))
+        .collect();
+    let expected = [
+        (Some("in/100%25%FF.png"), Some("percent")),
+        (Some("in/a%E8.png"), Some("percent")),
+        (Some("in/a%E9.png"), Some("percent")),
+        (Some("in/b%E9.png"), Some("percent")),
+        (Some("in/z%E9.png"), None),
+    ];
+    assert_eq!(pictures, expected);
+    let saved = std::fs::read_dir(folder.path("out")).expect("listed");
+    let mut saved: Vec<_> = saved
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    saved.sort();
+    assert_eq!(saved, ["100%25%FF.png", "a%E8.png", "a%E9.png", "z%E9.png"]);
+}

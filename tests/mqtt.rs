@@ -4,13 +4,14 @@
 mod broker;
 mod common;
 
+use std::io::Read;
 use std::net::TcpListener;
 use std::sync::Arc;
 
 use boxcam::address::BrokerAddress;
 use boxcam::health::{CaptureState, Health, StateChange};
 use boxcam::sink::Sink;
-use boxcam::sink::mqtt::{MAX_EVENTS, MqttSink};
+use boxcam::sink::mqtt::{InstanceId, MAX_EVENTS, MqttSink};
 use boxcam::track::EventKind;
 use broker::{Broker, Message, Subscriber};
 use common::TestDir;
@@ -20,6 +21,10 @@ use serde_json::Value;
 
 /// Runs the demo with the tiny model until it gets a signal.
 fn run_demo(folder: &TestDir, url: &str) -> Running {
+    run_demo_as("Test Kitchen", folder, url)
+}
+
+fn run_demo_as(name: &str, folder: &TestDir, url: &str) -> Running {
     let arguments = [
         "run",
         "--source",
@@ -31,7 +36,7 @@ fn run_demo(folder: &TestDir, url: &str) -> Running {
         "--threshold",
         "0",
         "--name",
-        "Test Kitchen",
+        name,
         "--mqtt",
         url,
     ];
@@ -62,23 +67,26 @@ fn the_program_publishes_discovery_and_its_end() {
     let Some(broker) = Broker::start() else {
         return;
     };
-    let mut events = broker.subscribe_persistently("boxcam/Test_Kitchen/event");
+    let mut events = broker.subscribe_persistently("boxcam/Test_Kitchen-ec646a5b/event");
     let folder = TestDir::new();
     let mut program = run_demo(&folder, &broker.url(""));
     program.wait_for("connection", |line| line.contains("connected"));
     let mut subscriber = broker.subscribe("homeassistant/#");
     let components = [
-        "sensor/boxcam_Test_Kitchen/seen",
-        "binary_sensor/boxcam_Test_Kitchen/occupancy",
-        "binary_sensor/boxcam_Test_Kitchen/trouble",
+        "sensor/boxcam_Test_Kitchen-ec646a5b/seen",
+        "binary_sensor/boxcam_Test_Kitchen-ec646a5b/occupancy",
+        "binary_sensor/boxcam_Test_Kitchen-ec646a5b/trouble",
     ];
     for component in components {
         let topic = format!("homeassistant/{component}/config");
         let message = subscriber.wait_for(&topic);
         assert!(message.is_retained, "{topic}");
         let entity = message.json();
-        assert_eq!(entity["state_topic"], "boxcam/Test_Kitchen/state");
-        assert_eq!(entity["availability_topic"], "boxcam/Test_Kitchen/status");
+        assert_eq!(entity["state_topic"], "boxcam/Test_Kitchen-ec646a5b/state");
+        assert_eq!(
+            entity["availability_topic"],
+            "boxcam/Test_Kitchen-ec646a5b/status"
+        );
         assert_eq!(entity["device"]["name"], "Test Kitchen");
         assert!(
             entity["value_template"]
@@ -87,21 +95,25 @@ fn the_program_publishes_discovery_and_its_end() {
         );
     }
     let mut subscriber = broker.subscribe("boxcam/#");
-    let status = subscriber.wait_for("boxcam/Test_Kitchen/status");
+    let status = subscriber.wait_for("boxcam/Test_Kitchen-ec646a5b/status");
     assert_eq!(
         (status.payload.as_str(), status.is_retained),
         ("online", true)
     );
-    let state = subscriber.wait_for("boxcam/Test_Kitchen/state").json();
+    let state = subscriber
+        .wait_for("boxcam/Test_Kitchen-ec646a5b/state")
+        .json();
     assert!(
         state["class"].is_string() && state["capture"].is_string(),
         "{state}"
     );
-    let appeared = events.wait_for("boxcam/Test_Kitchen/event").json();
+    let appeared = events.wait_for("boxcam/Test_Kitchen-ec646a5b/event").json();
     assert_eq!(appeared["event"], "appeared", "{appeared}");
     program.signal("-TERM");
     assert_eq!(
-        subscriber.wait_for("boxcam/Test_Kitchen/status").payload,
+        subscriber
+            .wait_for("boxcam/Test_Kitchen-ec646a5b/status")
+            .payload,
         "offline"
     );
     assert_eq!(program.wait().code(), Some(0), "{:?}", program.lines);
@@ -115,17 +127,23 @@ fn a_killed_program_is_offline_by_its_last_will() {
     };
     let folder = TestDir::new();
     let mut program = run_demo(&folder, &broker.url(""));
-    let mut subscriber = broker.subscribe("boxcam/Test_Kitchen/status");
-    while subscriber.wait_for("boxcam/Test_Kitchen/status").payload != "online" {}
+    let mut subscriber = broker.subscribe("boxcam/Test_Kitchen-ec646a5b/status");
+    while subscriber
+        .wait_for("boxcam/Test_Kitchen-ec646a5b/status")
+        .payload
+        != "online"
+    {}
     program.signal("-KILL");
     assert_eq!(
-        subscriber.wait_for("boxcam/Test_Kitchen/status").payload,
+        subscriber
+            .wait_for("boxcam/Test_Kitchen-ec646a5b/status")
+            .payload,
         "offline"
     );
     assert_eq!(program.wait().code(), None);
     let kept = broker
-        .subscribe("boxcam/Test_Kitchen/status")
-        .wait_for("boxcam/Test_Kitchen/status");
+        .subscribe("boxcam/Test_Kitchen-ec646a5b/status")
+        .wait_for("boxcam/Test_Kitchen-ec646a5b/status");
     assert_eq!((kept.payload.as_str(), kept.is_retained), ("offline", true));
 }
 
@@ -261,7 +279,9 @@ fn a_wrong_password_is_reported_once_and_never_shown() {
     };
     let folder = TestDir::new();
     let mut program = run_demo(&folder, &broker.url("anna:wrong-9@"));
-    program.wait_for("refusal", |line| line.contains("refuses the login"));
+    program.wait_for("refusal", |line| {
+        line.contains("refuses the login (code 5, not authorized")
+    });
     wait_until("two more attempts", || broker.connection_attempts() >= 3);
     program.signal("-TERM");
     assert_eq!(program.wait().code(), Some(0));
@@ -288,6 +308,224 @@ fn without_a_broker_the_run_goes_on() {
     );
     program.signal("-TERM");
     assert_eq!(program.wait().code(), Some(0), "{:?}", program.lines);
+}
+
+#[test]
+fn a_percent_encoded_login_is_decoded() {
+    let Some(broker) = Broker::start_with_login("anna b", "p@ss/%41 w") else {
+        return;
+    };
+    let health = Arc::new(Health::default());
+    let mut subscriber = broker.subscribe_persistently("boxcam/cam/event");
+    for login in ["anna%20b:p%40ss%2F%2541%20w@", "anna b:p@ss/%2541 w@"] {
+        let mut sink = start(&broker.url(login), &health);
+        publish(&mut sink, 1..=1);
+        assert_eq!(track(&subscriber.wait_for("boxcam/cam/event")), 1);
+    }
+}
+
+#[test]
+fn an_ipv6_address_is_connected_to() {
+    let Ok(listener) = TcpListener::bind("[::1]:0") else {
+        test_support::skip!("no IPv6");
+        return;
+    };
+    let port = listener.local_addr().expect("an address").port();
+    let _sink = start(&format!("mqtt://[::1]:{port}"), &Arc::default());
+    let (mut stream, _) = listener.accept().expect("accepted");
+    let mut login = [0; 8];
+    stream.read_exact(&mut login).expect("a login");
+    assert_eq!(&login[4..], b"MQTT");
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn doctor_tries_the_login_and_leaves_a_running_camera_alone() {
+    let Some(broker) = Broker::start_with_login("anna", "secret-1") else {
+        return;
+    };
+    let folder = TestDir::new();
+    let url = broker.url("anna:secret-1@");
+    let status = "boxcam/cam/status";
+    let mut program = run_demo_as("cam", &folder, &url);
+    program.wait_for("connection", |line| line.contains("connected"));
+    let mut subscriber = broker.subscribe(status);
+    assert_eq!(subscriber.wait_for(status).payload, "online");
+    let doctor = |url: &str| {
+        let options = "doctor --source demo --display none --model tiny.onnx --name cam --mqtt";
+        let arguments: Vec<&str> = options.split(' ').chain([url]).collect();
+        folder.run(&arguments)
+    };
+    let accepted = doctor(&url);
+    accepted.assert_exit_code(0);
+    let address = broker.url("");
+    let line = format!("ok     broker      {address} accepts the login\n");
+    assert!(accepted.stdout.contains(&line), "{accepted:?}");
+    for login in ["anna:wrong-9@", "anna@", "bert:secret-1@", ""] {
+        let refused = doctor(&broker.url(login));
+        refused.assert_exit_code(1);
+        let line =
+            format!("FAILED broker      {address} refuses the login (code 5, not authorized");
+        assert!(refused.stdout.contains(&line), "{login}: {refused:?}");
+        let output = format!("{}{}", refused.stdout, refused.stderr);
+        assert!(
+            output.contains("--mqtt mqtt://USER:PASSWORD@HOST"),
+            "{output}"
+        );
+        assert!(
+            !output.contains("wrong-9") && !output.contains("secret-1"),
+            "{output}"
+        );
+    }
+    program.signal("-TERM");
+    assert_eq!(program.wait().code(), Some(0));
+    // Neither a lost connection nor the last will of a doctor comes before the end.
+    assert_eq!(subscriber.wait_for(status).payload, "offline");
+    assert_eq!(subscriber.lines().len(), 2, "{:?}", subscriber.lines());
+    let connected = program
+        .lines
+        .iter()
+        .filter(|line| line.contains(": connected"));
+    assert_eq!(connected.count(), 1, "{:?}", program.lines);
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn doctor_only_notes_a_broker_that_may_come_back() {
+    let folder = TestDir::new();
+    let url = format!("mqtt://anna:secret-1@127.0.0.1:{}", free_port());
+    let options = "doctor --source demo --display none --model tiny.onnx --mqtt";
+    let arguments: Vec<&str> = options.split(' ').chain([url.as_str()]).collect();
+    let output = folder.run(&arguments);
+    output.assert_exit_code(0);
+    assert!(output.stdout.contains("-      broker"), "{output:?}");
+    assert!(output.stdout.contains("can't be reached"), "{output:?}");
+    assert!(!output.stdout.contains("secret-1"), "{output:?}");
+}
+
+/// A board of its own, with copies of the same card: only the host name differs.
+fn board(host_name: &str) -> tempfile::TempDir {
+    let root = tempfile::tempdir().expect("created");
+    for (file, text) in [
+        ("etc/machine-id", "0123456789abcdef"),
+        ("proc/sys/kernel/hostname", host_name),
+    ] {
+        let path = root.path().join(file);
+        std::fs::create_dir_all(path.parent().expect("has one")).expect("created");
+        std::fs::write(path, text).expect("written");
+    }
+    root
+}
+
+fn start_on(board: &tempfile::TempDir, camera: &str, name: &str, broker: &Broker) -> MqttSink {
+    let instance = InstanceId::on_board(board.path(), &[camera]);
+    let address: BrokerAddress = broker.url("").parse().expect("an address");
+    let sink = MqttSink::start_instance(&address, name, instance, Arc::default()).expect("started");
+    let status = format!("boxcam/{name}/status");
+    let mut subscriber = broker.subscribe(&status);
+    while subscriber.wait_for(&status).payload != "online" {}
+    sink
+}
+
+/// The camera names with retained messages, with their number.
+fn names(broker: &Broker) -> Vec<(String, usize)> {
+    let mut counts = std::collections::BTreeMap::new();
+    for topic in broker.retained_topics() {
+        let levels: Vec<&str> = topic.split('/').collect();
+        let name = match levels.as_slice() {
+            ["homeassistant", _, id, _, "config"] => id.trim_start_matches("boxcam_"),
+            ["boxcam", id, _] => id,
+            _ => panic!("{topic}"),
+        };
+        *counts.entry(name.to_owned()).or_insert(0) += 1;
+    }
+    counts.into_iter().collect()
+}
+
+#[test]
+fn a_renamed_camera_removes_its_former_name_only() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let (first, second) = (board("pi-1"), board("pi-2"));
+    let all = |names: &[&str]| -> Vec<(String, usize)> {
+        // Three entities, state, status and instance.
+        names.iter().map(|name| ((*name).to_owned(), 6)).collect()
+    };
+    // A sink without a state has five; each gets one.
+    let with_state = |mut sink: MqttSink| {
+        publish(&mut sink, 1..=1);
+        sink
+    };
+    drop(with_state(start_on(
+        &second,
+        "camera:0",
+        "c_other_board",
+        &broker,
+    )));
+    drop(with_state(start_on(
+        &first,
+        "camera:1",
+        "d_other_camera",
+        &broker,
+    )));
+    let renamed_while_running = with_state(start_on(&first, "camera:0", "e_running", &broker));
+    drop(with_state(start_on(
+        &first, "camera:0", "a_former", &broker,
+    )));
+    let expected = all(&["a_former", "c_other_board", "d_other_camera", "e_running"]);
+    assert_eq!(names(&broker), expected);
+    let sink = with_state(start_on(&first, "camera:0", "b_new", &broker));
+    let expected = all(&["b_new", "c_other_board", "d_other_camera", "e_running"]);
+    wait_until("the former name is gone", || names(&broker) == expected);
+    drop(renamed_while_running);
+    drop(sink);
+    // A restart under the same name removes nothing of its own.
+    let _sink = with_state(start_on(&first, "camera:0", "b_new", &broker));
+    let expected = all(&["b_new", "c_other_board", "d_other_camera"]);
+    wait_until("the other former name is gone", || {
+        names(&broker) == expected
+    });
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn cameras_with_names_in_other_scripts_are_told_apart_and_can_be_renamed() {
+    if !std::path::Path::new("/etc/machine-id").exists() {
+        test_support::skip!("no /etc/machine-id");
+        return;
+    }
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let (kitchen, living_room) = ("\u{53a8}\u{623f}", "\u{5ba2}\u{5385}");
+    let folder = TestDir::new();
+    let connect = |name| {
+        let mut program = run_demo_as(name, &folder, &broker.url(""));
+        let line = program.wait_for("connection", |line| line.contains(": connected as "));
+        let id = line.rsplit("boxcam/").next().expect("an ID").to_owned();
+        assert!(id.starts_with("camera-"), "{line}");
+        (program, id)
+    };
+    let end = |mut program: Running| {
+        program.signal("-TERM");
+        assert_eq!(program.wait().code(), Some(0));
+        program.lines.clone()
+    };
+    let (kitchen, kitchen_id) = connect(kitchen);
+    let (living_room, living_room_id) = connect(living_room);
+    wait_until("both are there", || names(&broker).len() == 2);
+    end(kitchen);
+    let (mut renamed, dining_room_id) = connect("\u{9910}\u{5385}");
+    let message = renamed.wait_for("removal", |line| line.contains("former name"));
+    assert!(message.ends_with(&kitchen_id), "{message}");
+    let mut expected = [&living_room_id, &dining_room_id].map(|id| (id.clone(), 6));
+    expected.sort();
+    wait_until("the former name is gone", || names(&broker) == expected);
+    let lines = end(living_room);
+    let connections = lines.iter().filter(|line| line.contains(": connected"));
+    assert_eq!(connections.count(), 1, "{lines:?}");
+    end(renamed);
 }
 
 #[test]

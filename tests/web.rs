@@ -3,6 +3,7 @@
 
 mod common;
 mod http;
+mod reverse_proxy;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,6 +11,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use boxcam::address::FrameAncestors;
 use boxcam::health::{CaptureState, Health, StateChange};
 use boxcam::sink::Sink;
 use boxcam::sink::web::{WebSettings, WebSink};
@@ -18,6 +20,7 @@ use common::TestDir;
 use common::reports::{frame, report, wait_until, with_event};
 use common::running::Running;
 use http::{LiveViewer, get, send};
+use reverse_proxy::{PREFIX, ReverseProxy};
 use serde_json::Value;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,6 +31,8 @@ fn settings(clients: usize) -> WebSettings {
         max_clients: NonZeroUsize::new(clients).expect("some"),
         name: "Hans' \"k\u{fc}che\"".to_owned(),
         unhealthy_after: TIMEOUT,
+        hosts: None,
+        frame_ancestors: FrameAncestors::default(),
     }
 }
 
@@ -105,12 +110,122 @@ fn other_host_names_are_refused() {
     for host in ["evil.example", "localhost.evil.example:80"] {
         let response = send(address, &format!("GET /state HTTP/1.1\r\nHost: {host}\r\n"));
         assert_eq!(response.status, 403, "{host}");
-        assert!(response.text().contains("localhost"), "{host}");
+        let name = host.split(':').next().expect("a name");
+        let option = format!("--web-hosts {name},");
+        let text = response.text();
+        assert!(
+            text.contains("localhost") && text.contains(&option),
+            "{text}"
+        );
     }
     for host in ["localhost:8080", "127.0.0.1", "[::1]:1"] {
         let response = send(address, &format!("GET /state HTTP/1.1\r\nHost: {host}\r\n"));
         assert_eq!(response.status, 200, "{host}");
     }
+}
+
+fn status_for_host(address: SocketAddr, host: &str) -> u16 {
+    send(address, &format!("GET /state HTTP/1.1\r\nHost: {host}\r\n")).status
+}
+
+#[test]
+fn listed_host_names_are_accepted() {
+    let serve = |address: &str, hosts: Option<&str>| {
+        let settings = WebSettings {
+            address: address.parse().expect("an address"),
+            hosts: hosts.map(|hosts| hosts.parse().expect("names")),
+            ..settings(1)
+        };
+        WebSink::serve(settings, Arc::default()).expect("served")
+    };
+    for listening in ["127.0.0.1:0", "0.0.0.0:0"] {
+        let sink = serve(listening, Some("cam.lan,Cam.example.org"));
+        let address = SocketAddr::from(([127, 0, 0, 1], sink.address().port()));
+        for host in [
+            "cam.lan",
+            "CAM.LAN:8443",
+            "cam.example.org.",
+            "localhost",
+            "10.0.0.2",
+        ] {
+            assert_eq!(status_for_host(address, host), 200, "{listening}: {host}");
+        }
+        for host in ["evil.example", "cam.lan.evil.example", "xcam.lan", ""] {
+            assert_eq!(status_for_host(address, host), 403, "{listening}: {host}");
+        }
+    }
+    let any = serve("127.0.0.1:0", Some("*"));
+    assert_eq!(status_for_host(any.address(), "evil.example"), 200);
+    let open = serve("0.0.0.0:0", None);
+    let address = SocketAddr::from(([127, 0, 0, 1], open.address().port()));
+    assert_eq!(status_for_host(address, "cam.lan"), 200);
+}
+
+#[test]
+fn the_headers_say_who_may_embed_the_page() {
+    let cases = [
+        ("none", "frame-ancestors 'none'", "DENY"),
+        ("self", "frame-ancestors 'self'", "SAMEORIGIN"),
+        (
+            "http://ha.lan:8123,https://ha.example",
+            "frame-ancestors http://ha.lan:8123 https://ha.example",
+            "",
+        ),
+    ];
+    for (ancestors, directive, x_frame_options) in cases {
+        let settings = WebSettings {
+            frame_ancestors: ancestors.parse().expect("valid"),
+            ..settings(1)
+        };
+        let sink = WebSink::serve(settings, Arc::default()).expect("served");
+        for path in ["/", "/state", "/missing"] {
+            let response = get(sink.address(), path);
+            let policy = response.header("content-security-policy");
+            assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+            assert!(policy.ends_with(&format!("; {directive}")), "{policy}");
+            assert_eq!(response.header("x-frame-options"), x_frame_options);
+        }
+    }
+}
+
+/// The values of `href` and `src` in an HTML text.
+fn links(html: &str) -> Vec<&str> {
+    let starts = ["href=\"", "src=\""];
+    let values = starts.iter().flat_map(|start| html.split(start).skip(1));
+    values.filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn a_reverse_proxy_can_serve_the_page_below_a_path() {
+    let settings = WebSettings {
+        hosts: Some("cams.example.org".parse().expect("a name")),
+        ..settings(1)
+    };
+    let sink = WebSink::serve(settings, Arc::default()).expect("served");
+    let address = sink.address();
+    let proxy = ReverseProxy::start(address, "cams.example.org");
+    let (_sink, ()) = while_showing_frames(sink, || {
+        let page = get(proxy.address, PREFIX);
+        assert_eq!(page.status, 200);
+        let html = page.text();
+        let links = links(&html);
+        assert!(links.len() >= 8, "{links:?}");
+        for link in links {
+            assert!(!link.starts_with('/') && !link.contains(':'), "{link}");
+            if link != "live" {
+                let response = get(proxy.address, &format!("{PREFIX}{link}"));
+                // Nothing is inferred here, so `healthz` fails.
+                let expected = if link == "healthz" { 503 } else { 200 };
+                assert_eq!(response.status, expected, "{link}");
+            }
+        }
+        let script = get(proxy.address, &format!("{PREFIX}page.js")).text();
+        for absolute in ["\"/", "'/", "`/"] {
+            assert!(!script.contains(absolute), "{absolute}");
+        }
+    });
+    let live = send(address, "HEAD /live HTTP/1.1\r\nHost: localhost\r\n");
+    assert_eq!(live.header("x-accel-buffering"), "no");
 }
 
 #[test]
@@ -386,6 +501,37 @@ fn the_error_names_an_address_in_use() {
     let output = folder.run_tiny(&[&arguments[..], &[&address]].concat());
     output.assert_exit_code(5);
     output.assert_stderr_contains(&[&address, "--web"]);
+}
+
+#[cfg(all(unix, feature = "demo"))]
+#[test]
+fn the_options_name_hosts_and_embedding_pages() {
+    let folder = TestDir::new();
+    let options = "source = \"demo\"\ndisplay = \"none\"\nmodel = \"tiny.onnx\"\nweb = 0\n\
+                   web-hosts = \"cam.lan, other.lan\"\nweb-frame-ancestors = \"none\"\n";
+    folder.write("boxcam.toml", options);
+    let ancestors = "http://homeassistant.local:8123";
+    let arguments = [
+        "run",
+        "--config",
+        "boxcam.toml",
+        "--web-frame-ancestors",
+        ancestors,
+    ];
+    let mut program = Running::with_stderr(&mut folder.command(&arguments));
+    let line = program.wait_for("address", |line| line.contains("web page at http://"));
+    let address = line.rsplit("http://").next().expect("an address");
+    let address: SocketAddr = address.trim_end_matches('/').parse().expect("an address");
+    assert_eq!(status_for_host(address, "other.lan"), 200);
+    assert_eq!(status_for_host(address, "evil.example"), 403);
+    let response = get(address, "/");
+    let policy = response.header("content-security-policy");
+    assert!(
+        policy.ends_with(&format!("frame-ancestors {ancestors}")),
+        "{policy}"
+    );
+    program.signal("-TERM");
+    assert_eq!(program.wait().code(), Some(0), "{:?}", program.lines);
 }
 
 #[cfg(all(unix, feature = "demo"))]

@@ -3,6 +3,7 @@
 
 mod browser;
 mod common;
+mod reverse_proxy;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,12 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use boxcam::address::FrameAncestors;
 use boxcam::health::{CaptureState, Health, StateChange};
 use boxcam::sink::Sink;
 use boxcam::sink::web::{WebSettings, WebSink};
 use boxcam::track::EventKind;
 use browser::Browser;
 use common::reports::{frame, report, wait_until, with_event};
+use reverse_proxy::{PREFIX, ReverseProxy, page_with_frame};
 use test_support::tool_is_missing;
 
 /// A hash of the pixels of the live picture.
@@ -79,19 +82,107 @@ fn save_screenshot(browser: &mut Browser, name: &str) {
     browser.save(&folder.join(name));
 }
 
+fn settings() -> WebSettings {
+    WebSettings {
+        address: "127.0.0.1:0".parse().expect("an address"),
+        max_clients: NonZeroUsize::MIN,
+        name: "Kitchen <b>door</b>".to_owned(),
+        unhealthy_after: Duration::from_secs(10),
+        hosts: None,
+        frame_ancestors: FrameAncestors::default(),
+    }
+}
+
+#[test]
+fn the_page_works_below_a_path_of_a_reverse_proxy() {
+    if tool_is_missing("chromium") {
+        return;
+    }
+    let health = Arc::new(Health::default());
+    let sink = WebSink::serve(settings(), Arc::clone(&health)).expect("served");
+    let proxy = ReverseProxy::start(sink.address(), "127.0.0.1");
+    let is_disconnected = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| run_camera(sink, &health, &is_disconnected));
+        let _disconnect = DisconnectOnDrop(&is_disconnected);
+        let mut browser = Browser::open(&proxy.url(), "1200,800");
+        wait_until("the page is open", || !browser.text("name").is_empty());
+        check_live(&mut browser);
+        let is_styled = "getComputedStyle(document.querySelector('header')).display";
+        assert_eq!(browser.evaluate(is_styled), "flex");
+    });
+    for path in proxy.requests() {
+        // The browser asks for no icon of the site, since the page has one.
+        assert!(path.starts_with(PREFIX), "{path}");
+    }
+}
+
+/// Opens a page of another origin with boxcam's page in a frame. Returns the requests of the frame when it has loaded
+/// and `is_complete`.
+fn requests_of_frame(
+    ancestors: impl FnOnce(&str) -> String,
+    is_complete: impl Fn(&[String]) -> bool,
+) -> Vec<String> {
+    // The proxy has an address before the sink, whose settings name the embedding page.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let backend = listener.local_addr().expect("an address");
+    drop(listener);
+    let proxy = ReverseProxy::start(backend, "127.0.0.1");
+    let (page, address) = page_with_frame(&proxy.url());
+    let settings = WebSettings {
+        address: backend,
+        frame_ancestors: ancestors(&format!("http://{address}"))
+            .parse()
+            .expect("valid"),
+        ..settings()
+    };
+    let health = Arc::new(Health::default());
+    let sink = WebSink::serve(settings, Arc::clone(&health)).expect("served");
+    let is_disconnected = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| run_camera(sink, &health, &is_disconnected));
+        let _disconnect = DisconnectOnDrop(&is_disconnected);
+        let mut browser = Browser::open(&page, "1200,800");
+        wait_until("the frame has loaded", || {
+            browser.evaluate("window.isLoaded") == true && is_complete(&proxy.requests())
+        });
+        save_screenshot(&mut browser, "web-frame.png");
+        proxy.requests()
+    })
+}
+
+#[test]
+fn an_allowed_page_of_another_origin_shows_the_page_in_a_frame() {
+    if tool_is_missing("chromium") {
+        return;
+    }
+    let live = format!("{PREFIX}live");
+    let is_live = |requests: &[String]| requests.contains(&live);
+    // The live picture is opened by the script of the page, after it got the state.
+    let requests = requests_of_frame(str::to_owned, is_live);
+    assert!(requests.contains(&format!("{PREFIX}state")), "{requests:?}");
+}
+
+#[test]
+fn other_pages_do_not_show_the_page_in_a_frame() {
+    if tool_is_missing("chromium") {
+        return;
+    }
+    for ancestors in ["none", "self", "https://homeassistant.example"] {
+        let is_requested = |requests: &[String]| !requests.is_empty();
+        let requests = requests_of_frame(|_| ancestors.to_owned(), is_requested);
+        // The browser asks for the page and, because of its headers, shows nothing and loads nothing else.
+        assert_eq!(requests, [PREFIX], "{ancestors}");
+    }
+}
+
 #[test]
 fn the_page_shows_the_live_picture_and_a_camera_failure() {
     if tool_is_missing("chromium") {
         return;
     }
     let health = Arc::new(Health::default());
-    let settings = WebSettings {
-        address: "127.0.0.1:0".parse().expect("an address"),
-        max_clients: NonZeroUsize::MIN,
-        name: "Kitchen <b>door</b>".to_owned(),
-        unhealthy_after: Duration::from_secs(10),
-    };
-    let sink = WebSink::serve(settings, Arc::clone(&health)).expect("served");
+    let sink = WebSink::serve(settings(), Arc::clone(&health)).expect("served");
     let page = format!("http://{}/", sink.address());
     let mut browser = Browser::open(&page, "1200,800");
     wait_until("the page waits for the first frame", || {
@@ -149,8 +240,10 @@ fn check_live(browser: &mut Browser) {
         ("12.0 ms".to_owned(), "30.0".to_owned())
     );
     assert_eq!(browser.text("more"), "confidence 88%, for 3 s");
-    let is_hidden = browser.evaluate("document.getElementById('waiting').hidden");
-    assert_eq!(is_hidden, true);
+    // It is hidden when the page asks for the state the next time.
+    wait_until("the page does not wait any more", || {
+        browser.evaluate("document.getElementById('waiting').hidden") == true
+    });
 }
 
 fn check_stalled(browser: &mut Browser) {

@@ -1,17 +1,22 @@
 //! `boxcam doctor`: checks whether `boxcam run` will work with these options, and suggests fixes.
 //!
-//! The checks change nothing: no camera changes its mode, nothing is drawn on a screen and nothing is written.
+//! The checks change nothing: no camera changes its mode, nothing is drawn on a screen, nothing is written, and nothing is
+//! published to a broker.
 
 use std::fmt::Write as _;
 use std::io::ErrorKind;
-use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::net::TcpListener;
 use std::path::Path;
-use std::time::{Duration, Instant};
+#[cfg(feature = "mqtt")]
+use std::time::Duration;
+use std::time::Instant;
 
-use boxcam::address::{BrokerAddress, WebAddress};
+use boxcam::address::WebAddress;
 use boxcam::detect::Detector;
 use boxcam::golden;
 use boxcam::options::{DoctorOptions, LogChoice, ModelOptions, RunOptions};
+#[cfg(feature = "mqtt")]
+use boxcam::sink::mqtt;
 use serde::Serialize;
 
 use super::{Completion, Failure, json, model, print};
@@ -21,7 +26,8 @@ mod hardware;
 mod machine;
 mod source;
 
-/// Time for the broker to accept a connection.
+/// Time for each of resolving the broker's name, connecting to it, and its answer.
+#[cfg(feature = "mqtt")]
 const BROKER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The result of one check.
@@ -206,7 +212,7 @@ fn sink_checks(options: &RunOptions) -> Vec<Finding> {
         let max_size = options.snapshots_size.as_u64();
         findings.push(storage("snapshots", existing, max_size));
     }
-    findings.extend(options.mqtt.as_ref().map(broker));
+    findings.extend(broker(options));
     findings.extend(options.web.as_ref().map(web_page));
     findings
 }
@@ -263,21 +269,27 @@ fn free_bytes(_: &Path) -> Option<u64> {
     None
 }
 
-fn broker(address: &BrokerAddress) -> Finding {
-    let address = format!("{}:{}", address.host, address.port);
-    let connected = address
-        .to_socket_addrs()
-        .and_then(|mut found| found.next().ok_or_else(|| ErrorKind::NotFound.into()))
-        .and_then(|found| TcpStream::connect_timeout(&found, BROKER_TIMEOUT));
-    match connected {
-        Ok(_) => Finding::good("broker", format!("{address} accepts connections")),
-        // A note, because a run continues without the broker and connects later.
-        Err(error) => Finding::note(
-            "broker",
-            format!("{address} can't be reached ({error})"),
-            "start the broker, check its name and port, and let it listen on the network",
-        ),
-    }
+/// Whether the broker accepts the login of a run with these options.
+#[cfg(feature = "mqtt")]
+fn broker(options: &RunOptions) -> Option<Finding> {
+    let broker = options.mqtt.as_ref()?;
+    let name = super::run::camera_name(options);
+    Some(match mqtt::check_login(broker, &name, BROKER_TIMEOUT) {
+        Ok(()) => Finding::good("broker", format!("{broker} accepts the login")),
+        Err(error) => {
+            let message = format!("{broker} {error}");
+            // A run continues without the broker and connects later, if it can.
+            Finding::missing(!error.may_pass(), "broker", message, error.fix(broker))
+        }
+    })
+}
+
+#[cfg(not(feature = "mqtt"))]
+fn broker(options: &RunOptions) -> Option<Finding> {
+    options.mqtt.as_ref()?;
+    let message = "this boxcam was built without MQTT";
+    let fix = "build it with `--features mqtt`, or leave `--mqtt` out";
+    Some(Finding::failed("broker", message, fix))
 }
 
 fn web_page(address: &WebAddress) -> Finding {
@@ -334,12 +346,9 @@ mod tests {
     }
 
     #[test]
-    fn brokers_and_ports_are_tried() {
+    fn ports_are_tried() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let url = format!("mqtt://{address}");
-        let reachable = broker(&url.parse().expect("valid"));
-        assert_eq!(reachable.verdict, Verdict::Good);
         assert_eq!(web_page(&WebAddress(address)).verdict, Verdict::Note);
         let any_free_port = WebAddress(([127, 0, 0, 1], 0).into());
         assert_eq!(web_page(&any_free_port).verdict, Verdict::Good);

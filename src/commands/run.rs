@@ -341,8 +341,20 @@ fn open_mqtt(options: &RunOptions, health: &Arc<Health>) -> Result<Option<BoxedS
     let Some(broker) = &options.mqtt else {
         return Ok(None);
     };
-    let sink = MqttSink::start(broker, &camera_name(options), Arc::clone(health))?;
+    let (name, instance) = (camera_name(options), instance(options));
+    let sink = MqttSink::start_instance(broker, &name, instance, Arc::clone(health))?;
     Ok(Some(Box::new(sink)))
+}
+
+/// Identifies this run by what no other run on this machine uses at the same time: the camera, the options file and the
+/// address of the web page.
+#[cfg(feature = "mqtt")]
+fn instance(options: &RunOptions) -> Option<boxcam::sink::mqtt::InstanceId> {
+    let file = options.config.as_ref();
+    let file = file.map(|file| file.canonicalize().unwrap_or_else(|_| file.clone()));
+    let source = format!("{:?}", options.source);
+    let web = format!("{:?}", options.web);
+    boxcam::sink::mqtt::InstanceId::of(&[&source, &format!("{file:?}"), &web])
 }
 
 #[cfg(not(feature = "mqtt"))]
@@ -370,6 +382,8 @@ fn open_web(options: &RunOptions, health: &Arc<Health>) -> Result<Option<BoxedSi
         max_clients: options.web_clients,
         name: camera_name(options),
         unhealthy_after: options.stall.saturating_mul(2).max(MIN_TIMEOUT),
+        hosts: options.web_hosts.clone(),
+        frame_ancestors: options.web_frame_ancestors.clone(),
     };
     let sink = WebSink::serve(settings, Arc::clone(health))?;
     warn!("web page at http://{}/", sink.address());
@@ -389,7 +403,7 @@ fn open_web(options: &RunOptions, _: &Arc<Health>) -> Result<Option<BoxedSink>, 
 
 /// The name of this camera for the broker and the web page.
 #[cfg(any(feature = "mqtt", feature = "web"))]
-fn camera_name(options: &RunOptions) -> String {
+pub(super) fn camera_name(options: &RunOptions) -> String {
     let name = options.name.clone().or_else(host_name);
     name.unwrap_or_else(|| "boxcam".to_owned())
 }

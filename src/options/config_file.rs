@@ -1,28 +1,30 @@
 //! Reads a configuration file: TOML whose keys are the long options of `boxcam run`.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use toml::{Spanned, Value};
 
+use crate::address::redacted;
 use crate::diagnostics::reading_advice;
-use crate::stream_url;
+
+/// The most bytes of a file. The path may be a device without an end.
+const MAX_BYTES: u64 = 64 * 1024;
 
 /// A configuration file that can't be used.
 #[derive(Debug, Error)]
 pub enum ConfigFileError {
     #[error("{}: can't be read ({source}); {}", path.display(), reading_advice(source))]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     #[error("{}: line {line}: {key}: {message}", path.display())]
     Line {
         path: PathBuf,
         /// From 1.
         line: usize,
-        /// The key, or the whole line if it has none.
+        /// The key, or the first word of the line if it has none. A line may contain a password.
         key: String,
         message: String,
     },
@@ -47,24 +49,33 @@ impl Setting {
 
 /// Reads the settings of a file, in the order of their lines.
 pub(super) fn read(path: &Path) -> Result<Vec<Setting>, ConfigFileError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigFileError::Read {
+    let text = read_text(path).map_err(|source| ConfigFileError::Read {
         path: path.into(),
         source,
     })?;
     parse(&text, path)
 }
 
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = File::open(path)?.take(MAX_BYTES + 1);
+    file.read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
+        let message = format!("it is longer than {MAX_BYTES} bytes");
+        return Err(io::Error::new(ErrorKind::FileTooLarge, message));
+    }
+    Ok(text)
+}
+
 pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<Setting>, ConfigFileError> {
     let failure = |start: usize, message: &str| {
         let line = line_at(text, start);
         let content = text.lines().nth(line - 1).unwrap_or_default();
-        let key = content.split_once('=').map_or(content, |(key, _)| key);
         ConfigFileError::Line {
             path: path.into(),
             line,
-            // A line that is no setting is shown as a whole, and may have a password.
-            key: stream_url::redact(key.trim()),
-            message: message.to_owned(),
+            key: redacted(key_of(content)),
+            message: redacted(message),
         }
     };
     let table: BTreeMap<Spanned<String>, Value> = toml::from_str(text)
@@ -90,6 +101,17 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<Setting>, ConfigFileE
     }
     settings.sort_by_key(|setting| setting.line);
     Ok(settings)
+}
+
+/// What stands before the `=` of a line, or its first word.
+fn key_of(line: &str) -> &str {
+    let line = line.trim();
+    if let Some((key, _)) = line.split_once('=') {
+        return key.trim();
+    }
+    let is_key = |c: char| c.is_ascii_alphanumeric() || "-_.[".contains(c);
+    let end = line.find(|c| !is_key(c)).unwrap_or(line.len());
+    &line[..end]
 }
 
 /// The line of a byte, from 1.

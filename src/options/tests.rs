@@ -160,6 +160,9 @@ fn invalid_values_are_usage_errors() {
         "boxcam run --rotate 45",
         "boxcam run --size 640",
         "boxcam run --stall never",
+        "boxcam run --mqtt wss://home",
+        "boxcam run --web-hosts http://cam.lan",
+        "boxcam run --web-frame-ancestors homeassistant.local",
         "boxcam evaluate --pictures val",
         "boxcam evaluate --pictures val --annotations a.csv --threads 0",
         "boxcam evaluate --pictures val --annotations a.csv --sliding-window",
@@ -188,6 +191,84 @@ fn values_out_of_range_name_the_option() {
         let message = parse_line(line).expect_err(line).to_string();
         assert!(message.contains(&format!("'--{option} <")), "{message}");
         assert!(message.contains("expected a "), "{message}");
+    }
+}
+
+/// All texts of an error.
+fn texts(error: &OptionsError) -> String {
+    let rendered = match error {
+        OptionsError::Cli(error) => error.render().ansi().to_string(),
+        OptionsError::File(_) => String::new(),
+    };
+    format!("{error}\n{error:?}\n{rendered}")
+}
+
+#[test]
+fn no_error_shows_a_password() {
+    let lines = [
+        "boxcam run --mqtt mqtts://anna:s3cret@home",
+        "boxcam run --mqtt=mqtt://anna:s3cret@home/topic",
+        "boxcam run --mqtt mqtt://anna:p@s3cret/x@home:port",
+        "boxcam run --mqtt mqtt://anna:s3cret",
+        "boxcam run --mqtt anna:s3cret@home",
+        "boxcam run --mqtt anna:s3cret",
+        "boxcam run --mqtt mqtt://:s3cret@home",
+        "boxcam run --mqt mqtt://anna:s3cret@home",
+        "boxcam run --mqt=mqtt://anna:s3cret@home",
+        "boxcam run mqtt://anna:s3cret@home",
+        "boxcam run -mqtt://anna:s3cret@home",
+        "boxcam run --mqtt mqtt://anna:s3cret@home --stall soon",
+        "boxcam run --mqtt mqtt://home mqtt://anna:s3cret@home",
+        "boxcam run --source= --mqtt mqtt://anna:s3cret@home",
+        "boxcam run --web mqtt://anna:s3cret@home",
+        "boxcam run --size rtsp://anna:s3cret@cam",
+        "boxcam run --lines mqtt://anna:s3cret@home",
+        "boxcam detect --mqtt=mqtt://anna:s3cret@home",
+        "boxcam detect cat.jpg --mqtt mqtt://anna:s3cret@home",
+        "boxcam doctor --mqtt ws://anna:s3cret@home",
+        "boxcam mqtt://anna:s3cret@home",
+        "boxcam --mqtt=mqtt://anna:s3cret@home run",
+    ];
+    for line in lines {
+        let error = parse_line(line).expect_err(line);
+        let texts = texts(&error);
+        assert!(!texts.contains("s3cret"), "{line}: {texts}");
+    }
+    // The rest of the message is there.
+    let error = parse_line(lines[0]).expect_err("TLS").to_string();
+    let start = "error: invalid value 'mqtts://***@home' for '--mqtt <URL>': mqtts:// needs TLS";
+    assert!(error.starts_with(start), "{error}");
+    let options = run("boxcam run --mqtt mqtt://anna:s3cret@home");
+    assert!(!format!("{options:?}").contains("s3cret"));
+}
+
+#[test]
+fn no_error_in_a_file_shows_a_password() {
+    let files = [
+        "mqtt = \"mqtts://anna:s3cret@home\"",
+        "mqtt = \"anna:s3cret\"",
+        "mqtt = mqtt://anna:s3cret@home",
+        "mqtt = \"mqtt://anna:s3cret@home",
+        "mqtt \"mqtt://anna:s3cret@home\"",
+        "mqtt: mqtt://anna:s3cret@home",
+        "mqtt://anna:s3cret@home",
+        "\"mqtt://anna:s3cret@home\" = 1",
+        "\"anna:s3cret@home\" = 1",
+        "mqt = \"mqtt://anna:s3cret@home\"",
+        "mqtt = \"\"\"\nmqtt://anna:s3cret@home",
+        "mqtt = [\"mqtt://anna:s3cret@home\"]",
+        "[mqtt]\nurl = \"mqtt://anna:s3cret@home\"",
+        "mqtt = \"mqtt://anna:s3cret@home\"\nmqtt = \"mqtt://anna:s3cret@home\"",
+        "mqtt = \"mqtt://anna:s3cret@home\"\nrotate = 45",
+        "web = \"mqtt://anna:s3cret@home\"",
+    ];
+    for text in files {
+        let (_folder, file) = written(text);
+        let line = format!("boxcam run --config {}", file.display());
+        let error = parse_line(&line).expect_err(text);
+        let texts = texts(&error);
+        assert!(!texts.contains("s3cret"), "{text}: {texts}");
+        assert!(texts.contains("line "), "{text}: {texts}");
     }
 }
 
@@ -301,6 +382,15 @@ fn a_missing_file_is_named() {
         message.starts_with("no/such.toml: can't be read"),
         "{message}"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_without_an_end_is_refused() {
+    let message = parse_line("boxcam run --config /dev/zero")
+        .expect_err("refused")
+        .to_string();
+    assert!(message.contains("longer than 65536 bytes"), "{message}");
 }
 
 #[test]

@@ -14,9 +14,11 @@
 //! | a gap | `time`, `lost` (the number of lines missing here) and `error` (the cause) |
 //!
 //! `time` is RFC 3339 in UTC to the millisecond: when the frame was captured, when the state changed, or when the gap
-//! ended. `detection` is `null` or has `class`, `confidence`, the corners `x_min`, `x_max`, `y_min`, `y_max` as
-//! fractions of the frame, and `pixels`. `detections` lists everything in the frame, the primary first, which `detection`
-//! repeats. A frame's detections are those of the frame alone; an event's is the tracked one. `duration_s` is in seconds.
+//! ended. `picture` is a path as it was given. One that is not UTF-8 has `picture_encoding`, which is `percent`: each byte
+//! that is not UTF-8, and each `%`, is `%` with two hexadecimal digits ([`PathText`]). `detection` is `null` or has `class`,
+//! `confidence`, the corners `x_min`, `x_max`, `y_min`, `y_max` as fractions of the frame, and `pixels`. `detections` lists
+//! everything in the frame, the primary first, which `detection` repeats. A frame's detections are those of the frame alone;
+//! an event's is the tracked one. `duration_s` is in seconds.
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -31,6 +33,7 @@ use crate::frame::{Frame, Origin, UnreadableFrame};
 use crate::geometry::NormBox;
 use crate::health::StateChange;
 use crate::label::Labels;
+use crate::path_text::PathText;
 use crate::report::Report;
 use crate::track::{Event, EventKind};
 
@@ -142,7 +145,7 @@ pub(super) fn unreadable_line(unreadable: &UnreadableFrame) -> String {
     to_json(&UnreadableLine {
         schema: LINE_SCHEMA,
         time: path.is_none().then(|| rfc3339(SystemTime::now())),
-        picture: path.map(|path| path.to_string_lossy().into_owned()),
+        picture: path.map(|path| PictureFields::of(path)),
         error: &unreadable.reason,
     })
 }
@@ -193,8 +196,8 @@ struct EventLine<'a> {
     schema: u32,
     time: String,
     frame: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    picture: Option<String>,
+    #[serde(flatten)]
+    picture: Option<PictureFields>,
     #[serde(skip_serializing_if = "Option::is_none")]
     position_s: Option<f64>,
     event: &'static str,
@@ -214,8 +217,8 @@ struct UnreadableLine<'a> {
     schema: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    picture: Option<String>,
+    #[serde(flatten)]
+    picture: Option<PictureFields>,
     error: &'a str,
 }
 
@@ -242,15 +245,23 @@ enum OriginFields {
         time: String,
         frame: u64,
     },
-    Picture {
-        picture: String,
-    },
+    Picture(PictureFields),
     Recording {
-        picture: String,
+        #[serde(flatten)]
+        picture: PictureFields,
         frame: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         position_s: Option<f64>,
     },
+}
+
+/// The path of a picture or a recording.
+#[derive(Serialize)]
+struct PictureFields {
+    picture: String,
+    /// `percent` if the path is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture_encoding: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -302,11 +313,9 @@ struct ModelFields<'a> {
 impl OriginFields {
     fn of(frame: &Frame) -> Self {
         match &frame.origin {
-            Origin::Picture(path) => Self::Picture {
-                picture: path.to_string_lossy().into_owned(),
-            },
+            Origin::Picture(path) => Self::Picture(PictureFields::of(path)),
             Origin::Recording(path) => Self::Recording {
-                picture: path.to_string_lossy().into_owned(),
+                picture: PictureFields::of(path),
                 frame: frame.sequence,
                 position_s: frame
                     .position
@@ -316,6 +325,16 @@ impl OriginFields {
                 time: rfc3339(frame.time),
                 frame: frame.sequence,
             },
+        }
+    }
+}
+
+impl PictureFields {
+    fn of(path: &Path) -> Self {
+        let PathText { text, is_encoded } = PathText::of(path);
+        Self {
+            picture: text.into_owned(),
+            picture_encoding: is_encoded.then_some("percent"),
         }
     }
 }

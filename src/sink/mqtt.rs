@@ -1,8 +1,8 @@
 //! Publishes what is detected to an MQTT broker, with Home Assistant's discovery.
 //!
 //! Messages are published under `boxcam/NAME/` by a thread: `status` (`online` or `offline`; the latter is also the
-//! broker's last will) and `state` (what is present now), both retained, and `event` (a line of the log for each event
-//! of a track). [`MqttSink`] only puts messages into a queue. While the broker is unreachable, up to [`MAX_EVENTS`]
+//! broker's last will), `state` (what is present now) and `instance` (which installation this is), all retained, and
+//! `event` (a line of the log for each event of a track). [`MqttSink`] only puts messages into a queue. While the broker is unreachable, up to [`MAX_EVENTS`]
 //! events are queued and sent when it is back. An event may be sent twice if the connection breaks before the broker
 //! has acknowledged it. A failure of the broker does not end the run. The connection is not encrypted: use it in a
 //! trusted network.
@@ -25,12 +25,18 @@ use crate::warn;
 
 mod connection;
 mod discovery;
+mod former_names;
+mod instance;
+mod login;
 mod publish_queue;
 
 use connection::BrokerConnection;
 use discovery::{HOME_ASSISTANT_STATUS, OFFLINE, ONLINE, Topics};
+use former_names::FormerNames;
 use publish_queue::{MqttMessage, MqttMessageKind, PublishQueue};
 
+pub use instance::InstanceId;
+pub use login::{LoginError, check_login};
 pub use publish_queue::MAX_EVENTS;
 
 /// Timeout for the last messages at the end of the run.
@@ -62,12 +68,26 @@ impl MqttSink {
         name: &str,
         health: Arc<Health>,
     ) -> Result<Self, SinkError> {
+        Self::start_instance(broker, name, None, health)
+    }
+
+    /// As [`Self::start`]. What this `instance` published under a former name is removed from the broker after the first
+    /// connection.
+    ///
+    /// # Errors
+    /// [`SinkError::Thread`]
+    pub fn start_instance(
+        broker: &BrokerAddress,
+        name: &str,
+        instance: Option<InstanceId>,
+        health: Arc<Health>,
+    ) -> Result<Self, SinkError> {
         let topics = Topics::of(name);
         let capacity = publish_queue::MAX_IN_FLIGHT + 8;
         let (client, connection) = Client::new(options(broker, &topics), capacity);
-        let publisher = Arc::new(Publisher::new(client, topics, name, health));
+        let publisher = Arc::new(Publisher::new(client, topics, name, instance, health));
         let connection =
-            BrokerConnection::new(connection, Arc::clone(&publisher), format!("{broker:?}"));
+            BrokerConnection::new(connection, Arc::clone(&publisher), broker.to_string());
         let (sender, thread_ended) = channel();
         let run = move || {
             // Dropped when the thread ends, also on a panic.
@@ -218,6 +238,7 @@ struct Publisher {
     topics: Topics,
     /// The name of the camera.
     name: String,
+    instance: Option<InstanceId>,
     health: Arc<Health>,
     state: Mutex<MqttState>,
     shutdown_requested: Condvar,
@@ -229,6 +250,8 @@ struct MqttState {
     /// The payload of the last state.
     last_state: Option<String>,
     is_connected: bool,
+    /// Until all are found, or the first connection has ended.
+    former_names: Option<FormerNames>,
     shutdown: MqttShutdown,
 }
 
@@ -243,13 +266,27 @@ enum MqttShutdown {
 }
 
 impl Publisher {
-    fn new(client: Client, topics: Topics, name: &str, health: Arc<Health>) -> Self {
+    fn new(
+        client: Client,
+        topics: Topics,
+        name: &str,
+        instance: Option<InstanceId>,
+        health: Arc<Health>,
+    ) -> Self {
+        let former_names = instance
+            .as_ref()
+            .map(|instance| FormerNames::new(&topics, instance.as_str()));
+        let state = MqttState {
+            former_names,
+            ..MqttState::default()
+        };
         Self {
             client,
             topics,
             name: name.to_owned(),
+            instance,
             health,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             shutdown_requested: Condvar::new(),
         }
     }
@@ -285,6 +322,11 @@ impl Publisher {
         let _ = self
             .client
             .try_subscribe(HOME_ASSISTANT_STATUS, QoS::AtLeastOnce);
+        if state.former_names.is_some() {
+            for filter in former_names::FILTERS {
+                let _ = self.client.try_subscribe(filter, QoS::AtLeastOnce);
+            }
+        }
         self.enqueue_retained(&mut state);
     }
 
@@ -293,9 +335,37 @@ impl Publisher {
         self.enqueue_retained(&mut self.state.lock());
     }
 
+    /// Takes a message about another camera, or about this one. Returns the IDs of former names, whose messages it has
+    /// removed.
+    fn on_camera_message(&self, topic: &str, payload: &[u8], is_retained: bool) -> Vec<String> {
+        let mut state = self.state.lock();
+        let names = state.former_names.as_mut();
+        let Some(former) = names.and_then(|n| n.on_message(topic, payload, is_retained)) else {
+            return Vec::new();
+        };
+        state.former_names = None;
+        for filter in former_names::FILTERS {
+            // It only fails if the connection is already lost again.
+            let _ = self.client.try_unsubscribe(filter);
+        }
+        for topic in former.iter().flat_map(Topics::retained) {
+            // An empty payload removes the retained message.
+            let message = MqttMessage {
+                kind: MqttMessageKind::Retained,
+                topic,
+                payload: String::new(),
+            };
+            self.enqueue(&mut state, message);
+        }
+        former.iter().map(|topics| topics.id().to_owned()).collect()
+    }
+
     fn on_disconnected(&self) {
         let mut state = self.state.lock();
         state.is_connected = false;
+        // After an interruption of the broker, another camera of this board may be offline for a moment. A name only
+        // changes with a new start.
+        state.former_names = None;
         let lost = state.queue.on_disconnected();
         self.health.events_lost.add(lost);
     }
@@ -357,6 +427,9 @@ impl Publisher {
         let last_state = state.last_state.clone();
         messages.extend(last_state.map(|payload| retained((self.topics.state(), payload))));
         messages.push(retained((self.topics.status(), ONLINE.to_owned())));
+        let instance = self.instance.as_ref();
+        let instance = instance.map(|id| (self.topics.instance(), id.as_str().to_owned()));
+        messages.extend(instance.map(retained));
         state.queue.push_front_all(messages);
         self.send_queued(state);
     }

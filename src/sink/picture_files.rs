@@ -18,6 +18,7 @@ use crate::frame::{Frame, Origin};
 use crate::health::Health;
 use crate::output_file::{self, OutputFileError, WriteSettings};
 use crate::overlay::{self, Canvas};
+use crate::path_text::PathText;
 use crate::report::Report;
 use crate::warn;
 
@@ -118,7 +119,7 @@ impl FileNamer {
 fn stem(path: &Path, sequence: u64) -> String {
     path.file_stem().map_or_else(
         || frame_name(sequence),
-        |stem| stem.to_string_lossy().into_owned(),
+        |stem| PathText::of(Path::new(stem)).text.into_owned(),
     )
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::picture_files::annotate;
 use super::{Sink, SinkError};
+use crate::address::{FrameAncestors, WebHosts};
 use crate::frame::Frame;
 use crate::health::{Health, StateChange};
 use crate::report::Report;
@@ -41,6 +42,11 @@ pub struct WebSettings {
     pub name: String,
     /// `/healthz` fails after this time without an inference.
     pub unhealthy_after: Duration,
+    /// Host names that requests may name besides `localhost` and IP addresses. `None` is none of them if the address is
+    /// a loopback address, and any otherwise.
+    pub hosts: Option<WebHosts>,
+    /// The pages that may embed this one.
+    pub frame_ancestors: FrameAncestors,
 }
 
 /// Serves the page until it is dropped.
@@ -108,6 +114,27 @@ impl WebSink {
         let pause = (started.elapsed() * PAUSE_FACTOR).max(PICTURE_INTERVAL);
         self.next_picture = started + pause;
     }
+}
+
+/// Answers the requests of one connection to a page without frames, until it is closed.
+///
+/// For `tests/fuzz`, which connects through a pipe in memory.
+#[cfg(feature = "fuzzing")]
+pub async fn serve_connection<S>(stream: S)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let settings = WebSettings {
+        address: SocketAddr::from(([127, 0, 0, 1], 80)),
+        max_clients: NonZeroUsize::MIN,
+        name: "fuzz".to_owned(),
+        unhealthy_after: Duration::from_secs(10),
+        hosts: None,
+        frame_ancestors: FrameAncestors::default(),
+    };
+    let address = settings.address;
+    let state = Arc::new(AppState::new(settings, Arc::default()));
+    server::serve_connection(stream, routes::router(state, address)).await;
 }
 
 impl Sink for WebSink {

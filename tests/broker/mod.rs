@@ -86,10 +86,34 @@ impl Broker {
     }
 
     pub(crate) fn publish(&self, topic: &str, payload: &str) {
-        let done = self
-            .client("mosquitto_pub", &["-q", "1", "-t", topic, "-m", payload])
-            .status();
+        self.publish_with(&["-t", topic, "-m", payload]);
+    }
+
+    fn publish_with(&self, arguments: &[&str]) {
+        let arguments = [&["-q", "1"], arguments].concat();
+        let done = self.client("mosquitto_pub", &arguments).status();
         assert!(done.expect("runs").success());
+    }
+
+    /// The topics of all retained messages.
+    pub(crate) fn retained_topics(&self) -> Vec<String> {
+        const START: &str = "test/start";
+        const END: &str = "test/end";
+        self.publish_with(&["-r", "-t", START, "-m", "x"]);
+        let mut subscriber = self.subscribe("#");
+        subscriber.wait_for(START);
+        // The broker sends all retained messages before those that are published after the subscription.
+        self.publish(END, "x");
+        subscriber.wait_for(END);
+        self.publish_with(&["-r", "-t", START, "-n"]);
+        let retained = subscriber
+            .lines()
+            .iter()
+            .filter(|line| line.starts_with("1 "));
+        let topics = retained.filter_map(|line| line.split(' ').nth(1));
+        let mut topics: Vec<String> = topics.filter(|t| *t != START).map(str::to_owned).collect();
+        topics.sort();
+        topics
     }
 
     /// Stops it. It stores the messages for persistent subscribers.
@@ -179,6 +203,11 @@ impl Drop for Broker {
 }
 
 impl Subscriber {
+    /// All messages so far, one per line: whether it is retained, its topic, its payload.
+    pub(crate) fn lines(&self) -> &[String] {
+        &self.0.lines
+    }
+
     /// Waits for the next message of that topic.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, topic: &str) -> Message {

@@ -16,6 +16,8 @@ mod http;
 
 mod camera;
 mod ends;
+#[cfg(feature = "mqtt")]
+mod faults;
 mod processes;
 
 use std::fs;

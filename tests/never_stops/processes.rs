@@ -60,6 +60,12 @@ pub(crate) fn alive_in(groups: &[u32]) -> Vec<Process> {
     processes
 }
 
+/// Whether a program is stopped by a signal.
+pub(crate) fn is_stopped(program: u32) -> bool {
+    let process = Process::read(Path::new(&format!("/proc/{program}")));
+    process.is_some_and(|process| process.state == "T")
+}
+
 pub(crate) fn resources_of(program: u32) -> Resources {
     let folder = format!("/proc/{program}");
     let count = |what: &str| {

@@ -3,6 +3,8 @@
 //! It contains no script, no link and no date, so the same model and pictures give the same file except for the
 //! inference time.
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use boxcam::card::ModelCard;
@@ -15,6 +17,7 @@ use boxcam::evaluate::{
 use boxcam::frame::GroundTruth;
 use boxcam::label::Labels;
 use boxcam::overlay::{self, Canvas};
+use boxcam::path_text::PathText;
 use boxcam::picture::encode_jpeg;
 use embedded_graphics::pixelcolor::Rgb888;
 use image::RgbImage;
@@ -358,7 +361,8 @@ fn figure((_, picture, prediction, result): &Ranked<'_>, labels: &Labels) -> Mar
     let truth = printable(truth.map_or("", |truth| &truth.class_name));
     let iou = result.largest_iou().unwrap_or_default();
     let file = picture.path.file_name().unwrap_or_default();
-    let file = printable(&format!("{}/{}", picture.folder, file.to_string_lossy()));
+    let file = PathText::of(Path::new(file)).text;
+    let file = printable(&format!("{}/{file}", picture.folder));
     html! {
         figure {
             img width=(image.width()) height=(image.height())

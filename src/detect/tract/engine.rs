@@ -54,6 +54,9 @@ pub(super) enum EngineOutput<'a> {
 /// A layer's name, its operator and its time in one run.
 pub(super) type TimedLayer = (String, String, Duration);
 
+/// The most values of all tensors that a graph computes for one image: 1 GiB of 32-bit floats.
+const MAX_VALUES: u64 = 256 * 1024 * 1024;
+
 /// How a model is run.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineOptions {
@@ -83,8 +86,7 @@ impl Engine {
     ) -> TractResult<(Self, Option<u64>)> {
         let build = || Self::build(proto, input, outputs, options);
         // tract panics on some invalid graphs, such as an output that no node computes or an axis that does not exist.
-        let built = std::panic::catch_unwind(std::panic::AssertUnwindSafe(build));
-        built.unwrap_or_else(|_| Err(TractError::msg("its graph is invalid")))
+        without_panic(build)
     }
 
     fn build(
@@ -99,6 +101,7 @@ impl Engine {
         let mut model = model
             .with_input_fact(0, f32::fact(input.shape()).into())?
             .into_typed()?;
+        check_size(&model)?;
         let multiply_adds = multiply_adds(&model);
         let fuse = FuseInt8 {
             pixels: Some(input.clone()),
@@ -162,7 +165,7 @@ impl Engine {
                 outputs,
             } => {
                 let tensor = plan_input(input, *has_pixel_input)?;
-                let values = plan.run(tvec!(tensor.into()))?;
+                let values = without_panic(|| plan.run(tvec!(tensor.into())))?;
                 Ok(outputs.map(|output| EngineOutput::Tensor(values[output].clone())))
             }
         }
@@ -273,6 +276,28 @@ impl EngineOutput<'_> {
         let values = view.as_slice().ok_or_else(not_contiguous)?;
         Ok(Cow::Owned(values.to_vec()))
     }
+}
+
+/// Runs something of tract, whose panics become errors.
+fn without_panic<T>(run: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    result.unwrap_or_else(|_| Err(TractError::msg("its graph is invalid")))
+}
+
+/// Refuses a graph of a few bytes that would take all memory, for example by a large padding.
+fn check_size(model: &TypedModel) -> TractResult<()> {
+    let outputs = model.nodes.iter().flat_map(|node| &node.outputs);
+    let shapes = outputs.filter_map(|output| output.fact.shape.as_concrete());
+    let values = shapes.map(|shape| {
+        let sides = shape.iter().map(|&side| side as u64);
+        sides.fold(1, u64::saturating_mul)
+    });
+    let values = values.fold(0, u64::saturating_add);
+    if values > MAX_VALUES {
+        let message = format!("its tensors have {values} values, at most {MAX_VALUES} are allowed");
+        return Err(TractError::msg(message));
+    }
+    Ok(())
 }
 
 /// Multiply-adds of the convolutions and matrix products for one image, before any fusion; `None` if a shape is not

@@ -1,15 +1,14 @@
 //! The thread that holds the connection to the broker. It reconnects with exponential backoff for as long as the run
 //! lasts.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rumqttc::{
-    ConnectReturnCode, Connection, ConnectionError, Event, Outgoing, Packet, StateError,
-};
+use rumqttc::{Connection, ConnectionError, Event, Outgoing, Packet, StateError};
 
-use super::Publisher;
 use super::discovery::{HOME_ASSISTANT_STATUS, ONLINE};
+use super::{Publisher, login};
 use crate::warn;
 
 /// Delay after the first failure. It doubles with each.
@@ -84,6 +83,18 @@ impl BrokerConnection {
             {
                 self.publisher.publish_discovery();
             }
+            Event::Incoming(Packet::Publish(message)) => {
+                let (topic, payload) = (&message.topic, &message.payload);
+                let former = self
+                    .publisher
+                    .on_camera_message(topic, payload, message.retain);
+                for id in former {
+                    warn!(
+                        "{}: removed the former name of this camera, boxcam/{id}",
+                        self.broker
+                    );
+                }
+            }
             _ => {}
         }
     }
@@ -93,7 +104,8 @@ impl BrokerConnection {
             0 => String::new(),
             count => format!("; sending {count} queued events"),
         };
-        warn!("{}: connected{queued}", self.broker);
+        let id = self.publisher.topics.id();
+        warn!("{}: connected as boxcam/{id}{queued}", self.broker);
         self.reported = None;
         self.connected_at = Some(Instant::now());
         self.publisher.on_connected();
@@ -132,12 +144,9 @@ impl BrokerConnection {
 /// The cause and the next step.
 fn describe(error: &ConnectionError) -> String {
     match error {
-        ConnectionError::ConnectionRefused(
-            ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized,
-        ) => "the broker refuses the login; correct it in --mqtt mqtt://USER:PASSWORD@HOST"
-            .to_owned(),
         ConnectionError::ConnectionRefused(code) => {
-            format!("the broker refuses the connection ({code:?}); see its log")
+            let (refusal, next_step) = (login::refusal(*code), login::next_step(*code));
+            format!("the broker {refusal}; {next_step}. Events are queued until it accepts")
         }
         ConnectionError::MqttState(StateError::ConnectionAborted | StateError::Io(_)) => {
             "the connection was closed; events are queued until it is back. If this happens repeatedly, another \
@@ -147,6 +156,10 @@ fn describe(error: &ConnectionError) -> String {
         ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => {
             "the broker does not answer; events are queued until it does".to_owned()
         }
+        ConnectionError::Io(source) if is_closed(source) => format!(
+            "the broker closes the connection before it answers ({source}); check that the port is the one of plain \
+             MQTT, 1883 by default, not of TLS. Events are queued until it accepts"
+        ),
         ConnectionError::Io(source) => format!(
             "the broker can't be reached ({source}); check that it runs at that address. Events are queued until \
              it is reachable"
@@ -155,21 +168,33 @@ fn describe(error: &ConnectionError) -> String {
     }
 }
 
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | UnexpectedEof
+    )
+}
+
 #[cfg(test)]
 mod tests {
+    use rumqttc::ConnectReturnCode;
+
     use super::*;
 
     #[test]
-    fn a_refused_login_names_the_option() {
-        for code in [
-            ConnectReturnCode::BadUserNamePassword,
-            ConnectReturnCode::NotAuthorized,
+    fn a_refused_login_names_the_code_and_the_option() {
+        for (code, reason) in [
+            (ConnectReturnCode::BadUserNamePassword, "code 4, bad user"),
+            (ConnectReturnCode::NotAuthorized, "code 5, not authorized"),
         ] {
             let message = describe(&ConnectionError::ConnectionRefused(code));
-            assert!(
-                message.contains("refuses the login") && message.contains("--mqtt"),
-                "{message}"
-            );
+            assert!(message.contains("refuses the login"), "{message}");
+            assert!(message.contains(reason), "{message}");
+            assert!(message.contains("--mqtt"), "{message}");
         }
+        let unavailable = ConnectReturnCode::ServiceUnavailable;
+        let message = describe(&ConnectionError::ConnectionRefused(unavailable));
+        assert!(message.contains("server unavailable"), "{message}");
     }
 }

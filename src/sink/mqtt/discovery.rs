@@ -2,6 +2,7 @@
 //! for occupancy, and one for camera failures.
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 /// Payload of the status while connected.
 pub(super) const ONLINE: &str = "online";
@@ -11,8 +12,11 @@ pub(super) const OFFLINE: &str = "offline";
 /// The topic of Home Assistant's birth message.
 pub(super) const HOME_ASSISTANT_STATUS: &str = "homeassistant/status";
 
-/// Longer names are truncated.
-const MAX_NAME_LENGTH: usize = 64;
+/// Maximum length of an ID. Longer names are cut.
+const MAX_ID_LENGTH: usize = 64;
+
+/// Hexadecimal digits of the hash in the ID of a name that can't be an ID itself.
+const HASH_DIGITS: usize = 8;
 
 /// The topics of one camera.
 #[derive(Debug, Clone)]
@@ -22,25 +26,33 @@ pub(super) struct Topics {
 }
 
 impl Topics {
-    /// Replaces characters that MQTT or Home Assistant do not allow in a topic by `_`.
+    /// A name of ASCII letters, digits, `-` and `_`, of up to 64 characters, is its own ID. In others the characters
+    /// that MQTT or Home Assistant do not allow in a topic become `_`, and a hash of the name is appended, so that
+    /// different names have different IDs.
     pub(super) fn of(name: &str) -> Self {
-        let sanitize = |c: char| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '_'
-            }
-        };
-        let id: String = name
-            .trim()
-            .chars()
-            .take(MAX_NAME_LENGTH)
-            .map(sanitize)
-            .collect();
-        let is_empty = id.chars().all(|c| c == '_');
-        Self {
-            id: if is_empty { "camera".to_owned() } else { id },
+        let is_valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let has_no_letter = name.chars().all(|c| c == '_');
+        if !has_no_letter && name.len() <= MAX_ID_LENGTH && name.chars().all(is_valid) {
+            return Self::with_id(name);
         }
+        let replaced = name.trim().chars().map(|c| match is_valid(c) {
+            true => c,
+            false => '_',
+        });
+        let mut id: String = replaced.take(MAX_ID_LENGTH - HASH_DIGITS - 1).collect();
+        if id.chars().all(|c| c == '_') {
+            id = "camera".to_owned();
+        }
+        Self::with_id(&format!("{id}-{}", short_hash(name.as_bytes())))
+    }
+
+    /// The topics of a camera with a known ID.
+    pub(super) fn with_id(id: &str) -> Self {
+        Self { id: id.to_owned() }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     /// The MQTT client ID, which is also the prefix of the IDs in Home Assistant.
@@ -60,6 +72,21 @@ impl Topics {
         self.topic("event")
     }
 
+    /// Which installation publishes under this ID.
+    pub(super) fn instance(&self) -> String {
+        self.topic("instance")
+    }
+
+    /// All topics with a retained message; the one that tells whose they are is the last.
+    pub(super) fn retained(&self) -> Vec<String> {
+        let entities = ENTITIES.into_iter();
+        let mut topics: Vec<String> = entities
+            .map(|(component, entity)| self.discovery(component, entity))
+            .collect();
+        topics.extend([self.state(), self.status(), self.instance()]);
+        topics
+    }
+
     /// The topic that configures an entity in Home Assistant.
     fn discovery(&self, component: &str, entity: &str) -> String {
         format!(
@@ -72,6 +99,21 @@ impl Topics {
         format!("boxcam/{}/{last}", self.id)
     }
 }
+
+/// The first digits of the SHA-256 of these bytes.
+fn short_hash(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    let mut digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.truncate(HASH_DIGITS);
+    digits
+}
+
+/// Component and name of each entity in Home Assistant.
+const ENTITIES: [(&str, &str); 3] = [
+    ("sensor", "seen"),
+    ("binary_sensor", "occupancy"),
+    ("binary_sensor", "trouble"),
+];
 
 /// Topics and JSON payloads of the discovery messages, to be retained. `name` is the name of the camera.
 pub(super) fn messages(topics: &Topics, name: &str) -> Vec<(String, String)> {
@@ -92,16 +134,12 @@ pub(super) fn messages(topics: &Topics, name: &str) -> Vec<(String, String)> {
         "entity_category": "diagnostic",
         "value_template": "{{ 'ON' if value_json.capture in ['stalled', 'reopening'] else 'OFF' }}",
     });
-    let entities = [
-        ("sensor", "seen", seen),
-        ("binary_sensor", "occupancy", occupancy),
-        ("binary_sensor", "trouble", trouble),
-    ];
-    let message = |(component, entity, fields)| {
+    let message = |((component, entity), fields)| {
         let payload = with_common_fields(fields, topics, name, entity);
         (topics.discovery(component, entity), payload.to_string())
     };
-    entities.into_iter().map(message).collect()
+    let entities = ENTITIES.into_iter().zip([seen, occupancy, trouble]);
+    entities.map(message).collect()
 }
 
 fn with_common_fields(fields: Value, topics: &Topics, name: &str, entity: &str) -> Value {
@@ -154,19 +192,67 @@ mod tests {
     }
 
     #[test]
-    fn names_are_sanitized_for_topics() {
-        let cases = [
-            ("kitchen", "boxcam/kitchen/event"),
-            ("Hans' k\u{fc}che/+#", "boxcam/Hans__k_che___/event"),
-            (" ", "boxcam/camera/event"),
-            ("###", "boxcam/camera/event"),
-        ];
-        for (name, expected) in cases {
-            assert_eq!(Topics::of(name).event(), expected, "{name}");
+    fn a_name_that_is_a_valid_id_is_kept() {
+        let longest = "x".repeat(MAX_ID_LENGTH);
+        for name in ["kitchen", "Kitchen", "a_b", "a-b", "cam_", "7", &longest] {
+            assert_eq!(Topics::of(name).event(), format!("boxcam/{name}/event"));
         }
-        let long = Topics::of(&"x".repeat(1000));
-        assert_eq!(long.client_id().len(), "boxcam_".len() + MAX_NAME_LENGTH);
-        let discovery = Topics::of("a b").discovery("sensor", "class");
+        let discovery = Topics::of("a_b").discovery("sensor", "class");
         assert_eq!(discovery, "homeassistant/sensor/boxcam_a_b/class/config");
+    }
+
+    #[test]
+    fn other_names_have_distinct_ids_of_valid_characters() {
+        let long = "x".repeat(1000);
+        let longer = "x".repeat(1001);
+        let names = [
+            "\u{53a8}\u{623f}",
+            "\u{5ba2}\u{5385}",
+            "Hans' k\u{fc}che/+#",
+            "Hans' ku\u{308}che/+#",
+            "HANS' k\u{fc}che/+#",
+            "a b",
+            "a.b",
+            "a/b",
+            "a b ",
+            " a b",
+            "a  b",
+            "a_b",
+            "\u{1f431}",
+            "\u{1f436}",
+            "###",
+            "#",
+            "_",
+            "__",
+            " ",
+            "camera",
+            &long,
+            &longer,
+            &long[..MAX_ID_LENGTH + 1],
+            &long[..MAX_ID_LENGTH],
+        ];
+        let mut ids: Vec<String> = names.map(|name| Topics::of(name).client_id()).into();
+        for id in &ids {
+            let is_valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            assert!(id.chars().all(is_valid), "{id}");
+            assert!(id.len() <= "boxcam_".len() + MAX_ID_LENGTH, "{id}");
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), names.len());
+        // They do not change from one version to the next.
+        assert_eq!(Topics::of("a b").id(), "a_b-c8687a08");
+        assert_eq!(Topics::of("\u{53a8}\u{623f}").id(), "camera-4ae988a2");
+    }
+
+    #[test]
+    fn the_topics_of_all_retained_messages_are_listed() {
+        let topics = Topics::of("k");
+        let retained = topics.retained();
+        for (topic, _) in messages(&topics, "k") {
+            assert!(retained.contains(&topic), "{topic}");
+        }
+        assert_eq!(retained.len(), 6);
+        assert_eq!(retained.last(), Some(&"boxcam/k/instance".to_owned()));
     }
 }

@@ -1,5 +1,5 @@
 "use strict";
-// Polls /state, and /events when there are new events. Text is only ever inserted as text, never as HTML.
+// Polls state, and events when there are new events. Text is only ever inserted as text, never as HTML.
 const POLL_INTERVAL = 500;
 const RETRY_DELAY = 3000;
 const element = (id) => document.getElementById(id);
@@ -7,10 +7,11 @@ const live = element("live");
 let isConnected = false;
 let eventsTotal = -1;
 let isLimitReached = false;
+let wasLive = true;
 
 function openLive() {
   isLimitReached = false;
-  live.src = "/live?" + Date.now();
+  live.src = "live?" + Date.now();
 }
 
 // The live picture ends if the viewer limit is reached or boxcam was restarted.
@@ -53,6 +54,10 @@ function showState(state) {
   element("state").className = "pill " + state.state;
   const since = state.seconds_since_frame;
   const isOld = state.state !== "live" && since !== null;
+  // The live picture has ended if there was no frame for long.
+  const isLive = state.state === "live";
+  if (isLive && !wasLive && !document.hidden) openLive();
+  wasLive = isLive;
   element("failure").hidden = !state.reason;
   element("failure").textContent = state.reason;
   live.classList.toggle("old", isOld);
@@ -96,7 +101,7 @@ function eventRow(event) {
 }
 
 async function showEvents(total) {
-  const events = await getJson("/events");
+  const events = await getJson("events");
   eventsTotal = total;
   if (events.length) element("events").replaceChildren(...events.reverse().map(eventRow));
 }
@@ -109,7 +114,7 @@ async function getJson(path) {
 
 async function poll() {
   try {
-    const state = await getJson("/state");
+    const state = await getJson("state");
     if (!isConnected) { isConnected = true; eventsTotal = -1; openLive(); }
     showState(state);
     if (state.events_total !== eventsTotal) await showEvents(state.events_total);

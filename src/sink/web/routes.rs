@@ -1,7 +1,8 @@
 //! The routes of the web page and the check of the host header.
 //!
-//! All routes are read-only. If the page is served to this machine only, a request must name this machine: otherwise
-//! another web site could make its own host name resolve to 127.0.0.1 and read the page (DNS rebinding).
+//! All routes are read-only. If the page is served to this machine only, a request must name this machine, or a host that
+//! the settings allow: otherwise another web site could make its own host name resolve to 127.0.0.1 and read the page (DNS
+//! rebinding). All links of the page are relative, so that a reverse proxy can serve it below any path.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 
 use super::app_state::{AppState, BOUNDARY, LivePicture};
 use super::metrics;
+use crate::address::{FrameAncestors, WebHosts};
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -35,22 +37,29 @@ const LIVE: &str = "multipart/x-mixed-replace; boundary=frame";
 /// Timeout of `/picture.jpg` for the next frame.
 const PICTURE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The headers of every response. The page loads nothing from elsewhere and cannot be embedded.
-const HEADERS: [(HeaderName, &str); 5] = [
-    (CACHE_CONTROL, "no-store"),
-    (
-        CONTENT_SECURITY_POLICY,
-        "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-    (REFERRER_POLICY, "no-referrer"),
-    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (X_FRAME_OPTIONS, "DENY"),
-];
+/// Timeout of `/live` for the next frame. A viewer that is gone is noticed at the latest when a picture is sent to it; without
+/// pictures, viewers that are gone would hold their permits.
+const LIVE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The content security policy without the directive for embedding. The page loads nothing from elsewhere.
+const POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'";
+
+/// Tells nginx to pass on each picture at once.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The longest host name that a message repeats.
+const MAX_HOST_LENGTH: usize = 100;
 
 /// The router of the page at `address`.
 pub(super) fn router(state: Arc<AppState>, address: SocketAddr) -> Router {
-    let is_private = address.ip().is_loopback();
+    let hosts = match (&state.settings.hosts, address.ip().is_loopback()) {
+        (None, false) => WebHosts::Any,
+        (None, true) => WebHosts::Listed(Vec::new()),
+        (Some(hosts), _) => hosts.clone(),
+    };
+    let hosts = Arc::new(hosts);
+    let headers = headers(&state.settings.frame_ancestors);
     Router::new()
         .route(
             "/",
@@ -74,9 +83,11 @@ pub(super) fn router(state: Arc<AppState>, address: SocketAddr) -> Router {
         .fallback(not_found)
         .with_state(state)
         .layer(from_fn(move |request, next| {
-            check_host(is_private, request, next)
+            check_host(Arc::clone(&hosts), request, next)
         }))
-        .layer(map_response(add_headers))
+        .layer(map_response(move |response| {
+            std::future::ready(with_headers(response, &headers))
+        }))
 }
 
 fn file(content_type: &'static str, text: &'static str) -> MethodRouter<Arc<AppState>> {
@@ -92,7 +103,8 @@ async fn live(State(state): State<Arc<AppState>>) -> Response {
         return respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, message);
     };
     let parts = live_parts(state.subscribe(), permit);
-    ([(CONTENT_TYPE, LIVE)], Body::from_stream(parts)).into_response()
+    let headers = [(CONTENT_TYPE, LIVE), (X_ACCEL_BUFFERING, "no")];
+    (headers, Body::from_stream(parts)).into_response()
 }
 
 async fn picture(State(state): State<Arc<AppState>>) -> Response {
@@ -137,12 +149,27 @@ fn respond(status: StatusCode, content_type: &'static str, body: String) -> Resp
     (status, [(CONTENT_TYPE, content_type)], body).into_response()
 }
 
-async fn add_headers(mut response: Response) -> Response {
-    for (name, value) in HEADERS {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+/// The headers of every response.
+fn headers(frame_ancestors: &FrameAncestors) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
     }
+    let policy = format!("{POLICY}; {}", frame_ancestors.directive());
+    let policy = HeaderValue::try_from(policy).expect("frame ancestors are ASCII");
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    if let Some(value) = frame_ancestors.x_frame_options() {
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static(value));
+    }
+    headers
+}
+
+fn with_headers(mut response: Response, headers: &HeaderMap) -> Response {
+    response.headers_mut().extend(headers.clone());
     response
 }
 
@@ -153,7 +180,7 @@ struct Viewer {
     _permit: OwnedSemaphorePermit,
 }
 
-/// The parts of the live picture's response, which never ends. It starts with the current picture, if there is one. A
+/// The parts of the live picture's response, which ends after [`LIVE_TIMEOUT`] without a picture. It starts with the current picture, if there is one. A
 /// slow viewer skips pictures, since the channel holds the newest one only.
 fn live_parts(
     mut pictures: watch::Receiver<Option<LivePicture>>,
@@ -170,7 +197,8 @@ fn live_parts(
             viewer.has_started = true;
             return Some((Ok(Bytes::from_static(BOUNDARY.as_bytes())), viewer));
         }
-        let picture = next_picture(&mut viewer.pictures).await?;
+        let next = timeout(LIVE_TIMEOUT, next_picture(&mut viewer.pictures)).await;
+        let picture = next.ok().flatten()?;
         Some((Ok(picture.part), viewer))
     })
 }
@@ -186,25 +214,38 @@ async fn next_picture(pictures: &mut watch::Receiver<Option<LivePicture>>) -> Op
     }
 }
 
-async fn check_host(is_private: bool, request: Request, next: Next) -> Response {
-    if is_private && !names_this_machine(request.headers()) {
-        let message = "This page is for its own machine only: open it at localhost or 127.0.0.1, or serve it to \
-                       other machines with --web ADDRESS:PORT.\n";
-        return respond(StatusCode::FORBIDDEN, TEXT, message.to_owned());
+async fn check_host(hosts: Arc<WebHosts>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST);
+    let host = host.and_then(|host| host.to_str().ok());
+    let name = host.map_or("", host_name);
+    if *hosts == WebHosts::Any || is_this_machine(name) || hosts.contains(name) {
+        return next.run(request).await;
     }
-    next.run(request).await
+    respond(StatusCode::FORBIDDEN, TEXT, refusal(name))
 }
 
-/// Whether the host header is an IP address or `localhost`.
-fn names_this_machine(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
-        return false;
-    };
-    let name = match host.rsplit_once(':') {
+/// Why a request to this host name is refused, and what to do.
+fn refusal(name: &str) -> String {
+    let is_valid = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let is_shown = !name.is_empty() && name.len() <= MAX_HOST_LENGTH && name.chars().all(is_valid);
+    let name = if is_shown { name } else { "NAME" };
+    format!(
+        "boxcam does not answer to this host name. Open the page at localhost or at its IP address, allow the name with \
+         --web-hosts {name}, or serve the page to other machines with --web ADDRESS:PORT.\n"
+    )
+}
+
+/// The host header without its port.
+fn host_name(host: &str) -> &str {
+    match host.rsplit_once(':') {
         // The colons of an IPv6 address are in brackets.
         Some((name, port)) if !port.contains(']') => name,
         _ => host,
-    };
+    }
+}
+
+/// Whether this is `localhost` or an IP address: no other web site can have them as its name.
+fn is_this_machine(name: &str) -> bool {
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
 }
@@ -215,11 +256,6 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_are_accepted() {
-        let is_accepted = |host: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(HOST, host.parse().expect("a header value"));
-            names_this_machine(&headers)
-        };
         for host in [
             "localhost",
             "LocalHost:8080",
@@ -228,7 +264,7 @@ mod tests {
             "[::1]",
             "[::1]:8080",
         ] {
-            assert!(is_accepted(host), "{host}");
+            assert!(is_this_machine(host_name(host)), "{host}");
         }
         for host in [
             "evil.example",
@@ -237,8 +273,15 @@ mod tests {
             "",
             "127.0.0.1.nip.io",
         ] {
-            assert!(!is_accepted(host), "{host}");
+            assert!(!is_this_machine(host_name(host)), "{host}");
         }
-        assert!(!names_this_machine(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_refusal_repeats_only_host_names() {
+        assert!(refusal("cam.lan").contains("--web-hosts cam.lan,"));
+        for name in ["", "<b>", "a b", &"x".repeat(101)] {
+            assert!(refusal(name).contains("--web-hosts NAME,"), "{name}");
+        }
     }
 }

@@ -111,6 +111,14 @@ async fn accept(listener: TcpListener, router: Router) {
 async fn serve(stream: TcpStream, router: Router, _permit: OwnedSemaphorePermit) {
     // Otherwise the end of a picture would wait for the next one.
     let _ = stream.set_nodelay(true);
+    serve_connection(stream, router).await;
+}
+
+/// Answers the requests of one connection until it is closed.
+pub(super) async fn serve_connection<S>(stream: S, router: Router)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)

@@ -1,0 +1,34 @@
+//! Addresses of a broker and of the web page, and the other values of options that are parsed by hand.
+
+use boxcam::address::{BrokerAddress, FrameAncestors, WebAddress, WebHosts, redacted, redacted_broker};
+use boxcam::options::{DisplayChoice, FrameSize, LogChoice, SourceChoice, Threshold};
+
+use crate::Bounds;
+
+pub fn run(bytes: &[u8]) {
+    let text = &*String::from_utf8_lossy(bytes);
+    Bounds::TEXT.check(|| {
+        if let Ok(broker) = text.parse::<BrokerAddress>() {
+            assert!(!broker.host.is_empty());
+            // A password must not get into a log.
+            let shown = format!("{broker:?}");
+            let password = broker.login.as_ref().map_or("", |(_, password)| password);
+            assert!(
+                password.len() < 8 || broker.host.contains(password) || !shown.contains(password)
+            );
+        }
+        let _ = (redacted(text), redacted_broker(text));
+        let _ = text.parse::<WebAddress>();
+        let _ = text.parse::<WebHosts>();
+        if let Ok(ancestors) = text.parse::<FrameAncestors>() {
+            // It must not become another directive or header.
+            let directive = ancestors.directive();
+            assert!(directive.is_ascii() && !directive.contains([';', ',', '\r', '\n', '\0']));
+        }
+        let _ = text.parse::<SourceChoice>();
+        let _ = text.parse::<DisplayChoice>();
+        let _ = text.parse::<FrameSize>();
+        let _ = text.parse::<LogChoice>();
+        let _ = text.parse::<Threshold>();
+    });
+}
