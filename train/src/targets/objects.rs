@@ -6,6 +6,7 @@
 //! the same product, scaled so that the best cell of an object gets the highest IoU with it.
 
 use boxcam::geometry::NormBox;
+use boxcam::label::ClassId;
 use burn::prelude::*;
 
 use crate::heads::ObjectPredictions;
@@ -179,7 +180,7 @@ impl Cells<'_> {
 
     /// How well a cell predicts an object.
     fn metric(&self, cell: usize, object: &Object) -> f32 {
-        let class = object.class.map_or(0, |class| class.index());
+        let class = object.class.map_or(0, ClassId::index);
         let score = self.scores[cell * self.classes + class];
         score.powf(SCORE_POWER) * self.overlap(cell, object).powi(IOU_POWER)
     }
@@ -225,7 +226,7 @@ fn negative_weights(truth: &Truth, side: usize, classes: usize, own: f32) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use boxcam::label::{ClassId, Labels};
+    use boxcam::label::Labels;
 
     use super::*;
     use crate::truth::ImageClass;
