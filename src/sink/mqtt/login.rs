@@ -247,8 +247,9 @@ mod tests {
             let length = stream.read(&mut received).expect("a login");
             received.truncate(length);
             stream.write_all(answer).expect("sent");
-            stream.shutdown(Shutdown::Write).expect("closed");
-            stream.read_to_end(&mut received).expect("the rest");
+            // A client that leaves a part of the answer unread resets the connection.
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = stream.read_to_end(&mut received);
             received
         });
         let url = url.replace("PORT", &port.to_string());

@@ -1,6 +1,8 @@
 //! Addresses of a broker and of the web page, and the other values of options that are parsed by hand.
 
-use boxcam::address::{BrokerAddress, FrameAncestors, WebAddress, WebHosts, redacted, redacted_broker};
+use boxcam::address::{
+    BrokerAddress, FrameAncestors, WebAddress, WebHosts, redacted, redacted_broker,
+};
 use boxcam::options::{DisplayChoice, FrameSize, LogChoice, SourceChoice, Threshold};
 
 use crate::Bounds;
