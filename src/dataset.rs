@@ -1,19 +1,26 @@
 //! Annotated pictures: a folder `DATASET/FOLDER/IMAGE_ID.jpg` joined with the CSV of ground-truth boxes.
 //!
-//! Evaluation and training both load their data here. Rows that can't be used are skipped and listed in
-//! [`Dataset::issues`]; they never hide the rest.
+//! Evaluation and training both load their data here. Rows and links that can't be used are skipped and listed in
+//! [`Dataset::issues`]; they never hide the rest. What a row means is normalized first and checked then: swapped corners
+//! are swapped back, corners up to two pixels outside of the picture are clamped, and a picture is found in spite of
+//! another case of its name, another extension, a path, a URL or percent-encoding.
 
-use std::collections::BTreeMap;
+mod csv_rows;
+mod picture_index;
+
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use walkdir::WalkDir;
 
 use crate::diagnostics::reading_advice;
 use crate::frame::{Frame, Origin};
 use crate::geometry::{BoxError, NormBox};
 use crate::path_text::PathText;
-use crate::picture::{self, PictureError};
+use crate::picture::{self, Header, PictureError};
+use crate::text::TextError;
+use crate::walk::{self, WalkError};
+use csv_rows::{CsvContent, UncheckedRow, read_csv};
+use picture_index::PictureIndex;
 
 /// The columns that the CSV must have, in any order; others are ignored.
 pub const COLUMNS: [&str; 7] = [
@@ -26,16 +33,18 @@ pub const COLUMNS: [&str; 7] = [
     "folder",
 ];
 
-/// File extensions that are tried for the picture of a CSV row, in this order.
-const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
+/// How far a box may extend beyond its picture, in pixels: tools round, count from 1, or count edges.
+pub const ROUNDING_TOLERANCE: f64 = 2.0;
 
 /// Pictures with their ground-truth boxes.
 #[derive(Debug, Default)]
 pub struct Dataset {
     /// Sorted by path.
     pub pictures: Vec<AnnotatedPicture>,
-    /// Rows of the CSV that were skipped.
+    /// What was skipped.
     pub issues: Vec<DatasetIssue>,
+    /// Messages about rows that are used although they are unusual.
+    pub notes: Vec<String>,
 }
 
 /// A picture and its ground truth.
@@ -62,7 +71,7 @@ pub struct Annotation {
     pub folder: String,
 }
 
-/// A row of the CSV that was skipped.
+/// A row of the CSV, a link or a folder that was skipped.
 #[derive(Debug, Error)]
 pub enum DatasetIssue {
     #[error(transparent)]
@@ -75,6 +84,8 @@ pub enum DatasetIssue {
         /// Where the picture was expected.
         picture: PathBuf,
     },
+    #[error(transparent)]
+    Walk(#[from] WalkError),
 }
 
 /// An invalid row of the CSV.
@@ -91,7 +102,7 @@ pub struct RowError {
 pub enum RowErrorKind {
     #[error("has {found} fields, expected {expected} as in the first line")]
     FieldCount { found: u64, expected: u64 },
-    #[error("is not UTF-8 text")]
+    #[error("is not UTF-8 text; save the file as UTF-8")]
     NotUtf8,
     #[error("{0}")]
     Csv(csv::Error),
@@ -108,6 +119,8 @@ pub enum RowErrorKind {
 pub enum DatasetError {
     #[error("annotations {file}: can't be read ({source}); {}", csv_advice(source))]
     ReadCsv { file: String, source: csv::Error },
+    #[error("annotations {file}: {source}")]
+    Text { file: String, source: TextError },
     #[error(
         "annotations {file}: has no column \"{column}\" (it has: {found}); the first line must name \
          image_id, x_min, x_max, y_min, y_max, class_name and folder"
@@ -118,11 +131,8 @@ pub enum DatasetError {
         /// The columns of the file, separated by commas.
         found: String,
     },
-    #[error("folder {}: can't be listed ({source}); {}", path.display(), reading_advice(source))]
-    ListFolder {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    ListFolder(WalkError),
     #[error("folder {}: has no pictures; expected FOLDER/CLASS/IMAGE_ID.jpg", path.display())]
     NoPictures { path: PathBuf },
 }
@@ -137,6 +147,29 @@ fn csv_advice(error: &csv::Error) -> &'static str {
     }
 }
 
+impl DatasetIssue {
+    /// Why a row was skipped, as part of a message with a count; `None` for what is no row.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::MissingPicture { .. } => Some("their picture is missing"),
+            Self::Walk(_) => None,
+            Self::Row(row) => Some(match row.kind {
+                RowErrorKind::Box(BoxError::OutOfRange { .. }) => {
+                    "the box is not inside of its picture"
+                }
+                RowErrorKind::Box(BoxError::Reversed { .. }) => "the box has no area",
+                RowErrorKind::NotANumber { .. } => "a number is invalid",
+                RowErrorKind::Empty { .. } => "a field is empty",
+                RowErrorKind::NotUtf8 => "the text is not UTF-8",
+                RowErrorKind::FieldCount { .. } | RowErrorKind::Csv(_) => {
+                    "the row has another form than the first line"
+                }
+            }),
+        }
+    }
+}
+
 impl Dataset {
     /// Lists the pictures one folder below `folder` and joins them with the rows of the CSV.
     ///
@@ -144,23 +177,47 @@ impl Dataset {
     /// [`DatasetError`] if the folder has no pictures or the CSV is unusable as a whole.
     pub fn read(folder: &Path, annotations: &Path) -> Result<Self, DatasetError> {
         let CsvContent { rows, errors } = read_csv(annotations)?;
-        let mut pictures = list(folder)?;
-        let mut issues: Vec<_> = errors.into_iter().map(DatasetIssue::from).collect();
-        for annotation in rows {
-            let path = annotation.picture_path(folder);
-            match pictures.get_mut(&path) {
-                Some(picture) => picture.annotations.push(annotation),
-                None => issues.push(DatasetIssue::MissingPicture {
-                    file: annotations.display().to_string(),
-                    line: annotation.line,
-                    picture: path,
-                }),
+        let mut dataset = Self::without_annotations(folder)?;
+        let index = PictureIndex::new(&dataset.pictures);
+        let file = annotations.display().to_string();
+        let rows_of_csv = errors.into_iter().map(DatasetIssue::from);
+        dataset.issues.extend(rows_of_csv);
+        let mut swapped = Vec::new();
+        for row in rows {
+            let line = row.line;
+            let Some(picture) = index.find(&row.folder, &row.image_id) else {
+                let picture = folder
+                    .join(&row.folder)
+                    .join(format!("{}.jpg", row.image_id));
+                let file = file.clone();
+                dataset.issues.push(DatasetIssue::MissingPicture {
+                    file,
+                    line,
+                    picture,
+                });
+                continue;
+            };
+            let picture = &mut dataset.pictures[picture];
+            let is_swapped = row.is_swapped();
+            match row.check(&picture.path) {
+                Ok(annotation) => {
+                    picture.annotations.push(annotation);
+                    swapped.extend(is_swapped.then_some(line));
+                }
+                Err(kind) => {
+                    let file = file.clone();
+                    let error = RowError { file, line, kind };
+                    dataset.issues.push(error.into());
+                }
             }
         }
-        Ok(Self {
-            pictures: pictures.into_values().collect(),
-            issues,
-        })
+        if let Some(first) = swapped.first() {
+            dataset.notes.push(format!(
+                "annotations {file}: minimum and maximum are swapped in {} rows and are exchanged, first in line {first}",
+                swapped.len()
+            ));
+        }
+        Ok(dataset)
     }
 
     /// Lists the pictures one folder below `folder`, without ground-truth boxes.
@@ -168,14 +225,47 @@ impl Dataset {
     /// # Errors
     /// [`DatasetError`] if there are none.
     pub fn without_annotations(folder: &Path) -> Result<Self, DatasetError> {
-        Ok(Self {
-            pictures: list(folder)?.into_values().collect(),
-            issues: Vec::new(),
-        })
+        let mut dataset = Self::default();
+        for found in walk::files(folder, 2, picture::is_image_path) {
+            match found {
+                Ok(path) => dataset
+                    .pictures
+                    .extend(AnnotatedPicture::below(folder, path)),
+                Err(error) if error.path() == folder => {
+                    return Err(DatasetError::ListFolder(error));
+                }
+                Err(error) => dataset.issues.push(error.into()),
+            }
+        }
+        if dataset.pictures.is_empty() {
+            let path = folder.to_owned();
+            return Err(DatasetError::NoPictures { path });
+        }
+        dataset.pictures.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(dataset)
+    }
+
+    /// The rows that were skipped.
+    pub fn skipped_rows(&self) -> impl Iterator<Item = &DatasetIssue> {
+        let issues = self.issues.iter();
+        issues.filter(|issue| issue.reason().is_some())
     }
 }
 
 impl AnnotatedPicture {
+    /// `None` for a picture that is in no folder of a class.
+    fn below(root: &Path, path: PathBuf) -> Option<Self> {
+        let parent = path.parent().filter(|parent| *parent != root)?;
+        let folder = PathText::of(Path::new(parent.file_name()?))
+            .text
+            .into_owned();
+        Some(Self {
+            path,
+            folder,
+            annotations: Vec::new(),
+        })
+    }
+
     /// Decodes the file.
     ///
     /// # Errors
@@ -200,212 +290,49 @@ impl AnnotatedPicture {
     }
 }
 
-impl Annotation {
-    /// `DATASET/FOLDER/IMAGE_ID.jpg`, or the same with another extension if only that file exists.
-    #[must_use]
-    pub fn picture_path(&self, dataset: &Path) -> PathBuf {
-        let folder = dataset.join(&self.folder);
-        let named = |extension| folder.join(format!("{}.{extension}", self.image_id));
-        let existing = EXTENSIONS.into_iter().map(named).find(|path| path.exists());
-        existing.unwrap_or_else(|| named(EXTENSIONS[0]))
-    }
-}
-
-/// Pictures in the subfolders of `folder`, by path.
-fn list(folder: &Path) -> Result<BTreeMap<PathBuf, AnnotatedPicture>, DatasetError> {
-    let mut pictures = BTreeMap::new();
-    for entry in WalkDir::new(folder)
-        .min_depth(1)
-        .max_depth(2)
-        .follow_links(true)
-    {
-        let entry = entry.map_err(|error| DatasetError::ListFolder {
-            path: folder.to_owned(),
-            source: error.into(),
-        })?;
-        if entry.depth() < 2 || !picture::is_image_path(entry.path()) {
-            continue;
-        }
-        let parent = entry.path().parent().and_then(Path::file_name);
-        let picture = AnnotatedPicture {
-            path: entry.path().to_owned(),
-            folder: PathText::of(Path::new(parent.unwrap_or_default()))
-                .text
-                .into_owned(),
-            annotations: Vec::new(),
+impl UncheckedRow {
+    /// The row with its box clamped to the picture, if it extends beyond it by no more than rounding explains.
+    fn check(self, picture: &Path) -> Result<Annotation, RowErrorKind> {
+        let corners = self.ordered_corners();
+        let tolerance = match corners.iter().all(|corner| (0.0..=1.0).contains(corner)) {
+            true => (0.0, 0.0),
+            false => tolerance(picture),
         };
-        pictures.insert(picture.path.clone(), picture);
-    }
-    if pictures.is_empty() {
-        let path = folder.to_owned();
-        return Err(DatasetError::NoPictures { path });
-    }
-    Ok(pictures)
-}
-
-/// The valid rows of a CSV in file order, and the invalid ones.
-#[derive(Debug, Default)]
-struct CsvContent {
-    rows: Vec<Annotation>,
-    errors: Vec<RowError>,
-}
-
-fn read_csv(path: &Path) -> Result<CsvContent, DatasetError> {
-    let file = path.display().to_string();
-    let unreadable = |source| DatasetError::ReadCsv {
-        file: file.clone(),
-        source,
-    };
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_path(path)
-        .map_err(unreadable)?;
-    let header = reader.headers().map_err(unreadable)?.clone();
-    let columns = ColumnIndices::find(&file, &header)?;
-    let mut content = CsvContent::default();
-    let mut record = csv::StringRecord::new();
-    loop {
-        let read = reader.read_record(&mut record);
-        let line = record.position().map_or(0, csv::Position::line);
-        let row = match read {
-            Ok(false) => return Ok(content),
-            Ok(true) => columns.annotation(line, &record),
-            Err(error) if error.is_io_error() => return Err(unreadable(error)),
-            Err(error) => Err(RowErrorKind::of_csv(error)),
+        let clamp = |value: f64, tolerance: f64| {
+            let is_rounding = value >= -tolerance && value <= 1.0 + tolerance;
+            if is_rounding {
+                value.clamp(0.0, 1.0) as f32
+            } else {
+                value as f32
+            }
         };
-        match row {
-            Ok(row) => content.rows.push(row),
-            Err(kind) => content.errors.push(RowError {
-                file: file.clone(),
-                line,
-                kind,
-            }),
-        }
-    }
-}
-
-impl RowErrorKind {
-    fn of_csv(error: csv::Error) -> Self {
-        match *error.kind() {
-            csv::ErrorKind::UnequalLengths {
-                expected_len, len, ..
-            } => Self::FieldCount {
-                found: len,
-                expected: expected_len,
-            },
-            csv::ErrorKind::Utf8 { .. } => Self::NotUtf8,
-            _ => Self::Csv(error),
-        }
-    }
-}
-
-/// The index of each of [`COLUMNS`] in a CSV.
-struct ColumnIndices([usize; COLUMNS.len()]);
-
-impl ColumnIndices {
-    fn find(file: &str, header: &csv::StringRecord) -> Result<Self, DatasetError> {
-        let mut indices = [0; COLUMNS.len()];
-        for (index, column) in indices.iter_mut().zip(COLUMNS) {
-            // Spreadsheets write a byte order mark before the first name.
-            let matches = |name: &str| name.trim_start_matches('\u{feff}') == column;
-            let found = header.iter().position(matches);
-            *index = found.ok_or_else(|| DatasetError::MissingColumn {
-                file: file.to_owned(),
-                column,
-                found: header.iter().collect::<Vec<_>>().join(", "),
-            })?;
-        }
-        Ok(Self(indices))
-    }
-
-    fn annotation(
-        &self,
-        line: u64,
-        record: &csv::StringRecord,
-    ) -> Result<Annotation, RowErrorKind> {
-        let field = |column: usize| record.get(self.0[column]).unwrap_or_default();
-        let name = |column: usize| match field(column) {
-            "" => Err(RowErrorKind::Empty {
-                column: COLUMNS[column],
-            }),
-            text => Ok(text.to_owned()),
-        };
-        let mut corners = [0.0; 4];
-        for (corner, column) in corners.iter_mut().zip(1..) {
-            let text = field(column);
-            *corner = text.parse::<f32>().map_err(|_| RowErrorKind::NotANumber {
-                column: COLUMNS[column],
-                value: text.to_owned(),
-            })?;
-        }
         let [x_min, x_max, y_min, y_max] = corners;
+        let (x, y) = tolerance;
+        let bounding_box = NormBox::new(
+            clamp(x_min, x),
+            clamp(x_max, x),
+            clamp(y_min, y),
+            clamp(y_max, y),
+        )?;
         Ok(Annotation {
-            line,
-            image_id: name(0)?,
-            bounding_box: NormBox::new(x_min, x_max, y_min, y_max)?,
-            class_name: name(5)?,
-            folder: name(6)?,
+            line: self.line,
+            image_id: self.image_id,
+            bounding_box,
+            class_name: self.class_name,
+            folder: self.folder,
         })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEADER: &str = "image_id,x_min,x_max,y_min,y_max,class_name,folder\n";
-
-    fn read(text: &str) -> Result<CsvContent, DatasetError> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("boxes.csv");
-        std::fs::write(&path, text).expect("written");
-        read_csv(&path)
-    }
-
-    #[test]
-    fn columns_are_found_by_name() {
-        let text = "folder,extra,class_name,y_max,y_min,x_max,x_min,image_id\n\
-                    cake,9,ice cream,0.4,0.1,1.0,0.8,009218\n";
-        let rows = read(text).expect("readable").rows;
-        assert_eq!(rows[0].bounding_box.corners(), [0.8, 1.0, 0.1, 0.4]);
-        assert_eq!((rows[0].line, rows[0].image_id.as_str()), (2, "009218"));
-        let picture = rows[0].picture_path(Path::new("train"));
-        assert_eq!(picture, Path::new("train/cake/009218.jpg"));
-    }
-
-    #[test]
-    fn a_missing_column_is_named() {
-        let error = read("image_id,x_min,x_max,y_min,class_name,folder\n").expect_err("refused");
-        assert!(error.to_string().contains("no column \"y_max\""), "{error}");
-        let error = read("").expect_err("refused");
-        assert!(
-            error.to_string().contains("no column \"image_id\""),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn invalid_rows_are_listed_and_the_others_kept() {
-        let cases = [
-            (
-                "a,0.7,0.2,0.1,0.9,cake,cake",
-                "x_min 0.7 is greater than x_max 0.2",
-            ),
-            ("a,left,0.2,0.1,0.9,cake,cake", "x_min is \"left\""),
-            ("a,0.1,0.2,0.1,NaN,cake,cake", "y_max is NaN"),
-            ("a,0.1,0.2,0.1,1.5,cake,cake", "y_max is 1.5"),
-            ("a,0.1,0.2,0.1,0.5,,cake", "class_name is empty"),
-            ("a,0.1,0.2,0.1", "has 4 fields, expected 7"),
-        ];
-        let valid = "b,0.1,0.2,0.1,0.9,cake,cake";
-        for (row, message) in cases {
-            let content = read(&format!("{HEADER}{valid}\n{row}\n{valid}\n")).expect("readable");
-            assert_eq!(content.rows.len(), 2, "{row}");
-            let error = content.errors[0].to_string();
-            assert!(
-                error.contains("boxes.csv, line 3: ") && error.contains(message),
-                "{error}"
-            );
-        }
-    }
+/// [`ROUNDING_TOLERANCE`] relative to the picture's width and height; small if its size is unknown.
+fn tolerance(picture: &Path) -> (f64, f64) {
+    let Ok(header) = Header::read(picture) else {
+        return (0.001, 0.001);
+    };
+    let (width, height) = header.upright();
+    let relative = |side: u32| (ROUNDING_TOLERANCE / f64::from(side)).min(0.05);
+    (relative(width), relative(height))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 //! | layer | modules |
 //! | --- | --- |
 //! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`] |
-//! | input and output | [`picture`], [`output_file`], [`scene`], [`diagnostics`] |
+//! | input and output | [`walk`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`] |
 //! | track | [`track`] |
@@ -34,6 +34,7 @@ pub mod output_file;
 pub mod overlay;
 pub mod path_text;
 pub mod picture;
+pub mod picture_name;
 pub mod pipeline;
 pub mod preprocess;
 pub mod report;
@@ -43,4 +44,6 @@ pub mod scene;
 pub mod sink;
 pub mod source;
 pub mod stream_url;
+pub mod text;
 pub mod track;
+pub mod walk;

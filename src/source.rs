@@ -86,6 +86,13 @@ pub enum SourceError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// A recording can't be read, or has no readable frame.
+    #[error("recording {}: {message}", path.display())]
+    Recording {
+        path: PathBuf,
+        /// The cause and the next step.
+        message: String,
+    },
     /// A frame of a recording can't be read; others may follow.
     #[error("{}: unreadable frame {number} skipped: {message}", path.display())]
     BrokenRecordedFrame {
@@ -144,6 +151,7 @@ impl SourceError {
             Self::Folder { path, .. }
             | Self::NoPictures { path }
             | Self::OtherFiles { folder: path, .. }
+            | Self::Recording { path, .. }
             | Self::BrokenRecordedFrame { path, .. } => Some(path),
             Self::Unknown { .. }
             | Self::Open { .. }

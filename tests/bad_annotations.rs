@@ -55,10 +55,6 @@ fn invalid_rows_are_named_and_the_rest_is_evaluated() {
             "a,left,0.75,0.25,0.75,red,red",
             "line 3: x_min is \"left\", expected a number",
         ),
-        (
-            "a,0.75,0.25,0.25,0.75,red,red",
-            "line 3: x_min 0.75 is greater than x_max 0.25",
-        ),
         ("a,0.25,0.75,0.25,1.75,red,red", "line 3: y_max is 1.75"),
         ("a,0.25,0.75,NaN,0.75,red,red", "line 3: y_min is NaN"),
         ("a,0.25,0.75,0.25,0.75,,red", "line 3: class_name is empty"),
@@ -84,6 +80,51 @@ fn invalid_rows_are_named_and_the_rest_is_evaluated() {
             "{row}"
         );
     }
+}
+
+#[test]
+fn a_row_whose_meaning_is_known_is_used() {
+    for (row, note) in [
+        ("a,0.75,0.25,0.75,0.25,red,red", "swapped in 1 rows"),
+        ("A.PNG,0.25,0.75,0.25,0.75,red,red", ""),
+        ("val\\red\\a.png,0.25,0.75,0.25,0.75,red,Red", ""),
+    ] {
+        let output = evaluate_csv(&format!("{HEADER}\n{row}\n"));
+        output.assert_exit_code(0);
+        output.assert_stderr_contains(&[note]);
+        let metrics = output.lines().remove(0);
+        assert_eq!(
+            (&metrics["rows"], &metrics["mean_iou"]),
+            (&1.into(), &1.0.into()),
+            "{row}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_lead_nowhere_are_named_and_the_rest_is_evaluated() {
+    use std::os::unix::fs::symlink;
+    let directory = TestDir::new();
+    directory.write_solid_image("val/red/a.png", "red");
+    directory.write("val/red/._a.png", "attributes of macOS");
+    directory.write("boxes.csv", format!("{HEADER}\n{VALID}\n"));
+    let red = directory.path("val/red");
+    symlink("nowhere.jpg", red.join("zz.jpg")).expect("linked");
+    symlink("..", red.join("loop")).expect("linked");
+    let arguments = [
+        "evaluate",
+        "--pictures",
+        "val",
+        "--annotations",
+        "boxes.csv",
+        "--json",
+    ];
+    let output = directory.run_tiny(&arguments);
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&["link val/red/zz.jpg: can't be followed"]);
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+    assert_eq!(output.lines()[0]["rows"], 1);
 }
 
 #[test]

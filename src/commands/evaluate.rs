@@ -38,10 +38,12 @@ const TIMED_PICTURES: usize = 100;
 pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> {
     let detector = model::load(config.model.as_deref())?;
     let annotated = Dataset::read(&config.pictures, &config.annotations)?;
+    warn_each(&annotated.notes);
     warn_each(&annotated.issues);
     let negatives = config.negatives.as_deref();
     let negatives = negatives.map(Dataset::without_annotations).transpose()?;
     let negatives = negatives.unwrap_or_default();
+    warn_each(&negatives.issues);
     let passes = 1 + usize::from(config.sliding_window);
     let progress = Progress::new(annotated.pictures.len() + passes * negatives.pictures.len());
     let step = || progress.step();
@@ -54,7 +56,8 @@ pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> 
     progress.clear();
     warn_each(&predictions.skipped);
     warn_each(&skipped_negatives);
-    let skipped = annotated.issues.len() + predictions.skipped.len() + skipped_negatives.len();
+    let unlisted = annotated.issues.len() + negatives.issues.len();
+    let skipped = unlisted + predictions.skipped.len() + skipped_negatives.len();
     let results = Results {
         evaluation: Evaluation::of(&predictions, detector.card().labels.clone()),
         predictions,

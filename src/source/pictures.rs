@@ -1,17 +1,18 @@
 //! Picture files and folders as a source.
 //!
 //! Pictures are returned in the order of the given paths; those of a folder and its subfolders are sorted by name. A file
-//! that the user names is always read; in a folder, files without the extension of a picture are ignored. A picture that
-//! can't be read is a recoverable error, and so are the pictures and films of each other format in a folder.
+//! that the user names is always read, and every frame of it if it is a recording; in a folder, hidden files and those
+//! without the extension of a picture are ignored. A picture that can't be read is a recoverable error, and so are the
+//! pictures and films of each other format in a folder.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use walkdir::{DirEntry, WalkDir};
-
+use super::recording::{RecordingSource, is_recording};
 use super::{FrameSource, SourceError};
 use crate::frame::{Frame, Origin};
 use crate::picture::{self, FileKind, OtherFiles, is_image_path};
+use crate::walk::{self, WalkError};
 
 #[derive(Debug)]
 pub struct PicturesSource {
@@ -19,6 +20,8 @@ pub struct PicturesSource {
     given: VecDeque<PathBuf>,
     /// The rest of the current folder.
     found: VecDeque<Result<PathBuf, SourceError>>,
+    /// The recording that is read.
+    recording: Option<RecordingSource>,
     sequence: u64,
 }
 
@@ -28,6 +31,7 @@ impl PicturesSource {
         Self {
             given: paths.into_iter().collect(),
             found: VecDeque::new(),
+            recording: None,
             sequence: 0,
         }
     }
@@ -48,9 +52,22 @@ impl PicturesSource {
 
 impl FrameSource for PicturesSource {
     fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
+        if let Some(recording) = &mut self.recording {
+            match recording.next_frame() {
+                Ok(None) => self.recording = None,
+                next => return next,
+            }
+        }
+        // A pipe would lose what is read here.
+        let is_file = self.given.front().is_some_and(|path| path.is_file());
+        let is_given_file = is_file && self.found.is_empty();
         let Some(path) = self.next_path().transpose()? else {
             return Ok(None);
         };
+        if is_given_file && is_recording(&path).unwrap_or(false) {
+            self.recording = Some(RecordingSource::open(path)?);
+            return self.next_frame();
+        }
         let image = picture::open(&path)?;
         let frame = Frame::new(self.sequence, Origin::Picture(path), image);
         self.sequence += 1;
@@ -58,13 +75,11 @@ impl FrameSource for PicturesSource {
     }
 }
 
-/// The pictures in a folder and its subfolders, sorted by name, and errors for the folders that can't be listed.
+/// The pictures in a folder and its subfolders, sorted by name, and errors for what can't be listed.
 fn list(folder: &Path) -> VecDeque<Result<PathBuf, SourceError>> {
-    let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
-    let found = walk.into_iter();
-    let found: Vec<_> = found
-        .filter_map(|entry| known_path(folder, entry))
-        .collect();
+    let is_known = |path: &Path| FileKind::of_extension(path).is_some();
+    let found = walk::files(folder, usize::MAX, is_known).into_iter();
+    let found: Vec<_> = found.map(|found| found.or_else(listing_error)).collect();
     let others = OtherFiles::among(found.iter().flatten().map(PathBuf::as_path));
     let others = others.into_iter().map(|files| {
         Err(SourceError::OtherFiles {
@@ -77,27 +92,14 @@ fn list(folder: &Path) -> VecDeque<Result<PathBuf, SourceError>> {
     found.into_iter().filter(is_read).chain(others).collect()
 }
 
-/// The path of a picture, or of a file of another known format.
-fn known_path(
-    folder: &Path,
-    entry: Result<DirEntry, walkdir::Error>,
-) -> Option<Result<PathBuf, SourceError>> {
-    let error = match entry {
-        Ok(entry) => {
-            let is_known = FileKind::of_extension(entry.path()).is_some();
-            return (is_known && entry.file_type().is_file()).then(|| Ok(entry.into_path()));
+fn listing_error(error: WalkError) -> Result<PathBuf, SourceError> {
+    match error {
+        // Opening it returns an error with the path.
+        WalkError::Link { path, .. } if is_image_path(&path) => Ok(path),
+        WalkError::Link { path, source } | WalkError::Folder { path, source } => {
+            Err(SourceError::Folder { path, source })
         }
-        Err(error) => error,
-    };
-    let path = error.path().unwrap_or(folder).to_path_buf();
-    if is_image_path(&path) {
-        // A broken link: opening it returns an error with the path.
-        return Some(Ok(path));
     }
-    // Loops of links have no I/O error, and broken links to other files are ignored.
-    let source = error.into_io_error()?;
-    let is_missing = source.kind() == std::io::ErrorKind::NotFound;
-    (!is_missing).then_some(Err(SourceError::Folder { path, source }))
 }
 
 #[cfg(test)]
@@ -155,6 +157,9 @@ mod tests {
             "b/2.jpg",
             "b/10.png",
             "b/a/x.WEBP",
+            "b/._2.jpg",
+            "b/.trash/3.jpg",
+            "b/@eaDir/2.jpg/SYNO_THUMB.jpg",
             "b/notes.txt",
             "b/Thumbs.db",
         ]);
@@ -229,10 +234,11 @@ mod tests {
         symlink(at("f/p.png"), at("f/q.png")).expect("linked");
         symlink(at("nowhere.txt"), at("f/r.txt")).expect("linked");
         symlink(at("nowhere.png"), at("f/s.png")).expect("linked");
+        symlink(at("nowhere"), at("f/t")).expect("linked");
         let source = PicturesSource::new([at("f")]);
         assert_eq!(
             names(source, root.path()),
-            ["0 f/p.png", "1 f/q.png", "! f/s.png"]
+            ["0 f/p.png", "1 f/q.png", "! f/s.png", "! f/t"]
         );
     }
 

@@ -21,6 +21,7 @@ pub struct RecordingSource {
     stream: StreamSource<File>,
     /// The number of the next frame, from 0.
     number: u64,
+    has_failed: bool,
 }
 
 impl RecordingSource {
@@ -34,6 +35,7 @@ impl RecordingSource {
                     stream: StreamSource::new(name, file, StreamKind::Recording, FULL_SIZE),
                     path,
                     number: 0,
+                    has_failed: false,
                 })
             }
             Err(source) => Err(SourceError::Open { path, source }),
@@ -43,6 +45,9 @@ impl RecordingSource {
 
 impl FrameSource for RecordingSource {
     fn next_frame(&mut self) -> Result<Option<Frame>, SourceError> {
+        if self.has_failed {
+            return Ok(None);
+        }
         let next = self.stream.next_frame();
         let number = self.number;
         self.number += 1;
@@ -55,6 +60,13 @@ impl FrameSource for RecordingSource {
                 Err(SourceError::BrokenRecordedFrame {
                     path: self.path.clone(),
                     number,
+                    message,
+                })
+            }
+            Err(SourceError::Stream { message, .. }) => {
+                self.has_failed = true;
+                Err(SourceError::Recording {
+                    path: self.path.clone(),
                     message,
                 })
             }

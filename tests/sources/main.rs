@@ -60,6 +60,18 @@ fn frame(color: &str) -> Vec<u8> {
     rpicam::mjpeg(color, (64, 48), 1)
 }
 
+/// A JPEG whose scan is cut in the middle and has an end marker.
+fn cut_frame() -> Vec<u8> {
+    let noise = image::RgbImage::from_fn(96, 64, |x, y| {
+        image::Rgb([(x * 37 + y * 91) as u8, (x * y) as u8, (x ^ y) as u8])
+    });
+    let whole = boxcam::picture::encode_jpeg(&noise, 90).expect("encoded");
+    let scan = whole.windows(2).position(|pair| pair == [0xff, 0xda]);
+    let scan = scan.expect("a scan") + 14;
+    let end = scan + (whole.len() - scan) * 2 / 5;
+    [&whole[..end], &[0xff, 0xd9]].concat()
+}
+
 /// The lines of the log so far.
 fn logged(dir: &TestDir) -> Vec<Value> {
     let text = fs::read_to_string(dir.path("log.jsonl")).unwrap_or_default();

@@ -1,11 +1,12 @@
 //! Files of motion JPEG and YUV4MPEG2, and streams that bring nothing.
 
 use std::fs::File;
+use std::process::Command;
 
 use serde_json::Value;
 
 use crate::common::{TestDir, rpicam};
-use crate::{frame, output, piped, run};
+use crate::{cut_frame, frame, output, piped, run};
 
 /// Lines of a run without the times that differ each time.
 fn without_times(mut lines: Vec<Value>) -> Vec<Value> {
@@ -154,7 +155,99 @@ fn a_stream_without_a_readable_frame_is_an_error() {
         recorded.assert_exit_code(4);
         recorded.assert_stderr_contains(&[reason]);
     }
-    let named = run(&dir, "stream.mjpeg", &[]);
+    dir.write("header.y4m", "YUV4MPEG2 W64 H48\n");
+    let named = run(&dir, "header.y4m", &[]);
     named.assert_exit_code(4);
-    assert!(!named.stderr.is_empty());
+    named.assert_stderr_contains(&["recording header.y4m: brought no frame in 18 bytes"]);
+    assert_eq!(named.lines()[0]["picture"], "header.y4m");
+}
+
+#[test]
+fn detect_takes_every_frame_of_a_recording() {
+    let dir = TestDir::new();
+    dir.write("clip.mjpeg", rpicam::mjpeg("red", (64, 48), 4));
+    dir.write("header.y4m", "YUV4MPEG2 W64 H48\n");
+    dir.write("photo.jpg", frame("blue"));
+    let output = dir.run_tiny(&[
+        "detect",
+        "clip.mjpeg",
+        "header.y4m",
+        "photo.jpg",
+        "--annotate",
+        "out",
+    ]);
+    output.assert_exit_code(4);
+    let lines = output.lines();
+    assert_eq!(lines.len(), 6, "{output:?}");
+    for (number, line) in lines[..4].iter().enumerate() {
+        assert_eq!(
+            (&line["picture"], &line["frame"]),
+            (&"clip.mjpeg".into(), &number.into())
+        );
+        assert!(dir.path(&format!("out/clip-{number:06}.png")).exists());
+    }
+    assert!(
+        lines[4]["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("no frame"))
+    );
+    assert_eq!(lines[5]["detection"]["class"], "blue");
+}
+
+#[test]
+fn frames_whose_scan_is_cut_are_not_whole() {
+    let dir = TestDir::new();
+    let live = piped(&dir, &cut_frame().repeat(4), &["--lines", "frames"]);
+    live.assert_exit_code(4);
+    live.assert_stderr_contains(&["brought no readable frame", "4 unreadable frames"]);
+}
+
+#[test]
+fn films_are_named_with_a_line_that_reads_them() {
+    if test_support::tool_is_missing("ffmpeg") {
+        return;
+    }
+    let dir = TestDir::new();
+    let encoders = [
+        ("clip.mp4", "libx264"),
+        ("clip.mov", "libx264"),
+        ("clip.mkv", "libx264"),
+        ("clip.avi", "mpeg4"),
+        ("a clip.webm", "libvpx"),
+        ("clip.ts", "mpeg2video"),
+        ("mjpeg.avi", "mjpeg"),
+    ];
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_boxcam"));
+    let folder = program.parent().expect("a folder").to_path_buf();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = [folder].into_iter().chain(std::env::split_paths(&path));
+    let path = std::env::join_paths(folders).expect("a path");
+    for (name, encoder) in encoders {
+        let source = "color=red:size=320x240:rate=25";
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-v", "error", "-f", "lavfi", "-i", source, "-frames:v", "5"]);
+        let made = ffmpeg.args(["-c:v", encoder]).arg(dir.path(name)).status();
+        assert!(made.expect("ffmpeg starts").success(), "{name}");
+        let refused = run(&dir, name, &[]);
+        refused.assert_exit_code(4);
+        let line = refused
+            .stderr
+            .split('`')
+            .find(|part| part.ends_with("boxcam run --source -"));
+        let line = line.unwrap_or_else(|| panic!("{name}: {refused:?}"));
+        let mut shell = Command::new("sh");
+        let line = format!("{line} --model tiny.onnx --display none --lines frames");
+        shell.args(["-c", &line]).current_dir(dir.path("."));
+        shell
+            .env("PATH", &path)
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY");
+        let piped = output(&mut shell);
+        assert_eq!(piped.code, 0, "{line}: {piped:?}");
+        let lines = piped.lines();
+        let red = lines
+            .iter()
+            .filter(|line| line["detection"]["class"] == "red");
+        assert!((1..=5).contains(&red.count()), "{line}: {piped:?}");
+    }
 }

@@ -5,7 +5,7 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`dataset`] | data sets in six formats, splits without duplicates across them, inspection |
+//! | [`dataset`] | data sets in seven formats, splits without duplicates across them, inspection |
 //! | [`recipe`] | every setting of a training that is not the data |
 //! | [`negative_crops`] | parts of annotated images without an object |
 //! | [`augmentation`] | random crops, flips, colors and erased rectangles, with the box moved along |

@@ -1,4 +1,4 @@
-//! A COCO data set is converted, inspected, and read as `train run` reads it.
+//! A COCO data set is converted, inspected, and read as `train run` reads it; data sets from the field.
 
 mod common;
 
@@ -6,9 +6,10 @@ use std::path::Path;
 
 use boxcam::dataset::Dataset;
 use boxcam::scene::random_scene;
+use boxcam_train::dataset::{DatasetFormat, ImportedDataset, read};
 use serde_json::{Value, json};
 
-use common::{boxcam_train, succeed, text};
+use common::{boxcam_train, fail, succeed, succeed_saying, text};
 
 /// Pictures of the data set; the last is the first again.
 const PICTURES: u64 = 13;
@@ -161,4 +162,256 @@ fn a_development_split_is_cut_from_the_training_images() {
     let again = folder.path().join("again");
     convert(&again);
     assert_eq!((names(&again, "train"), names(&again, "val")), (train, val));
+
+/// Makes boxes of a COCO data set invalid, every `step`th.
+fn damage_coco(folder: &Path, step: usize) {
+    let file = folder.join("instances.json");
+    let mut all: Value =
+        serde_json::from_slice(&std::fs::read(&file).expect("there")).expect("JSON");
+    let annotations = all["annotations"].as_array_mut().expect("a list");
+    for annotation in annotations.iter_mut().step_by(step) {
+        annotation["bbox"] = json!([90, 10, 50, 5]);
+    }
+    std::fs::write(file, all.to_string()).expect("written");
+}
+
+#[test]
+fn too_many_boxes_left_out_are_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (coco, data) = (folder.path().join("coco"), folder.path().join("data"));
+    write_coco(&coco);
+    damage_coco(&coco, 4);
+    let expected = "5 of 14 boxes left out: 4 because the box is not inside of its picture, \
+                    1 because their class has no name, which is more than 10%";
+    let (coco, data) = (text(&coco), text(&data));
+    for command in [["data", "convert"].as_slice(), &["fit"]] {
+        let arguments = [command, &[coco, "--output", data]].concat();
+        let (code, stderr) = fail(&arguments);
+        assert_eq!(code, 4, "{stderr}");
+        assert!(
+            stderr.contains(expected) && stderr.contains("--allow-dropped"),
+            "{stderr}"
+        );
+        assert!(
+            !Path::new(data).join("annotations-train.csv").exists(),
+            "nothing is written"
+        );
+    }
+    let inspected = boxcam_train(&["data", "inspect", coco]);
+    assert!(inspected.status.success());
+    assert!(String::from_utf8_lossy(&inspected.stderr).contains("5 of 14 boxes left out"));
+    let data = text(folder.path()).to_owned() + "/allowed";
+    let convert = [
+        "data",
+        "convert",
+        coco,
+        "--output",
+        &data,
+        "--allow-dropped",
+    ];
+    let (_, stderr) = succeed_saying(&convert);
+    assert!(stderr.contains("5 of 14 boxes left out"), "{stderr}");
+
+    let csv = Path::new(&data).join("annotations-train.csv");
+    let rows = std::fs::read_to_string(&csv).expect("written");
+    std::fs::write(&csv, rows + "gone,0.1,0.2,0.1,0.2,odd,odd\nx,0.1\n").expect("written");
+    let run = text(folder.path()).to_owned() + "/run";
+    let train = ["train", "run", "--data", &data, "--run", &run];
+    let (code, stderr) = fail(&train);
+    assert_eq!(code, 4, "{stderr}");
+    assert!(
+        stderr.contains("2 of 11 boxes left out: 1 because"),
+        "{stderr}"
+    );
+    assert!(!Path::new(&run).exists(), "nothing is written");
+    let (code, stderr) = fail(&[train.as_slice(), &["--allow-dropped"]].concat());
+    assert_eq!(code, 1, "goes on until there are too few images: {stderr}");
+    assert!(stderr.contains("samples are too few"), "{stderr}");
+}
+
+#[test]
+fn unrecognized_annotations_end_every_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("photos");
+    std::fs::create_dir_all(data.join("mug")).expect("made");
+    let picture = random_scene(1, 96, 72).image;
+    picture.save(data.join("mug/a.png")).expect("written");
+    std::fs::write(data.join("export.json"), "[{\"completed_by\": 1}]").expect("written");
+    let (data, output) = (text(&data), text(folder.path()).to_owned() + "/out");
+    for arguments in [
+        ["data", "inspect", data].as_slice(),
+        &["data", "convert", data, "--output", &output],
+        &["fit", data, "--output", &output],
+    ] {
+        let (code, stderr) = fail(arguments);
+        assert_eq!(code, 4, "{stderr}");
+        assert!(
+            stderr.contains("export.json is Label Studio's own JSON"),
+            "{stderr}"
+        );
+    }
+    let given = boxcam_train(&["data", "inspect", data, "--format", "folders"]);
+    assert!(given.status.success());
+}
+
+/// A data set of the field: folder, format, classes, pictures, boxes, and a part of a note or of the only issue.
+type FieldCase = (
+    &'static str,
+    DatasetFormat,
+    &'static [&'static str],
+    usize,
+    usize,
+    &'static str,
+);
+
+#[test]
+fn data_sets_from_the_field_have_their_boxes() {
+    let Some(field) = test_support::optional_data("field") else {
+        return;
+    };
+    let mugs: &[&str] = &["mug", "cup"];
+    let cases: [FieldCase; 15] = [
+        ("00-plain/coco_plain", DatasetFormat::Coco, mugs, 8, 8, ""),
+        (
+            "15-uppercase/chapter_upper",
+            DatasetFormat::Chapter,
+            &["cup", "mug"],
+            8,
+            8,
+            "",
+        ),
+        (
+            "16-links/g_dangling",
+            DatasetFormat::Yolo,
+            mugs,
+            8,
+            8,
+            "zz.jpg: can't be followed",
+        ),
+        (
+            "39-coco_backslash/coco_backslash",
+            DatasetFormat::Coco,
+            mugs,
+            8,
+            8,
+            "",
+        ),
+        (
+            "40-coco-names/coco_percent",
+            DatasetFormat::Coco,
+            mugs,
+            8,
+            8,
+            "",
+        ),
+        ("42-coco-odd/coco_nan", DatasetFormat::Coco, mugs, 8, 8, ""),
+        (
+            "42-coco-odd/coco_segonly",
+            DatasetFormat::Coco,
+            mugs,
+            8,
+            8,
+            "",
+        ),
+        (
+            "43-silent-folders/coco_bom2",
+            DatasetFormat::Coco,
+            mugs,
+            8,
+            8,
+            "",
+        ),
+        (
+            "44-voc-size/voc_size0",
+            DatasetFormat::Voc,
+            &["cup", "mug"],
+            8,
+            8,
+            "",
+        ),
+        (
+            "45-voc-stale-filename/voc_stale",
+            DatasetFormat::Voc,
+            &["cup", "mug"],
+            8,
+            8,
+            "<filename> is stale in 8 files",
+        ),
+        (
+            "46-voc-encoding/voc_gbk2",
+            DatasetFormat::Voc,
+            &["cup", "mug"],
+            8,
+            8,
+            "",
+        ),
+        (
+            "48-yolo-polygons/yolo_polygon",
+            DatasetFormat::Yolo,
+            mugs,
+            8,
+            8,
+            "",
+        ),
+        (
+            "50-yolo-bom/yolo_bomclasses",
+            DatasetFormat::Yolo,
+            mugs,
+            8,
+            8,
+            "",
+        ),
+        (
+            "51-yolo-blank-class/yolo_blank3",
+            DatasetFormat::Yolo,
+            &["mug", "cup", "bowl"],
+            8,
+            8,
+            "",
+        ),
+        (
+            "55-openimages-groupof/oi",
+            DatasetFormat::OpenImages,
+            &["Mug"],
+            8,
+            8,
+            "8 groups (IsGroupOf)",
+        ),
+    ];
+    let corners = |dataset: &ImportedDataset| -> Vec<[f32; 4]> {
+        let boxes = dataset.pictures.iter().flat_map(|picture| &picture.boxes);
+        boxes
+            .map(|labeled| labeled.bounding_box.corners())
+            .collect()
+    };
+    let (_, plain) = read(&field.join(cases[0].0)).expect("readable");
+    let expected = corners(&plain);
+    for (folder, format, classes, pictures, boxes, said) in cases {
+        let (found, dataset) = read(&field.join(folder)).expect(folder);
+        assert_eq!(found, format, "{folder}");
+        assert_eq!(dataset.classes, classes, "{folder}");
+        assert_eq!(dataset.pictures.len(), pictures, "{folder}");
+        let found = corners(&dataset);
+        assert_eq!(found.len(), boxes, "{folder}");
+        let issues = dataset.issues.iter().map(ToString::to_string);
+        let words: Vec<String> = issues.chain(dataset.notes.iter().cloned()).collect();
+        assert_eq!(
+            words.len(),
+            usize::from(!said.is_empty()),
+            "{folder}: {words:?}"
+        );
+        assert!(
+            words.iter().all(|word| word.contains(said)),
+            "{folder}: {words:?}"
+        );
+        // The annotations of these two are others.
+        if !folder.starts_with("15") && !folder.starts_with("55") {
+            for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+                assert!(
+                    (found - expected).abs() < 0.005,
+                    "{folder}: {found} {expected}"
+                );
+            }
+        }
+    }
 }

@@ -12,6 +12,7 @@ use boxcam::overlay::{Canvas, draw_box};
 use boxcam::preprocess::preprocess;
 use boxcam::scene::{self, NegativeKind};
 use boxcam_train::augmentation::Augmentation;
+use boxcam_train::dataset::dropped::DroppedBoxes;
 use boxcam_train::dataset::inspection::{self, Inspection, IssueKind};
 use boxcam_train::dataset::prepared::{self, PreparedError, PreparedSummary, Transfer};
 use boxcam_train::dataset::splits::{SplitOptions, SplitPlan, assign_development, assign_splits};
@@ -30,7 +31,10 @@ use image::imageops::crop_imm;
 use image::{ImageFormat, RgbImage};
 
 use super::train::{input_size, recipe_help, recipe_name};
-use super::{AnyData, OutputError, PreparedData, fingerprints, progress, threads, write};
+use super::{
+    AnyData, DroppedOptions, FAULTS, OutputError, PreparedData, fingerprints, progress, threads,
+    write,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -56,9 +60,6 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     }
 }
 
-/// Faults that are reported one by one.
-const FAULTS: usize = 20;
-
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArguments {
     #[command(flatten)]
@@ -82,6 +83,8 @@ pub(crate) struct ConvertArguments {
     /// Hard-link the images instead of copying them: needs no space, but a change to one changes both
     #[arg(long)]
     pub(super) link: bool,
+    #[command(flatten)]
+    pub(super) dropped: DroppedOptions,
 }
 
 /// Parses a number above 0 and below 1.
@@ -113,6 +116,8 @@ pub(super) fn convert(arguments: &ConvertArguments) -> Result<()> {
     for error in prints.iter().filter_map(|print| print.as_ref().err()) {
         message!("left out: {error}");
     }
+    let dropped = DroppedBoxes::of(&dataset, &prints);
+    arguments.dropped.check(&dropped, &arguments.data.data)?;
     let options = SplitOptions {
         validation: arguments.validation,
         seed: arguments.seed,
@@ -193,6 +198,10 @@ fn inspect(arguments: &InspectArguments) -> Result<()> {
         let files = review_sheets::write(&dataset, &inspection, folder, &|| ())
             .map_err(|(path, error)| OutputError::new(&path, std::io::Error::other(error)))?;
         message!("written: {} sheets to {}", files.len(), folder.display());
+    }
+    let dropped = DroppedBoxes::of(&dataset, &prints);
+    if dropped.dropped > 0 {
+        message!("{dropped}");
     }
     if inspection.count(IssueKind::Leak) > 0 {
         message!("the splits share images; boxcam-train data convert separates them");

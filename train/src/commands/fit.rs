@@ -25,7 +25,7 @@ use super::train::{
     self, ComputeDevice, RunArguments, input_size, recipe_help, recipe_name, starting_weights,
     unnamed_card,
 };
-use super::{AnyData, PreparedData};
+use super::{AnyData, DroppedOptions, PreparedData};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -61,6 +61,8 @@ pub(crate) struct Arguments {
     /// Device to train on
     #[arg(long, value_enum, default_value_t = ComputeDevice::Cpu)]
     device: ComputeDevice,
+    #[command(flatten)]
+    dropped: DroppedOptions,
 }
 
 /// Training images that the ranges of activations are calibrated on.
@@ -93,6 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             seed: arguments.seed,
             resplit: false,
             link: true,
+            dropped: arguments.dropped,
         })?;
     }
     let expected = estimate(&training, &recipe)?;
@@ -141,6 +144,7 @@ fn training(arguments: &Arguments, data: PathBuf) -> RunArguments {
         name: arguments.name.clone(),
         about: folder_name(&arguments.data.data),
         credits: arguments.credits.clone(),
+        dropped: arguments.dropped,
     }
 }
 

@@ -11,6 +11,7 @@ use boxcam::evaluate::Evaluator;
 use boxcam::picture::PictureError;
 use boxcam_train::average::AverageError;
 use boxcam_train::checkpoint::CheckpointError;
+use boxcam_train::dataset::dropped::{DroppedBoxes, TooManyDropped};
 use boxcam_train::dataset::duplicates::{self, Fingerprint};
 use boxcam_train::dataset::prepared::PreparedError;
 use boxcam_train::dataset::{self, DatasetFormat, ImportError, ImportedDataset};
@@ -33,6 +34,9 @@ pub(crate) mod fit;
 pub(crate) mod model_file;
 pub(crate) mod train;
 
+/// Faults that are reported one by one.
+const FAULTS: usize = 20;
+
 /// A prepared data set.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PreparedData {
@@ -48,12 +52,40 @@ impl PreparedData {
     }
 }
 
+/// What to do about boxes that are left out.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct DroppedOptions {
+    /// Go on even if more than 10% of the boxes are left out because their annotations cannot be used
+    #[arg(long)]
+    pub(crate) allow_dropped: bool,
+}
+
+impl DroppedOptions {
+    /// Reports boxes that are left out of the data set at `data`.
+    fn check(self, dropped: &DroppedBoxes, data: &Path) -> Result<(), TooManyDropped> {
+        if dropped.dropped == 0 {
+            return Ok(());
+        }
+        if !self.allow_dropped {
+            dropped.check(data)?;
+        }
+        message!("{dropped}");
+        Ok(())
+    }
+}
+
 /// The split `train` or `val` of a prepared data set. Faulty rows are reported on stderr and left out.
 fn split(data: &Path, name: &str) -> Result<core_dataset::Dataset> {
     let annotations = data.join(format!("annotations-{name}.csv"));
     let split = core_dataset::Dataset::read(&data.join(name), &annotations)?;
-    for fault in &split.issues {
+    for fault in split.issues.iter().take(FAULTS) {
         message!("left out: {fault}");
+    }
+    if let Some(more @ 1..) = split.issues.len().checked_sub(FAULTS) {
+        message!("left out: {more} more (boxcam-train data inspect --all lists them)");
+    }
+    for note in &split.notes {
+        message!("note: {note}");
     }
     Ok(split)
 }
@@ -61,8 +93,8 @@ fn split(data: &Path, name: &str) -> Result<core_dataset::Dataset> {
 /// A data set in any format.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AnyData {
-    /// Folder with images and annotations: a prepared data set, COCO, Pascal VOC, YOLO, Open Images, or only a folder
-    /// of images per class
+    /// Folder with images and annotations: a prepared data set, COCO, LabelMe, Pascal VOC, YOLO, Open Images, or only
+    /// a folder of images per class
     #[arg(value_name = "FOLDER")]
     pub(crate) data: PathBuf,
     /// The format, if it cannot be detected from the folder's content
@@ -178,6 +210,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
         || error.is::<CheckpointError>();
     let data = error.is::<core_dataset::DatasetError>()
         || error.is::<ImportError>()
+        || error.is::<TooManyDropped>()
         || error.is::<PictureError>()
         || error.is::<SceneError>()
         || error.is::<HistoryError>();

@@ -11,6 +11,7 @@ use boxcam::label::Labels;
 use boxcam_train::checkpoint::{
     Checkpoint, Identity, data_hash, file_hash, network_hash, recipe_text,
 };
+use boxcam_train::dataset::dropped::DroppedBoxes;
 use boxcam_train::draw::svg;
 use boxcam_train::draw::theme::Theme;
 use boxcam_train::features::{Features, channels_last};
@@ -29,7 +30,7 @@ use burn::prelude::*;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::{OutputError, PreparedData, fraction, progress, write};
+use super::{DroppedOptions, OutputError, PreparedData, fraction, progress, write};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -118,6 +119,8 @@ pub(crate) struct RunArguments {
     /// Credits and licence of the data, for the card
     #[arg(long, default_value = "")]
     pub(super) credits: String,
+    #[command(flatten)]
+    pub(super) dropped: DroppedOptions,
 }
 
 impl RunArguments {
@@ -198,6 +201,8 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
     let mut recipe = arguments.recipe()?;
     let mut weights = starting_weights(arguments.weights.as_deref())?;
     let (train, val) = (arguments.data.split("train")?, arguments.data.split("val")?);
+    let dropped = DroppedBoxes::of_splits(&[&train, &val]);
+    arguments.dropped.check(&dropped, &arguments.data.data)?;
     let labels = labels(&train)?;
     if weights.heads_for(&labels).is_some() {
         message!("the starting weights have the same classes: heads of the same shape are reused");

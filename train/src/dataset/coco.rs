@@ -1,21 +1,24 @@
 //! COCO: one JSON file per split, with `images`, `annotations` and `categories` (<https://cocodataset.org/#format-data>).
 //!
-//! The JSON files are in the root folder, in `annotations/` or beside the pictures; if the names of some start with
-//! `instances`, only those are read. A picture is found by the end of its `file_name`, first in the folder of the same
-//! split. `bbox` is `[left, top, width, height]` in pixels. Crowds (`iscrowd`) are skipped: their boxes surround many
-//! objects at once.
+//! If the names of some JSON files start with `instances`, only those are read. A picture is found by the end of its
+//! `file_name`, first in the folder of the same split. `bbox` is `[left, top, width, height]` in pixels; without a usable
+//! one the box is that of `segmentation` (polygons or run lengths). Crowds (`iscrowd`) are skipped: their boxes surround
+//! many objects at once.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use boxcam::text;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::files::{PictureIndex, first_bytes, with_extension};
+use super::files::{Files, FoundPicture, PictureIndex, name_of, shared_folders};
 use super::import_error::{AnnotationError, ImportError, Location};
 use super::imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};
+use super::outline::Segmentation;
 use super::pixel_frame::PixelFrame;
+use super::{json, value};
 
 /// Fields are untyped values so that one invalid annotation is one issue and does not fail the whole file.
 #[derive(Deserialize)]
@@ -48,47 +51,49 @@ struct CocoAnnotation {
     #[serde(default)]
     bbox: Value,
     #[serde(default)]
+    segmentation: Segmentation,
+    #[serde(default)]
     iscrowd: Value,
 }
 
 #[derive(Deserialize)]
 struct CocoCategory {
+    #[serde(default)]
     id: Value,
-    name: String,
+    #[serde(default)]
+    name: Value,
 }
 
 /// The JSON files of a data set that look like COCO.
-pub(super) fn annotation_files(root: &Path) -> Result<Vec<PathBuf>, ImportError> {
-    let mut found = with_extension(root, 2, "json")?;
-    found.retain(|path| {
-        let start = first_bytes(path);
+pub(super) fn annotation_files(files: &Files) -> Vec<&Path> {
+    let looks_like_coco = |path: &&Path| {
+        let start = text::start(path);
         let has = |key: &str| start.contains(&format!("\"{key}\""));
         // The order of the keys and the length of their values differ between tools.
-        start.trim_start().starts_with('{')
+        start.starts_with('{')
             && ((has("images") && (has("file_name") || has("categories")))
-                || (has("annotations") && has("bbox"))
+                || (has("annotations") && (has("bbox") || has("category_id")))
                 || (has("categories") && has("supercategory")))
-    });
-    let is_instances = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("instances")
     };
+    let mut found: Vec<&Path> = files
+        .with_extension("json")
+        .filter(looks_like_coco)
+        .collect();
+    let is_instances = |path: &&Path| name_of(path).starts_with("instances");
     if found.iter().any(is_instances) {
         found.retain(is_instances);
     }
-    Ok(found)
+    found
 }
 
-pub(super) fn read(root: &Path) -> Result<ImportedDataset, ImportError> {
+pub(super) fn read(files: &Files) -> Result<ImportedDataset, ImportError> {
     let mut dataset = ImportedDataset::default();
-    let pictures = PictureIndex::new(root, Path::file_name)?;
-    for file in annotation_files(root)? {
+    let pictures = PictureIndex::new(files);
+    for file in annotation_files(files) {
         let reader = Reader {
-            root,
-            split: file
-                .file_name()
-                .and_then(|name| SplitName::in_name(&name.to_string_lossy()))
-                .or_else(|| SplitName::in_folders(root, &file)),
+            root: &files.root,
+            split: SplitName::in_name(&name_of(file))
+                .or_else(|| SplitName::in_folders(&files.root, file)),
             file: file.into(),
             pictures: &pictures,
         };
@@ -97,16 +102,28 @@ pub(super) fn read(root: &Path) -> Result<ImportedDataset, ImportError> {
     Ok(dataset)
 }
 
-/// By image id; `None` for a missing picture, and no frame for one whose size is invalid. Their issues are reported with the
-/// image.
-type FoundImages = BTreeMap<String, Option<(LabeledPicture, Option<PixelFrame>)>>;
+/// The pictures of a JSON file.
+#[derive(Default)]
+struct FoundImages {
+    /// Each with its frame; none if its size is invalid.
+    pictures: Vec<(LabeledPicture, Option<PixelFrame>)>,
+    by_id: BTreeMap<String, ImageState>,
+}
+
+#[derive(Clone, Copy)]
+enum ImageState {
+    /// Index in [`FoundImages::pictures`].
+    Found(usize),
+    /// An issue with this index in the data set says why.
+    Unusable(usize),
+}
 
 /// Reads one JSON file.
 struct Reader<'a> {
     root: &'a Path,
     file: Arc<Path>,
     split: Option<SplitName>,
-    pictures: &'a PictureIndex,
+    pictures: &'a PictureIndex<'a>,
 }
 
 impl Reader<'_> {
@@ -116,42 +133,83 @@ impl Reader<'_> {
             annotations,
             categories,
         } = self.parse()?;
-        let names: BTreeMap<String, String> = categories
-            .into_iter()
-            .map(|category| (key(&category.id), category.name.trim().to_owned()))
-            .collect();
-        for name in names.values() {
-            if !dataset.classes.contains(name) {
-                dataset.classes.push(name.clone());
+        let mut names = BTreeMap::new();
+        for (index, category) in categories.iter().enumerate() {
+            match value::name(&category.name) {
+                Some(name) => {
+                    if !dataset.classes.contains(&name) {
+                        dataset.classes.push(name.clone());
+                    }
+                    names.insert(value::id(&category.id), name);
+                }
+                None => {
+                    let location = self.element("categories", index, &category.id);
+                    let missing = AnnotationError::MissingField { field: "name" };
+                    dataset.add_issue_of(location, missing, 0);
+                }
             }
         }
         let mut found = self.find_images(&images, dataset);
         self.add_boxes(&annotations, &names, &mut found, dataset);
-        let pictures = found.into_values().flatten().map(|(picture, _)| picture);
+        let pictures = found.pictures.into_iter().map(|(picture, _)| picture);
         dataset.pictures.extend(pictures);
         Ok(())
     }
 
-    /// The pictures that exist, by image id.
+    /// The pictures that exist. Entries of one picture are joined.
     fn find_images(&self, images: &[CocoImage], dataset: &mut ImportedDataset) -> FoundImages {
-        let mut found = BTreeMap::new();
-        for (index, image) in images.iter().enumerate() {
+        let named: Vec<_> = images.iter().map(|image| self.find(image)).collect();
+        let mut best: BTreeMap<&Path, usize> = BTreeMap::new();
+        for found in named.iter().flatten() {
+            let matched = best.entry(found.path).or_default();
+            *matched = found.matched.max(*matched);
+        }
+        let mut result = FoundImages::default();
+        let mut indices: BTreeMap<&Path, usize> = BTreeMap::new();
+        for (index, (image, found)) in images.iter().zip(named).enumerate() {
             let location = self.element("images", index, &image.id);
-            match self.picture(image) {
-                Ok(picture) => {
-                    let frame = PixelFrame::of(&picture.path, image.stated_size());
-                    let frame = frame
-                        .map_err(|error| dataset.add_issue(location, error))
-                        .ok();
-                    found.insert(key(&image.id), Some((picture, frame)));
-                }
+            let id = value::id(&image.id);
+            // Of cam1/1.jpg and cam2/1.jpg, one may be missing.
+            let found = found.and_then(|found| match found.matched == best[found.path] {
+                true => Ok(found.path),
+                false => Err(self.missing(image)),
+            });
+            let state = match found {
                 Err(error) => {
-                    found.insert(key(&image.id), None);
-                    dataset.add_issue(location, error);
+                    dataset.add_issue_of(location.clone(), error, 0);
+                    ImageState::Unusable(dataset.issues.len() - 1)
                 }
+                Ok(path) => {
+                    let index = *indices.entry(path).or_insert_with(|| {
+                        let picture = self.picture(path);
+                        result.pictures.push((picture, None));
+                        result.pictures.len() - 1
+                    });
+                    match PixelFrame::of(path, image.stated_size()) {
+                        Ok(frame) => {
+                            result.pictures[index].1 = Some(frame);
+                            ImageState::Found(index)
+                        }
+                        Err(error) => {
+                            dataset.add_issue_of(location.clone(), error, 0);
+                            ImageState::Unusable(dataset.issues.len() - 1)
+                        }
+                    }
+                }
+            };
+            let is_other = |former: &ImageState| match (former, state) {
+                (ImageState::Found(former), ImageState::Found(index)) => *former != index,
+                _ => true,
+            };
+            if result.by_id.get(&id).is_some_and(is_other) {
+                dataset.add_issue_of(location, AnnotationError::DuplicateId { id: id.clone() }, 0);
+                let issue = ImageState::Unusable(dataset.issues.len() - 1);
+                result.by_id.insert(id, issue);
+            } else {
+                result.by_id.insert(id, state);
             }
         }
-        found
+        result
     }
 
     fn add_boxes(
@@ -163,20 +221,24 @@ impl Reader<'_> {
     ) {
         let mut crowds = 0;
         for (index, annotation) in annotations.iter().enumerate() {
-            if annotation.is_crowd() {
+            if value::flag(&annotation.iscrowd) {
                 crowds += 1;
                 continue;
             }
             let location = self.element("annotations", index, &annotation.id);
-            let labeled = match found.get_mut(&key(&annotation.image_id)) {
-                None => Err(AnnotationError::UnknownImage {
-                    id: key(&annotation.image_id),
-                }),
-                // The issue was reported with the picture.
-                Some(None | Some((_, None))) => continue,
-                Some(Some((picture, Some(frame)))) => annotation
-                    .labeled_box(&location, names, frame)
-                    .map(|labeled| picture.boxes.push(labeled)),
+            let id = value::id(&annotation.image_id);
+            let labeled = match found.by_id.get(&id) {
+                None => Err(AnnotationError::UnknownImage { id }),
+                Some(ImageState::Unusable(issue)) => {
+                    dataset.issues[*issue].add_box();
+                    continue;
+                }
+                Some(ImageState::Found(index)) => match &mut found.pictures[*index] {
+                    (picture, Some(frame)) => annotation
+                        .labeled_box(&location, names, frame)
+                        .map(|labeled| picture.boxes.push(labeled)),
+                    (_, None) => continue,
+                },
             };
             if let Err(error) = labeled {
                 dataset.add_issue(location, error);
@@ -192,13 +254,9 @@ impl Reader<'_> {
 
     fn parse(&self) -> Result<CocoFile, ImportError> {
         let failed = |location, error| ImportError::File { location, error };
-        let bytes = std::fs::read(&self.file).map_err(|error| {
-            failed(
-                Location::file(&self.file),
-                AnnotationError::Unreadable(error),
-            )
-        })?;
-        serde_json::from_slice(&bytes).map_err(|error| {
+        let text = text::read(&self.file)
+            .map_err(|error| failed(Location::file(&self.file), error.into()))?;
+        json::parse(&text).map_err(|error| {
             let location = Location::line(&self.file, error.line() as u64);
             let message = error.to_string();
             failed(
@@ -212,66 +270,53 @@ impl Reader<'_> {
     }
 
     fn element(&self, list: &str, index: usize, id: &Value) -> Location {
-        Location::element(&self.file, format!("{list}[{index}] (id {})", key(id)))
+        let name = format!("{list}[{index}] (id {})", value::id(id));
+        Location::element(&self.file, name)
     }
 
-    fn picture(&self, image: &CocoImage) -> Result<LabeledPicture, AnnotationError> {
-        let missing = AnnotationError::MissingField { field: "file_name" };
-        let name = image
-            .file_name
-            .as_str()
-            .filter(|name| !name.is_empty())
-            .ok_or(missing)?;
-        let path = self
-            .find(name)
-            .ok_or_else(|| AnnotationError::MissingPicture {
-                picture: self.root.join(name),
-            })?;
+    fn picture(&self, path: &Path) -> LabeledPicture {
         let split = self
             .split
             .or_else(|| SplitName::in_folders(self.root, path));
-        Ok(LabeledPicture::new(path.clone(), split))
+        LabeledPicture::new(path.to_owned(), split)
     }
 
-    /// Of several pictures with this file name: one that matches the whole given path, then one of the same split, then one
-    /// beside the JSON file, then the first.
-    fn find(&self, name: &str) -> Option<&PathBuf> {
-        let wanted = Path::new(name);
-        let same_name = self.pictures.named(&wanted.file_name()?.to_string_lossy());
-        same_name.iter().min_by_key(|path| {
+    /// Of several pictures that match equally: one of the same split, then the nearest to the JSON file.
+    fn find(&self, image: &CocoImage) -> Result<FoundPicture<'_>, AnnotationError> {
+        let missing = AnnotationError::MissingField { field: "file_name" };
+        let name = value::name(&image.file_name).ok_or(missing)?;
+        let found = self.pictures.find(&name, |path| {
             (
-                !path.ends_with(wanted),
                 self.split.is_some() && SplitName::in_folders(self.root, path) != self.split,
                 path.parent() != self.file.parent(),
+                std::cmp::Reverse(shared_folders(path, &self.file)),
             )
-        })
+        });
+        found.ok_or_else(|| self.missing(image))
+    }
+
+    fn missing(&self, image: &CocoImage) -> AnnotationError {
+        let name = value::name(&image.file_name).unwrap_or_default();
+        AnnotationError::MissingPicture {
+            picture: self.root.join(name),
+        }
     }
 }
 
 impl CocoImage {
     fn stated_size(&self) -> Option<(u32, u32)> {
-        let side = |value: &Value| {
-            let whole = value
-                .as_f64()
-                .filter(|side| side.fract() == 0.0 && *side > 0.0);
-            whole.map(|side| side as u32)
-        };
-        side(&self.width).zip(side(&self.height))
+        value::size(value::number(&self.width), value::number(&self.height))
     }
 }
 
 impl CocoAnnotation {
-    fn is_crowd(&self) -> bool {
-        self.iscrowd.as_f64().is_some_and(|crowd| crowd > 0.0) || self.iscrowd == Value::Bool(true)
-    }
-
     fn labeled_box(
         &self,
         location: &Location,
         names: &BTreeMap<String, String>,
         frame: &PixelFrame,
     ) -> Result<LabeledBox, AnnotationError> {
-        let id = key(&self.category_id);
+        let id = value::id(&self.category_id);
         let class = names
             .get(&id)
             .ok_or_else(|| AnnotationError::UnknownClass {
@@ -281,34 +326,39 @@ impl CocoAnnotation {
                     names.keys().cloned().collect::<Vec<_>>().join(", ")
                 ),
             })?;
+        let of_bbox = self
+            .bbox_corners()
+            .and_then(|corners| frame.normalize(corners));
+        let bounding_box = of_bbox.or_else(|error| {
+            let outline = self.segmentation.0.corners().ok_or(error)?;
+            frame.normalize(outline)
+        })?;
+        Ok(LabeledBox {
+            class: class.clone(),
+            bounding_box,
+            location: location.clone(),
+        })
+    }
+
+    fn bbox_corners(&self) -> Result<[f64; 4], AnnotationError> {
         let missing = AnnotationError::MissingField { field: "bbox" };
-        let numbers = self.bbox.as_array().ok_or(missing)?;
+        let numbers = self.bbox.as_array().filter(|numbers| !numbers.is_empty());
+        let numbers = numbers.ok_or(missing)?;
         let [left, top, width, height] = numbers.as_slice() else {
             return Err(AnnotationError::FieldCount {
                 found: numbers.len(),
                 expected: "4 in bbox: left, top, width, height",
             });
         };
-        let number = |value: &Value| {
-            value.as_f64().ok_or_else(|| AnnotationError::NotANumber {
+        let number = |number: &Value| {
+            let finite = value::number(number).filter(|number| number.is_finite());
+            finite.ok_or_else(|| AnnotationError::NotANumber {
                 field: "bbox",
-                value: value.to_string(),
+                value: value::name(number).unwrap_or_else(|| number.to_string()),
             })
         };
         let (left, top, width, height) =
             (number(left)?, number(top)?, number(width)?, number(height)?);
-        Ok(LabeledBox {
-            class: class.clone(),
-            bounding_box: frame.normalize([left, left + width, top, top + height])?,
-            location: location.clone(),
-        })
-    }
-}
-
-/// An id as a map key: some tools write `"1"` for 1.
-fn key(id: &Value) -> String {
-    match id {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Ok([left, left + width, top, top + height])
     }
 }

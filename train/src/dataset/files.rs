@@ -1,63 +1,54 @@
-//! Finding files of a data set by folder, extension and name.
+//! The files of a data set: by folder, by extension, and by the names that annotations give to pictures.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use boxcam::picture::is_image_path;
-use walkdir::WalkDir;
+use boxcam::picture_name::{file_name, fold, spellings};
+use boxcam::walk::{self, WalkError};
 
 use super::import_error::ImportError;
 
 /// Folder levels that are searched.
 const MAX_DEPTH: usize = 8;
 
-/// All files below a folder for which `wanted` is true, sorted. Hidden folders are skipped.
-pub(super) fn find_files(
-    root: &Path,
-    wanted: impl Fn(&Path) -> bool,
-) -> Result<Vec<PathBuf>, ImportError> {
-    find_files_to_depth(root, MAX_DEPTH, wanted)
+/// All files of a data set, sorted by path.
+pub(super) struct Files {
+    pub(super) root: PathBuf,
+    pub(super) paths: Vec<PathBuf>,
+    /// Links and folders that can't be followed.
+    pub(super) errors: Vec<WalkError>,
 }
 
-fn find_files_to_depth(
-    root: &Path,
-    depth: usize,
-    wanted: impl Fn(&Path) -> bool,
-) -> Result<Vec<PathBuf>, ImportError> {
-    let visible = |name: &OsStr| !name.to_string_lossy().starts_with('.');
-    let mut found = Vec::new();
-    let walk = WalkDir::new(root).follow_links(true).max_depth(depth);
-    let entries = walk
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|entry| entry.depth() == 0 || visible(entry.file_name()));
-    for entry in entries {
-        let entry = entry.map_err(|error| ImportError::ListFolder {
-            path: error.path().unwrap_or(root).to_owned(),
-            source: error.into(),
-        })?;
-        if entry.file_type().is_file() && wanted(entry.path()) {
-            found.push(entry.into_path());
+impl Files {
+    pub(super) fn list(root: &Path) -> Result<Self, ImportError> {
+        let mut files = Self {
+            root: root.to_owned(),
+            paths: Vec::new(),
+            errors: Vec::new(),
+        };
+        for found in walk::files(root, MAX_DEPTH, |_| true) {
+            match found {
+                Ok(path) => files.paths.push(path),
+                Err(error) if error.path() == root => return Err(ImportError::ListFolder(error)),
+                Err(error) => files.errors.push(error),
+            }
         }
+        files.paths.sort();
+        Ok(files)
     }
-    Ok(found)
-}
 
-/// The files with an extension in a folder and its subfolders down to `depth`; depth 1 is the folder's own files.
-pub(super) fn with_extension(
-    root: &Path,
-    depth: usize,
-    extension: &str,
-) -> Result<Vec<PathBuf>, ImportError> {
-    find_files_to_depth(root, depth, |path| has_extension(path, extension))
-}
+    pub(super) fn with_extension(&self, extension: &str) -> impl Iterator<Item = &Path> {
+        let paths = self.paths.iter().map(PathBuf::as_path);
+        paths.filter(move |path| has_extension(path, extension))
+    }
 
-/// All pictures below a folder, sorted.
-pub(super) fn pictures(root: &Path) -> Result<Vec<PathBuf>, ImportError> {
-    find_files(root, is_image_path)
+    pub(super) fn pictures(&self) -> impl Iterator<Item = &Path> {
+        let paths = self.paths.iter().map(PathBuf::as_path);
+        paths.filter(|path| is_image_path(path))
+    }
 }
 
 /// Compares without regard to case.
@@ -66,32 +57,100 @@ pub(super) fn has_extension(path: &Path, extension: &str) -> bool {
     found.is_some_and(|found| found.eq_ignore_ascii_case(extension))
 }
 
-/// The first 64 KiB of a file as text; empty if it cannot be read.
-pub(super) fn first_bytes(path: &Path) -> String {
-    let mut bytes = Vec::new();
-    if let Ok(file) = File::open(path) {
-        // A file that fails here fails again, with a message, when it is read in full.
-        let _ = file.take(64 * 1024).read_to_end(&mut bytes);
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+/// The name of a file as text.
+pub(super) fn name_of(path: &Path) -> String {
+    text(path.file_name())
 }
 
-/// Pictures indexed by file name, so that annotations find them in any folder.
-pub(super) struct PictureIndex(BTreeMap<String, Vec<PathBuf>>);
+/// The name of a file without its extension as text.
+pub(super) fn stem_of(path: &Path) -> String {
+    text(path.file_stem())
+}
 
-impl PictureIndex {
-    /// Indexes all pictures below a folder by `key`: [`Path::file_name`] or [`Path::file_stem`].
-    pub(super) fn new(root: &Path, key: fn(&Path) -> Option<&OsStr>) -> Result<Self, ImportError> {
-        let mut index: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-        for path in pictures(root)? {
-            let name = key(&path).unwrap_or_default();
-            let name = name.to_string_lossy().into_owned();
-            index.entry(name).or_default().push(path);
+fn text(name: Option<&OsStr>) -> String {
+    name.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Number of folders at the beginning of two paths that are the same.
+pub(super) fn shared_folders(a: &Path, b: &Path) -> usize {
+    a.components()
+        .zip(b.components())
+        .take_while(|(a, b)| a == b)
+        .count()
+}
+
+/// Pictures by their folded name without extension, so that annotations find them in any folder.
+pub(super) struct PictureIndex<'f>(BTreeMap<String, Vec<&'f Path>>);
+
+/// A picture that an annotation names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FoundPicture<'f> {
+    pub(super) path: &'f Path,
+    /// How many components at the end of the path are those that the annotation names.
+    pub(super) matched: usize,
+}
+
+impl<'f> PictureIndex<'f> {
+    pub(super) fn new(files: &'f Files) -> Self {
+        let mut index: BTreeMap<String, Vec<&Path>> = BTreeMap::new();
+        for path in files.pictures() {
+            index.entry(fold(&stem_of(path))).or_default().push(path);
         }
-        Ok(Self(index))
+        Self(index)
     }
 
-    pub(super) fn named(&self, name: &str) -> &[PathBuf] {
-        self.0.get(name).map_or(&[], Vec::as_slice)
+    /// The pictures with this name without extension.
+    pub(super) fn with_stem(&self, stem: &str) -> &[&'f Path] {
+        self.0.get(&fold(stem)).map_or(&[], Vec::as_slice)
     }
+
+    /// The picture that a name, path or URL means. Of several with the same file name: the one that matches most of the
+    /// path, then the least by `rank`. A picture with another extension is found if it is the only one with that stem.
+    pub(super) fn find<K: Ord>(
+        &self,
+        name: &str,
+        rank: impl Fn(&Path) -> K,
+    ) -> Option<FoundPicture<'f>> {
+        let spellings = spellings(name);
+        let by_name = |spelling: &String| {
+            let file = file_name(spelling);
+            let is_named = |path: &&&Path| match is_image_path(Path::new(file)) {
+                true => fold(&name_of(path)) == fold(file),
+                false => true,
+            };
+            let stem = match is_image_path(Path::new(file)) {
+                true => stem_of(Path::new(file)),
+                false => file.to_owned(),
+            };
+            let same_name = self.with_stem(&stem).iter().filter(is_named);
+            let found = same_name.map(|path| FoundPicture {
+                path,
+                matched: matched_components(path, spelling),
+            });
+            found.min_by_key(|found| {
+                let is_other_case = name_of(found.path) != file;
+                (Reverse(found.matched), is_other_case, rank(found.path))
+            })
+        };
+        let by_stem = |spelling: &String| match self.with_stem(&stem_of(Path::new(spelling))) {
+            [path] => Some(FoundPicture { path, matched: 0 }),
+            _ => None,
+        };
+        let mut by_name = spellings.iter().filter_map(by_name);
+        by_name
+            .next()
+            .or_else(|| spellings.iter().find_map(by_stem))
+    }
+}
+
+/// At least 1: the file name itself.
+fn matched_components(path: &Path, spelling: &str) -> usize {
+    let named = spelling
+        .rsplit('/')
+        .filter(|part| !matches!(*part, "" | "." | ".."));
+    let components = path.iter().rev().map(|part| fold(&part.to_string_lossy()));
+    let folders = named.zip(components).skip(1);
+    1 + folders
+        .take_while(|(named, found)| fold(named) == *found)
+        .count()
 }

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files;
+use super::files::Files;
 use super::import_error::{ImportError, ImportIssue, Location};
 use super::imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};
 
@@ -33,6 +33,7 @@ pub(super) fn read_prepared(root: &Path) -> Result<ImportedDataset, ImportError>
         dataset
             .issues
             .extend(read.issues.into_iter().map(ImportIssue::from));
+        dataset.notes.extend(read.notes);
         let file: Arc<Path> = file.into();
         for picture in read.pictures {
             let boxes = picture
@@ -55,11 +56,12 @@ pub(super) fn read_prepared(root: &Path) -> Result<ImportedDataset, ImportError>
 }
 
 /// Reads pictures without boxes.
-pub(super) fn read(root: &Path) -> Result<ImportedDataset, ImportError> {
+pub(super) fn read(files: &Files) -> ImportedDataset {
+    let root: &Path = &files.root;
     let mut dataset = ImportedDataset::default();
     let mut without_class = 0;
-    for path in files::pictures(root)? {
-        let split = SplitName::in_folders(root, &path);
+    for path in files.pictures() {
+        let split = SplitName::in_folders(root, path);
         let folder = path.parent().filter(|folder| *folder != root);
         let name = folder
             .and_then(Path::file_name)
@@ -68,7 +70,7 @@ pub(super) fn read(root: &Path) -> Result<ImportedDataset, ImportError> {
         match class {
             Some(class) => dataset.pictures.push(LabeledPicture {
                 folder: Some(class),
-                ..LabeledPicture::new(path, split)
+                ..LabeledPicture::new(path.to_owned(), split)
             }),
             None => without_class += 1,
         }
@@ -78,7 +80,7 @@ pub(super) fn read(root: &Path) -> Result<ImportedDataset, ImportError> {
             "{without_class} pictures are not in the folder of a class"
         ));
     }
-    Ok(dataset)
+    dataset
 }
 
 /// Whether the last folder of a path is named after a split.

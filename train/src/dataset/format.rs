@@ -1,15 +1,18 @@
 //! Detects the format of a data set and reads it.
 //!
-//! Detection looks only at file names and the first bytes of files. A data set may lie one or two folders below the
+//! Detection looks only at file names and the first bytes of files. Folders of pictures are a data set of their own only
+//! where no file may have annotations ([`super::unrecognized`]). A data set may lie one or two folders below the
 //! given one, as archives unpack.
 
 use std::path::{Path, PathBuf};
 
+use boxcam::walk;
 use serde::Serialize;
 
-use super::import_error::ImportError;
+use super::files::{Files, name_of};
+use super::import_error::{ImportError, ImportIssue};
 use super::imported::{ImportedDataset, SplitName};
-use super::{coco, folders, open_images, voc, yolo};
+use super::{coco, folders, labelme, open_images, unrecognized, voc, yolo};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -18,6 +21,9 @@ pub enum DatasetFormat {
     Chapter,
     /// JSON with `images`, `annotations` and `categories` (<https://cocodataset.org/#format-data>).
     Coco,
+    /// One JSON file with `shapes` per picture (<https://github.com/wkentaro/labelme>).
+    #[serde(rename = "labelme")]
+    LabelMe,
     /// One XML file per picture (<http://host.robots.ox.ac.uk/pascal/VOC/>).
     Voc,
     /// One text file of numbers per picture (<https://docs.ultralytics.com/datasets/detect/>).
@@ -30,9 +36,10 @@ pub enum DatasetFormat {
 
 impl DatasetFormat {
     /// `Folders` is last, since the other formats contain folders of pictures too.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Chapter,
         Self::Coco,
+        Self::LabelMe,
         Self::Voc,
         Self::Yolo,
         Self::OpenImages,
@@ -45,6 +52,7 @@ impl DatasetFormat {
         match self {
             Self::Chapter => "chapter",
             Self::Coco => "coco",
+            Self::LabelMe => "labelme",
             Self::Voc => "voc",
             Self::Yolo => "yolo",
             Self::OpenImages => "open-images",
@@ -52,15 +60,16 @@ impl DatasetFormat {
         }
     }
 
-    fn matches(self, root: &Path) -> Result<bool, ImportError> {
-        Ok(match self {
-            Self::Chapter => folders::is_prepared(root),
-            Self::Coco => !coco::annotation_files(root)?.is_empty(),
-            Self::Voc => voc::matches(root)?,
-            Self::Yolo => yolo::matches(root)?,
-            Self::OpenImages => !open_images::annotation_files(root)?.is_empty(),
-            Self::Folders => !folders::read(root)?.pictures.is_empty(),
-        })
+    fn matches(self, files: &Files) -> bool {
+        match self {
+            Self::Chapter => folders::is_prepared(&files.root),
+            Self::Coco => !coco::annotation_files(files).is_empty(),
+            Self::LabelMe => !labelme::annotation_files(files).is_empty(),
+            Self::Voc => voc::matches(files),
+            Self::Yolo => yolo::matches(files),
+            Self::OpenImages => !open_images::annotation_files(files).is_empty(),
+            Self::Folders => !folders::read(files).pictures.is_empty(),
+        }
     }
 }
 
@@ -78,19 +87,26 @@ pub fn read(path: &Path) -> Result<(DatasetFormat, ImportedDataset), ImportError
 /// # Errors
 /// [`ImportError`] if nothing can be read.
 pub fn read_as(format: DatasetFormat, root: &Path) -> Result<ImportedDataset, ImportError> {
+    let files = Files::list(root)?;
     let mut dataset = match format {
         DatasetFormat::Chapter => folders::read_prepared(root),
-        DatasetFormat::Coco => coco::read(root),
-        DatasetFormat::Voc => voc::read(root),
-        DatasetFormat::Yolo => yolo::read(root),
-        DatasetFormat::OpenImages => open_images::read(root),
-        DatasetFormat::Folders => folders::read(root),
+        DatasetFormat::Coco => coco::read(&files),
+        DatasetFormat::LabelMe => Ok(labelme::read(&files)),
+        DatasetFormat::Voc => Ok(voc::read(&files)),
+        DatasetFormat::Yolo => yolo::read(&files),
+        DatasetFormat::OpenImages => open_images::read(&files),
+        DatasetFormat::Folders => Ok(folders::read(&files)),
     }?;
     if dataset.pictures.is_empty() {
         return Err(match dataset.issues.into_iter().next() {
             Some(issue) => ImportError::NothingUsable(Box::new(issue)),
             None => ImportError::NoPictures { path: root.into() },
         });
+    }
+    // The chapter's reader lists the folders itself.
+    if format != DatasetFormat::Chapter {
+        let errors = files.errors.into_iter().map(ImportIssue::from);
+        dataset.issues.splice(0..0, errors);
     }
     dataset.pictures.sort_by(|a, b| a.path.cmp(&b.path));
     dataset.add_missing_classes();
@@ -109,19 +125,21 @@ pub fn detect(path: &Path) -> Result<(DatasetFormat, PathBuf), ImportError> {
     while let Some(below) = unwrapped(&root) {
         root = below;
     }
-    loop {
-        let mut found = Vec::new();
-        for format in DatasetFormat::ALL {
-            if (format != DatasetFormat::Folders || found.is_empty()) && format.matches(&root)? {
-                found.push(format);
-            }
-        }
+    let mut roots = vec![root];
+    while let Some(below) = roots.last().and_then(|root| only_folder_in(root)) {
+        roots.push(below);
+    }
+    let listed: Vec<Files> = roots
+        .iter()
+        .map(|root| Files::list(root))
+        .collect::<Result<_, _>>()?;
+    for files in &listed {
+        let annotated = DatasetFormat::ALL.into_iter();
+        let annotated = annotated.filter(|format| *format != DatasetFormat::Folders);
+        let found: Vec<DatasetFormat> = annotated.filter(|format| format.matches(files)).collect();
         match found[..] {
-            [format] => return Ok((format, root)),
-            [] => match only_folder_in(&root) {
-                Some(below) => root = below,
-                None => return Err(ImportError::UnknownFormat { path: path.into() }),
-            },
+            [] => {}
+            [format] => return Ok((format, files.root.clone())),
             _ => {
                 let names: Vec<&str> = found.iter().map(|format| format.name()).collect();
                 return Err(ImportError::AmbiguousFormat {
@@ -131,17 +149,24 @@ pub fn detect(path: &Path) -> Result<(DatasetFormat, PathBuf), ImportError> {
             }
         }
     }
+    if let Some(error) = listed
+        .first()
+        .and_then(|files| unrecognized::annotations(path, files))
+    {
+        return Err(error);
+    }
+    let of_folders = listed
+        .iter()
+        .find(|files| DatasetFormat::Folders.matches(files));
+    match of_folders {
+        Some(files) => Ok((DatasetFormat::Folders, files.root.clone())),
+        None => Err(ImportError::UnknownFormat { path: path.into() }),
+    }
 }
 
 /// The visible folder in a folder, if there is exactly one.
 fn only_folder_in(root: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(root).ok()?.filter_map(Result::ok);
-    let folders = entries.map(|entry| entry.path()).filter(|path| {
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        path.is_dir() && !hidden
-    });
+    let folders = walk::entries(root).into_iter().filter(|path| path.is_dir());
     match folders.collect::<Vec<_>>().as_slice() {
         [only] => Some(only.clone()),
         _ => None,
@@ -152,15 +177,9 @@ fn only_folder_in(root: &Path) -> Option<PathBuf> {
 /// uses.
 fn unwrapped(root: &Path) -> Option<PathBuf> {
     let below = only_folder_in(root)?;
-    let name = below.file_name()?.to_str()?.to_lowercase();
+    let name = name_of(&below).to_lowercase();
     let is_known = ["labels", "images", "annotations", "jpegimages"].contains(&name.as_str());
-    let has_files = std::fs::read_dir(root)
-        .ok()?
-        .filter_map(Result::ok)
-        .any(|entry| entry.path().is_file());
-    let has_folders = std::fs::read_dir(&below)
-        .ok()?
-        .filter_map(Result::ok)
-        .any(|entry| entry.path().is_dir());
+    let has_files = walk::entries(root).iter().any(|path| path.is_file());
+    let has_folders = walk::entries(&below).iter().any(|path| path.is_dir());
     (!is_known && !has_files && has_folders && SplitName::in_name(&name).is_none()).then_some(below)
 }

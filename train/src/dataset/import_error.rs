@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use boxcam::geometry::BoxError;
 use boxcam::picture::PictureError;
+use boxcam::text::TextError;
+use boxcam::walk::WalkError;
 use thiserror::Error;
 
 /// A file, or a line or element of it.
@@ -67,11 +69,44 @@ impl Display for Location {
 pub enum ImportIssue {
     #[error(transparent)]
     Prepared(#[from] boxcam::dataset::DatasetIssue),
+    #[error(transparent)]
+    Walk(#[from] WalkError),
     #[error("{location}: {error}")]
     Annotation {
         location: Location,
         error: AnnotationError,
+        /// The number of boxes that are lost.
+        boxes: usize,
     },
+}
+
+impl ImportIssue {
+    /// The number of boxes that are lost.
+    #[must_use]
+    pub fn boxes(&self) -> usize {
+        match self {
+            Self::Prepared(issue) => usize::from(issue.reason().is_some()),
+            Self::Walk(_) => 0,
+            Self::Annotation { boxes, .. } => *boxes,
+        }
+    }
+
+    /// Counts one more box that is lost with an annotation.
+    pub(super) fn add_box(&mut self) {
+        if let Self::Annotation { boxes, .. } = self {
+            *boxes += 1;
+        }
+    }
+
+    /// Why the boxes are lost, as part of a message with their count.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Prepared(issue) => issue.reason().unwrap_or("a link is broken"),
+            Self::Walk(_) => "a link is broken",
+            Self::Annotation { error, .. } => error.reason(),
+        }
+    }
 }
 
 /// Why an annotation or an annotation file cannot be used.
@@ -79,12 +114,11 @@ pub enum ImportIssue {
 pub enum AnnotationError {
     #[error(transparent)]
     Box(#[from] BoxError),
-    #[error("{axis}_min {min} is not less than {axis}_max {max}; swap them or remove the box")]
-    Reversed {
+    #[error("the box begins and ends at {at} in {axis}; correct or remove it")]
+    NoExtent {
         /// `x` or `y`.
         axis: char,
-        min: f64,
-        max: f64,
+        at: f64,
     },
     /// A box extends beyond its picture by more than rounding explains.
     #[error(
@@ -152,8 +186,33 @@ pub enum AnnotationError {
         language: &'static str,
         message: String,
     },
-    #[error("can't be read ({0}); check its permissions")]
-    Unreadable(std::io::Error),
+    #[error(
+        "two images have the id {id}, so that it is unknown whose boxes these are; give each its own"
+    )]
+    DuplicateId { id: String },
+    #[error(transparent)]
+    Text(#[from] TextError),
+}
+
+impl AnnotationError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::MissingPicture { .. } | Self::MissingPictures { .. } => {
+                "their picture is missing"
+            }
+            Self::Picture(_) => "their picture can't be read",
+            Self::SizeMismatch { .. } => "their picture has another size than the annotations say",
+            Self::Outside { .. } | Self::Box(_) => "the box is not inside of its picture",
+            Self::NoExtent { .. } => "the box has no area",
+            Self::UnknownClass { .. } => "their class has no name",
+            Self::UnknownImage { .. } => "their image is not listed",
+            Self::DuplicateId { .. } => "several images have the same id",
+            Self::NotANumber { .. } => "a number is invalid",
+            Self::FieldCount { .. } => "the number of fields is wrong",
+            Self::MissingField { .. } => "a field is missing",
+            Self::Syntax { .. } | Self::Text(_) => "the annotation file is invalid",
+        }
+    }
 }
 
 /// A data set that cannot be read at all.
@@ -163,21 +222,33 @@ pub enum ImportError {
     NotAFolder { path: PathBuf },
     #[error(
         "data set {}: has no format that boxcam-train knows; expected one of: annotations-train.csv beside \
-         train/CLASS/ID.jpg; COCO's *.json with \"images\" and \"annotations\"; Pascal VOC's *.xml; YOLO's \
-         labels/*.txt; Open Images' CSV with ImageID; or a folder of pictures per class", path.display()
+         train/CLASS/ID.jpg; COCO's *.json with \"images\" and \"annotations\"; LabelMe's *.json with \"shapes\"; Pascal \
+         VOC's *.xml; YOLO's labels/*.txt; Open Images' CSV with ImageID; or a folder of pictures per class", path.display()
     )]
     UnknownFormat { path: PathBuf },
+    /// There are pictures, but a file among them may have annotations that would be lost.
+    #[error(
+        "data set {}: {} {reason}, and is in no format that boxcam-train knows{}; export the annotations as COCO, \
+         LabelMe, Pascal VOC, YOLO or Open Images. If there are none, remove the file or add --format folders: each \
+         folder of pictures is then a class", path.display(), file.display(), and_more(*more)
+    )]
+    Unrecognized {
+        path: PathBuf,
+        /// The first such file.
+        file: PathBuf,
+        /// What the file is, as part of the message.
+        reason: String,
+        /// How many more there are.
+        more: usize,
+    },
     #[error("data set {}: contains annotations in several formats ({found}); choose one with --format", path.display())]
     AmbiguousFormat {
         path: PathBuf,
         /// Names of the formats, separated by commas.
         found: String,
     },
-    #[error("folder {}: can't be listed ({source}); check the path and its permissions", path.display())]
-    ListFolder {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    ListFolder(WalkError),
     /// A file that the whole data set depends on is invalid.
     #[error("{location}: {error}")]
     File {
@@ -205,4 +276,13 @@ pub enum ImportError {
     /// There are annotations, but none has a usable picture.
     #[error("no picture can be used; the first problem: {0}")]
     NothingUsable(Box<ImportIssue>),
+}
+
+/// Continues a message about one file.
+fn and_more(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => ", as is 1 more file".to_owned(),
+        count => format!(", as are {count} more files"),
+    }
 }

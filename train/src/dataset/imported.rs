@@ -90,10 +90,23 @@ impl ImportedDataset {
         self.classes.extend(missing);
     }
 
-    /// Records an annotation that is skipped.
+    /// Records a box that is skipped.
     pub(super) fn add_issue(&mut self, location: Location, error: AnnotationError) {
-        self.issues
-            .push(ImportIssue::Annotation { location, error });
+        self.add_issue_of(location, error, 1);
+    }
+
+    /// Records what is skipped, and how many boxes are lost with it.
+    pub(super) fn add_issue_of(
+        &mut self,
+        location: Location,
+        error: AnnotationError,
+        boxes: usize,
+    ) {
+        self.issues.push(ImportIssue::Annotation {
+            location,
+            error,
+            boxes,
+        });
     }
 }
 

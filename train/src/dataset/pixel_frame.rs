@@ -4,7 +4,8 @@
 //! is that of the stored pixels, and differs from the upright size, the box is rotated along with the picture. If the two
 //! cannot be distinguished (square pictures, half turns), boxes are assumed to be upright. A size with the same aspect
 //! ratio means that the picture was scaled after labeling, and the box is scaled too; any other size is an error. Up to
-//! two pixels outside of the picture count as rounding and are clamped; more is an error.
+//! two pixels outside of the picture count as rounding and are clamped; more is an error. A minimum above its maximum is
+//! exchanged with it.
 
 use std::path::Path;
 
@@ -16,9 +17,9 @@ use super::import_error::AnnotationError;
 
 /// How far a box may extend beyond its picture, in pixels of the annotations: tools round, count from 1, or count
 /// edges.
-pub const ROUNDING_TOLERANCE: f64 = 2.0;
+pub const ROUNDING_TOLERANCE: f64 = boxcam::dataset::ROUNDING_TOLERANCE;
 
-/// [`ROUNDING_TOLERANCE`] for coordinates that are already normalized.
+/// [`ROUNDING_TOLERANCE`] for coordinates that are already normalized, if the size of the picture is unknown.
 const NORMALIZED_TOLERANCE: f64 = 0.001;
 
 /// The coordinate system of annotations: the size of the picture in pixels, and its orientation.
@@ -74,13 +75,26 @@ impl PixelFrame {
     }
 }
 
-/// The box of corners that are normalized already; up to 0.001 outside of the picture is clamped.
+/// The box of corners that are normalized already. The header of the picture is read only if a corner is outside of it.
 ///
 /// # Errors
 /// As for [`PixelFrame::normalize`].
-pub fn normalized_box([x_min, x_max, y_min, y_max]: [f64; 4]) -> Result<NormBox, AnnotationError> {
-    let (left, right) = normalize_axis('x', x_min, x_max, 1.0, NORMALIZED_TOLERANCE)?;
-    let (top, bottom) = normalize_axis('y', y_min, y_max, 1.0, NORMALIZED_TOLERANCE)?;
+pub fn normalized_box(corners: [f64; 4], picture: &Path) -> Result<NormBox, AnnotationError> {
+    let [x_min, x_max, y_min, y_max] = corners;
+    let is_inside = corners.iter().all(|corner| (0.0..=1.0).contains(corner));
+    let size = match is_inside {
+        true => None,
+        false => Header::read(picture).ok().map(|header| header.upright()),
+    };
+    let (x, y) = size.map_or(
+        (NORMALIZED_TOLERANCE, NORMALIZED_TOLERANCE),
+        |(width, height)| {
+            let relative = |side: u32| ROUNDING_TOLERANCE / f64::from(side.max(1));
+            (relative(width), relative(height))
+        },
+    );
+    let (left, right) = normalize_axis('x', x_min, x_max, 1.0, x)?;
+    let (top, bottom) = normalize_axis('y', y_min, y_max, 1.0, y)?;
     oriented([left, right, top, bottom], Orientation::NoTransforms)
 }
 
@@ -98,8 +112,10 @@ fn normalize_axis(
         let value = value.to_string();
         return Err(AnnotationError::NotANumber { field, value });
     }
+    // Some tools write the corner where the drawing of the box began first.
+    let (min, max) = (min.min(max), max.max(min));
     if min >= max {
-        return Err(AnnotationError::Reversed { axis, min, max });
+        return Err(AnnotationError::NoExtent { axis, at: min });
     }
     // The clamped box must have an area too.
     if min < -tolerance || max > size + tolerance || max <= 0.0 || min >= size {
@@ -208,12 +224,14 @@ mod tests {
             .normalize([-1.0, 101.0, 10.0, 51.5])
             .expect("rounding");
         assert_eq!(clamped.corners(), [0.0, 1.0, 0.2, 1.0]);
+        let swapped = frame.normalize([90.0, 30.0, 40.0, 10.0]).expect("a box");
+        assert_eq!(swapped.corners(), [0.3, 0.9, 0.2, 0.8]);
         let refused = |corners| frame.normalize(corners).expect_err("no box").to_string();
         assert!(
             refused([0.0, 103.0, 0.0, 10.0])
                 .contains("from 0 to 103 in x, the picture from 0 to 100")
         );
-        assert!(refused([5.0, 5.0, 0.0, 10.0]).contains("x_min 5 is not less than x_max 5"));
+        assert!(refused([5.0, 5.0, 0.0, 10.0]).contains("begins and ends at 5 in x"));
         assert!(refused([0.0, 10.0, 50.0, 51.0]).contains("in y"));
         assert!(refused([0.0, f64::NAN, 0.0, 1.0]).contains("expected a number"));
     }
