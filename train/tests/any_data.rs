@@ -162,6 +162,7 @@ fn a_development_split_is_cut_from_the_training_images() {
     let again = folder.path().join("again");
     convert(&again);
     assert_eq!((names(&again, "train"), names(&again, "val")), (train, val));
+}
 
 /// Makes boxes of a COCO data set invalid, every `step`th.
 fn damage_coco(folder: &Path, step: usize) {
