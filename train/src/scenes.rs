@@ -11,6 +11,7 @@ use boxcam::dataset::Dataset;
 use boxcam::geometry::NormBox;
 use boxcam::label::{ClassId, Labels};
 use boxcam::picture::{self, PictureError};
+use boxcam::walk::{self, WalkError};
 use fastrand::Rng;
 use image::imageops::{FilterType, crop_imm, flip_horizontal, resize};
 use image::math::Rect;
@@ -18,7 +19,6 @@ use image::{GrayImage, Rgb, RgbImage};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use walkdir::WalkDir;
 
 use crate::checkpoint::file_hash;
 use crate::samples::Object;
@@ -99,11 +99,8 @@ struct Pasted {
 pub enum SceneError {
     #[error("backgrounds {}: no picture is there; give a folder with photographs", folder.display())]
     NoBackground { folder: PathBuf },
-    #[error("backgrounds {}: cannot be listed ({source}); check the path and its permissions", folder.display())]
-    List {
-        folder: PathBuf,
-        source: walkdir::Error,
-    },
+    #[error("backgrounds: {0}")]
+    List(#[from] WalkError),
     #[error("cut-outs {}: cannot be read ({source}); give a folder with cutouts.csv and masks/", file.display())]
     ReadList { file: PathBuf, source: csv::Error },
     #[error("cut-outs {}, line {line}: {message}; correct or remove the line", file.display())]
@@ -327,15 +324,14 @@ impl Scene {
 
 fn list_backgrounds(folder: &Path) -> Result<Vec<Background>, SceneError> {
     let mut backgrounds = Vec::new();
-    for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
-        let entry = entry.map_err(|source| SceneError::List {
-            folder: folder.to_owned(),
-            source,
-        })?;
-        let path = entry.into_path();
-        if picture::is_image_path(&path)
-            && let Ok(size) = image::image_dimensions(&path)
-        {
+    let found: Result<Vec<PathBuf>, WalkError> =
+        walk::files(folder, usize::MAX, picture::is_image_path)
+            .into_iter()
+            .collect();
+    let mut paths = found?;
+    paths.sort();
+    for path in paths {
+        if let Ok(size) = image::image_dimensions(&path) {
             backgrounds.push(Background { path, size });
         }
     }
@@ -502,7 +498,7 @@ mod tests {
         let files = files(LINES);
         let nowhere = files.folder.path().join("nowhere");
         let nothing = SceneSource::read(&nowhere, None, &files.train, &labels());
-        assert!(matches!(nothing, Err(SceneError::List { .. })));
+        assert!(matches!(nothing, Err(SceneError::List(_))));
         let empty = files.folder.path().join("empty");
         std::fs::create_dir(&empty).expect("created");
         let nothing = SceneSource::read(&empty, None, &files.train, &labels());
