@@ -110,7 +110,11 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// The JSON text of a value, on one line.
 fn json(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string(value).map_err(|error| stdout_error(error.into()))
+    serde_json::to_string(value).map_err(json_error)
+}
+
+fn json_error(error: serde_json::Error) -> Failure {
+    stdout_error(error.into())
 }
 
 fn stdout_error(source: std::io::Error) -> Failure {

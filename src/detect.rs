@@ -227,6 +227,15 @@ impl Prediction {
         Some(&objects[..count])
     }
 
+    /// All objects, the highest score first; of a model without object heads, its one detection. Without a threshold.
+    #[must_use]
+    pub fn ranked_detections(&self) -> SmallVec<[Detection; 1]> {
+        match self.objects(0.0) {
+            Some(objects) => SmallVec::from_slice(objects),
+            None => self.detection(f32::NEG_INFINITY).into_iter().collect(),
+        }
+    }
+
     /// The objects beside the primary detection, the highest score first: none that is the same.
     #[must_use]
     pub fn others(&self, thresholds: &Thresholds) -> Vec<Detection> {

@@ -15,6 +15,8 @@ mod average_precision;
 mod bootstrap;
 mod details;
 mod evaluator;
+mod image_id;
+mod objects;
 mod sliding_window;
 mod threshold_curve;
 
@@ -22,6 +24,8 @@ pub use average_precision::{AveragePrecision, PrecisionRecall};
 pub use bootstrap::{Interval, Intervals};
 pub use details::{Calibration, CalibrationBin, ClassMetrics, Details, IouHistogram, SizeMetrics};
 pub use evaluator::{Evaluator, Predictions, SkippedPicture};
+pub use image_id::ImageId;
+pub use objects::{AreaMetrics, ObjectEvaluation, ObjectMetrics, PixelBox, Recalls};
 pub use threshold_curve::{NegativeResults, ThresholdPoint, threshold_curve};
 
 /// A box is correct from this IoU on.

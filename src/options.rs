@@ -196,6 +196,12 @@ pub struct EvaluateOptions {
     /// Write all metrics with charts and pictures to this file, .html; it can be viewed offline
     #[arg(long, value_name = "FILE")]
     pub report: Option<ReportFile>,
+    /// Write all detections to this JSON file, in the results format of COCO, which pycocotools reads
+    #[arg(long, value_name = "FILE")]
+    pub coco_results: Option<PathBuf>,
+    /// Write one JSON line with all predictions for each picture to this file
+    #[arg(long, value_name = "FILE")]
+    pub predictions: Option<PathBuf>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,

@@ -13,9 +13,10 @@ use boxcam::dataset::Dataset;
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{DetectError, Detector as _};
 use boxcam::evaluate::{
-    Details, Evaluation, Evaluator, Metrics, NegativeResults, Predictions, SkippedPicture,
-    ThresholdPoint, threshold_curve,
+    Details, Evaluation, Evaluator, Metrics, NegativeResults, ObjectEvaluation, Predictions,
+    SkippedPicture, ThresholdPoint, threshold_curve,
 };
+use boxcam::label::Labels;
 use boxcam::options::EvaluateOptions;
 use boxcam::output_file::{self, WriteSettings};
 use boxcam::preprocess::preprocess;
@@ -24,11 +25,12 @@ use boxcam::{diagnostics, warn};
 use serde::Serialize;
 
 use super::{Completion, Failure, model};
-use super::{json, print};
+use super::{json, json_error, print};
 use html_report::HtmlReport;
 
 mod chart;
 mod html_report;
+mod prediction_files;
 mod text_report;
 mod threshold_report;
 
@@ -124,11 +126,14 @@ fn write_reports(
 ) -> Result<(), Failure> {
     let model = detector.model_hash();
     let metrics = &results.evaluation.metrics();
-    let details = &Details::of(&results.evaluation);
+    let labels = &detector.card().labels;
+    let objects = ObjectEvaluation::of(&results.predictions, labels.clone());
+    let details = &Details::of(&results.evaluation).with_objects(&objects);
     let curve = threshold_curve(&results.evaluation, &results.negatives);
     // What can't be written does not keep the rest from the user.
     let curve_file = config.curve.as_ref();
     let curve_written = curve_file.map_or(Ok(()), |file| threshold_report::write(file, &curve));
+    let predictions_written = write_predictions(config, labels, model, &results.predictions);
     let mut report_written = Ok(());
     let needs_speed = config.json || config.report.is_some();
     let speed = needs_speed.then(|| Speed::measure(detector, annotated));
@@ -164,7 +169,27 @@ fn write_reports(
             print(&text)?;
         }
     }
-    Ok(curve_written.and(report_written)?)
+    curve_written.and(report_written)?;
+    predictions_written
+}
+
+/// Writes the files of predictions that were requested.
+fn write_predictions(
+    config: &EvaluateOptions,
+    labels: &Labels,
+    model: &str,
+    predictions: &Predictions<'_>,
+) -> Result<(), Failure> {
+    let mut written = Ok(());
+    if let Some(file) = &config.coco_results {
+        let text = prediction_files::coco_results(predictions).map_err(json_error)?;
+        written = save(file, text.as_bytes());
+    }
+    if let Some(file) = &config.predictions {
+        let text = prediction_files::lines(predictions, labels, model).map_err(json_error)?;
+        written = written.and(save(file, text.as_bytes()));
+    }
+    Ok(written?)
 }
 
 /// Writes a report, but not over a file that boxcam did not write.

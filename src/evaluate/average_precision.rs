@@ -12,7 +12,7 @@ use super::{Evaluation, Mean, PictureResult};
 use crate::label::ClassId;
 
 /// Number of recalls at which precision is sampled.
-const RECALLS: usize = 101;
+pub(super) const RECALLS: usize = 101;
 
 /// IoU threshold of AP50.
 const HALF: f64 = 0.5;
@@ -170,7 +170,7 @@ fn interpolate(mut points: Vec<(f64, f64)>) -> Vec<f64> {
 }
 
 /// The recall of a step, as numpy's `linspace` rounds it: another rounding would select another precision.
-fn recall(step: usize) -> f64 {
+pub(super) fn recall(step: usize) -> f64 {
     step as f64 * 0.01
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::average_precision::PrecisionRecall;
 use super::bootstrap::Intervals;
+use super::objects::{ObjectEvaluation, ObjectMetrics};
 use super::{CORRECT_IOU, Evaluation, Mean, PictureResult};
 use crate::label::ClassId;
 
@@ -19,6 +20,8 @@ pub struct Details {
     pub ap50: f64,
     /// The same, mean over the IoU thresholds 0.5, 0.55, ... 0.95.
     pub ap: f64,
+    /// With several detections in a picture; `None` until [`Self::with_objects`].
+    pub objects: Option<ObjectMetrics>,
     pub intervals: Intervals,
     pub calibration: Calibration,
     pub iou_histogram: IouHistogram,
@@ -39,6 +42,7 @@ impl Details {
         Self {
             ap50: mean.ap50,
             ap: mean.ap,
+            objects: None,
             intervals: Intervals::of(evaluation),
             calibration: Calibration::of(evaluation),
             iou_histogram: IouHistogram::of(evaluation),
@@ -46,6 +50,21 @@ impl Details {
             per_class: ClassMetrics::of(evaluation, &precision_recall),
             precision_recall,
         }
+    }
+
+    /// Adds the metrics with several detections in a picture.
+    #[must_use]
+    pub fn with_objects(mut self, objects: &ObjectEvaluation) -> Self {
+        self.objects = Some(objects.metrics());
+        for (index, size) in self.per_size.iter_mut().enumerate() {
+            size.objects_ap50 = objects.ap50_of_size(|share| size_index(share) == index);
+        }
+        for (class, found) in self.per_class.iter_mut().zip(objects.per_class()) {
+            class.objects_ap50 = found.map(|found| found.ap50);
+            class.objects_ap = found.map(|found| found.ap);
+            class.objects_recall = found.map(|found| found.recall);
+        }
+        self
     }
 }
 
@@ -65,6 +84,11 @@ pub struct ClassMetrics {
     pub mean_iou: Option<f64>,
     pub ap50: Option<f64>,
     pub ap: Option<f64>,
+    /// With several detections in a picture.
+    pub objects_ap50: Option<f64>,
+    pub objects_ap: Option<f64>,
+    /// With up to 100 detections of the class in a picture.
+    pub objects_recall: Option<f64>,
 }
 
 impl ClassMetrics {
@@ -96,6 +120,9 @@ impl ClassMetrics {
                     mean_iou: overlap.non_empty(),
                     ap50: average_precision.map(|precision| precision.ap50),
                     ap: average_precision.map(|precision| precision.ap),
+                    objects_ap50: None,
+                    objects_ap: None,
+                    objects_recall: None,
                 }
             })
             .collect()
@@ -116,6 +143,8 @@ pub struct SizeMetrics {
     pub mean_iou: Option<f64>,
     /// Share of those with an IoU of at least 0.5.
     pub iou_over_half: Option<f64>,
+    /// AP50 with several detections in a picture, of the ground-truth boxes of this size.
+    pub objects_ap50: Option<f64>,
 }
 
 impl SizeMetrics {
@@ -140,6 +169,7 @@ impl SizeMetrics {
                 picture_accuracy: correct.non_empty(),
                 mean_iou: overlap.non_empty(),
                 iou_over_half: over_half.non_empty(),
+                objects_ap50: None,
             }
         };
         ranges.map(metrics).collect()

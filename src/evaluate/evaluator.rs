@@ -24,6 +24,8 @@ pub struct Evaluator<'a, D> {
 /// Pictures in the order of the dataset, each with what a detector predicted for it.
 pub struct Predictions<'d, T = Prediction> {
     pub pictures: Vec<(&'d AnnotatedPicture, T)>,
+    /// Width and height of each picture, in pixels.
+    pub sizes: Vec<[u32; 2]>,
     pub skipped: Vec<SkippedPicture>,
 }
 
@@ -42,6 +44,9 @@ pub enum SkippedPicture {
 /// The prediction, a failure of the detector, or why the picture was skipped.
 type Outcome<T> = Result<Result<T, DetectError>, SkippedPicture>;
 
+/// A picture's width and height in pixels, and what was predicted for it.
+type WithSize<T> = ([u32; 2], T);
+
 impl<'a, D: Detector + Clone> Evaluator<'a, D> {
     /// `on_picture` is called after each picture, from any of the threads.
     pub fn new(detector: &'a D, threads: usize, on_picture: &'a (dyn Fn() + Sync)) -> Self {
@@ -58,7 +63,9 @@ impl<'a, D: Detector + Clone> Evaluator<'a, D> {
     /// The first failure of the detector.
     pub fn predict<'d>(&self, dataset: &'d Dataset) -> Result<Predictions<'d>, DetectError> {
         self.each(dataset, |picture, detector| {
-            predict_frame(picture, &picture.frame()?, detector)
+            let frame = picture.frame()?;
+            let prediction = predict_frame(picture, &frame, detector)?;
+            Ok(prediction.map(|prediction| (frame.image.dimensions().into(), prediction)))
         })
     }
 
@@ -72,14 +79,15 @@ impl<'a, D: Detector + Clone> Evaluator<'a, D> {
     ) -> Result<Predictions<'d, Vec<Prediction>>, DetectError> {
         self.each(dataset, |picture, detector| {
             let mut clip = Vec::new();
-            for image in sliding_window(&picture.frame()?.image) {
+            let whole = picture.frame()?;
+            for image in sliding_window(&whole.image) {
                 let frame = Frame::new(0, Origin::Live, image);
                 match predict_frame(picture, &frame, detector)? {
                     Ok(prediction) => clip.push(prediction),
                     Err(error) => return Ok(Err(error)),
                 }
             }
-            Ok(Ok(clip))
+            Ok(Ok((whole.image.dimensions().into(), clip)))
         })
     }
 
@@ -99,7 +107,7 @@ impl<'a, D: Detector + Clone> Evaluator<'a, D> {
     fn each<'d, T: Send>(
         &self,
         dataset: &'d Dataset,
-        predict: impl Fn(&AnnotatedPicture, &mut D) -> Outcome<T> + Sync,
+        predict: impl Fn(&AnnotatedPicture, &mut D) -> Outcome<WithSize<T>> + Sync,
     ) -> Result<Predictions<'d, T>, DetectError> {
         let next = AtomicUsize::new(0);
         let work = |mut detector: D| {
@@ -127,13 +135,17 @@ impl<'a, D: Detector + Clone> Evaluator<'a, D> {
         outcomes.sort_unstable_by_key(|(index, _)| *index);
         let mut predictions = Predictions {
             pictures: Vec::new(),
+            sizes: Vec::new(),
             skipped: Vec::new(),
         };
         for (index, outcome) in outcomes {
             match outcome {
-                Ok(prediction) => predictions
-                    .pictures
-                    .push((&dataset.pictures[index], prediction?)),
+                Ok(prediction) => {
+                    let (size, prediction) = prediction?;
+                    let picture = &dataset.pictures[index];
+                    predictions.pictures.push((picture, prediction));
+                    predictions.sizes.push(size);
+                }
                 Err(skipped) => predictions.skipped.push(skipped),
             }
         }

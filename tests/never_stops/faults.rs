@@ -149,6 +149,7 @@ impl Instance {
     /// Waits until the program infers frames that were sent after this call.
     #[track_caller]
     fn wait_until_live(&self) {
+        self.wait("the camera is back", || self.feeder.has_recovered());
         let mut first = None;
         self.wait("live again", || {
             let Some(metrics) = self.metrics() else {

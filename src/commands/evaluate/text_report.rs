@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 
-use boxcam::evaluate::{Details, Interval, Intervals, Metrics, SizeMetrics};
+use boxcam::evaluate::{Details, Interval, Intervals, Metrics, ObjectMetrics, SizeMetrics};
 
 /// Number of confusions listed.
 const CONFUSIONS: usize = 5;
@@ -44,11 +44,43 @@ pub(super) fn table(model: &str, metrics: &Metrics, details: &Details) -> String
     for (name, share) in shares {
         let _ = writeln!(text, "{name:<36}{share:>8.4}");
     }
+    text += &objects(details.objects.as_ref());
     text += &intervals(&details.intervals);
     text += &by_size(&details.per_size);
     for (count, truth, predicted) in most_confused(metrics) {
         let name = format!("{truth} predicted as {predicted}");
         let _ = writeln!(text, "{name:<36}{count:>8}");
+    }
+    text
+}
+
+/// Metrics with several detections in a picture.
+fn objects(metrics: Option<&ObjectMetrics>) -> String {
+    let Some(metrics) = metrics else {
+        return String::new();
+    };
+    let recall = metrics.recall;
+    let named = [
+        ("objects, AP at IoU 0.5", metrics.ap50),
+        ("objects, AP, IoU 0.5 to 0.95", metrics.ap),
+        ("objects, recall with 1 a picture", recall.at_1),
+        ("objects, recall with 10 a picture", recall.at_10),
+        ("objects, recall with 100 a picture", recall.at_100),
+    ];
+    let mut text = String::new();
+    for (name, value) in named {
+        let _ = writeln!(text, "{name:<36}{value:>8.4}");
+    }
+    for area in &metrics.per_area {
+        let (Some(ap50), Some(recall)) = (area.ap50, area.recall) else {
+            continue;
+        };
+        let name = format!("objects, {}, AP at IoU 0.5", area.area);
+        let _ = writeln!(
+            text,
+            "{name:<36}{ap50:>8.4}, recall {recall:.4}, boxes {}",
+            area.boxes
+        );
     }
     text
 }

@@ -85,8 +85,12 @@ pub(super) struct Feeder {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Number of faults that were asked for.
+    asked: AtomicU64,
     /// Number of faults that have taken effect.
     done: AtomicU64,
+    /// Number of faults that are over.
+    over: AtomicU64,
     /// Whether no frame can be sent: the pipe is full, or there is no camera.
     is_blocked: AtomicBool,
     /// Whether frames follow each other without a pause.
@@ -117,12 +121,18 @@ impl Feeder {
 
     pub(super) fn fail(&self, fault: CameraFault) {
         let faults = self.faults.as_ref().expect("until it is dropped");
+        self.state.asked.fetch_add(1, Ordering::AcqRel);
         faults.send(fault).expect("the thread runs");
     }
 
     /// Number of faults that have taken effect.
     pub(super) fn done(&self) -> u64 {
         self.state.done.load(Ordering::Acquire)
+    }
+
+    /// Whether plain frames are sent again.
+    pub(super) fn has_recovered(&self) -> bool {
+        self.state.over.load(Ordering::Acquire) == self.state.asked.load(Ordering::Acquire)
     }
 
     /// Sends frames without a pause, or no longer.
@@ -204,6 +214,7 @@ impl Camera {
             }
         }
         self.take_effect();
+        self.state.over.fetch_add(1, Ordering::Release);
     }
 
     /// Ends the frames and waits for the next camera.
@@ -246,6 +257,10 @@ impl Camera {
             self.state
                 .is_blocked
                 .store(written.is_err(), Ordering::Release);
+            if written.is_err() {
+                // The rest follows once there is a camera again, which may need the end of another fault.
+                self.take_effect();
+            }
             match written {
                 Ok(count) => bytes = &bytes[count..],
                 // The next one gets the next frame.

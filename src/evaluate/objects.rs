@@ -1,0 +1,524 @@
+//! Average precision and recall with several detections in a picture, as COCO computes them (Lin et al., "Microsoft COCO", 2014,
+//! and `cocoeval.py` of pycocotools).
+//!
+//! In a picture, the detections of a class are visited from the highest score down. Each is matched with the free ground-truth
+//! box of its class that it overlaps most, if the IoU is at least the threshold. For the metrics of a range of sizes, boxes
+//! of other sizes neither count as missed nor do detections of other sizes count as wrong.
+//!
+//! The detections are those of the object outputs. A model without them is measured with its one box in each picture.
+
+use serde::Serialize;
+
+use super::average_precision::{RECALLS, recall};
+use super::{ImageId, Mean, Predictions};
+use crate::dataset::Annotation;
+use crate::detect::Prediction;
+use crate::geometry::NormBox;
+use crate::label::Labels;
+
+/// IoU thresholds of AP: 0.5, 0.55, ... 0.95.
+const THRESHOLDS: usize = 10;
+
+/// Detections of a class that count in a picture.
+const MOST: usize = 100;
+
+/// COCO's bounds of small, medium and large boxes, in square pixels.
+const AREA_BOUNDS: [(&str, f64, f64); 3] = [
+    ("small", 0.0, 32.0 * 32.0),
+    ("medium", 32.0 * 32.0, 96.0 * 96.0),
+    ("large", 96.0 * 96.0, 1e10),
+];
+
+/// Detections and ground-truth boxes, picture by picture.
+#[derive(Debug, Clone)]
+pub struct ObjectEvaluation {
+    labels: Labels,
+    pictures: Vec<PictureObjects>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct PictureObjects {
+    /// Of classes that the model knows.
+    truths: Vec<ClassBox>,
+    /// The highest score first.
+    detections: Vec<(f64, ClassBox)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct ClassBox {
+    class: usize,
+    pixels: PixelBox,
+    /// Area as a share of the picture's.
+    share: f32,
+}
+
+/// A box in pixels, as in a file of COCO.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PixelBox {
+    pub x: f64,
+    pub y: f64,
+    pub width: f64,
+    pub height: f64,
+}
+
+/// Metrics of the detections of a model. A mean over nothing is 0 here, and `None` in `per_area`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ObjectMetrics {
+    /// Average precision at an IoU of 0.5, mean over the classes that have ground-truth boxes.
+    pub ap50: f64,
+    /// The same, mean over the IoU thresholds 0.5, 0.55, ... 0.95.
+    pub ap: f64,
+    pub recall: Recalls,
+    /// By COCO's areas.
+    pub per_area: Vec<AreaMetrics>,
+}
+
+/// Share of ground-truth boxes that are found, mean over the IoU thresholds and the classes, by the maximum number of
+/// detections of a class in a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Recalls {
+    #[serde(rename = "1")]
+    pub at_1: f64,
+    #[serde(rename = "10")]
+    pub at_10: f64,
+    #[serde(rename = "100")]
+    pub at_100: f64,
+}
+
+/// The metrics of the ground-truth boxes of a range of areas.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AreaMetrics {
+    /// `small` (below 32 x 32 pixels), `medium` or `large` (from 96 x 96 pixels).
+    pub area: &'static str,
+    /// Number of ground-truth boxes.
+    #[serde(rename = "rows")]
+    pub boxes: usize,
+    pub ap50: Option<f64>,
+    pub ap: Option<f64>,
+    /// With up to 100 detections of a class in a picture.
+    pub recall: Option<f64>,
+}
+
+/// The metrics of one class.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct ClassObjects {
+    pub(super) ap50: f64,
+    pub(super) ap: f64,
+    pub(super) recall: f64,
+    /// Number of ground-truth boxes.
+    boxes: usize,
+}
+
+impl PixelBox {
+    /// Of a picture of `width` x `height` pixels.
+    #[must_use]
+    pub fn new(bounding_box: &NormBox, [width, height]: [u32; 2]) -> Self {
+        let [x_min, x_max, y_min, y_max] = bounding_box.corners().map(f64::from);
+        let (width, height) = (f64::from(width), f64::from(height));
+        Self {
+            x: x_min * width,
+            y: y_min * height,
+            width: (x_max - x_min) * width,
+            height: (y_max - y_min) * height,
+        }
+    }
+
+    #[must_use]
+    pub fn area(&self) -> f64 {
+        self.width * self.height
+    }
+
+    fn iou(&self, other: &Self) -> f64 {
+        let end = |one: f64, other: f64| one.min(other);
+        let width = end(self.x + self.width, other.x + other.width) - self.x.max(other.x);
+        let height = end(self.y + self.height, other.y + other.height) - self.y.max(other.y);
+        if width <= 0.0 || height <= 0.0 {
+            return 0.0;
+        }
+        let shared = width * height;
+        shared / (self.area() + other.area() - shared)
+    }
+}
+
+/// Whether a box is in the range of sizes that is measured.
+type SizeRange<'a> = &'a dyn Fn(&ClassBox) -> bool;
+
+/// What became of a detection.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Match {
+    Hit,
+    Miss,
+    /// It is not of the measured sizes.
+    Ignored,
+}
+
+impl ObjectEvaluation {
+    /// Of predictions, in the order of their [`ImageId`]s.
+    #[must_use]
+    pub fn of(predictions: &Predictions<'_>, labels: Labels) -> Self {
+        let mut evaluation = Self {
+            labels,
+            pictures: Vec::new(),
+        };
+        let pictures = predictions.pictures.iter().zip(&predictions.sizes);
+        let mut ordered: Vec<_> = ImageId::of(predictions).into_iter().zip(pictures).collect();
+        // pycocotools breaks ties between equal scores in this order.
+        ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (_, ((picture, prediction), size)) in ordered {
+            evaluation.add(*size, &picture.annotations, prediction);
+        }
+        evaluation
+    }
+
+    /// Adds a picture: its width and height in pixels, its ground-truth boxes and the prediction for it.
+    fn add(&mut self, size: [u32; 2], annotations: &[Annotation], prediction: &Prediction) {
+        let boxed = |class, bounding_box: &NormBox| ClassBox {
+            class,
+            pixels: PixelBox::new(bounding_box, size),
+            share: bounding_box.area(),
+        };
+        let truths = annotations.iter().filter_map(|truth| {
+            let class = self.labels.find(&truth.class_name)?;
+            Some(boxed(class.index(), &truth.bounding_box))
+        });
+        let detections = prediction.ranked_detections();
+        let detections = detections.iter().map(|found| {
+            let class = found.class.index();
+            (
+                f64::from(found.confidence),
+                boxed(class, &found.bounding_box),
+            )
+        });
+        self.pictures.push(PictureObjects {
+            truths: truths.collect(),
+            detections: detections.collect(),
+        });
+    }
+
+    /// Over all pictures.
+    #[must_use]
+    pub fn metrics(&self) -> ObjectMetrics {
+        let all = self.by_class(&|_| true, MOST);
+        let recall_at = |most| mean(&self.by_class(&|_| true, most), |class| class.recall);
+        ObjectMetrics {
+            ap50: mean(&all, |class| class.ap50).unwrap_or_default(),
+            ap: mean(&all, |class| class.ap).unwrap_or_default(),
+            recall: Recalls {
+                at_1: recall_at(1).unwrap_or_default(),
+                at_10: recall_at(10).unwrap_or_default(),
+                at_100: recall_at(MOST).unwrap_or_default(),
+            },
+            per_area: AREA_BOUNDS.map(|bounds| self.area_metrics(bounds)).to_vec(),
+        }
+    }
+
+    fn area_metrics(&self, (area, from, to): (&'static str, f64, f64)) -> AreaMetrics {
+        // As pycocotools, in which both bounds are inclusive.
+        let is_in = |found: &ClassBox| (from..=to).contains(&found.pixels.area());
+        let classes = self.by_class(&is_in, MOST);
+        AreaMetrics {
+            area,
+            boxes: classes.iter().flatten().map(|class| class.boxes).sum(),
+            ap50: mean(&classes, |class| class.ap50),
+            ap: mean(&classes, |class| class.ap),
+            recall: mean(&classes, |class| class.recall),
+        }
+    }
+
+    /// Of each class, in the order of the labels; `None` for a class without ground-truth boxes.
+    pub(super) fn per_class(&self) -> Vec<Option<ClassObjects>> {
+        self.by_class(&|_| true, MOST)
+    }
+
+    /// AP50 of the boxes whose share of the picture's area is in a range; `None` without ground-truth boxes.
+    pub(super) fn ap50_of_size(&self, is_in: impl Fn(f32) -> bool) -> Option<f64> {
+        let classes = self.by_class(&|found| is_in(found.share), MOST);
+        mean(&classes, |class| class.ap50)
+    }
+
+    fn by_class(&self, is_in: SizeRange<'_>, most: usize) -> Vec<Option<ClassObjects>> {
+        let classes = 0..self.labels.len();
+        let of = |class| self.class_metrics(class, is_in, most);
+        classes.map(of).collect()
+    }
+
+    fn class_metrics(
+        &self,
+        class: usize,
+        is_in: SizeRange<'_>,
+        most: usize,
+    ) -> Option<ClassObjects> {
+        let mut boxes = 0;
+        let mut ranked = Vec::new();
+        for picture in &self.pictures {
+            let truths = picture.truths.iter().filter(|truth| truth.class == class);
+            let mut truths: Vec<Truth<'_>> = truths
+                .map(|found| Truth {
+                    found,
+                    is_ignored: !is_in(found),
+                })
+                .collect();
+            // Stable, as the order decides between equal IoUs.
+            truths.sort_by_key(|truth| truth.is_ignored);
+            boxes += truths.iter().filter(|truth| !truth.is_ignored).count();
+            let detections = picture.detections.iter();
+            let detections = detections.filter(|(_, found)| found.class == class);
+            let detections: Vec<&(f64, ClassBox)> = detections.take(most).collect();
+            let matches = matches(&truths, &detections, is_in);
+            let scores = detections.iter().map(|(score, _)| *score);
+            ranked.extend(scores.zip(matches));
+        }
+        if boxes == 0 {
+            return None;
+        }
+        // Stable, so that equal scores keep the order of the pictures.
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let curves = (0..THRESHOLDS).map(|threshold| {
+            let matches = ranked.iter().map(|(_, matches)| matches[threshold]);
+            curve(matches, boxes)
+        });
+        let curves: Vec<(f64, f64)> = curves.collect();
+        let average = |of: fn(&(f64, f64)) -> f64| {
+            let sum: f64 = curves.iter().map(of).sum();
+            sum / THRESHOLDS as f64
+        };
+        Some(ClassObjects {
+            ap50: curves[0].0,
+            ap: average(|curve| curve.0),
+            recall: average(|curve| curve.1),
+            boxes,
+        })
+    }
+}
+
+/// A ground-truth box of the class that is measured.
+struct Truth<'a> {
+    found: &'a ClassBox,
+    /// It is not of the measured sizes.
+    is_ignored: bool,
+}
+
+/// The IoU threshold of a step, as numpy's `linspace` rounds it.
+fn threshold(step: usize) -> f64 {
+    match step {
+        9 => 0.95,
+        _ => step as f64 * ((0.95 - 0.5) / 9.0) + 0.5,
+    }
+}
+
+/// What becomes of each detection at each threshold. The truths that are not ignored are first.
+fn matches(
+    truths: &[Truth<'_>],
+    detections: &[&(f64, ClassBox)],
+    is_in: SizeRange<'_>,
+) -> Vec<[Match; THRESHOLDS]> {
+    let mut all = vec![[Match::Miss; THRESHOLDS]; detections.len()];
+    for step in 0..THRESHOLDS {
+        let mut is_taken = vec![false; truths.len()];
+        for ((_, found), matches) in detections.iter().zip(&mut all) {
+            let best = best_truth(truths, &is_taken, found, threshold(step));
+            matches[step] = match best {
+                Some(best) => {
+                    is_taken[best] = true;
+                    if truths[best].is_ignored {
+                        Match::Ignored
+                    } else {
+                        Match::Hit
+                    }
+                }
+                None if is_in(found) => Match::Miss,
+                None => Match::Ignored,
+            };
+        }
+    }
+    all
+}
+
+/// The free truth with the highest IoU, the last of equal ones; an ignored one only if no other is good enough.
+fn best_truth(
+    truths: &[Truth<'_>],
+    is_taken: &[bool],
+    found: &ClassBox,
+    threshold: f64,
+) -> Option<usize> {
+    let mut least = threshold.min(1.0 - 1e-10);
+    let mut best: Option<usize> = None;
+    for (index, truth) in truths.iter().enumerate() {
+        if is_taken[index] {
+            continue;
+        }
+        if truth.is_ignored && best.is_some_and(|best| !truths[best].is_ignored) {
+            break;
+        }
+        let iou = found.pixels.iou(&truth.found.pixels);
+        if iou >= least {
+            (least, best) = (iou, Some(index));
+        }
+    }
+    best
+}
+
+/// Average precision and the recall that is reached.
+fn curve(matches: impl Iterator<Item = Match>, boxes: usize) -> (f64, f64) {
+    let mut points: Vec<(f64, f64)> = Vec::new();
+    let (mut hits, mut misses) = (0_usize, 0_usize);
+    for found in matches {
+        match found {
+            Match::Hit => hits += 1,
+            Match::Miss => misses += 1,
+            Match::Ignored => continue,
+        }
+        let precision = hits as f64 / (hits + misses) as f64;
+        points.push((hits as f64 / boxes as f64, precision));
+    }
+    let reached = points.last().map_or(0.0, |point| point.0);
+    let mut best = 0.0_f64;
+    for (_, precision) in points.iter_mut().rev() {
+        best = best.max(*precision);
+        *precision = best;
+    }
+    let at = |wanted: f64| {
+        let first = points.partition_point(|(recall, _)| *recall < wanted);
+        points.get(first).map_or(0.0, |(_, precision)| *precision)
+    };
+    let sum: f64 = (0..RECALLS).map(|step| at(recall(step))).sum();
+    (sum / RECALLS as f64, reached)
+}
+
+/// Over the classes that have ground-truth boxes; `None` without any.
+fn mean(classes: &[Option<ClassObjects>], of: impl Fn(&ClassObjects) -> f64) -> Option<f64> {
+    let mut mean = Mean::default();
+    classes
+        .iter()
+        .flatten()
+        .for_each(|class| mean.add(of(class)));
+    mean.non_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::annotation;
+    use super::*;
+    use crate::card::ObjectSettings;
+    use crate::detect::{CellOutputs, Nms};
+
+    const SIZE: [u32; 2] = [100, 100];
+
+    fn labels() -> Labels {
+        Labels::new(["apple", "banana"].map(str::to_owned).to_vec()).expect("valid")
+    }
+
+    fn empty() -> ObjectEvaluation {
+        ObjectEvaluation {
+            labels: labels(),
+            pictures: Vec::new(),
+        }
+    }
+
+    /// A prediction with these objects: class, score, corners.
+    fn objects(found: &[(usize, f32, [f32; 4])]) -> Prediction {
+        let scores = found.iter().flat_map(|(class, score, _)| match class {
+            0 => [*score, 0.0],
+            _ => [0.0, *score],
+        });
+        let scores: Vec<f32> = scores.collect();
+        let boxes: Vec<f32> = found.iter().flat_map(|found| found.2).collect();
+        let settings = ObjectSettings {
+            threshold: 0.5,
+            nms_iou: 1.0,
+            most: 100,
+        };
+        let cells = CellOutputs {
+            scores: &scores,
+            boxes: &boxes,
+        };
+        Prediction::of_objects(cells, &mut Nms::new(settings, found.len(), 2)).expect("valid")
+    }
+
+    const LEFT: [f32; 4] = [0.0, 0.4, 0.0, 0.4];
+    const RIGHT: [f32; 4] = [0.6, 1.0, 0.0, 0.4];
+    const TINY: [f32; 4] = [0.5, 0.6, 0.8, 0.9];
+
+    fn assert_near(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
+    }
+
+    #[test]
+    fn every_ground_truth_box_can_be_found_once() {
+        let mut evaluation = empty();
+        let truths = [annotation("apple", LEFT), annotation("apple", RIGHT)];
+        let found = [
+            (0, 0.9, LEFT),
+            (0, 0.8, [0.0, 0.4, 0.0, 0.39]),
+            (0, 0.7, RIGHT),
+        ];
+        evaluation.add(SIZE, &truths, &objects(&found));
+        let metrics = evaluation.metrics();
+        // A hit, a second detection of the same apple, a hit.
+        assert_near(metrics.ap50, (51.0 + 50.0 * 2.0 / 3.0) / 101.0);
+        assert_near(metrics.ap, metrics.ap50);
+        assert_near(metrics.recall.at_1, 0.5);
+        assert_near(metrics.recall.at_10, 1.0);
+        assert_near(metrics.recall.at_100, 1.0);
+    }
+
+    #[test]
+    fn classes_are_measured_apart() {
+        let mut evaluation = empty();
+        let truths = [annotation("apple", LEFT), annotation("kiwi", RIGHT)];
+        evaluation.add(SIZE, &truths, &objects(&[(1, 0.9, LEFT), (0, 0.5, LEFT)]));
+        let [apple, banana] = evaluation.per_class()[..] else {
+            panic!("two classes");
+        };
+        assert_near(apple.expect("has a box").ap, 1.0);
+        assert_eq!(banana, None, "no bananas");
+        assert_near(evaluation.metrics().ap, 1.0);
+        evaluation.add(SIZE, &[annotation("banana", RIGHT)], &objects(&[]));
+        assert_near(evaluation.metrics().ap, 0.5);
+    }
+
+    #[test]
+    fn boxes_of_other_sizes_are_ignored() {
+        let mut evaluation = empty();
+        let truths = [annotation("apple", LEFT), annotation("apple", TINY)];
+        evaluation.add(SIZE, &truths, &objects(&[(0, 0.9, LEFT), (0, 0.8, TINY)]));
+        // On the small side, the apple that was missed counts; on the other, the wrong detection.
+        let truths = [annotation("apple", TINY)];
+        evaluation.add(SIZE, &truths, &objects(&[(0, 0.95, RIGHT)]));
+        let metrics = evaluation.metrics();
+        let [small, medium, large] = metrics.per_area.as_slice() else {
+            panic!("three ranges");
+        };
+        assert_eq!((small.boxes, medium.boxes, large.boxes), (2, 1, 0));
+        assert_near(small.ap50.expect("has boxes"), 51.0 / 101.0);
+        assert_near(small.recall.expect("has boxes"), 0.5);
+        assert_near(medium.ap50.expect("has boxes"), 0.5);
+        assert_eq!((large.ap50, large.recall), (None, None));
+        assert_near(
+            evaluation.ap50_of_size(|share| share < 0.05).expect("some"),
+            51.0 / 101.0,
+        );
+        assert_eq!(evaluation.ap50_of_size(|share| share > 0.5), None);
+    }
+
+    #[test]
+    fn a_model_without_objects_is_measured_with_its_one_box() {
+        let mut evaluation = empty();
+        let truths = [annotation("apple", LEFT), annotation("apple", RIGHT)];
+        let image = Prediction::new(vec![0.3, 0.2], LEFT).expect("valid");
+        evaluation.add(SIZE, &truths, &image);
+        let metrics = evaluation.metrics();
+        assert_near(metrics.ap50, 51.0 / 101.0);
+        assert_near(metrics.recall.at_100, 0.5);
+    }
+
+    #[test]
+    fn without_pictures_metrics_are_zero() {
+        let metrics = empty().metrics();
+        assert_eq!(
+            (metrics.ap50, metrics.ap, metrics.recall.at_100),
+            (0.0, 0.0, 0.0)
+        );
+        assert_eq!(metrics.per_area[0].ap50, None);
+    }
+}
