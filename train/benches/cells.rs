@@ -107,7 +107,7 @@ fn predict(file: &Path, card: &ModelCard, split: &Dataset) -> Result<Vec<CellPre
     let weights = weights::read(file)?;
     // Another recipe's head would have other shapes and stay untrained.
     let recipe = Recipe::of_card(&card.training.recipe)?;
-    if recipe.head != HeadKind::Fcos {
+    if recipe.head == HeadKind::Global {
         bail!("the recipe {} has no FCOS head", recipe.name);
     }
     let device = Device::flex();
@@ -118,6 +118,7 @@ fn predict(file: &Path, card: &ModelCard, split: &Dataset) -> Result<Vec<CellPre
         images: &pictures,
         card: &channels_last(card),
         features: None,
+        scenes: None,
     };
     let all: Vec<SampleRequest> = (0..pictures.len())
         .map(|picture| SampleRequest::new(picture, picture, Augmented::Cached(0)))

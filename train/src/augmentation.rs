@@ -12,8 +12,11 @@ use crate::recipe::{AugmentationSettings, Recipe};
 /// How often a crop is drawn again if it shows too little of the box; then the whole image is taken.
 const TRIES: usize = 20;
 
-/// [`AugmentationSettings::color_jitter`] of a light augmentation.
-const LIGHT_JITTER: f32 = 0.1;
+/// Colors of a light augmentation.
+const LIGHT: AugmentationSettings = AugmentationSettings {
+    color_jitter: 0.1,
+    ..AugmentationSettings::NONE
+};
 
 /// One augmentation: cropped or zoomed out, then flipped, then recolored, then partly erased.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +37,7 @@ impl Augmentation {
     };
 
     /// A recipe's cached augmentations of one image: the image, its mirror image, then random ones.
-    pub fn cached(recipe: &Recipe, largest: Option<&NormBox>, random: &mut Rng) -> Vec<Self> {
+    pub fn cached(recipe: &Recipe, boxes: &[NormBox], random: &mut Rng) -> Vec<Self> {
         let count = recipe.cached_augmentations;
         let flipped = Self {
             flipped: true,
@@ -43,29 +46,22 @@ impl Augmentation {
         let mut augmentations = vec![Self::NONE, flipped];
         augmentations.truncate(count);
         while augmentations.len() < count {
-            augmentations.push(Self::random(&recipe.augmentation, largest, random));
+            augmentations.push(Self::random(&recipe.augmentation, boxes, random));
         }
         augmentations
     }
 
-    /// A random augmentation; flipped half of the time. A crop with too little of the largest box is drawn again, a
-    /// rectangle over too much of it is left out.
-    pub fn random(
-        settings: &AugmentationSettings,
-        largest: Option<&NormBox>,
-        random: &mut Rng,
-    ) -> Self {
-        let color = ColorJitter::random(settings.color_jitter, random);
-        let is_kept = |crop: &Crop| {
-            largest.is_none_or(|truth| {
-                let ((left, right), (top, bottom)) = crop.project(truth);
-                let clamp = |v: f32| v.clamp(0.0, 1.0);
-                let visible = (clamp(right) - clamp(left)) * (clamp(bottom) - clamp(top));
-                let whole = (right - left) * (bottom - top);
-                visible >= settings.min_visible * whole
-                    && visible >= settings.min_box_area.min(truth.area())
-            })
+    /// A random augmentation; flipped half of the time. A crop with too little of every box is drawn again, a
+    /// rectangle over too much of any box is left out.
+    pub fn random(settings: &AugmentationSettings, boxes: &[NormBox], random: &mut Rng) -> Self {
+        let color = ColorJitter::random(settings, random);
+        let shows = |crop: &Crop, truth: &NormBox| {
+            let (visible, whole) = crop.visible_area(truth);
+            visible >= settings.min_visible * whole
+                && visible >= settings.min_box_area.min(truth.area())
         };
+        let is_kept =
+            |crop: &Crop| boxes.is_empty() || boxes.iter().any(|truth| shows(crop, truth));
         let zooms_out = random.f32() < settings.zoom_out_prob;
         let mut draw = || Crop::random(settings, zooms_out, random);
         let crop = (0..TRIES).map(|_| draw()).find(is_kept);
@@ -75,11 +71,15 @@ impl Augmentation {
             color,
             erased: None,
         };
-        let visible = largest.and_then(|truth| augmentation.apply_to_box(truth));
+        let visible = boxes.iter().map(|truth| augmentation.apply_to_box(truth));
+        let visible: Vec<NormBox> = visible.flatten().collect();
         let erased = (random.f32() < settings.erase_prob)
             .then(|| RandomErase::random(settings.erase_side, random));
         let erased = erased.flatten().filter(|erased| {
-            visible.is_none_or(|visible| erased.share_of(&visible) <= settings.max_erased)
+            let share = |visible| erased.share_of(visible);
+            visible
+                .iter()
+                .all(|visible| share(visible) <= settings.max_erased)
         });
         Self {
             erased,
@@ -89,7 +89,7 @@ impl Augmentation {
 
     /// Close to the original image: flipped half of the time, little color jitter, 85 to 100 % of width and height.
     pub fn light(random: &mut Rng) -> Self {
-        let color = ColorJitter::random(LIGHT_JITTER, random);
+        let color = ColorJitter::random(&LIGHT, random);
         let mut span = || {
             let extent = 0.85 + 0.15 * random.f32();
             random_span(extent, random)
@@ -137,6 +137,13 @@ impl Augmentation {
             true => (1.0 - right, 1.0 - left),
         };
         NormBox::from_regression([x_min, x_max, top, bottom])
+    }
+
+    /// The share of a box that is in the augmented image, `0..=1`.
+    #[must_use]
+    pub fn visible_share(&self, truth: &NormBox) -> f32 {
+        let (visible, whole) = self.crop.visible_area(truth);
+        if whole > 0.0 { visible / whole } else { 0.0 }
     }
 }
 
@@ -193,6 +200,14 @@ impl Crop {
         )
     }
 
+    /// Area of a box within the crop, and of the whole box, both in areas of the crop.
+    fn visible_area(&self, truth: &NormBox) -> (f32, f32) {
+        let ((left, right), (top, bottom)) = self.project(truth);
+        let clamp = |v: f32| v.clamp(0.0, 1.0);
+        let visible = (clamp(right) - clamp(left)) * (clamp(bottom) - clamp(top));
+        (visible, (right - left) * (bottom - top))
+    }
+
     fn apply(&self, image: &RgbImage) -> RgbImage {
         let pixel = |v: f32, size: u32| (v * size as f32).round() as i64;
         let (left, right) = (
@@ -219,6 +234,8 @@ struct ColorJitter {
     brightness: f32,
     contrast: f32,
     saturation: f32,
+    /// Of each channel.
+    tint: [f32; 3],
 }
 
 impl ColorJitter {
@@ -226,18 +243,25 @@ impl ColorJitter {
         brightness: 1.0,
         contrast: 1.0,
         saturation: 1.0,
+        tint: [1.0; 3],
     };
 
-    fn random(spread: f32, random: &mut Rng) -> Self {
-        let mut factor = || 1.0 + spread * (2.0 * random.f32() - 1.0);
+    fn random(settings: &AugmentationSettings, random: &mut Rng) -> Self {
+        let mut factor = |spread: f32| 1.0 + spread * (2.0 * random.f32() - 1.0);
+        let spread = settings.color_jitter;
         Self {
-            brightness: factor(),
-            contrast: factor(),
-            saturation: factor(),
+            brightness: factor(spread),
+            contrast: factor(spread),
+            saturation: factor(spread),
+            // Without a tint no number is drawn, so that recipes that have none keep their augmentations.
+            tint: match settings.tint > 0.0 {
+                true => [(); 3].map(|()| factor(settings.tint)),
+                false => [1.0; 3],
+            },
         }
     }
 
-    /// Brightness, then contrast around the image's mean luma, then saturation around each pixel's luma.
+    /// Brightness, then contrast around the image's mean luma, then saturation around each pixel's luma, then tint.
     fn apply(self, image: &mut RgbImage) {
         if self == Self::NONE {
             return;
@@ -249,8 +273,10 @@ impl ColorJitter {
             let rgb = pixel.0.map(|v| f32::from(v) * self.brightness);
             let rgb = rgb.map(|v| mean + (v - mean) * self.contrast);
             let grey = luma(rgb);
+            let rgb = rgb.map(|v| grey + (v - grey) * self.saturation);
+            let tinted = [0, 1, 2].map(|channel| rgb[channel] * self.tint[channel]);
             // `as u8` saturates at both ends.
-            pixel.0 = rgb.map(|v| (grey + (v - grey) * self.saturation).round() as u8);
+            pixel.0 = tinted.map(|v| v.round() as u8);
         }
     }
 }
@@ -340,7 +366,7 @@ mod tests {
     fn the_box_moves_with_the_pixels() {
         let (image, truth) = square();
         let random = &mut Rng::with_seed(5);
-        for mut augmentation in Augmentation::cached(&recipe(60), Some(&truth), random) {
+        for mut augmentation in Augmentation::cached(&recipe(60), &[truth], random) {
             augmentation.crop.canvas = [0; 3];
             augmentation.erased = None;
             let moved = augmentation.apply_to_box(&truth).expect("mostly visible");
@@ -352,7 +378,7 @@ mod tests {
     #[test]
     fn the_first_is_the_image_and_the_second_its_mirror_image() {
         let (image, truth) = square();
-        let cached = Augmentation::cached(&recipe(3), Some(&truth), &mut Rng::with_seed(1));
+        let cached = Augmentation::cached(&recipe(3), &[truth], &mut Rng::with_seed(1));
         assert_eq!(cached.len(), 3);
         assert_eq!(cached[0].apply(&image), image);
         assert_eq!(cached[0].apply_to_box(&truth), Some(truth));
@@ -363,7 +389,7 @@ mod tests {
     fn a_part_of_the_box_is_erased_at_most() {
         let (_, truth) = square();
         let recipe = recipe(400);
-        let cached = Augmentation::cached(&recipe, Some(&truth), &mut Rng::with_seed(7));
+        let cached = Augmentation::cached(&recipe, &[truth], &mut Rng::with_seed(7));
         let white = RgbImage::from_pixel(200, 100, Rgb([255; 3]));
         let mut count = 0;
         for augmentation in cached {

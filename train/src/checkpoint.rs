@@ -42,6 +42,9 @@ pub struct Identity {
     pub network: String,
     /// Hash of the teacher's file.
     pub teacher: Option<String>,
+    /// Hash of what scenes are made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenes: Option<String>,
 }
 
 impl Identity {
@@ -58,6 +61,10 @@ impl Identity {
                 "the frozen layers or the network (other --weights, or those of another version of boxcam-train)",
             ),
             (self.teacher != other.teacher, "the teacher"),
+            (
+                self.scenes != other.scenes,
+                "the scenes (--backgrounds, --cutouts or their files)",
+            ),
         ];
         let mut differences = recipe_differences(&self.recipe, &other.recipe);
         let differing = parts.into_iter().filter(|(differs, _)| *differs);
@@ -334,6 +341,7 @@ mod tests {
             data: "d".to_owned(),
             network: "n".to_owned(),
             teacher: None,
+            scenes: None,
         }
     }
 
@@ -355,6 +363,7 @@ mod tests {
                 loss: 0.1,
                 class_loss: 0.2,
                 box_loss: 1.0 / 3.0,
+                object_loss: None,
                 class_accuracy: 0.4,
                 mean_iou: 0.5,
                 val_class_loss: 0.6,

@@ -6,12 +6,17 @@
 use std::sync::mpsc::sync_channel;
 
 use boxcam::card::ModelCard;
+use boxcam::frame::{Frame, Origin};
+use boxcam::picture::PictureError;
 use boxcam::preprocess::preprocess;
 use burn::prelude::*;
 
 use crate::augmentation::Augmentation;
 use crate::features::{FeatureError, Features};
+use crate::mosaic::Mosaic;
 use crate::samples::TrainingImage;
+use crate::scenes::{Scene, SceneSource};
+use crate::truth::Truth;
 
 /// Prepared batches that wait.
 const PREFETCH: usize = 3;
@@ -26,10 +31,12 @@ pub struct SampleRequest {
     pub augmented: Augmented,
     /// Share of the batch's next sample, or for the last of its first one, that is blended in, `0..1`.
     pub mixup_ratio: f32,
+    /// What the picture shows, for a head for several objects.
+    pub truth: Option<Truth>,
 }
 
 impl SampleRequest {
-    /// Without mixup.
+    /// Without mixup and without a truth.
     #[must_use]
     pub fn new(sample: usize, image: usize, augmented: Augmented) -> Self {
         Self {
@@ -37,6 +44,7 @@ impl SampleRequest {
             image,
             augmented,
             mixup_ratio: 0.0,
+            truth: None,
         }
     }
 }
@@ -47,6 +55,10 @@ pub enum Augmented {
     /// One of its cached ones.
     Cached(usize),
     New(Augmentation),
+    /// A mosaic of these images, in its order.
+    Mosaic(Mosaic, [usize; 4], Augmentation),
+    /// None of the images, but a scene.
+    Scene(Scene, Augmentation),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +68,8 @@ pub struct DataLoader<'a> {
     pub card: &'a ModelCard,
     /// Cached features, if part of the backbone is frozen.
     pub features: Option<&'a Features>,
+    /// What scenes are made of.
+    pub scenes: Option<&'a SceneSource>,
 }
 
 #[derive(Debug)]
@@ -139,17 +153,30 @@ impl DataLoader<'_> {
     }
 
     fn append(&self, request: &SampleRequest, to: &mut Vec<f32>) -> Result<(), FeatureError> {
-        let image = &self.images[request.image];
-        let augmentation = match (&request.augmented, self.features) {
-            (Augmented::Cached(index), Some(features)) => {
-                features.append(request.image, *index, to);
-                return Ok(());
-            }
-            (Augmented::Cached(index), None) => &image.augmentations[*index],
-            (Augmented::New(augmentation), _) => augmentation,
-        };
-        to.extend(preprocess(&image.augmented(augmentation)?, self.card)?.to_f32());
+        if let (Augmented::Cached(index), Some(features)) = (&request.augmented, self.features) {
+            features.append(request.image, *index, to);
+            return Ok(());
+        }
+        to.extend(preprocess(&self.frame(request)?, self.card)?.to_f32());
         Ok(())
+    }
+
+    fn frame(&self, request: &SampleRequest) -> Result<Frame, PictureError> {
+        let image = &self.images[request.image];
+        let frame = |image| Frame::new(0, Origin::Live, image);
+        match &request.augmented {
+            Augmented::Cached(index) => image.augmented(&image.augmentations[*index]),
+            Augmented::New(augmentation) => image.augmented(augmentation),
+            Augmented::Mosaic(mosaic, [a, b, c, d], augmentation) => {
+                let part = |image: &usize| self.images[*image].image();
+                let picture = mosaic.compose(&[part(a)?, part(b)?, part(c)?, part(d)?]);
+                Ok(frame(augmentation.apply(&picture)))
+            }
+            Augmented::Scene(scene, augmentation) => {
+                let scenes = self.scenes.expect("a planned scene has a source");
+                Ok(frame(augmentation.apply(&scenes.compose(scene)?)))
+            }
+        }
     }
 }
 

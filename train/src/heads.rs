@@ -18,9 +18,11 @@ use crate::weights::HeadWeights;
 
 mod decode;
 mod fcos;
+mod objects;
 
 pub use decode::CellPredictions;
 pub use fcos::FcosHead;
+pub use objects::{ObjectBranch, ObjectPredictions};
 
 /// Global average pooling, dropout, one dense layer.
 #[derive(Module, Debug)]
@@ -36,6 +38,26 @@ pub struct GlobalBoxHead {
     conv: Conv2d,
     norm: BatchNorm,
     dense: Linear,
+}
+
+/// Output of a box head for a batch.
+#[derive(Debug, Clone)]
+pub struct BoxOutput {
+    /// Corners of one box per picture, `[batch, 4]`.
+    pub corners: Tensor<2>,
+    /// Predictions of all cells for that box, if the head has them.
+    pub cells: Option<CellPredictions>,
+    /// Predictions of all cells for all objects, if the head has them.
+    pub objects: Option<ObjectPredictions>,
+}
+
+/// Names of a box head's values in a graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportedBoxes {
+    /// `[1, 4]`
+    pub corners: String,
+    /// Scores `[1, cells, classes]` and corners `[1, cells, 4]` of all cells, if the head has them.
+    pub objects: Option<[String; 2]>,
 }
 
 #[derive(Module, Debug)]
@@ -178,23 +200,32 @@ impl BoxHead {
         }
     }
 
-    /// Corners `[batch, 4]`, and the predictions of all cells if the head has them.
     #[must_use]
-    pub fn forward(&self, maps: FeatureMaps) -> (Tensor<2>, Option<CellPredictions>) {
+    pub fn forward(&self, maps: FeatureMaps) -> BoxOutput {
         match self {
-            Self::Global(head) => (head.forward(maps.last), None),
+            Self::Global(head) => BoxOutput {
+                corners: head.forward(maps.last),
+                cells: None,
+                objects: None,
+            },
             Self::Fcos(head) => {
-                let cells = head.forward(maps);
-                (cells.decode(), Some(cells))
+                let (cells, objects) = head.forward(maps);
+                BoxOutput {
+                    corners: cells.decode(),
+                    cells: Some(cells),
+                    objects,
+                }
             }
         }
     }
 
-    /// Adds the head to a graph, on the stride-16 and the stride-32 map; `side` is that of the latter. Returns the name of
-    /// the corners.
-    pub fn export(&self, graph: &mut GraphBuilder, maps: [&str; 2], side: usize) -> String {
+    /// Adds the head to a graph, on the stride-16 and the stride-32 map; `side` is that of the latter.
+    pub fn export(&self, graph: &mut GraphBuilder, maps: [&str; 2], side: usize) -> ExportedBoxes {
         match self {
-            Self::Global(head) => head.export(graph, maps[1]),
+            Self::Global(head) => ExportedBoxes {
+                corners: head.export(graph, maps[1]),
+                objects: None,
+            },
             Self::Fcos(head) => head.export(graph, maps, side),
         }
     }

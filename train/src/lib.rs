@@ -10,6 +10,9 @@
 //! | [`negative_crops`] | parts of annotated images without an object |
 //! | [`augmentation`] | random crops, flips, colors and erased rectangles, with the box moved along |
 //! | [`samples`] | training samples: images, synthetic images, negatives |
+//! | [`mosaic`] | four images in one picture |
+//! | [`scenes`] | cut-outs of objects on background photographs |
+//! | [`truth`] | what a picture of a batch shows after all that |
 //! | [`layer`] | weights of one layer as plain numbers |
 //! | [`weights`] | starting weights |
 //! | [`conv`] | differentiable convolutions, channels last |
@@ -20,6 +23,7 @@
 //! | [`teacher`] | knowledge distillation |
 //! | [`loss`] | losses |
 //! | [`adamw`] | the optimizer, and the moving average of the weights |
+//! | [`plan`] | which pictures an epoch has |
 //! | [`data_loader`] | batches, prepared in the background |
 //! | [`trainer`] | the training loop |
 //! | [`checkpoint`] | saving and restoring a training |
@@ -56,17 +60,21 @@ pub mod heads;
 pub mod layer;
 pub mod loss;
 pub mod model;
+pub mod mosaic;
 pub mod negative_crops;
 pub mod network;
 pub mod onnx;
+pub mod plan;
 pub mod plot;
 pub mod quantize;
 pub mod recipe;
 pub mod samples;
+pub mod scenes;
 pub mod storage;
 pub mod summary;
 mod targets;
 pub mod teacher;
 pub mod temperature;
 pub mod trainer;
+pub mod truth;
 pub mod weights;

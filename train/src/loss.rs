@@ -4,10 +4,11 @@
 //! box, else 0.
 
 use burn::prelude::*;
-use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::activation::{log_sigmoid, log_softmax, relu, sigmoid};
 
-use crate::heads::CellPredictions;
-use crate::recipe::BoxLoss;
+use crate::heads::{CellPredictions, ObjectPredictions};
+use crate::recipe::{BoxLoss, ObjectTraining};
+use crate::targets::objects::ObjectTargets;
 
 /// Added to a divisor to keep the quotient finite.
 const EPSILON: f32 = 1e-6;
@@ -83,6 +84,38 @@ pub fn dense_loss(
     let logits = cells.logits.clone().reshape([batch, count]);
     let location_loss = (log_softmax(logits, 1) * location_target).sum().neg();
     Some((box_loss * cell_giou_weight + location_loss * location_weight) / examples)
+}
+
+/// Loss of the object branch: varifocal loss of the scores and weighted `1 - GIoU` of the boxes, divided by the sum of the
+/// targets.
+#[must_use]
+pub(crate) fn object_loss(
+    predictions: &ObjectPredictions,
+    targets: &ObjectTargets,
+    settings: &ObjectTraining,
+) -> Tensor<1> {
+    let scores = varifocal(
+        predictions.logits.clone(),
+        targets.scores.clone(),
+        targets.negatives.clone() * settings.negative_weight,
+    );
+    let [batch, cells, _] = targets.corners.dims();
+    let flat = |boxes: &Tensor<3>| boxes.clone().reshape([batch * cells, 4]);
+    let overlap = giou(&flat(&predictions.corners), &flat(&targets.corners));
+    let weights = targets.weights.clone().reshape([batch * cells]);
+    let boxes = ((overlap.neg() + 1.0) * weights).sum();
+    (scores + boxes * settings.giou_weight) / targets.total
+}
+
+/// Varifocal loss (Zhang et al. 2021) of logits with target scores, all `[batch, cells, classes]`; the sum of all. A target
+/// above 0 weighs its own cross-entropy, a target of 0 is weighed by `negatives * score^2`.
+fn varifocal(logits: Tensor<3>, targets: Tensor<3>, negatives: Tensor<3>) -> Tensor<1> {
+    let is_negative = targets.clone().equal_elem(0.0).float();
+    // -log(1 - score), and the cross-entropy -t log(score) - (1 - t) log(1 - score).
+    let absent = log_sigmoid(logits.clone().neg()).neg();
+    let cross_entropy = absent - logits.clone() * targets.clone();
+    let of_negative = sigmoid(logits).powi_scalar(2) * negatives * is_negative;
+    (cross_entropy * (targets + of_negative)).sum()
 }
 
 fn mean_of_corners(each: Tensor<2>) -> Tensor<1> {
@@ -201,6 +234,120 @@ mod tests {
         // Half of the box, and equal weights of both cells.
         let half = loss([0.2, 0.4, 0.2, 0.6], [0.0, 0.0]);
         assert!((half - (0.5 + 2f32.ln())).abs() < 1e-3, "{half}");
+    }
+
+    fn settings() -> ObjectTraining {
+        let recipe = crate::recipe::Recipe::named("objects").expect("built in");
+        recipe.objects.expect("several objects")
+    }
+
+    #[test]
+    fn varifocal_loss_weighs_positives_by_their_target_and_negatives_by_their_score() {
+        let loss = |logit: f32, target: f32, negative: f32| {
+            let tensor = |value: f32| Tensor::<3>::from_data([[[value]]], &Device::flex());
+            to_vec(varifocal(tensor(logit), tensor(target), tensor(negative)))[0]
+        };
+        let ln_2 = 2f32.ln();
+        let ln_3 = 3f32.ln();
+        // Logit, target, weight of a negative; a score of 0.5 has the logit 0, one of 0.75 ln 3.
+        let cases = [
+            ((0.0, 1.0, 0.75), ln_2),
+            ((0.0, 0.5, 0.75), 0.5 * ln_2),
+            ((0.0, 0.0, 0.75), 0.75 * 0.25 * ln_2),
+            ((ln_3, 0.0, 0.75), 0.75 * 0.5625 * 4f32.ln()),
+            // -0.8 ln 0.75 - 0.2 ln 0.25, times 0.8.
+            (
+                (ln_3, 0.8, 0.75),
+                0.8 * (0.8 * (4f32 / 3.0).ln() + 0.2 * 4f32.ln()),
+            ),
+            ((0.0, 0.0, 0.0), 0.0),
+            ((-100.0, 0.0, 0.75), 0.0),
+            ((100.0, 0.0, 1.0), 100.0),
+            ((-100.0, 1.0, 1.0), 100.0),
+        ];
+        for ((logit, target, negative), expected) in cases {
+            let found = loss(logit, target, negative);
+            assert!(
+                (found - expected).abs() < 1e-4,
+                "{logit} {target}: {found} {expected}"
+            );
+        }
+    }
+
+    /// Predictions and targets of two cells with two classes: the first learns class 1.
+    fn two_cells(
+        logits: &[f32],
+        corners: &[f32],
+        device: &Device,
+    ) -> (ObjectPredictions, ObjectTargets) {
+        let tensor = |values: &[f32], width: usize| {
+            let data = TensorData::new(values.to_vec(), [1, 2, width]);
+            Tensor::<3>::from_data(data, device)
+        };
+        let predictions = ObjectPredictions {
+            logits: tensor(logits, 2),
+            corners: tensor(corners, 4),
+        };
+        let targets = ObjectTargets {
+            scores: tensor(&[0.0, 0.5, 0.0, 0.0], 2),
+            negatives: tensor(&[1.0, 1.0, 0.5, 1.0], 2),
+            corners: tensor(&[0.2, 0.6, 0.2, 0.6, 0.0, 0.0, 0.0, 0.0], 4),
+            weights: Tensor::from_data([[0.5f32, 0.0]], device),
+            total: 2.0,
+        };
+        (predictions, targets)
+    }
+
+    #[test]
+    fn the_object_loss_is_scores_and_boxes_over_the_sum_of_the_targets() {
+        let device = Device::flex();
+        // The first cell's box is half of its object; the second's does not count.
+        let corners = [0.2, 0.4, 0.2, 0.6, 0.3, 0.9, 0.1, 0.2];
+        let (predictions, targets) = two_cells(&[0.0; 4], &corners, &device);
+        let found = to_vec(object_loss(&predictions, &targets, &settings()))[0];
+        let negatives = 0.75 * 0.25 * (1.0 + 0.5 + 1.0);
+        let scores = 2f32.ln() * (0.5 + negatives);
+        let expected = (scores + 2.0 * 0.5 * 0.5) / 2.0;
+        assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+    }
+
+    #[test]
+    fn the_gradient_of_the_object_loss_is_its_slope() {
+        let device = Device::flex().autodiff();
+        let logits = [0.7, -1.2, 0.4, -0.3];
+        let corners = [0.1, 0.45, 0.25, 0.7, 0.3, 0.9, 0.1, 0.2];
+        let loss = |logits: &[f32], corners: &[f32]| {
+            let (predictions, targets) = two_cells(logits, corners, &device);
+            to_vec(object_loss(&predictions, &targets, &settings()))[0]
+        };
+        let (mut predictions, targets) = two_cells(&logits, &corners, &device);
+        predictions.logits = predictions.logits.require_grad();
+        predictions.corners = predictions.corners.require_grad();
+        let gradients = object_loss(&predictions, &targets, &settings()).backward();
+        let found = |tensor: &Tensor<3>| to_vec(tensor.grad(&gradients).expect("gradient"));
+        let step = 1e-3;
+        let slope = |values: &[f32], index: usize, loss: &dyn Fn(&[f32]) -> f32| {
+            let at = |by: f32| {
+                let mut moved = values.to_vec();
+                moved[index] += by;
+                loss(&moved)
+            };
+            (at(step) - at(-step)) / (2.0 * step)
+        };
+        for (index, found) in found(&predictions.logits).into_iter().enumerate() {
+            let slope = slope(&logits, index, &|logits| loss(logits, &corners));
+            assert!(
+                (found - slope).abs() < 2e-3,
+                "logit {index}: {found} {slope}"
+            );
+        }
+        for (index, found) in found(&predictions.corners).into_iter().enumerate() {
+            let slope = slope(&corners, index, &|corners| loss(&logits, corners));
+            assert!(
+                (found - slope).abs() < 2e-2,
+                "corner {index}: {found} {slope}"
+            );
+        }
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! The whole model: the frozen part of the backbone, the trainable part and the heads.
 
-use boxcam::card::ModelCard;
+use boxcam::card::{
+    BOX_OUTPUT, CLASS_OUTPUT, ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT,
+};
 use boxcam::label::Labels;
 use burn::prelude::*;
 use tract_onnx::pb;
 
-use crate::heads::{BoxHead, CellPredictions, ClassHead, FcosHead, GlobalBoxHead, pool};
+use crate::heads::{
+    BoxHead, BoxOutput, CellPredictions, ClassHead, FcosHead, GlobalBoxHead, ObjectPredictions,
+    pool,
+};
 use crate::layer::Layer;
 use crate::network::{Backbone, cuts, fine_layer};
 use crate::onnx::{GraphBuilder, INPUT};
@@ -37,6 +42,8 @@ pub struct Answer {
     pub corners: Tensor<2>,
     /// Predictions of all cells, if the box head has them.
     pub cells: Option<CellPredictions>,
+    /// Objects of all cells, if the box head has them.
+    pub objects: Option<ObjectPredictions>,
 }
 
 /// A model in training.
@@ -63,12 +70,17 @@ impl Net {
         let maps = self.backbone.feature_maps(input);
         let features = pool(maps.last.clone());
         let logits = self.heads.class.forward(features.clone());
-        let (corners, cells) = self.heads.bounding_box.forward(maps);
+        let BoxOutput {
+            corners,
+            cells,
+            objects,
+        } = self.heads.bounding_box.forward(maps);
         Answer {
             features,
             logits,
             corners,
             cells,
+            objects,
         }
     }
 }
@@ -89,9 +101,13 @@ impl Model {
         let channels = channels_of(layers.last());
         let bounding_box = match recipe.head {
             HeadKind::Global => BoxHead::Global(GlobalBoxHead::new(channels, device)),
-            HeadKind::Fcos => {
+            HeadKind::Fcos | HeadKind::Objects => {
                 let fine = channels_of(fine_layer(layers).map(|fine| &layers[fine]));
-                BoxHead::Fcos(FcosHead::new(channels, fine, recipe.head_channels, device))
+                let head = FcosHead::new(channels, fine, recipe.head_channels, device);
+                BoxHead::Fcos(match recipe.head {
+                    HeadKind::Objects => head.with_objects(labels.len()),
+                    _ => head,
+                })
             }
         };
         let class = ClassHead::new(channels, labels.len(), recipe.dropout, device);
@@ -135,8 +151,19 @@ impl Model {
             .fold(side, |side, layer| side.div_ceil(layer.conv.stride));
         let scores = net.heads.class.export(&mut graph, last);
         let heads = &net.heads;
-        let corners = heads.bounding_box.export(&mut graph, [fine, last], side);
-        graph.finish(&scores, &corners, card)
+        let boxes = heads.bounding_box.export(&mut graph, [fine, last], side);
+        let classes = card.labels.len();
+        let mut outputs = vec![
+            (CLASS_OUTPUT, scores.as_str(), vec![1, classes]),
+            (BOX_OUTPUT, &boxes.corners, vec![1, 4]),
+        ];
+        if let Some([scores, corners]) = &boxes.objects {
+            // Those of the stride-16 map.
+            let cells = (2 * side).pow(2);
+            outputs.push((OBJECT_SCORES_OUTPUT, scores, vec![1, cells, classes]));
+            outputs.push((OBJECT_BOXES_OUTPUT, corners, vec![1, cells, 4]));
+        }
+        graph.finish_with(&outputs, card)
     }
 }
 

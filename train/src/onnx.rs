@@ -27,6 +27,9 @@ pub const CLASS_LAYER: &str = "class.logits";
 /// Prefix of the box head's layers.
 pub const BOX_PREFIX: &str = "box.";
 
+/// Prefix of the object branch's layers.
+pub const OBJECT_PREFIX: &str = "objects.";
+
 /// Suffix of a `relu6` node, after the name of its convolution.
 pub const RELU6_SUFFIX: &str = ".relu6";
 

@@ -11,12 +11,13 @@ use thiserror::Error;
 use toml::{Table, Value};
 
 /// The built-in recipes: name and TOML text.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("quick", include_str!("../recipes/quick.toml")),
     ("full", include_str!("../recipes/full.toml")),
     ("small", include_str!("../recipes/small.toml")),
     ("classifier", include_str!("../recipes/classifier.toml")),
     ("baseline", include_str!("../recipes/baseline.toml")),
+    ("objects", include_str!("../recipes/objects.toml")),
 ];
 
 /// Former names of recipes, and the present ones.
@@ -108,6 +109,9 @@ pub struct Recipe {
     pub ema_decay: f64,
     pub lr: LearningRates,
     pub box_loss: BoxLoss,
+    /// Of a head for several objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<ObjectTraining>,
     /// Unused where only the image and its mirror image are cached.
     #[serde(default)]
     pub augmentation: AugmentationSettings,
@@ -131,6 +135,36 @@ pub enum HeadKind {
     Global,
     /// Dense predictions on stride 16; needs a backbone that trains from before its last downsampling on.
     Fcos,
+    /// [`HeadKind::Fcos`], and on the same map every object of the image.
+    Objects,
+}
+
+/// How a head for several objects is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectTraining {
+    /// Whether every object of an image has a box. Otherwise negatives of the image's own classes count less.
+    pub exhaustive: bool,
+    /// Weight of those negatives.
+    pub own_class_weight: f32,
+    /// Weight of all negatives (varifocal loss, Zhang et al. 2021).
+    pub negative_weight: f32,
+    /// Weight of `1 - GIoU` of the cells that learn an object.
+    pub giou_weight: f32,
+    /// Most cells that learn one object.
+    pub cells_per_object: usize,
+    /// Share of the augmented samples that become a mosaic with three others.
+    #[serde(default)]
+    pub mosaic_prob: f32,
+    /// Share of the epochs, from the first, that have mosaics.
+    #[serde(default)]
+    pub mosaic_epochs: f32,
+    /// Share of the pictures of an epoch that are scenes: cut-outs on background photographs.
+    #[serde(default)]
+    pub scenes: f32,
+    /// Share of the scenes that are a background alone.
+    #[serde(default)]
+    pub empty_scenes: f32,
 }
 
 /// Which part of the backbone is frozen; the border is moved towards the input until no residual block crosses it.
@@ -211,6 +245,9 @@ pub struct AugmentationSettings {
     pub min_box_area: f32,
     /// Brightness, contrast and saturation are multiplied by `1 - color_jitter ..= 1 + color_jitter`.
     pub color_jitter: f32,
+    /// Each color channel is multiplied by `1 - tint ..= 1 + tint`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tint: f32,
     /// How often a rectangle is erased.
     pub erase_prob: f32,
     /// Shortest and longest side of an erased rectangle, as shares of the crop.
@@ -219,20 +256,26 @@ pub struct AugmentationSettings {
     pub max_erased: f32,
 }
 
+impl AugmentationSettings {
+    /// Leaves images as they are.
+    pub const NONE: Self = Self {
+        crop_area: [1.0; 2],
+        crop_max_aspect: 1.0,
+        zoom_out_prob: 0.0,
+        zoom_out_area: [1.0; 2],
+        min_visible: 0.0,
+        min_box_area: 0.0,
+        color_jitter: 0.0,
+        tint: 0.0,
+        erase_prob: 0.0,
+        erase_side: [0.0; 2],
+        max_erased: 0.0,
+    };
+}
+
 impl Default for AugmentationSettings {
     fn default() -> Self {
-        Self {
-            crop_area: [1.0; 2],
-            crop_max_aspect: 1.0,
-            zoom_out_prob: 0.0,
-            zoom_out_area: [1.0; 2],
-            min_visible: 0.0,
-            min_box_area: 0.0,
-            color_jitter: 0.0,
-            erase_prob: 0.0,
-            erase_side: [0.0; 2],
-            max_erased: 0.0,
-        }
+        Self::NONE
     }
 }
 
@@ -318,7 +361,7 @@ struct Condition {
     otherwise: &'static str,
 }
 
-const CONDITIONS: [Condition; 13] = [
+const CONDITIONS: [Condition; 18] = [
     Condition {
         key: "cached_augmentations",
         applies: caches_features,
@@ -326,8 +369,9 @@ const CONDITIONS: [Condition; 13] = [
     },
     Condition {
         key: "mixup_prob",
-        applies: augments_anew,
-        otherwise: "with train_last features are cached, and cached features are not mixed",
+        applies: |recipe| augments_anew(recipe) && !has_objects(recipe),
+        otherwise: "with train_last features are cached, and cached features are not mixed; with head = \"objects\" \
+                    two images in one place have no exact boxes",
     },
     Condition {
         key: "no_aug_epochs",
@@ -347,7 +391,32 @@ const CONDITIONS: [Condition; 13] = [
     Condition {
         key: "head_channels",
         applies: has_fcos_head,
-        otherwise: "only head = \"fcos\" has channels to choose",
+        otherwise: "only head = \"fcos\" and head = \"objects\" have channels to choose",
+    },
+    Condition {
+        key: "objects",
+        applies: has_objects,
+        otherwise: "only head = \"objects\" finds several objects",
+    },
+    Condition {
+        key: "objects.mosaic_prob",
+        applies: composes,
+        otherwise: "mosaics need head = \"objects\", and with train_last the augmentations are cached",
+    },
+    Condition {
+        key: "objects.mosaic_epochs",
+        applies: composes,
+        otherwise: "mosaics need head = \"objects\", and with train_last the augmentations are cached",
+    },
+    Condition {
+        key: "objects.scenes",
+        applies: composes,
+        otherwise: "scenes need head = \"objects\", and with train_last the augmentations are cached",
+    },
+    Condition {
+        key: "objects.empty_scenes",
+        applies: composes,
+        otherwise: "scenes need head = \"objects\", and with train_last the augmentations are cached",
     },
     Condition {
         key: "lr.backbone",
@@ -372,12 +441,12 @@ const CONDITIONS: [Condition; 13] = [
     Condition {
         key: "box_loss.cell_giou_weight",
         applies: |recipe| has_giou_loss(recipe) && has_fcos_head(recipe),
-        otherwise: "cells need head = \"fcos\" and box_loss.type = \"giou\"",
+        otherwise: "cells need head = \"fcos\" or \"objects\", and box_loss.type = \"giou\"",
     },
     Condition {
         key: "box_loss.location_weight",
         applies: |recipe| has_giou_loss(recipe) && has_fcos_head(recipe),
-        otherwise: "cells need head = \"fcos\" and box_loss.type = \"giou\"",
+        otherwise: "cells need head = \"fcos\" or \"objects\", and box_loss.type = \"giou\"",
     },
     Condition {
         key: "augmentation",
@@ -402,7 +471,16 @@ fn trains_backbone(recipe: &Table) -> bool {
 }
 
 fn has_fcos_head(recipe: &Table) -> bool {
-    is(recipe, "head", "fcos")
+    is(recipe, "head", "fcos") || has_objects(recipe)
+}
+
+fn has_objects(recipe: &Table) -> bool {
+    is(recipe, "head", "objects")
+}
+
+/// Whether pictures are composed of several images.
+fn composes(recipe: &Table) -> bool {
+    has_objects(recipe) && augments_anew(recipe)
 }
 
 fn has_giou_loss(recipe: &Table) -> bool {
@@ -414,7 +492,7 @@ fn is(recipe: &Table, key: &str, value: &str) -> bool {
 }
 
 /// Smallest and largest values of numbers.
-const RANGES: [(&str, f64, f64); 16] = [
+const RANGES: [(&str, f64, f64); 26] = [
     ("epochs", 1.0, 1e6),
     ("batch_size", 1.0, 1e6),
     ("input_size", 32.0, 4096.0),
@@ -431,6 +509,17 @@ const RANGES: [(&str, f64, f64); 16] = [
     ("augmentation.zoom_out_prob", 0.0, 1.0),
     ("augmentation.color_jitter", 0.0, 1.0),
     ("augmentation.erase_prob", 0.0, 1.0),
+    ("augmentation.tint", 0.0, 1.0),
+    ("objects.own_class_weight", 0.0, 1.0),
+    ("objects.negative_weight", 0.0, 1e6),
+    ("objects.giou_weight", 0.0, 1e6),
+    ("objects.cells_per_object", 1.0, 1e6),
+    ("objects.mosaic_prob", 0.0, 1.0),
+    ("objects.mosaic_epochs", 0.0, 1.0),
+    // A training of scenes alone would not know its own images.
+    ("objects.scenes", 0.0, 0.9),
+    ("objects.empty_scenes", 0.0, 1.0),
+    ("augmentation.min_visible", 0.0, 1.0),
 ];
 
 impl Recipe {
@@ -484,6 +573,15 @@ impl Recipe {
         Ok(Self {
             name: name.to_owned(),
             ..recipe
+        })
+    }
+
+    /// Whether an epoch, from 1, has mosaics.
+    #[must_use]
+    pub fn has_mosaics(&self, epoch: usize) -> bool {
+        self.objects.is_some_and(|objects| {
+            objects.mosaic_prob > 0.0
+                && epoch as f32 <= (self.epochs as f32 * objects.mosaic_epochs).round()
         })
     }
 
@@ -641,6 +739,12 @@ fn check_ranges(recipe: &Table) -> Result<(), String> {
             return Err(format!("{key} is {value}, expected {low} to {high}"));
         }
     }
+    if has_objects(recipe) && is(recipe, "sample_per", "box") {
+        return Err(
+            "head = \"objects\" learns all boxes of an image at once, expected sample_per = \"image\""
+                .to_owned(),
+        );
+    }
     match get(recipe, "input_size").and_then(Value::as_integer) {
         Some(size) if size % 32 != 0 => {
             Err(format!("input_size is {size}, expected a multiple of 32"))
@@ -702,6 +806,11 @@ fn collect_keys(prefix: &str, table: &Table, keys: &mut Vec<String>) {
 
 fn one() -> usize {
     1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature of serde")]
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
 }
 
 #[cfg(test)]
@@ -792,6 +901,20 @@ mod tests {
     }
 
     #[test]
+    fn mosaics_end_before_the_last_third() {
+        let recipe = Recipe::named("objects").expect("built in");
+        let has: Vec<bool> = (1..=6).map(|epoch| recipe.has_mosaics(epoch)).collect();
+        assert_eq!(has, [true, true, true, true, false, false]);
+        let without = load("objects", &["objects.mosaic_prob=0"]).expect("a share");
+        assert!((1..=6).all(|epoch| !without.has_mosaics(epoch)));
+        let full = load("objects", &["head=fcos", "mixup_prob=0"]).expect("one box");
+        assert_eq!(full.objects, None);
+        assert!(!full.has_mosaics(1));
+        let boxes = message("objects", &["sample_per=box"]);
+        assert!(boxes.contains("expected sample_per"), "{boxes}");
+    }
+
+    #[test]
     fn keys_without_an_effect_are_refused() {
         for key in ["mixup_prob=0.5", "no_aug_epochs=1", "kd_weight=1"] {
             let refused = message("quick", &[key]);
@@ -810,6 +933,21 @@ mod tests {
                 "full",
                 vec!["head=global", "head_channels=64"],
                 "only head = \"fcos\"",
+            ),
+            ("objects", vec!["mixup_prob=0.5"], "no exact boxes"),
+            (
+                "full",
+                vec!["objects.mosaic_prob=0.5"],
+                "head = \"objects\"",
+            ),
+            (
+                "objects",
+                vec![
+                    "train_last=13",
+                    "cached_augmentations=2",
+                    "objects.scenes=0.1",
+                ],
+                "augmentations are cached",
             ),
             ("full", vec!["box_loss.mse_weight=1"], "not \"mse\""),
             ("baseline", vec!["lr.backbone=1e-3"], "backbone is frozen"),

@@ -47,10 +47,44 @@ enum Source {
 pub struct Sample {
     /// Index of the image.
     pub image: usize,
-    /// `None`: a negative.
+    /// Class of the image as a whole; `None`: a negative.
+    pub image_class: Option<ClassId>,
+    /// All boxes of the image; of a sample per box, its own.
+    pub objects: Vec<Object>,
+    /// Whether every object of the image has a box.
+    pub exhaustive: bool,
+}
+
+/// An annotated object.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Object {
+    /// `None`: none of the classes that are learned.
     pub class: Option<ClassId>,
-    /// `None`: a negative, or no box is annotated.
-    pub bounding_box: Option<NormBox>,
+    pub bounding_box: NormBox,
+}
+
+impl Sample {
+    /// The box with the largest area, the first of equals; `None` for a negative, or if no box is annotated.
+    #[must_use]
+    pub fn largest_box(&self) -> Option<NormBox> {
+        let boxes = self.objects.iter().map(|object| object.bounding_box);
+        boxes.reduce(|best, next| {
+            if next.area() > best.area() {
+                next
+            } else {
+                best
+            }
+        })
+    }
+
+    /// The boxes of which an augmentation must show one.
+    #[must_use]
+    pub fn wanted_boxes(&self, recipe: &Recipe) -> Vec<NormBox> {
+        match recipe.objects {
+            Some(_) => self.objects.iter().map(|o| o.bounding_box).collect(),
+            None => Vec::from_iter(self.largest_box()),
+        }
+    }
 }
 
 impl TrainingSet {
@@ -72,7 +106,7 @@ impl TrainingSet {
             let source = Source::SyntheticNegative {
                 seed: random.u64(..),
             };
-            set.add(source, None, None, recipe, random);
+            set.add(source, None, recipe, random);
         }
         set.add_negative_crops(split, recipe, random);
         set
@@ -85,25 +119,38 @@ impl TrainingSet {
         recipe: &Recipe,
         random: &mut Rng,
     ) {
-        let largest = picture.largest_box().map(|row| row.bounding_box);
-        let augmentations = Augmentation::cached(recipe, largest.as_ref(), random);
         let image = self.images.len();
-        let sample = |class: &str, bounding_box| {
-            let class = Some(labels.find(class)?);
-            Some(Sample {
-                image,
-                class,
-                bounding_box,
+        let exhaustive = recipe.objects.is_none_or(|objects| objects.exhaustive);
+        let objects: Vec<Object> = picture
+            .annotations
+            .iter()
+            .map(|row| Object {
+                class: labels.find(&row.class_name),
+                bounding_box: row.bounding_box,
             })
+            .collect();
+        let of_image = Sample {
+            image,
+            image_class: labels.find(&picture.folder),
+            objects,
+            exhaustive,
         };
+        let wanted = of_image.wanted_boxes(recipe);
+        let augmentations = Augmentation::cached(recipe, &wanted, random);
         let mut samples: Vec<Sample> = match recipe.sample_per {
-            SamplePer::Image => Vec::from_iter(sample(&picture.folder, largest)),
+            SamplePer::Image => vec![of_image],
             SamplePer::Box => {
-                let rows = picture.annotations.iter();
-                rows.filter_map(|row| sample(&row.class_name, Some(row.bounding_box)))
-                    .collect()
+                let objects = of_image.objects.iter();
+                let sample = |object: &Object| Sample {
+                    image,
+                    image_class: object.class,
+                    objects: vec![*object],
+                    exhaustive,
+                };
+                objects.map(sample).collect()
             }
         };
+        samples.retain(|sample| sample.image_class.is_some());
         if !samples.is_empty() {
             let source = Source::File(picture.clone());
             self.images.push(TrainingImage {
@@ -129,7 +176,7 @@ impl TrainingSet {
             Some(Source::NegativeCrop { of, crop })
         });
         for source in crops.take(max_negative_crops(split.pictures.len(), recipe)) {
-            self.add(source, None, None, recipe, random);
+            self.add(source, None, recipe, random);
         }
     }
 
@@ -143,30 +190,27 @@ impl TrainingSet {
         let (width, height) = SYNTHETIC_SIZE;
         let truth = scene::random_scene(seed, width, height).truth;
         let truth = truth.first().and_then(|truth| {
-            let class = labels.find(&truth.label)?;
-            Some((class, truth.bounding_box))
+            Some(Object {
+                class: Some(labels.find(&truth.label)?),
+                bounding_box: truth.bounding_box,
+            })
         });
         // Only images of the data's classes are of use.
-        if let Some((class, bounding_box)) = truth {
-            let source = Source::SyntheticImage { seed };
-            self.add(source, Some(class), Some(bounding_box), recipe, random);
+        if truth.is_some() {
+            self.add(Source::SyntheticImage { seed }, truth, recipe, random);
         }
     }
 
-    fn add(
-        &mut self,
-        source: Source,
-        class: Option<ClassId>,
-        bounding_box: Option<NormBox>,
-        recipe: &Recipe,
-        random: &mut Rng,
-    ) {
-        let augmentations = Augmentation::cached(recipe, bounding_box.as_ref(), random);
-        self.samples.push(Sample {
+    /// Adds an image with one object, or a negative.
+    fn add(&mut self, source: Source, object: Option<Object>, recipe: &Recipe, random: &mut Rng) {
+        let sample = Sample {
             image: self.images.len(),
-            class,
-            bounding_box,
-        });
+            image_class: object.and_then(|object| object.class),
+            objects: Vec::from_iter(object),
+            exhaustive: true,
+        };
+        let augmentations = Augmentation::cached(recipe, &sample.wanted_boxes(recipe), random);
+        self.samples.push(sample);
         self.images.push(TrainingImage {
             source,
             augmentations,
@@ -210,7 +254,11 @@ impl TrainingImage {
         Ok(Frame::new(0, Origin::Live, image))
     }
 
-    fn image(&self) -> Result<RgbImage, PictureError> {
+    /// The image without augmentation.
+    ///
+    /// # Errors
+    /// [`PictureError`] if it cannot be read.
+    pub fn image(&self) -> Result<RgbImage, PictureError> {
         let (width, height) = SYNTHETIC_SIZE;
         Ok(match &self.source {
             Source::File(picture) => picture.frame()?.image,
@@ -263,7 +311,7 @@ mod tests {
             1,
         );
         assert_eq!((found.images.len(), found.samples.len()), (1, 2));
-        assert_eq!(found.samples[0].class, labels().find("cake"));
+        assert_eq!(found.samples[0].image_class, labels().find("cake"));
         assert_eq!(found.images[0].augmentations, [Augmentation::NONE]);
     }
 
@@ -296,7 +344,9 @@ mod tests {
             panic!("{found:?}");
         };
         assert!(
-            apple.class.is_some() && negative.class.is_none() && negative.bounding_box.is_none()
+            apple.image_class.is_some()
+                && negative.image_class.is_none()
+                && negative.objects.is_empty()
         );
         let part = &found.images[negative.image].cached().expect("readable")[0].image;
         assert_eq!(part.dimensions(), (240, 200));
@@ -304,6 +354,30 @@ mod tests {
         // A faulty row may be a box of this image.
         let faulty = "a,0,0.4,0,1,apple,apple\na,0.9,0.5,0,1,apple,apple\n";
         assert_eq!(find(faulty).samples.len(), 1);
+    }
+
+    #[test]
+    fn a_head_for_objects_gets_all_boxes_and_the_recipe_says_whether_they_are_all() {
+        let (_folder, split) = split();
+        let mut recipe = Recipe::named("objects").expect("built in");
+        let found = TrainingSet::new(&split, &labels(), &recipe, 1);
+        let [apple, cake] = found.samples.as_slice() else {
+            panic!("{found:?}");
+        };
+        let classes: Vec<_> = apple.objects.iter().map(|object| object.class).collect();
+        assert_eq!(classes, [labels().find("cake"), labels().find("apple")]);
+        assert_eq!(apple.wanted_boxes(&recipe).len(), 2);
+        assert!(cake.objects.is_empty() && !apple.exhaustive && !cake.exhaustive);
+        if let Some(objects) = &mut recipe.objects {
+            objects.exhaustive = true;
+        }
+        // A class that is not learned is no class, but its box is there.
+        let apples = Labels::new(vec!["apple".to_owned()]).expect("valid labels");
+        let found = TrainingSet::new(&split, &apples, &recipe, 1);
+        let [apple] = found.samples.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert!(apple.exhaustive && apple.objects[0].class.is_none());
     }
 
     #[test]
@@ -316,11 +390,11 @@ mod tests {
         };
         let found = TrainingSet::new(&split, &labels(), &recipe, 1);
         let files = &found.samples[..2];
-        assert_eq!(files[0].class, labels().find("apple"));
-        let largest = files[0].bounding_box.expect("known");
+        assert_eq!(files[0].image_class, labels().find("apple"));
+        let largest = files[0].largest_box().expect("known");
         assert_eq!(largest.corners(), [0.2, 0.9, 0.1, 0.8]);
-        assert_eq!(files[1].bounding_box, None);
-        let negatives = found.samples.iter().filter(|e| e.class.is_none());
+        assert_eq!(files[1].largest_box(), None);
+        let negatives = found.samples.iter().filter(|e| e.image_class.is_none());
         assert_eq!(negatives.count(), 2);
         for image in &found.images {
             assert_eq!(

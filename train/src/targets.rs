@@ -1,4 +1,6 @@
 //! Training targets of one batch: class probabilities, boxes and the cells of a feature map that learn them.
+//!
+//! Those of several objects follow from the network's own predictions: [`objects`].
 
 use boxcam::geometry::NormBox;
 use boxcam::label::ClassId;
@@ -7,6 +9,9 @@ use burn::prelude::*;
 use crate::data_loader::{Augmented, SampleRequest};
 use crate::samples::{Sample, TrainingSet};
 use crate::teacher::TeacherOutput;
+use crate::truth::{ImageClass, Truth};
+
+pub(crate) mod objects;
 
 /// Targets of one batch, as the losses take them.
 pub(crate) struct Targets {
@@ -20,11 +25,14 @@ pub(crate) struct Targets {
     pub(crate) teacher_features: Option<Tensor<2>>,
     /// Class index and box of each example, for the metrics.
     pub(crate) examples: Vec<(Option<usize>, Option<NormBox>)>,
+    /// What each example shows, for a head for several objects.
+    pub(crate) truths: Vec<Truth>,
 }
 
 impl Targets {
     /// Targets of the views in a batch. `smoothing` is the label smoothing: this much of the class probability is
-    /// spread evenly over all classes. A negative (no class) gets a uniform class target.
+    /// spread evenly over all classes. A negative (no class) gets a uniform class target; a picture whose class is unknown
+    /// gets zeros, which cost nothing.
     pub(crate) fn new(
         batch: &[SampleRequest],
         data: &TrainingSet,
@@ -37,25 +45,36 @@ impl Targets {
         let mut has_box = Vec::with_capacity(batch.len());
         let mut examples = Vec::with_capacity(batch.len());
         let sample = |request: &SampleRequest| -> &Sample { &data.samples[request.sample] };
-        let class_of = |request: &SampleRequest| sample(request).class.map(ClassId::index);
-        let target = |class: Option<usize>, index: usize| {
-            let even = if class.is_some() { smoothing } else { 1.0 } / classes as f32;
-            even + f32::from(u8::from(class == Some(index))) * (1.0 - smoothing)
+        let class_of = |request: &SampleRequest| match &request.truth {
+            Some(truth) => truth.image_class,
+            None => {
+                let class = sample(request).image_class;
+                class.map_or(ImageClass::Negative, ImageClass::Is)
+            }
+        };
+        let target = |class: ImageClass, index: usize| {
+            let (even, is_class) = match class {
+                ImageClass::Is(class) => (smoothing, class.index() == index),
+                ImageClass::Negative => (1.0, false),
+                ImageClass::Unknown => return 0.0,
+            };
+            even / classes as f32 + f32::from(u8::from(is_class)) * (1.0 - smoothing)
         };
         for (request, next) in batch.iter().zip(batch.iter().cycle().skip(1)) {
             let (class, other) = (class_of(request), class_of(next));
             let ratio = request.mixup_ratio;
             let mixed = |index| (1.0 - ratio) * target(class, index) + ratio * target(other, index);
             probabilities.extend((0..classes).map(mixed));
-            let augmentation = match &request.augmented {
-                Augmented::Cached(index) => &data.images[request.image].augmentations[*index],
-                Augmented::New(augmentation) => augmentation,
+            let visible = match &request.truth {
+                Some(truth) => truth.primary_box(),
+                None => visible_box(request, data),
             };
-            let bounding_box = sample(request).bounding_box;
-            let visible =
-                bounding_box.and_then(|bounding_box| augmentation.apply_to_box(&bounding_box));
             boxes.extend(visible.map_or([0.0; 4], |visible| visible.corners()));
             has_box.push(f32::from(u8::from(visible.is_some())));
+            let class = match class {
+                ImageClass::Is(class) => Some(ClassId::index(class)),
+                ImageClass::Negative | ImageClass::Unknown => None,
+            };
             examples.push((class, visible));
         }
         let rows = batch.len();
@@ -67,6 +86,7 @@ impl Targets {
             has_box: Tensor::from_data(TensorData::new(has_box, [rows]), device),
             teacher_features: None,
             examples,
+            truths: batch.iter().filter_map(|r| r.truth.clone()).collect(),
         }
     }
 
@@ -98,6 +118,18 @@ impl Targets {
         };
         (tensor(box_weights), tensor(locations))
     }
+}
+
+/// The box of a sample as its augmentation shows it.
+fn visible_box(request: &SampleRequest, data: &TrainingSet) -> Option<NormBox> {
+    let augmentation = match &request.augmented {
+        Augmented::Cached(index) => &data.images[request.image].augmentations[*index],
+        Augmented::New(augmentation) => augmentation,
+        // These have a truth.
+        Augmented::Mosaic(..) | Augmented::Scene(..) => return None,
+    };
+    let largest = data.samples[request.sample].largest_box()?;
+    augmentation.apply_to_box(&largest)
 }
 
 /// Assigns the cells of a `side * side` map to a ground-truth box: `(box_weight, location_target)`, each summing to 1.

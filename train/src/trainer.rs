@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use boxcam::card::ModelCard;
+use boxcam::card::{MAX_OBJECTS, ModelCard, ObjectSettings};
 use boxcam::dataset::{AnnotatedPicture, Annotation};
-use boxcam::detect::{DetectError, Prediction};
+use boxcam::detect::{CellOutputs, DetectError, Nms, Prediction};
 use boxcam::evaluate::{Evaluation, Mean, Metrics};
 use boxcam::geometry::{NormBox, iou};
 use boxcam::label::Labels;
@@ -15,20 +15,23 @@ use burn::optim::GradientsParams;
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use burn::tensor::activation::softmax;
-use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::adamw::{AdamW, Step};
-use crate::augmentation::Augmentation;
 use crate::data_loader::{Augmented, Batch, DataLoader, SampleRequest};
 use crate::features::{FeatureError, Features, channels_last};
-use crate::loss::{box_loss, cross_entropy, dense_loss, feature_distillation_loss};
+use crate::heads::ObjectPredictions;
+use crate::loss::{box_loss, cross_entropy, dense_loss, feature_distillation_loss, object_loss};
 use crate::model::{Answer, Model, Net};
 use crate::network::{Backbone, to_vec};
+use crate::plan::EpochPlan;
 use crate::recipe::Recipe;
 use crate::samples::{TrainingImage, TrainingSet};
+use crate::scenes::SceneSource;
 use crate::targets::Targets;
+use crate::targets::objects::ObjectTargets;
 use crate::teacher::Teacher;
+use crate::truth::{ImageClass, Truth};
 
 /// Images per batch of the validation.
 const VALIDATION_BATCH: usize = 16;
@@ -39,6 +42,8 @@ pub struct TrainingData<'a> {
     pub set: &'a TrainingSet,
     /// Cached features, if part of the backbone is frozen.
     pub features: Option<&'a Features>,
+    /// What scenes are made of.
+    pub scenes: Option<&'a SceneSource>,
 }
 
 #[derive(Debug)]
@@ -135,13 +140,22 @@ impl<'a> Trainer<'a> {
     ) -> Progress {
         self.device
             .seed(self.seed.wrapping_mul(0x9e37).wrapping_add(epoch as u64));
-        let plan = self.plan(epoch, data);
+        let plan = EpochPlan {
+            recipe: self.recipe,
+            set: data.set,
+            features: data.features,
+            scenes: data.scenes,
+            seed: self.seed,
+            epoch,
+        };
+        let plan = plan.batches();
         let steps = plan.len();
         let card = channels_last(self.card);
         let loader = DataLoader {
             images: &data.set.images,
             card: &card,
             features: data.features,
+            scenes: data.scenes,
         };
         let mut progress = Progress::default();
         let mut index = 0;
@@ -156,46 +170,6 @@ impl<'a> Trainer<'a> {
             true
         });
         progress
-    }
-
-    /// The samples of each batch and their augmentations.
-    fn plan(&self, epoch: usize, data: &TrainingData) -> Vec<Vec<SampleRequest>> {
-        let TrainingSet { images, samples } = data.set;
-        let readable = |image: usize| data.features.is_none_or(|features| features.has(image));
-        let random = &mut Rng::with_seed(self.seed ^ (epoch as u64) << 32);
-        let mut order: Vec<usize> = (0..samples.len())
-            .filter(|&index| readable(samples[index].image))
-            .collect();
-        random.shuffle(&mut order);
-        let is_light = epoch + self.recipe.no_aug_epochs > self.recipe.epochs;
-        let mut request = |&sample: &usize| {
-            let image = samples[sample].image;
-            if self.recipe.caches_features() {
-                // Another augmentation in each epoch, all in turn.
-                let index = (epoch + image) % images[image].augmentations.len();
-                return SampleRequest::new(sample, image, Augmented::Cached(index));
-            }
-            let truth = samples[sample].bounding_box;
-            if is_light {
-                let augmentation = Augmentation::light(random);
-                return SampleRequest::new(sample, image, Augmented::New(augmentation));
-            }
-            let augmentation =
-                Augmentation::random(&self.recipe.augmentation, truth.as_ref(), random);
-            let mixup_ratio = match random.f32() < self.recipe.mixup_prob {
-                // Mostly small ratios.
-                true => 0.5 * random.f32().powi(2),
-                false => 0.0,
-            };
-            SampleRequest {
-                mixup_ratio,
-                ..SampleRequest::new(sample, image, Augmented::New(augmentation))
-            }
-        };
-        let batches = order.chunks_exact(self.recipe.batch_size);
-        batches
-            .map(|batch| batch.iter().map(&mut request).collect())
-            .collect()
     }
 
     fn step(&mut self, done: f64, batch: Batch, data: &TrainingData, progress: &mut Progress) {
@@ -251,6 +225,12 @@ impl<'a> Trainer<'a> {
             }
         }
         let mut loss = class_loss.clone() + total_box_loss.clone();
+        if let (Some(objects), Some(settings)) = (&output.objects, &self.recipe.objects) {
+            let of_objects = ObjectTargets::new(&targets.truths, objects, settings);
+            let object_loss = object_loss(objects, &of_objects, settings);
+            progress.add_objects(&object_loss);
+            loss = loss + object_loss;
+        }
         if let Some(teacher) = &targets.teacher_features {
             let distance = feature_distillation_loss(output.features.clone(), teacher.clone());
             loss = loss + distance * self.recipe.feature_kd_weight;
@@ -295,6 +275,7 @@ impl<'a> Trainer<'a> {
             images: data.images,
             card: &card,
             features: data.features,
+            scenes: None,
         };
         let request = |image| SampleRequest::new(image, image, Augmented::Cached(0));
         let all: Vec<SampleRequest> = (0..data.images.len()).map(request).collect();
@@ -303,6 +284,11 @@ impl<'a> Trainer<'a> {
             labels,
             evaluation: Evaluation::new(labels.clone()),
             nll: Mean::default(),
+            // Recall at fewer objects would depend on the card.
+            settings: self.card.objects.map(|settings| ObjectSettings {
+                most: MAX_OBJECTS,
+                ..settings
+            }),
         };
         let mut result = Ok(());
         loader.batches(plan, |batch| {
@@ -311,7 +297,7 @@ impl<'a> Trainer<'a> {
             if !pictures.is_empty() {
                 let input = self.trainable_input(batch.tensor(&self.plain_device()));
                 let output = net.forward(input);
-                result = validation.add(&pictures, output.logits, output.corners);
+                result = validation.add(&pictures, output);
             }
             result.is_ok()
         });
@@ -328,6 +314,12 @@ impl<'a> Trainer<'a> {
         classes: usize,
         steps: usize,
     ) -> Vec<Duration> {
+        const NOTHING: Truth = Truth {
+            image_class: ImageClass::Negative,
+            objects: Vec::new(),
+            ignored: Vec::new(),
+            incomplete: Vec::new(),
+        };
         let batch = shape[0];
         let noise = Distribution::Uniform(-1.0, 1.0);
         let input = Tensor::random(shape, noise, &self.device);
@@ -340,6 +332,7 @@ impl<'a> Trainer<'a> {
             has_box: Tensor::ones([batch], &self.device),
             teacher_features: None,
             examples: vec![(None, Some(NormBox::WHOLE)); batch],
+            truths: vec![NOTHING; batch],
         };
         let mut progress = Progress::default();
         let mut step = |_| {
@@ -358,21 +351,25 @@ struct Validation<'a> {
     evaluation: Evaluation,
     /// Negative log-likelihood of the annotations' classes.
     nll: Mean,
+    /// How objects are selected, if the model has any.
+    settings: Option<ObjectSettings>,
 }
 
 impl Validation<'_> {
-    fn add(
-        &mut self,
-        pictures: &[&AnnotatedPicture],
-        logits: Tensor<2>,
-        corners: Tensor<2>,
-    ) -> Result<(), DetectError> {
+    fn add(&mut self, pictures: &[&AnnotatedPicture], output: Answer) -> Result<(), DetectError> {
         let classes = self.labels.len();
-        let scores = to_vec(softmax(logits, 1));
-        let corners = to_vec(corners);
+        let scores = to_vec(softmax(output.logits, 1));
+        let corners = to_vec(output.corners);
+        let mut objects = match (output.objects, self.settings) {
+            (Some(objects), Some(settings)) => Some(PredictedObjects::new(&objects, settings)),
+            _ => None,
+        };
         let outputs = scores.chunks_exact(classes).zip(corners.as_chunks::<4>().0);
-        for (picture, (scores, corners)) in pictures.iter().zip(outputs) {
-            let prediction = Prediction::new(scores.to_vec(), *corners)?;
+        for (index, (picture, (scores, corners))) in pictures.iter().zip(outputs).enumerate() {
+            let mut prediction = Prediction::new(scores.to_vec(), *corners)?;
+            if let Some(objects) = &mut objects {
+                prediction = objects.add_to(prediction, index)?;
+            }
             for row in &picture.annotations {
                 if let Some(nll) = self.nll(row, &prediction) {
                     self.nll.add(nll);
@@ -391,6 +388,43 @@ impl Validation<'_> {
     }
 }
 
+/// The predictions of all cells for a batch.
+struct PredictedObjects {
+    /// `[batch, cells, classes]`
+    scores: Vec<f32>,
+    /// `[batch, cells, 4]`
+    boxes: Vec<f32>,
+    cells: usize,
+    classes: usize,
+    nms: Nms,
+}
+
+impl PredictedObjects {
+    fn new(objects: &ObjectPredictions, settings: ObjectSettings) -> Self {
+        let [_, cells, classes] = objects.logits.dims();
+        Self {
+            scores: to_vec(objects.scores()),
+            boxes: to_vec(objects.corners.clone()),
+            cells,
+            classes,
+            nms: Nms::new(settings, cells, classes),
+        }
+    }
+
+    fn add_to(
+        &mut self,
+        prediction: Prediction,
+        picture: usize,
+    ) -> Result<Prediction, DetectError> {
+        let first = picture * self.cells;
+        let cells = CellOutputs {
+            scores: &self.scores[first * self.classes..][..self.cells * self.classes],
+            boxes: &self.boxes[first * 4..][..self.cells * 4],
+        };
+        prediction.with_objects(cells, &mut self.nms)
+    }
+}
+
 /// Losses and metrics of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
@@ -402,6 +436,9 @@ pub struct Epoch {
     pub class_loss: f64,
     /// Its box part.
     pub box_loss: f64,
+    /// Its part of the object branch, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_loss: Option<f64>,
     /// Share of the augmented training samples with the correct top class.
     pub class_accuracy: f64,
     /// Mean IoU of the augmented training samples with a box.
@@ -422,11 +459,21 @@ pub struct Progress {
     loss: Mean,
     class_loss: Mean,
     box_loss: Mean,
+    object_loss: Option<Mean>,
     class_accuracy: Mean,
     iou: Mean,
 }
 
+fn number(loss: &Tensor<1>) -> f64 {
+    f64::from(to_vec(loss.clone().inner())[0])
+}
+
 impl Progress {
+    fn add_objects(&mut self, loss: &Tensor<1>) {
+        let mean = self.object_loss.get_or_insert_default();
+        mean.add(number(loss));
+    }
+
     fn add(
         &mut self,
         loss: &Tensor<1>,
@@ -435,7 +482,6 @@ impl Progress {
         output: &Answer,
         targets: &Targets,
     ) {
-        let number = |tensor: &Tensor<1>| f64::from(to_vec(tensor.clone().inner())[0]);
         self.loss.add(number(loss));
         self.class_loss.add(number(class_loss));
         self.box_loss.add(number(box_loss));
@@ -473,6 +519,12 @@ impl Progress {
         self.box_loss.value()
     }
 
+    /// Mean loss of the object branch so far, if there is one.
+    #[must_use]
+    pub fn object_loss(&self) -> Option<f64> {
+        self.object_loss.map(|mean| mean.value())
+    }
+
     #[must_use]
     pub fn class_accuracy(&self) -> f64 {
         self.class_accuracy.value()
@@ -491,6 +543,7 @@ impl Progress {
             loss: self.loss(),
             class_loss: self.class_loss(),
             box_loss: self.box_loss(),
+            object_loss: self.object_loss(),
             class_accuracy: self.class_accuracy(),
             mean_iou: self.mean_iou(),
             val_class_loss,

@@ -49,7 +49,7 @@ impl BackboneWeights {
 pub struct HeadWeights {
     pub labels: Labels,
     pub class: DenseWeights,
-    /// Convolutions of the box head by name.
+    /// Convolutions of the box head and of its object branch by name.
     pub box_convs: BTreeMap<String, ConvWeights>,
 }
 

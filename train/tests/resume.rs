@@ -7,6 +7,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use boxcam::dataset::Dataset;
+use image::{GrayImage, Luma};
+
 use common::{fail, model_that_ships, program, succeed, succeed_saying, text};
 
 #[test]
@@ -48,11 +51,26 @@ fn a_killed_training_resumes_to_the_same_result() {
         ];
         words.map(str::to_owned)
     };
-    for recipe in ["quick", "full"] {
+    let cutouts = folder.path().join("cutouts");
+    let backgrounds = folder.path().join("backgrounds");
+    cut_out(&data, &cutouts, &backgrounds);
+    let scenes = [
+        "--backgrounds",
+        text(&backgrounds),
+        "--cutouts",
+        text(&cutouts),
+    ];
+    for recipe in ["quick", "full", "objects"] {
         let (whole, broken) = (whole.join(recipe), broken.join(recipe));
         let (unbroken, arguments) = (always(&whole, recipe), always(&broken, recipe));
-        let unbroken = unbroken.each_ref().map(String::as_str);
-        let arguments = arguments.each_ref().map(String::as_str);
+        let more: &[&str] = if recipe == "objects" { &scenes } else { &[] };
+        let words = |words: &'_ [String]| -> Vec<String> {
+            let more = more.iter().map(|word| (*word).to_owned());
+            words.iter().cloned().chain(more).collect()
+        };
+        let (unbroken, arguments) = (words(&unbroken), words(&arguments));
+        let unbroken: Vec<&str> = unbroken.iter().map(String::as_str).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let with = |more: &[&'static str]| [&arguments[..], more].concat();
         succeed(&unbroken);
         // Killed as soon as there is a checkpoint.
@@ -81,7 +99,55 @@ fn a_killed_training_resumes_to_the_same_result() {
             assert!(read(&whole) == read(&broken), "{recipe}: {file} differs");
         }
     }
+    refuses_other_scenes(&always(&whole.join("objects"), "objects"), &backgrounds);
     refuses_another_training(&always(&whole.join("quick"), "quick"), &data);
+}
+
+/// Cuts the first boxes out of the training images, as ellipses, and draws two backgrounds.
+fn cut_out(data: &Path, cutouts: &Path, backgrounds: &Path) {
+    for folder in [cutouts.join("masks"), backgrounds.to_owned()] {
+        std::fs::create_dir_all(folder).expect("made");
+    }
+    for seed in 0..2 {
+        let file = backgrounds.join(format!("{seed}.png"));
+        let drawn = boxcam::scene::background(seed, 96, 72);
+        drawn.save(file).expect("written");
+    }
+    let split = Dataset::read(&data.join("train"), &data.join("annotations-train.csv"));
+    let mut list =
+        "mask,row,image_id,folder,class_name,left,top,right,bottom,mask_box_iou\n".to_owned();
+    for (row, picture) in split.expect("sound").pictures.iter().take(8).enumerate() {
+        let annotation = &picture.annotations[0];
+        let image = image::open(&picture.path).expect("an image");
+        let pixels = annotation
+            .bounding_box
+            .to_pixels(image.width(), image.height());
+        let (left, top) = (pixels.top_left.x, pixels.top_left.y);
+        let size = pixels.size;
+        let mask = GrayImage::from_fn(size.width, size.height, |x, y| {
+            let at = |v: u32, side: u32| 2.0 * (v as f32 + 0.5) / side as f32 - 1.0;
+            let inside = at(x, size.width).hypot(at(y, size.height)) <= 1.0;
+            Luma([if inside { 255 } else { 0 }])
+        });
+        let file = format!("{row}.png");
+        mask.save(cutouts.join("masks").join(&file))
+            .expect("written");
+        let (id, class) = (&annotation.image_id, &annotation.class_name);
+        let (right, bottom) = (left + size.width as i32, top + size.height as i32);
+        list += &format!("{file},{row},{id},{class},{class},{left},{top},{right},{bottom},1\n");
+    }
+    std::fs::write(cutouts.join("cutouts.csv"), list).expect("written");
+}
+
+/// The finished training is refused without its scenes, and with other ones.
+fn refuses_other_scenes(arguments: &[String], backgrounds: &Path) {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let refused = |more: &[&str]| {
+        let (code, words) = fail(&[&arguments[..], more, &["--resume"]].concat());
+        assert!(code == 3 && words.contains("the scenes ("), "{words}");
+    };
+    refused(&[]);
+    refused(&["--backgrounds", text(backgrounds)]);
 }
 
 /// The finished training is refused with other data, frozen layers or recipe.

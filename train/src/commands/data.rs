@@ -15,7 +15,7 @@ use boxcam_train::augmentation::Augmentation;
 use boxcam_train::dataset::dropped::DroppedBoxes;
 use boxcam_train::dataset::inspection::{self, Inspection, IssueKind};
 use boxcam_train::dataset::prepared::{self, PreparedError, PreparedSummary, Transfer};
-use boxcam_train::dataset::splits::{SplitOptions, SplitPlan, assign_splits};
+use boxcam_train::dataset::splits::{SplitOptions, SplitPlan, assign_development, assign_splits};
 use boxcam_train::dataset::{SplitName, review_sheets};
 use boxcam_train::draw;
 use boxcam_train::draw::sheet::{Grid, SHEET_THEME, Tile};
@@ -70,6 +70,10 @@ pub(crate) struct ConvertArguments {
     /// Share of each class that goes to validation, if the data set has no validation split
     #[arg(long, default_value_t = 0.2, value_parser = validation_share)]
     pub(super) validation: f64,
+    /// Cut the validation split from the training images and leave out the data set's own validation and test images:
+    /// for choices between models, so that validation is not used for them
+    #[arg(long, conflicts_with = "resplit")]
+    pub(super) development: bool,
     /// Seed: the same seed gives the same splits
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
@@ -119,7 +123,10 @@ pub(super) fn convert(arguments: &ConvertArguments) -> Result<()> {
         seed: arguments.seed,
         resplit: arguments.resplit,
     };
-    let plan = assign_splits(&dataset, &prints, options, threads());
+    let plan = match arguments.development {
+        true => assign_development(&dataset, &prints, options, threads()),
+        false => assign_splits(&dataset, &prints, options, threads()),
+    };
     let transfer = match arguments.link {
         true => Transfer::HardLink,
         false => Transfer::Copy,
@@ -294,11 +301,13 @@ fn sample_tile(
     random: &mut Rng,
 ) -> Result<Tile> {
     let image = &set.images[sample.image];
-    let truth = sample.bounding_box.as_ref();
+    let wanted = sample.wanted_boxes(recipe);
+    let largest = sample.largest_box();
+    let truth = largest.as_ref();
     let cached = random.usize(0..image.augmentations.len());
     let (augmentation, caption) = match (recipe.caches_features(), cached) {
         (false, _) => (
-            Augmentation::random(&recipe.augmentation, truth, random),
+            Augmentation::random(&recipe.augmentation, &wanted, random),
             "augmented".to_owned(),
         ),
         (true, 0) => (image.augmentations[0].clone(), "unchanged".to_owned()),
@@ -315,14 +324,14 @@ fn sample_tile(
     let (width, height) = (card.input.width, card.input.height);
     let mut tile = RgbImage::from_raw(width, height, input.pixels().to_vec())
         .context("the preprocessed image has too few pixels")?;
-    let name = sample.class.and_then(|class| card.labels.name(class));
+    let name = sample.image_class.and_then(|class| card.labels.name(class));
     let name = name.unwrap_or("negative");
     let moved = truth.and_then(|truth| augmentation.apply_to_box(truth));
     if let Some(moved) = &moved {
         // Drawing into an image in memory cannot fail.
         let Ok(()) = draw_box(&mut Canvas::new(&mut tile), moved, Rgb888::WHITE, name);
     }
-    let note = match (&moved, truth, sample.class) {
+    let note = match (&moved, truth, sample.image_class) {
         (Some(_), ..) | (None, None, None) => "",
         (None, Some(_), _) => ", box outside the crop",
         (None, None, Some(_)) => ", no box annotated",

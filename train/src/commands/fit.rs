@@ -91,6 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             data: arguments.data.clone(),
             output: data,
             validation: arguments.validation,
+            development: false,
             seed: arguments.seed,
             resplit: false,
             link: true,
@@ -121,11 +122,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn training(arguments: &Arguments, data: PathBuf) -> RunArguments {
     // Scenes of snacks are no images of the user's objects.
     let mut set = vec![Override::new("synthetic_images", 0)];
+    // The snacks have objects without a box; who labels images of their own labels all.
+    let has_objects = Recipe::named(&arguments.recipe).is_ok_and(|r| r.objects.is_some());
+    set.extend(has_objects.then(|| Override::new("objects.exhaustive", true)));
     set.extend(arguments.set.iter().cloned());
     RunArguments {
         data: PreparedData { data },
         weights: None,
         teacher: None,
+        backgrounds: None,
+        cutouts: None,
         run: arguments.output.join("run"),
         resume: true,
         recipe: arguments.recipe.clone(),

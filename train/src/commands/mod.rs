@@ -19,6 +19,7 @@ use boxcam_train::onnx::OnnxError;
 use boxcam_train::plot::history::HistoryError;
 use boxcam_train::quantize::QuantizeError;
 use boxcam_train::recipe::RecipeError;
+use boxcam_train::scenes::SceneError;
 use boxcam_train::summary::SummaryError;
 use boxcam_train::weights::WeightsError;
 use boxcam_train::{message, storage};
@@ -211,6 +212,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
         || error.is::<ImportError>()
         || error.is::<TooManyDropped>()
         || error.is::<PictureError>()
+        || error.is::<SceneError>()
         || error.is::<HistoryError>();
     let output = error.is::<OutputError>() || error.is::<PreparedError>();
     if error.is::<RecipeError>() {

@@ -114,7 +114,7 @@ pub(super) fn quantize(arguments: &QuantizeArguments) -> Result<()> {
         correct_biases: arguments.bias_correction,
     };
     message!("distance to the float model on training images:");
-    message!("calibration       weights   biases     scores   boxes");
+    message!("calibration       weights   biases     scores   boxes   objects");
     let chosen = search(&float, &pictures, overrides, |trial| {
         message!("{}", line(trial));
     })?;
@@ -158,7 +158,7 @@ fn line(trial: &Trial) -> String {
         value.map_or(String::new(), |value| value.get_name().to_owned())
     };
     format!(
-        "{:<16}  {:<8}  {:<9}  {:.4}  {:.4}",
+        "{:<16}  {:<8}  {:<9}  {:.4}  {:.4}  {:.4}",
         name(settings.calibration.to_possible_value()),
         name(settings.weight_scales.to_possible_value()),
         if settings.correct_biases {
@@ -167,7 +167,8 @@ fn line(trial: &Trial) -> String {
             "unchanged"
         },
         trial.distance.scores,
-        trial.distance.boxes
+        trial.distance.boxes,
+        trial.distance.objects
     )
 }
 

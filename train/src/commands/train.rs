@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
+use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, ObjectSettings, Training};
 use boxcam::dataset::Dataset;
 use boxcam::evaluate::Metrics;
 use boxcam::label::Labels;
@@ -16,10 +16,12 @@ use boxcam_train::draw::svg;
 use boxcam_train::draw::theme::Theme;
 use boxcam_train::features::{Features, channels_last};
 use boxcam_train::model::Model;
+use boxcam_train::plan::scenes_beside;
 use boxcam_train::plot::history::History;
 use boxcam_train::plot::{curves, training_report};
 use boxcam_train::recipe::{Override, Recipe, RecipeError};
 use boxcam_train::samples::{TrainingImage, TrainingSet};
+use boxcam_train::scenes::SceneSource;
 use boxcam_train::teacher::Teacher;
 use boxcam_train::trainer::{Epoch, Progress, Trainer, TrainingData, ValidationData};
 use boxcam_train::weights::{self, BackboneWeights, WeightsError};
@@ -54,6 +56,13 @@ const MIN_SAMPLES: usize = 16;
 /// Default confidence threshold of a model.
 pub(super) const THRESHOLD: f32 = 0.4;
 
+/// How a new model's objects are selected.
+const OBJECTS: ObjectSettings = ObjectSettings {
+    threshold: 0.3,
+    nms_iou: 0.5,
+    most: 20,
+};
+
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     #[command(flatten)]
@@ -67,6 +76,13 @@ pub(crate) struct RunArguments {
     /// features (train_last)
     #[arg(long, value_name = "FILE")]
     pub(super) teacher: Option<PathBuf>,
+    /// Folder of photographs without any of the objects, for recipes that find several: negatives, and backgrounds of
+    /// scenes (key objects.scenes)
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) backgrounds: Option<PathBuf>,
+    /// Folder with cutouts.csv and masks/: objects that were cut out of the training images, to paste onto --backgrounds
+    #[arg(long, value_name = "FOLDER", requires = "backgrounds")]
+    pub(super) cutouts: Option<PathBuf>,
     /// Folder for float.onnx, history.csv and a checkpoint, written after every epoch
     #[arg(long, value_name = "FOLDER")]
     pub(super) run: PathBuf,
@@ -208,6 +224,7 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
     }
     // At least four steps per epoch.
     recipe.batch_size = recipe.batch_size.min(found / 4);
+    let scenes = scenes(arguments, &recipe, &train, &labels)?;
     let teacher = teacher(arguments, &recipe, &mut weights, &labels, &device)?;
     let model = Model::new(&weights, &labels, &recipe, &learning);
     let mut run = Run {
@@ -218,6 +235,7 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
             data: data_hash(&labels, &[&train, &val]),
             network: network_hash(&weights.layers, model.frozen.len()),
             teacher: teacher_hash(arguments)?,
+            scenes: scenes.as_ref().map(SceneSource::hash),
         },
         history: Vec::new(),
         card: card.clone(),
@@ -247,6 +265,7 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
         labels: &labels,
         set: &set,
         features: of_training.as_ref(),
+        scenes: scenes.as_ref(),
     };
     let validation = ValidationData {
         truth: &val.pictures,
@@ -261,6 +280,35 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
         run.history = checkpoint.history;
     }
     run.epochs(&mut trainer, &recipe, &data, &validation)
+}
+
+/// What scenes are made of; `None` without any.
+fn scenes(
+    arguments: &RunArguments,
+    recipe: &Recipe,
+    train: &Dataset,
+    labels: &Labels,
+) -> Result<Option<SceneSource>> {
+    let share = recipe.objects.map_or(0.0, |objects| objects.scenes);
+    let Some(backgrounds) = &arguments.backgrounds else {
+        if share > 0.0 {
+            message!("no scenes: add --backgrounds FOLDER with photographs without any object");
+        }
+        return Ok(None);
+    };
+    if share == 0.0 {
+        return Err(RecipeError::Invalid {
+            recipe: recipe.name.clone(),
+            message: "has no scenes, so --backgrounds has no effect; leave it out, or choose a recipe with \
+                      objects.scenes above 0, e.g. objects"
+                .to_owned(),
+        }
+        .into());
+    }
+    let source = SceneSource::read(backgrounds, arguments.cutouts.as_deref(), train, labels)?;
+    let (backgrounds, cutouts) = source.counts();
+    message!("scenes: {cutouts} cut-outs, {backgrounds} backgrounds");
+    Ok(Some(source))
 }
 
 fn teacher_hash(arguments: &RunArguments) -> Result<Option<String>> {
@@ -315,6 +363,7 @@ fn card(
     ModelCard {
         name: arguments.name.clone(),
         threshold: arguments.threshold,
+        objects: recipe.objects.map(|_| OBJECTS),
         training: Training {
             recipe: recipe.name.clone(),
             data: arguments.about.clone(),
@@ -388,7 +437,12 @@ impl Run<'_> {
             println!("{}", row(epoch));
         }
         for epoch in self.history.len() + 1..=recipe.epochs {
-            let steps = data.set.samples.len() / recipe.batch_size;
+            let samples = data.set.samples.len();
+            let scenes = match (data.scenes, &recipe.objects) {
+                (Some(_), Some(objects)) => scenes_beside(samples, objects),
+                _ => 0,
+            };
+            let steps = (samples + scenes) / recipe.batch_size;
             let bar = progress(steps, &format!("epoch {epoch:2}"));
             let advance = |now: &Progress| {
                 bar.inc(1);

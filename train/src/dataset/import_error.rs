@@ -150,6 +150,8 @@ pub enum AnnotationError {
         /// Where the picture was expected.
         picture: PathBuf,
     },
+    #[error("its picture {} has an annotation file before this one; remove one of them", picture.display())]
+    SecondFile { picture: PathBuf },
     /// Usual if only a part of the pictures was downloaded.
     #[error(
         "its picture {picture} is missing, and so are those of {more} more rows; add them, or ignore this if only a part \
@@ -206,6 +208,7 @@ impl AnnotationError {
             Self::NoExtent { .. } => "the box has no area",
             Self::UnknownClass { .. } => "their class has no name",
             Self::UnknownImage { .. } => "their image is not listed",
+            Self::SecondFile { .. } => "their picture has another annotation file",
             Self::DuplicateId { .. } => "several images have the same id",
             Self::NotANumber { .. } => "a number is invalid",
             Self::FieldCount { .. } => "the number of fields is wrong",

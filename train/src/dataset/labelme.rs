@@ -16,7 +16,7 @@ use super::files::{Files, PictureIndex};
 use super::import_error::{AnnotationError, Location};
 use super::imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};
 use super::outline::Bounds;
-use super::own_picture::OwnPictures;
+use super::own_picture::{OwnPicture, OwnPictures};
 use super::pixel_frame::PixelFrame;
 use super::{json, value};
 
@@ -59,9 +59,10 @@ pub(super) fn annotation_files(files: &Files) -> Vec<&Path> {
 pub(super) fn read(files: &Files) -> ImportedDataset {
     let mut dataset = ImportedDataset::default();
     let pictures = PictureIndex::new(files);
-    let mut own = OwnPictures::new(&pictures, "imagePath");
+    let paths = annotation_files(files);
+    let mut own = OwnPictures::new(&pictures, "imagePath", paths.iter().copied());
     let mut without_area = 0;
-    for path in annotation_files(files) {
+    for path in paths {
         let file: Arc<Path> = path.into();
         let read = match parse(&file) {
             Ok(read) => read,
@@ -73,11 +74,21 @@ pub(super) fn read(files: &Files) -> ImportedDataset {
         let boxes = read.shapes.iter().filter(|shape| shape.has_area()).count();
         without_area += read.shapes.len() - boxes;
         let name = value::name(&read.image_path);
-        let Some(picture) = own.find(path, name.as_slice()) else {
-            let picture = path.with_extension("jpg");
-            let error = AnnotationError::MissingPicture { picture };
-            dataset.add_issue_of(Location::file(&file), error, boxes);
-            continue;
+        let picture = match own.find(path, name.as_slice()) {
+            OwnPicture::Found(picture) => Ok(picture),
+            OwnPicture::Taken(picture) => Err(AnnotationError::SecondFile {
+                picture: picture.to_owned(),
+            }),
+            OwnPicture::Missing => Err(AnnotationError::MissingPicture {
+                picture: path.with_extension("jpg"),
+            }),
+        };
+        let picture = match picture {
+            Ok(picture) => picture,
+            Err(error) => {
+                dataset.add_issue_of(Location::file(&file), error, boxes);
+                continue;
+            }
         };
         let split = SplitName::in_folders(&files.root, picture)
             .or_else(|| SplitName::in_folders(&files.root, path));

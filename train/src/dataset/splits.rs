@@ -4,6 +4,9 @@
 //! so that evaluation uses what the data set intended. Otherwise validation gets a fraction of each class: groups of
 //! duplicates, in the order of a hash of seed and pixels, until the fraction is reached. The same seed therefore gives
 //! the same splits on every machine, independent of file names, and an added picture moves few others.
+//!
+//! A development split ([`assign_development`]) is a second validation split, cut from train the same way: choices are made
+//! on it, so that the figures of val stay those of pictures that nothing was chosen by.
 
 use std::collections::BTreeMap;
 
@@ -39,6 +42,8 @@ pub enum ExclusionReason {
     NoSplit,
     /// It is a duplicate of a picture in a split used for evaluation.
     Leak,
+    /// It is in val or test, and the plan is a development split.
+    HeldBack,
 }
 
 impl ExclusionReason {
@@ -50,6 +55,7 @@ impl ExclusionReason {
             Self::NoClass => "have neither a box nor a folder that names their class",
             Self::NoSplit => "are in no split, while others are (--resplit includes them)",
             Self::Leak => "are duplicates of images in val or test",
+            Self::HeldBack => "are in val or test",
         }
     }
 }
@@ -101,6 +107,38 @@ pub fn assign_splits(
     }
     exclude_leaks(&groups, &mut assignments);
     SplitPlan { assignments, kept }
+}
+
+/// A development split: val gets a fraction of each class of the data set's own training pictures, in whole groups of
+/// duplicates. Pictures of the data set's own val and test are left out, and so are training pictures that are their
+/// duplicates. A data set without splits is all training pictures.
+#[must_use]
+pub fn assign_development(
+    dataset: &ImportedDataset,
+    prints: &[Result<Fingerprint, PictureError>],
+    options: SplitOptions,
+    threads: usize,
+) -> SplitPlan {
+    let groups = duplicate_groups(prints.len(), &duplicate_pairs(prints, threads));
+    let pictures = dataset.pictures.iter().zip(prints);
+    let mut assignments: Vec<Assignment> = pictures
+        .map(|(picture, print)| match (print, picture.class()) {
+            (Err(_), _) => Assignment::Excluded(ExclusionReason::Unreadable),
+            (_, None) => Assignment::Excluded(ExclusionReason::NoClass),
+            _ => Assignment::To(picture.split.unwrap_or(SplitName::Train)),
+        })
+        .collect();
+    exclude_leaks(&groups, &mut assignments);
+    for assignment in &mut assignments {
+        if matches!(assignment, Assignment::To(split) if *split != SplitName::Train) {
+            *assignment = Assignment::Excluded(ExclusionReason::HeldBack);
+        }
+    }
+    assign_validation(dataset, prints, &groups, options, &mut assignments);
+    SplitPlan {
+        assignments,
+        kept: false,
+    }
 }
 
 /// Moves a fraction of each class from train to validation, in whole groups of duplicates.
@@ -293,6 +331,50 @@ mod tests {
         assert_eq!(sizes.map(|(class, _)| validation(class)), [10, 1, 1, 0]);
         let other = assign_splits(&data, &prints, SplitOptions { seed: 2, ..OPTIONS }, 2);
         assert_ne!(plan, other, "another seed gives other splits");
+    }
+
+    #[test]
+    fn a_development_split_is_cut_from_train_alone_and_shares_nothing_with_val() {
+        // Picture 0 is a copy of 12, which is in val; 1 and 2 are copies of each other.
+        let scenes: Vec<u64> = [9, 1, 1].into_iter().chain(20..29).chain([9, 30]).collect();
+        let prints: Vec<_> = scenes
+            .iter()
+            .map(|seed| Ok(Fingerprint::of(&random_scene(*seed, 64, 48).image)))
+            .collect();
+        let split = |index| match index {
+            12 => Some(SplitName::Val),
+            13 => Some(SplitName::Test),
+            _ => Some(SplitName::Train),
+        };
+        let data = dataset(scenes.len(), |_| "cup".to_owned(), split);
+        let plan = assign_development(&data, &prints, OPTIONS, 2);
+        let excluded = |reason| Assignment::Excluded(reason);
+        assert_eq!(plan.assignments[0], excluded(ExclusionReason::Leak));
+        assert_eq!(plan.assignments[12], excluded(ExclusionReason::HeldBack));
+        assert_eq!(plan.assignments[13], excluded(ExclusionReason::HeldBack));
+        assert_eq!(plan.assignments[1], plan.assignments[2]);
+        let count = |split| {
+            let assigned = plan.assignments.iter();
+            assigned.filter(|a| **a == Assignment::To(split)).count()
+        };
+        // A fifth of the eleven pictures that are left.
+        assert_eq!((count(SplitName::Val), count(SplitName::Train)), (2, 9));
+        let reversed: Vec<usize> = (0..scenes.len()).rev().collect();
+        let prints: Vec<_> = reversed
+            .iter()
+            .map(|index| Ok(Fingerprint::of(&random_scene(scenes[*index], 64, 48).image)))
+            .collect();
+        let data = dataset(
+            scenes.len(),
+            |_| "cup".to_owned(),
+            |index| split(reversed[index]),
+        );
+        let mut again = assign_development(&data, &prints, OPTIONS, 1).assignments;
+        again.reverse();
+        assert_eq!(
+            again, plan.assignments,
+            "the order of files must not matter"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! `ImageSets/Main/train.txt` and `val.txt` exist, they and `test.txt` define the splits, and pictures in no list are
 //! skipped; else folders named train, val and test do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::files::{Files, PictureIndex, stem_of};
 use super::import_error::{AnnotationError, Location};
 use super::imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};
 use super::outline::Bounds;
-use super::own_picture::OwnPictures;
+use super::own_picture::{OwnPicture, OwnPictures};
 use super::pixel_frame::PixelFrame;
 use super::{value, xml};
 
@@ -42,10 +42,9 @@ pub(super) fn read(files: &Files) -> ImportedDataset {
     let mut dataset = ImportedDataset::default();
     let root = &files.root;
     let pictures = PictureIndex::new(files);
-    let mut own = OwnPictures::new(&pictures, "<filename>");
+    let mut own = OwnPictures::new(&pictures, "<filename>", files.with_extension("xml"));
     let lists = split_lists(root);
     let mut in_no_list = 0;
-    let mut annotated = BTreeSet::new();
     for path in files.with_extension("xml") {
         let split = match &lists {
             Some(lists) => lists.get(&fold(&stem_of(path))).copied(),
@@ -59,9 +58,7 @@ pub(super) fn read(files: &Files) -> ImportedDataset {
         match read_file(&file, &mut own, &mut dataset) {
             Ok(mut picture) => {
                 picture.split = split.or_else(|| SplitName::in_folders(root, &picture.path));
-                if annotated.insert(picture.path.clone()) {
-                    dataset.pictures.push(picture);
-                }
+                dataset.pictures.push(picture);
             }
             Err((location, error, boxes)) => dataset.add_issue_of(location, error, boxes),
         }
@@ -136,12 +133,18 @@ fn read_file(
         .collect();
     let names = ["filename", "path"].map(|name| text_of(annotation, name).map(str::to_owned));
     let names: Vec<String> = names.into_iter().flatten().collect();
-    let Some(path) = own.find(file, &names) else {
-        let name = names.first().cloned();
-        let picture = name.unwrap_or_else(|| stem_of(file) + ".jpg").into();
-        let missing = AnnotationError::MissingPicture { picture };
-        return Err((Location::file(file), missing, objects.len()));
+    let path = match own.find(file, &names) {
+        OwnPicture::Found(path) => Ok(path),
+        OwnPicture::Taken(path) => Err(AnnotationError::SecondFile {
+            picture: path.to_owned(),
+        }),
+        OwnPicture::Missing => {
+            let name = names.first().cloned();
+            let picture = name.unwrap_or_else(|| stem_of(file) + ".jpg").into();
+            Err(AnnotationError::MissingPicture { picture })
+        }
     };
+    let path = path.map_err(|error| (Location::file(file), error, objects.len()))?;
     let mut picture = LabeledPicture::new(path.to_owned(), None);
     let frame = match PixelFrame::of(path, stated_size(annotation)) {
         Ok(frame) => frame,

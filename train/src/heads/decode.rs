@@ -94,7 +94,7 @@ pub(super) fn export(graph: &mut GraphBuilder, output: &str, side: usize) -> Str
 
 /// Operators of two operands, with broadcasting.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Binary {
+pub(super) enum Binary {
     Add,
     Sub,
     Mul,
@@ -105,7 +105,7 @@ enum Binary {
 }
 
 /// The operators that decoding needs, on values of rank 3. A name is that of the ONNX node.
-trait Ops {
+pub(super) trait Ops {
     type Value: Clone;
 
     fn constant(&mut self, name: &str, shape: [usize; 3], values: &[f32]) -> Self::Value;
@@ -127,12 +127,12 @@ trait Ops {
 }
 
 /// Runs the operators.
-struct TensorOps {
+pub(super) struct TensorOps {
     device: Device,
 }
 
 impl TensorOps {
-    fn new(device: &Device) -> Self {
+    pub(super) fn new(device: &Device) -> Self {
         Self {
             device: device.clone(),
         }
@@ -234,19 +234,32 @@ fn cell_predictions<O: Ops>(
     let logits = ops.slice("box.weight_logits", output, 0, 1);
     let weights = ops.softmax("box.weights", &logits, 2);
     let raw = ops.slice("box.raw_distances", output, 1, CELL_CHANNELS);
-    let distances = ops.relu("box.distances", &raw);
-    let signs = ops.constant("box.signs", [1, 4, 1], &SIGNS);
-    let offsets = ops.binary(Binary::Mul, "box.offsets", &distances, &signs);
-    let centres = ops.constant(
-        "box.centres",
-        [1, 4, height * width],
-        &centres(height, width),
-    );
     CellPredictions {
         logits,
         weights,
-        corners: ops.binary(Binary::Add, "box.cell_corners", &offsets, &centres),
+        corners: cell_corners(ops, "box", &raw, height, width),
     }
+}
+
+/// Corners of all cells' boxes, `[batch, 4, cells]`, from the distances of their edges, of the same shape; a negative
+/// distance is 0. Node names begin with `prefix`.
+pub(super) fn cell_corners<O: Ops>(
+    ops: &mut O,
+    prefix: &str,
+    raw: &O::Value,
+    height: usize,
+    width: usize,
+) -> O::Value {
+    let name = |part: &str| format!("{prefix}.{part}");
+    let distances = ops.relu(&name("distances"), raw);
+    let signs = ops.constant(&name("signs"), [1, 4, 1], &SIGNS);
+    let offsets = ops.binary(Binary::Mul, &name("offsets"), &distances, &signs);
+    let centres = ops.constant(
+        &name("centres"),
+        [1, 4, height * width],
+        &centres(height, width),
+    );
+    ops.binary(Binary::Add, &name("cell_corners"), &offsets, &centres)
 }
 
 /// Decodes the predictions of a square map.

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use burn::prelude::*;
 use burn::tensor::Distribution;
 
+use super::ExportedBoxes;
 use super::decode::{self, CELL_CHANNELS, CellPredictions};
+use super::objects::{ObjectBranch, ObjectPredictions};
 use crate::layer::ConvWeights;
 use crate::network::{Conv, FeatureMaps, to_vec};
 use crate::onnx::GraphBuilder;
@@ -36,7 +38,12 @@ pub struct FcosHead {
     /// Depthwise and pointwise convolutions, alternating.
     tower: [Conv; 5],
     output: Conv,
+    /// On the map before the last layer of the tower.
+    objects: Option<ObjectBranch>,
 }
+
+/// Layers of the tower that the object branch shares.
+const SHARED: usize = 4;
 
 impl FcosHead {
     /// A head on maps of `coarse` and `fine` channels, with `hidden` channels of its own.
@@ -53,11 +60,26 @@ impl FcosHead {
                 depthwise(hidden, device),
             ],
             output: output(hidden, device),
+            objects: None,
         }
     }
 
-    /// The head with the weights of another model; unchanged if any of them is missing or has another shape.
-    pub(super) fn load_pretrained(self, weights: &BTreeMap<String, ConvWeights>) -> Self {
+    /// The head with an untrained object branch for so many classes.
+    #[must_use]
+    pub fn with_objects(self, classes: usize) -> Self {
+        let hidden = self.coarse.weights().shape[0];
+        let branch = ObjectBranch::new(hidden, classes, &self.coarse.device());
+        Self {
+            objects: Some(branch),
+            ..self
+        }
+    }
+
+    /// The head with the weights of another model; the box head, and the object branch, are unchanged if any of their
+    /// weights is missing or has another shape.
+    pub(super) fn load_pretrained(mut self, weights: &BTreeMap<String, ConvWeights>) -> Self {
+        let branch = self.objects.take();
+        self.objects = branch.map(|branch| branch.load_pretrained(|name| weights.get(name)));
         let device = self.coarse.device();
         let convs = self.convs().into_iter().zip(NAMES);
         let loaded = convs.map(|(conv, name)| {
@@ -72,6 +94,7 @@ impl FcosHead {
                 fine,
                 tower,
                 output,
+                objects: self.objects,
             },
             _ => self,
         }
@@ -85,12 +108,17 @@ impl FcosHead {
     /// # Panics
     /// When the backbone was cut behind its stride-16 map.
     #[must_use]
-    pub fn forward(&self, maps: FeatureMaps) -> CellPredictions {
+    pub fn forward(&self, maps: FeatureMaps) -> (CellPredictions, Option<ObjectPredictions>) {
         let fine = maps.fine.expect("FCOS needs the stride-16 map");
         let coarse = upsample(self.coarse.forward(maps.last));
         let sum = self.fine.forward(fine) + coarse;
-        let hidden = self.tower.iter().fold(sum, |map, conv| conv.forward(map));
-        CellPredictions::new(self.output.forward(hidden))
+        let (shared, own) = self.tower.split_at(SHARED);
+        let hidden = shared.iter().fold(sum, |map, conv| conv.forward(map));
+        let objects = self.objects.as_ref();
+        let objects = objects.map(|branch| branch.forward(hidden.clone()));
+        let hidden = own.iter().fold(hidden, |map, conv| conv.forward(map));
+        let cells = CellPredictions::new(self.output.forward(hidden));
+        (cells, objects)
     }
 
     /// Adds the head to a graph; see [`super::BoxHead::export`].
@@ -99,18 +127,28 @@ impl FcosHead {
         graph: &mut GraphBuilder,
         [fine, last]: [&str; 2],
         side: usize,
-    ) -> String {
+    ) -> ExportedBoxes {
         let [of_coarse, of_fine, tower @ .., of_output] = NAMES;
         let coarse = graph.conv_relu6(of_coarse, last, &self.coarse.weights());
         let coarse = graph.upsample("box.twice", &coarse, 2);
         let fine = graph.conv_relu6(of_fine, fine, &self.fine.weights());
         let sum = graph.binary("Add", "box.sum", &fine, &coarse);
-        let layers = self.tower.iter().zip(tower);
-        let hidden = layers.fold(sum, |input, (conv, name)| {
-            graph.conv_relu6(name, &input, &conv.weights())
-        });
+        let layers: Vec<(&Conv, &str)> = self.tower.iter().zip(tower).collect();
+        let (shared, own) = layers.split_at(SHARED);
+        let mut add = |input: String, layers: &[(&Conv, &str)]| {
+            layers.iter().fold(input, |input, (conv, name)| {
+                graph.conv_relu6(name, &input, &conv.weights())
+            })
+        };
+        let shared = add(sum, shared);
+        let hidden = add(shared.clone(), own);
         let output = graph.conv(of_output, &hidden, &self.output.weights());
-        decode::export(graph, &output, 2 * side)
+        let corners = decode::export(graph, &output, 2 * side);
+        let objects = self.objects.as_ref();
+        ExportedBoxes {
+            corners,
+            objects: objects.map(|branch| branch.export(graph, &shared, 2 * side)),
+        }
     }
 }
 
@@ -129,8 +167,13 @@ fn pointwise(inputs: usize, outputs: usize, device: &Device) -> Conv {
     Conv::new(&layer, true, device)
 }
 
+/// A pointwise convolution without an activation.
+pub(super) fn pointwise_linear(layer: &ConvWeights, device: &Device) -> Conv {
+    Conv::new(layer, false, device)
+}
+
 /// A 3 x 3 depthwise convolution with relu6, initialized near the identity.
-fn depthwise(channels: usize, device: &Device) -> Conv {
+pub(super) fn depthwise(channels: usize, device: &Device) -> Conv {
     let mut layer = random([channels, 1, 3, 3], 0.1, device);
     layer.groups = channels;
     let centre = layer.weights.iter_mut().skip(4).step_by(9);
@@ -142,11 +185,11 @@ fn depthwise(channels: usize, device: &Device) -> Conv {
 fn output(inputs: usize, device: &Device) -> Conv {
     let mut layer = random([CELL_CHANNELS, inputs, 1, 1], 0.01, device);
     layer.bias = vec![0.0, 0.3, 0.3, 0.3, 0.3];
-    Conv::new(&layer, false, device)
+    pointwise_linear(&layer, device)
 }
 
 /// A convolution with normally distributed weights around 0 and zero biases.
-fn random(shape: [usize; 4], deviation: f64, device: &Device) -> ConvWeights {
+pub(super) fn random(shape: [usize; 4], deviation: f64, device: &Device) -> ConvWeights {
     let noise = Distribution::Normal(0.0, deviation);
     let weights = to_vec(Tensor::<4>::random(shape, noise, device));
     ConvWeights {
@@ -183,7 +226,7 @@ mod tests {
             fine: Some(Tensor::zeros([2, 8, 8, 12], &device)),
             last: Tensor::zeros([2, 4, 4, 16], &device),
         };
-        for corners in to_vec(head.forward(maps).decode()).chunks(4) {
+        for corners in to_vec(head.forward(maps).0.decode()).chunks(4) {
             for (found, expected) in corners.iter().zip([0.2, 0.8, 0.2, 0.8]) {
                 assert!((found - expected).abs() < 1e-5, "{corners:?}");
             }

@@ -193,6 +193,15 @@ impl GraphBuilder {
         self.node("Slice", name, &[input, &starts, &ends, &axes], vec![])
     }
 
+    /// The axes of the output in the order of the input's.
+    pub fn transpose(&mut self, name: &str, input: &str, axes: &[i64]) -> String {
+        self.node("Transpose", name, &[input], vec![ints("perm", axes)])
+    }
+
+    pub fn sigmoid(&mut self, name: &str, input: &str) -> String {
+        self.node("Sigmoid", name, &[input], vec![])
+    }
+
     /// An operator with two inputs and no attributes, for example `Add`, `Mul` or `MatMul`.
     pub fn binary(&mut self, operator: &str, name: &str, a: &str, b: &str) -> String {
         self.node(operator, name, &[a, b], vec![])

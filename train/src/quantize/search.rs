@@ -5,8 +5,8 @@
 //! validation figures too good.
 
 use boxcam::detect::Detector;
-use boxcam::detect::Prediction;
 use boxcam::detect::tract::TractDetector;
+use boxcam::detect::{Detection, Prediction};
 use boxcam::geometry::iou;
 use boxcam::preprocess::InputTensor;
 use prost::Message;
@@ -44,13 +44,18 @@ pub struct Distance {
     pub scores: f64,
     /// 1 minus the mean IoU with the float model's boxes, `0..=1`.
     pub boxes: f64,
+    /// 1 minus how well the float model's objects are found again, `0..=1`; 0 for a model without object outputs.
+    pub objects: f64,
 }
 
+/// Objects from this score on are compared.
+const MIN_OBJECT_SCORE: f32 = 0.05;
+
 impl Distance {
-    /// The sum that the search minimizes: a tenth of a nat weighs as much as a tenth of IoU.
+    /// The sum that the search minimizes: a tenth of a nat weighs as much as a tenth of IoU, and as a tenth of the objects.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        self.scores + self.boxes
+        self.scores + self.boxes + self.objects
     }
 
     /// The distance between predictions for the same pictures.
@@ -63,8 +68,33 @@ impl Distance {
         Self {
             scores: scores.sum::<f64>() / count,
             boxes: 1.0 - boxes.map(f64::from).sum::<f64>() / count,
+            objects: object_distance(float, int8),
         }
     }
+}
+
+/// 1 minus the mean, weighted by score, of how well each object of the float model is found again: the IoU with the nearest
+/// object of its class, less the difference of the scores.
+fn object_distance(float: &[Prediction], int8: &[Prediction]) -> f64 {
+    let objects = |prediction: &Prediction| -> Vec<Detection> {
+        let objects = prediction.objects(MIN_OBJECT_SCORE);
+        objects.unwrap_or_default().to_vec()
+    };
+    let (mut found, mut all) = (0.0, 0.0);
+    for (float, int8) in float.iter().zip(int8) {
+        let others = objects(int8);
+        for object in objects(float) {
+            let same_class = others.iter().filter(|other| other.class == object.class);
+            let likeness = same_class.map(|other| {
+                let difference = (object.confidence - other.confidence).abs();
+                iou(&object.bounding_box, &other.bounding_box) * (1.0 - difference)
+            });
+            let weight = f64::from(object.confidence);
+            found += weight * f64::from(likeness.fold(0.0, f32::max));
+            all += weight;
+        }
+    }
+    if all > 0.0 { 1.0 - found / all } else { 0.0 }
 }
 
 fn kl_divergence(float: &[f32], int8: &[f32]) -> f64 {
@@ -226,6 +256,9 @@ fn predictions(
 
 #[cfg(test)]
 mod tests {
+    use boxcam::card::ObjectSettings;
+    use boxcam::detect::{CellOutputs, Nms};
+
     use super::*;
 
     fn prediction(scores: [f32; 2], corners: [f32; 4]) -> Prediction {
@@ -244,6 +277,40 @@ mod tests {
             (distance.scores - 0.2263).abs() < 1e-3 && (distance.boxes - 0.5).abs() < 1e-3,
             "{distance:?}"
         );
+    }
+
+    #[test]
+    fn objects_that_are_lost_or_moved_have_a_distance() {
+        const SETTINGS: ObjectSettings = ObjectSettings {
+            threshold: 0.3,
+            nms_iou: 0.5,
+            most: 10,
+        };
+        // Two cells with two classes; a score of 0 is no object.
+        let found = |scores: [f32; 4], boxes: [[f32; 4]; 2]| {
+            let cells = CellOutputs {
+                scores: &scores,
+                boxes: boxes.as_flattened(),
+            };
+            let prediction = prediction([0.9, 0.1], [0.2, 0.8, 0.2, 0.8]);
+            let mut nms = Nms::new(SETTINGS, 2, 2);
+            [prediction
+                .with_objects(cells, &mut nms)
+                .expect("valid outputs")]
+        };
+        let boxes = [[0.0, 0.5, 0.0, 0.5], [0.5, 1.0, 0.5, 1.0]];
+        let float = found([0.8, 0.0, 0.0, 0.4], boxes);
+        let distance = |scores, boxes| object_distance(&float, &found(scores, boxes));
+        assert!(distance([0.8, 0.0, 0.0, 0.4], boxes).abs() < 1e-6);
+        // The weaker one is lost, or has another class.
+        assert!((distance([0.8, 0.0, 0.0, 0.0], boxes) - 1.0 / 3.0).abs() < 1e-6);
+        assert!((distance([0.8, 0.0, 0.4, 0.0], boxes) - 1.0 / 3.0).abs() < 1e-6);
+        // The stronger one has half of its box, and a score less by 0.2.
+        let half = [[0.0, 0.5, 0.0, 0.25], boxes[1]];
+        let expected = 1.0 - (0.8 * 0.5 * 0.8 + 0.4) / 1.2;
+        assert!((distance([0.6, 0.0, 0.0, 0.4], half) - expected).abs() < 1e-6);
+        let without = [prediction([0.9, 0.1], [0.2, 0.8, 0.2, 0.8])];
+        assert_eq!(object_distance(&without, &without), 0.0);
     }
 
     #[test]

@@ -7,7 +7,12 @@ use tract_onnx::pb;
 
 use super::{BackboneWeights, HeadWeights, ParseError};
 use crate::layer::{ConvWeights, DenseWeights, Layer};
-use crate::onnx::{BACKBONE_PREFIX, BOX_PREFIX, CLASS_LAYER, Constants, INPUT, RELU6_SUFFIX, card};
+use crate::onnx::{
+    BACKBONE_PREFIX, BOX_PREFIX, CLASS_LAYER, Constants, INPUT, OBJECT_PREFIX, RELU6_SUFFIX, card,
+};
+
+/// Prefixes of the convolutions of box heads.
+const HEAD_PREFIXES: [&str; 2] = [BOX_PREFIX, OBJECT_PREFIX];
 
 /// Layers named [`BACKBONE_PREFIX`]..., in graph order, and the heads if there are any.
 pub(super) fn read(bytes: &[u8]) -> Result<BackboneWeights, ParseError> {
@@ -75,7 +80,7 @@ impl<'a> Layers<'a> {
                 let conv = convolution(node, &self.constants)?;
                 self.convolution(node, first, conv)?
             }
-            ("Conv", _, _) if node.name.starts_with(BOX_PREFIX) => {
+            ("Conv", _, _) if HEAD_PREFIXES.iter().any(|head| node.name.starts_with(head)) => {
                 let conv = convolution(node, &self.constants)?;
                 self.box_convs.insert(node.name.clone(), conv);
                 return Ok(());

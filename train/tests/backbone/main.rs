@@ -2,5 +2,6 @@
 
 mod files;
 mod int8_inference;
+mod object_head;
 mod quantization;
 mod test_models;

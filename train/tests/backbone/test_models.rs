@@ -100,8 +100,8 @@ pub(crate) fn model(backbone: &BackboneWeights) -> pb::ModelProto {
     let side = backbone.side / stride;
     let fine_channels = backbone.layers[fine].conv.shape[0];
     let bounding_box = BoxHead::Fcos(FcosHead::new(channels, fine_channels, 32, &device));
-    let corners = bounding_box.export(&mut graph, [&maps[fine], map], side);
-    graph.finish(&scores, &corners, &card)
+    let boxes = bounding_box.export(&mut graph, [&maps[fine], map], side);
+    graph.finish(&scores, &boxes.corners, &card)
 }
 
 pub(crate) fn inputs(card: &ModelCard, count: u64) -> Vec<InputTensor> {
@@ -127,6 +127,12 @@ pub(crate) fn write_and_read(model: &pb::ModelProto) -> BackboneWeights {
 
 /// Scores and corners from tract's own float operators.
 pub(crate) fn run_in_floats(model: &pb::ModelProto, input: &InputTensor) -> [Vec<f32>; 2] {
+    let outputs = all_outputs_in_floats(model, input);
+    outputs.try_into().expect("two outputs")
+}
+
+/// All outputs from tract's own float operators.
+pub(crate) fn all_outputs_in_floats(model: &pb::ModelProto, input: &InputTensor) -> Vec<Vec<f32>> {
     let plan = onnx()
         .model_for_proto_model(model)
         .and_then(|model| model.with_input_fact(0, f32::fact(input.shape()).into()))
@@ -134,10 +140,11 @@ pub(crate) fn run_in_floats(model: &pb::ModelProto, input: &InputTensor) -> [Vec
         .expect("runnable");
     let tensor = Tensor::from_shape(&input.shape(), &input.to_f32()).expect("a tensor");
     let outputs = plan.run(tvec!(tensor.into())).expect("runs");
-    [0, 1].map(|output| {
-        let view = outputs[output].to_plain_array_view::<f32>();
+    let values = outputs.iter().map(|output| {
+        let view = output.to_plain_array_view::<f32>();
         view.expect("floats").iter().copied().collect()
-    })
+    });
+    values.collect()
 }
 
 pub(crate) fn structure(backbone: &BackboneWeights) -> Vec<(bool, Option<usize>, usize, usize)> {

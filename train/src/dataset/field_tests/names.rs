@@ -134,6 +134,38 @@ fn a_stale_name_gives_no_picture_the_boxes_of_its_neighbor() {
     assert!(dataset.notes[0].contains("imagePath is stale"));
 }
 
+#[test]
+fn every_picture_has_one_annotation_file() {
+    let other = VOC.replace("<xmax>80", "<xmax>40");
+    let field = Field::new()
+        .picture("val/JPEGImages/a.png")
+        .put("train/Annotations/a.xml", &other)
+        .put("val/Annotations/a.xml", VOC)
+        .picture("v1.png")
+        .put("v1.2.xml", VOC.replace("a.png", "v1.2.png"));
+    let (_, dataset) = field.read();
+    assert_eq!(boxes(&dataset).len(), 1, "{dataset:?}");
+    assert_corners(&boxes(&dataset)[0].1, CORNERS, "that of val");
+    let issues = field.issues();
+    assert!(
+        issues[0].contains("train/Annotations/a.xml: its picture a.png is missing"),
+        "{issues:?}"
+    );
+    assert!(
+        issues[1].contains("v1.2.xml: its picture v1.2.png is missing"),
+        "{issues:?}"
+    );
+
+    let field = Field::new()
+        .picture("images/a.png")
+        .put("boxes/a.xml", VOC)
+        .put("boxes.old/a.xml", &other);
+    assert_eq!(boxes(&field.read().1).len(), 1);
+    assert!(field.issues()[0].contains("has an annotation file before this one"));
+    let field = Field::new().picture("a.jpg").put("a.jpg.xml", VOC);
+    field.has_the_box(DatasetFormat::Voc, "extension of the picture in front");
+}
+
 #[cfg(unix)]
 #[test]
 fn broken_links_are_named_and_the_rest_is_read() {

@@ -1,0 +1,576 @@
+//! Scenes: cut-outs of annotated objects on background photographs without any object.
+//!
+//! They give exact boxes, several objects in a picture and small ones. Cut-outs are masks of boxes of the training images,
+//! listed in `cutouts.csv`; one whose image is not among them, or whose class is not learned, is left out, so that nothing
+//! of a validation image is trained on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use boxcam::dataset::Dataset;
+use boxcam::geometry::NormBox;
+use boxcam::label::{ClassId, Labels};
+use boxcam::picture::{self, PictureError};
+use boxcam::walk::{self, WalkError};
+use fastrand::Rng;
+use image::imageops::{FilterType, crop_imm, flip_horizontal, resize};
+use image::math::Rect;
+use image::{GrayImage, Rgb, RgbImage};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::checkpoint::file_hash;
+use crate::samples::Object;
+use crate::truth::{Composition, ImageClass};
+
+/// The list of cut-outs in their folder.
+const LIST: &str = "cutouts.csv";
+
+/// The masks in that folder.
+const MASKS: &str = "masks";
+
+/// Most cut-outs of a scene.
+const MOST: usize = 4;
+
+/// Smallest and largest box of a cut-out in a scene, as a share of the scene's area.
+const AREA: [f32; 2] = [0.02, 0.3];
+
+/// Most that a cut-out is enlarged by.
+const LARGEST_SCALE: f32 = 2.5;
+
+/// Largest share of a box that another may cover.
+const COVERED: f32 = 0.25;
+
+/// Places that are tried for a cut-out before it is left out.
+const TRIES: usize = 20;
+
+/// A cut-out's brightness is multiplied by 1 +- this.
+const BRIGHTNESS: f32 = 0.2;
+
+/// Mask values from which a pixel is the object's.
+const OPAQUE: u8 = 128;
+
+/// Backgrounds and cut-outs on the disk.
+#[derive(Debug, Clone)]
+pub struct SceneSource {
+    backgrounds: Vec<Background>,
+    cutouts: Vec<Cutout>,
+}
+
+#[derive(Debug, Clone)]
+struct Background {
+    path: PathBuf,
+    /// In pixels.
+    size: (u32, u32),
+}
+
+#[derive(Debug, Clone)]
+struct Cutout {
+    picture: PathBuf,
+    mask: PathBuf,
+    /// The part of the picture that the mask covers, in pixels.
+    crop: Rect,
+    class: ClassId,
+    /// The object within the crop, as shares of its sides.
+    object: NormBox,
+}
+
+/// A scene: everything but the pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scene {
+    background: usize,
+    flipped: bool,
+    pasted: Vec<Pasted>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Pasted {
+    cutout: usize,
+    flipped: bool,
+    brightness: f32,
+    /// Left, top, right and bottom edge of the crop, as shares of the scene; it may reach beyond it, the object does not.
+    crop: [f32; 4],
+    object: Object,
+}
+
+/// Backgrounds or cut-outs that cannot be used.
+#[derive(Debug, Error)]
+pub enum SceneError {
+    #[error("backgrounds {}: no picture is there; give a folder with photographs", folder.display())]
+    NoBackground { folder: PathBuf },
+    #[error("backgrounds: {0}")]
+    List(#[from] WalkError),
+    #[error("cut-outs {}: cannot be read ({source}); give a folder with cutouts.csv and masks/", file.display())]
+    ReadList { file: PathBuf, source: csv::Error },
+    #[error("cut-outs {}, line {line}: {message}; correct or remove the line", file.display())]
+    Line {
+        file: PathBuf,
+        /// From 1.
+        line: u64,
+        message: String,
+    },
+    #[error(
+        "cut-outs {}: none is of a training image with a class that is learned; give the data set that they were cut from",
+        file.display()
+    )]
+    NoCutout { file: PathBuf },
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+}
+
+/// A line of the list; other columns are ignored.
+#[derive(Debug, Deserialize)]
+struct Row {
+    mask: String,
+    image_id: String,
+    folder: String,
+    class_name: String,
+    left: u32,
+    top: u32,
+    right: u32,
+    bottom: u32,
+}
+
+impl SceneSource {
+    /// Lists the photographs in the folder `backgrounds` and its subfolders, and the cut-outs of the training images.
+    ///
+    /// # Errors
+    /// [`SceneError`]; an unreadable background is left out.
+    pub fn read(
+        backgrounds: &Path,
+        cutouts: Option<&Path>,
+        train: &Dataset,
+        labels: &Labels,
+    ) -> Result<Self, SceneError> {
+        let cutouts = cutouts.map(|folder| read_cutouts(folder, train, labels));
+        Ok(Self {
+            backgrounds: list_backgrounds(backgrounds)?,
+            cutouts: cutouts.transpose()?.unwrap_or_default(),
+        })
+    }
+
+    /// Number of backgrounds and of cut-outs.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.backgrounds.len(), self.cutouts.len())
+    }
+
+    /// Hash of all backgrounds and masks, and of where the cut-outs are in their pictures.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut add = |text: String| hash.update(text + "\n");
+        for background in &self.backgrounds {
+            // An unreadable file is left out of the training.
+            add(file_hash(&background.path).unwrap_or_default());
+        }
+        for cutout in &self.cutouts {
+            add(file_hash(&cutout.mask).unwrap_or_default());
+            add(file_hash(&cutout.picture).unwrap_or_default());
+            add(format!("{:?} {:?}", cutout.crop, cutout.class));
+        }
+        format!("{:x}", hash.finalize())
+    }
+
+    /// A random scene of one to four cut-outs, or with the probability `empty`, or without any cut-outs, of none.
+    pub fn random(&self, empty: f32, random: &mut Rng) -> Scene {
+        let background = random.usize(0..self.backgrounds.len());
+        let flipped = random.bool();
+        let size = self.backgrounds[background].size;
+        let mut pasted: Vec<Pasted> = Vec::new();
+        let is_empty = random.f32() < empty || self.cutouts.is_empty();
+        let count = if is_empty { 0 } else { random.usize(1..=MOST) };
+        for _ in 0..count {
+            let cutout = random.usize(0..self.cutouts.len());
+            let placed = (0..TRIES).find_map(|_| {
+                let placed = self.place(cutout, size, random)?;
+                let is_free = |other: &Pasted| {
+                    let (a, b) = (placed.object.bounding_box, other.object.bounding_box);
+                    a.intersection_area(&b) <= COVERED * a.area().min(b.area())
+                };
+                pasted.iter().all(is_free).then_some(placed)
+            });
+            pasted.extend(placed);
+        }
+        Scene {
+            background,
+            flipped,
+            pasted,
+        }
+    }
+
+    /// A cut-out at a random place in a scene of `width` x `height` pixels.
+    fn place(
+        &self,
+        cutout: usize,
+        (width, height): (u32, u32),
+        random: &mut Rng,
+    ) -> Option<Pasted> {
+        let source = &self.cutouts[cutout];
+        let flipped = random.bool();
+        let [mut x_min, mut x_max, y_min, y_max] = source.object.corners();
+        if flipped {
+            (x_min, x_max) = (1.0 - x_max, 1.0 - x_min);
+        }
+        // In pixels of the picture that it was cut from.
+        let crop = [source.crop.width, source.crop.height].map(|side| side as f32);
+        let object = [(x_max - x_min) * crop[0], (y_max - y_min) * crop[1]];
+        let scene = [width, height].map(|side| side as f32);
+        let [smallest, largest] = AREA.map(f32::ln);
+        let area = (smallest + (largest - smallest) * random.f32()).exp();
+        let scale = (area * scene[0] * scene[1] / (object[0] * object[1])).sqrt();
+        let fits = (scene[0] / object[0]).min(scene[1] / object[1]);
+        let scale = scale.min(fits).min(LARGEST_SCALE);
+        // As shares of the scene.
+        let extent = |axis: usize, pixels: f32| scale * pixels / scene[axis];
+        let object = [extent(0, object[0]), extent(1, object[1])];
+        let crop = [extent(0, crop[0]), extent(1, crop[1])];
+        let left = random.f32() * (1.0 - object[0]).max(0.0);
+        let top = random.f32() * (1.0 - object[1]).max(0.0);
+        let corner = [left - x_min * crop[0], top - y_min * crop[1]];
+        Some(Pasted {
+            cutout,
+            flipped,
+            brightness: 1.0 + BRIGHTNESS * (2.0 * random.f32() - 1.0),
+            crop: [
+                corner[0],
+                corner[1],
+                corner[0] + crop[0],
+                corner[1] + crop[1],
+            ],
+            object: Object {
+                class: Some(source.class),
+                bounding_box: NormBox::from_regression([
+                    left,
+                    left + object[0],
+                    top,
+                    top + object[1],
+                ])?,
+            },
+        })
+    }
+
+    /// The picture of a scene.
+    ///
+    /// # Errors
+    /// [`PictureError`] if one of its files cannot be read.
+    pub fn compose(&self, scene: &Scene) -> Result<RgbImage, PictureError> {
+        let mut picture = picture::open(&self.backgrounds[scene.background].path)?;
+        if scene.flipped {
+            picture = flip_horizontal(&picture);
+        }
+        for pasted in &scene.pasted {
+            self.paste(pasted, &mut picture)?;
+        }
+        Ok(picture)
+    }
+
+    fn paste(&self, pasted: &Pasted, onto: &mut RgbImage) -> Result<(), PictureError> {
+        let Cutout {
+            picture,
+            mask,
+            crop,
+            ..
+        } = &self.cutouts[pasted.cutout];
+        let source = picture::open(picture)?;
+        let source = crop_imm(&source, crop.x, crop.y, crop.width, crop.height).to_image();
+        let mask = open_mask(mask)?;
+        let (width, height) = onto.dimensions();
+        let pixel = |share: f32, side: u32| (share * side as f32).round() as i64;
+        let [left, top, right, bottom] = pasted.crop;
+        let (left, right) = (pixel(left, width), pixel(right, width));
+        let (top, bottom) = (pixel(top, height), pixel(bottom, height));
+        let size = ((right - left).max(1) as u32, (bottom - top).max(1) as u32);
+        let mut source = resize(&source, size.0, size.1, FilterType::Triangle);
+        let mut mask = resize(&mask, size.0, size.1, FilterType::Triangle);
+        if pasted.flipped {
+            source = flip_horizontal(&source);
+            mask = flip_horizontal(&mask);
+        }
+        for (x, y, Rgb(color)) in source.enumerate_pixels() {
+            let (at_x, at_y) = (left + i64::from(x), top + i64::from(y));
+            let (Ok(at_x), Ok(at_y)) = (u32::try_from(at_x), u32::try_from(at_y)) else {
+                continue;
+            };
+            if at_x < width && at_y < height {
+                let opacity = f32::from(mask.get_pixel(x, y).0[0]) / 255.0;
+                let Rgb(under) = onto.get_pixel_mut(at_x, at_y);
+                for (under, color) in under.iter_mut().zip(color) {
+                    let color = (f32::from(*color) * pasted.brightness).min(255.0);
+                    let below = f32::from(*under);
+                    *under = (below + opacity * (color - below)).round() as u8;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Scene {
+    /// What the scene shows: every object has a box. It has no class as a whole, or is a negative.
+    #[must_use]
+    pub fn composition(&self) -> Composition {
+        Composition {
+            image_class: match self.pasted.is_empty() {
+                true => ImageClass::Negative,
+                false => ImageClass::Unknown,
+            },
+            objects: self.pasted.iter().map(|pasted| pasted.object).collect(),
+            incomplete: Vec::new(),
+        }
+    }
+}
+
+fn list_backgrounds(folder: &Path) -> Result<Vec<Background>, SceneError> {
+    let mut backgrounds = Vec::new();
+    let found: Result<Vec<PathBuf>, WalkError> =
+        walk::files(folder, usize::MAX, picture::is_image_path)
+            .into_iter()
+            .collect();
+    let mut paths = found?;
+    paths.sort();
+    for path in paths {
+        if let Ok(size) = image::image_dimensions(&path) {
+            backgrounds.push(Background { path, size });
+        }
+    }
+    match backgrounds.is_empty() {
+        true => Err(SceneError::NoBackground {
+            folder: folder.to_owned(),
+        }),
+        false => Ok(backgrounds),
+    }
+}
+
+fn read_cutouts(
+    folder: &Path,
+    train: &Dataset,
+    labels: &Labels,
+) -> Result<Vec<Cutout>, SceneError> {
+    let file = folder.join(LIST);
+    let of_train: BTreeMap<(&str, &str), &Path> = train
+        .pictures
+        .iter()
+        .filter_map(|picture| {
+            let id = picture.path.file_stem()?.to_str()?;
+            Some(((picture.folder.as_str(), id), picture.path.as_path()))
+        })
+        .collect();
+    let unreadable = |source| SceneError::ReadList {
+        file: file.clone(),
+        source,
+    };
+    let mut reader = csv::Reader::from_path(&file).map_err(unreadable)?;
+    let mut cutouts = Vec::new();
+    let header = reader.headers().map_err(unreadable)?.clone();
+    for record in reader.records() {
+        let record = record.map_err(unreadable)?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let wrong = |message: String| SceneError::Line {
+            file: file.clone(),
+            line,
+            message,
+        };
+        let row: Row = record
+            .deserialize(Some(&header))
+            .map_err(|error| wrong(error.to_string()))?;
+        let picture = of_train.get(&(row.folder.as_str(), row.image_id.as_str()));
+        let (Some(picture), Some(class)) = (picture, labels.find(&row.class_name)) else {
+            continue;
+        };
+        if row.left >= row.right || row.top >= row.bottom {
+            return Err(wrong("its crop has no extent".to_owned()));
+        }
+        let mask = folder.join(MASKS).join(&row.mask);
+        // An empty mask shows nothing.
+        if let Some(object) = opaque_part(&open_mask(&mask)?) {
+            cutouts.push(Cutout {
+                picture: (*picture).to_owned(),
+                mask,
+                crop: Rect {
+                    x: row.left,
+                    y: row.top,
+                    width: row.right - row.left,
+                    height: row.bottom - row.top,
+                },
+                class,
+                object,
+            });
+        }
+    }
+    match cutouts.is_empty() {
+        true => Err(SceneError::NoCutout { file }),
+        false => Ok(cutouts),
+    }
+}
+
+fn open_mask(path: &Path) -> Result<GrayImage, PictureError> {
+    let mask = picture::open(path)?;
+    // All three channels are the same.
+    let values = mask.pixels().map(|pixel| pixel.0[0]).collect();
+    Ok(GrayImage::from_raw(mask.width(), mask.height(), values).unwrap_or_default())
+}
+
+/// The smallest box around the object's pixels, as shares of the mask's sides.
+fn opaque_part(mask: &GrayImage) -> Option<NormBox> {
+    let (width, height) = mask.dimensions();
+    let (mut left, mut top, mut right, mut bottom) = (width, height, 0, 0);
+    let opaque = mask
+        .enumerate_pixels()
+        .filter(|(_, _, pixel)| pixel.0[0] >= OPAQUE);
+    for (x, y, _) in opaque {
+        (left, right) = (left.min(x), right.max(x + 1));
+        (top, bottom) = (top.min(y), bottom.max(y + 1));
+    }
+    let share = |at: u32, side: u32| at as f32 / side as f32;
+    (left < right).then(|| {
+        let x = [left, right].map(|at| share(at, width));
+        let y = [top, bottom].map(|at| share(at, height));
+        NormBox::from_regression([x[0], x[1], y[0], y[1]])
+    })?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A data set of one red picture with a class `apple`, black backgrounds, and a cut-out of its right half whose mask is
+    /// a rectangle.
+    struct Files {
+        folder: tempfile::TempDir,
+        train: Dataset,
+    }
+
+    const LINES: &str = "mask,row,image_id,folder,class_name,left,top,right,bottom,mask_box_iou\n\
+                         0.png,0,a,apple,apple,40,0,80,60,0.9\n\
+                         0.png,1,elsewhere,apple,apple,40,0,80,60,0.9\n\
+                         0.png,2,a,apple,pear,40,0,80,60,0.9\n";
+
+    fn files(lines: &str) -> Files {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |path: &str| folder.path().join(path);
+        for path in ["train/apple", "masks", "shops/one", "shops/two"] {
+            std::fs::create_dir_all(at(path)).expect("created");
+        }
+        let save = |image: RgbImage, path: &str| image.save(at(path)).expect("written");
+        save(
+            RgbImage::from_pixel(80, 60, Rgb([200, 0, 0])),
+            "train/apple/a.png",
+        );
+        save(RgbImage::new(120, 90), "shops/one/1.png");
+        save(RgbImage::new(90, 120), "shops/two/2.png");
+        // The object is in the middle half of the mask, both ways.
+        let mask = GrayImage::from_fn(20, 30, |x, y| {
+            let inside = (5..15).contains(&x) && (10..25).contains(&y);
+            image::Luma([if inside { 255 } else { 0 }])
+        });
+        mask.save(at("masks/0.png")).expect("written");
+        std::fs::write(at("cutouts.csv"), lines).expect("written");
+        let csv = at("boxes.csv");
+        let columns = "image_id,x_min,x_max,y_min,y_max,class_name,folder\n";
+        std::fs::write(&csv, columns.to_owned() + "a,0,1,0,1,apple,apple\n").expect("written");
+        let train = Dataset::read(&at("train"), &csv).expect("readable");
+        Files { folder, train }
+    }
+
+    fn labels() -> Labels {
+        Labels::new(vec!["apple".to_owned()]).expect("valid labels")
+    }
+
+    fn read(files: &Files) -> Result<SceneSource, SceneError> {
+        let shops = files.folder.path().join("shops");
+        SceneSource::read(&shops, Some(files.folder.path()), &files.train, &labels())
+    }
+
+    #[test]
+    fn only_cutouts_of_training_images_and_learned_classes_are_used() {
+        assert_eq!(read(&files(LINES)).expect("readable").counts(), (2, 1));
+        let header = LINES.lines().next().expect("a header");
+        let none = read(&files(&format!("{header}\n"))).expect_err("none is left");
+        assert!(none.to_string().contains("none is of a training image"));
+        let wrong = format!("{header}\n0.png,0,a,apple,apple,80,0,40,60,0.9\n");
+        let wrong = read(&files(&wrong)).expect_err("no extent").to_string();
+        assert!(wrong.contains("line 2: its crop has no extent"), "{wrong}");
+        let wrong = format!("{header}\n0.png,0,a,apple,apple,left,0,40,60,0.9\n");
+        let wrong = read(&files(&wrong)).expect_err("a word").to_string();
+        assert!(wrong.contains("line 2"), "{wrong}");
+        let files = files(LINES);
+        let nowhere = files.folder.path().join("nowhere");
+        let nothing = SceneSource::read(&nowhere, None, &files.train, &labels());
+        assert!(matches!(nothing, Err(SceneError::List(_))));
+        let empty = files.folder.path().join("empty");
+        std::fs::create_dir(&empty).expect("created");
+        let nothing = SceneSource::read(&empty, None, &files.train, &labels());
+        assert!(matches!(nothing, Err(SceneError::NoBackground { .. })));
+    }
+
+    #[test]
+    fn the_box_of_a_pasted_object_is_that_of_its_pixels() {
+        let files = files(LINES);
+        let source = read(&files).expect("readable");
+        let random = &mut Rng::with_seed(8);
+        let (mut single, mut largest, mut smallest) = (0, 0.0f32, 1.0f32);
+        for _ in 0..120 {
+            let scene = source.random(0.2, random);
+            let composition = scene.composition();
+            assert!(scene.pasted.len() <= MOST);
+            let picture = source.compose(&scene).expect("readable");
+            let red: Vec<(u32, u32)> = picture
+                .enumerate_pixels()
+                .filter(|(_, _, pixel)| pixel.0[0] >= 80)
+                .map(|(x, y, _)| (x, y))
+                .collect();
+            match composition.objects.as_slice() {
+                [] => {
+                    assert_eq!(composition.image_class, ImageClass::Negative);
+                    assert!(red.is_empty());
+                }
+                [object] => {
+                    assert_eq!(composition.image_class, ImageClass::Unknown);
+                    single += 1;
+                    let [x_min, x_max, y_min, y_max] = object.bounding_box.corners();
+                    let area = object.bounding_box.area();
+                    (smallest, largest) = (smallest.min(area), largest.max(area));
+                    let (width, height) = picture.dimensions();
+                    let xs = red.iter().map(|(x, _)| *x);
+                    let ys = red.iter().map(|(_, y)| *y);
+                    let found = [
+                        xs.clone().min().expect("pixels") as f32,
+                        xs.max().expect("pixels") as f32 + 1.0,
+                        ys.clone().min().expect("pixels") as f32,
+                        ys.max().expect("pixels") as f32 + 1.0,
+                    ];
+                    let expected = [
+                        x_min * width as f32,
+                        x_max * width as f32,
+                        y_min * height as f32,
+                        y_max * height as f32,
+                    ];
+                    for (found, expected) in found.into_iter().zip(expected) {
+                        assert!((found - expected).abs() < 2.6, "{found} {expected}");
+                    }
+                }
+                _ => {}
+            }
+        }
+        assert!(single > 15, "{single}");
+        assert!(smallest < 0.06 && largest > 0.15, "{smallest} {largest}");
+    }
+
+    #[test]
+    fn without_cutouts_every_scene_is_a_negative_and_seeds_repeat() {
+        let files = files(LINES);
+        let shops = files.folder.path().join("shops");
+        let source = SceneSource::read(&shops, None, &files.train, &labels()).expect("readable");
+        let scene = source.random(0.0, &mut Rng::with_seed(1));
+        assert_eq!(scene.composition().image_class, ImageClass::Negative);
+        let source = read(&files).expect("readable");
+        let draw = |seed| source.random(0.0, &mut Rng::with_seed(seed));
+        assert_eq!(draw(3), draw(3));
+        assert_ne!(draw(3), draw(4));
+        let hash = source.hash();
+        std::fs::write(shops.join("one/1.png"), b"other").expect("written");
+        assert_ne!(hash, source.hash());
+    }
+}
