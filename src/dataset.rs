@@ -16,7 +16,7 @@ use crate::diagnostics::reading_advice;
 use crate::frame::{Frame, Origin};
 use crate::geometry::{BoxError, NormBox};
 use crate::path_text::PathText;
-use crate::picture::{self, Header, PictureError};
+use crate::picture::{self, FileKind, Header, OtherFiles, PictureError, is_image_path};
 use crate::text::TextError;
 use crate::walk::{self, WalkError};
 use csv_rows::{CsvContent, UncheckedRow, read_csv};
@@ -71,7 +71,7 @@ pub struct Annotation {
     pub folder: String,
 }
 
-/// A row of the CSV, a link or a folder that was skipped.
+/// A row of the CSV, a link, a folder or files that were skipped.
 #[derive(Debug, Error)]
 pub enum DatasetIssue {
     #[error(transparent)]
@@ -86,6 +86,8 @@ pub enum DatasetIssue {
     },
     #[error(transparent)]
     Walk(#[from] WalkError),
+    #[error("{0}")]
+    OtherFiles(OtherFiles),
 }
 
 /// An invalid row of the CSV.
@@ -135,6 +137,8 @@ pub enum DatasetError {
     ListFolder(WalkError),
     #[error("folder {}: has no pictures; expected FOLDER/CLASS/IMAGE_ID.jpg", path.display())]
     NoPictures { path: PathBuf },
+    #[error("folder {}: has no pictures that boxcam reads; {files}", path.display())]
+    OtherFiles { path: PathBuf, files: OtherFiles },
 }
 
 /// The next step after a CSV file could not be read.
@@ -153,7 +157,7 @@ impl DatasetIssue {
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::MissingPicture { .. } => Some("their picture is missing"),
-            Self::Walk(_) => None,
+            Self::Walk(_) | Self::OtherFiles(_) => None,
             Self::Row(row) => Some(match row.kind {
                 RowErrorKind::Box(BoxError::OutOfRange { .. }) => {
                     "the box is not inside of its picture"
@@ -226,21 +230,31 @@ impl Dataset {
     /// [`DatasetError`] if there are none.
     pub fn without_annotations(folder: &Path) -> Result<Self, DatasetError> {
         let mut dataset = Self::default();
-        for found in walk::files(folder, 2, picture::is_image_path) {
+        let mut paths = Vec::new();
+        let is_known = |path: &Path| FileKind::of_extension(path).is_some();
+        for found in walk::files(folder, 2, is_known) {
             match found {
-                Ok(path) => dataset
-                    .pictures
-                    .extend(AnnotatedPicture::below(folder, path)),
+                Ok(path) => paths.push(path),
                 Err(error) if error.path() == folder => {
                     return Err(DatasetError::ListFolder(error));
                 }
                 Err(error) => dataset.issues.push(error.into()),
             }
         }
+        let others = OtherFiles::among(paths.iter().map(PathBuf::as_path));
+        let pictures = paths.into_iter().filter(|path| is_image_path(path));
+        dataset.pictures = pictures
+            .filter_map(|path| AnnotatedPicture::below(folder, path))
+            .collect();
         if dataset.pictures.is_empty() {
             let path = folder.to_owned();
-            return Err(DatasetError::NoPictures { path });
+            return Err(match others.into_iter().next() {
+                Some(files) => DatasetError::OtherFiles { path, files },
+                None => DatasetError::NoPictures { path },
+            });
         }
+        let others = others.into_iter().map(DatasetIssue::OtherFiles);
+        dataset.issues.extend(others);
         dataset.pictures.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(dataset)
     }

@@ -16,13 +16,14 @@ use tempfile::NamedTempFile;
 use thiserror::Error;
 
 use crate::card::METADATA_KEY;
+use crate::diagnostics::writing_advice;
 
 /// A file that was not written. The old one, if any, is unchanged.
 #[derive(Debug, Error)]
 pub enum OutputFileError {
     #[error("{}: {reason}, so it is left as it is; move it away, or choose another name or folder", path.display())]
     Kept { path: PathBuf, reason: KeptReason },
-    #[error("{}: can't be written ({source}); check the path, its permissions and the free space", path.display())]
+    #[error("{}: can't be written ({source}); {}", path.display(), writing_advice(source))]
     Write { path: PathBuf, source: io::Error },
 }
 

@@ -128,6 +128,38 @@ fn links_that_lead_nowhere_are_named_and_the_rest_is_evaluated() {
 }
 
 #[test]
+fn pictures_of_formats_that_are_not_read_are_named() {
+    let directory = TestDir::new();
+    directory.write_solid_image("val/red/a.png", "red");
+    directory.write("val/red/b.heic", "HEIC");
+    directory.write("val/red/c.HEIC", "HEIC");
+    // Beside the HEIC from which it was converted.
+    directory.write("val/red/a.heic", "HEIC");
+    directory.write("boxes.csv", format!("{HEADER}\n{VALID}\n"));
+    let evaluate = |pictures: &str| {
+        let arguments = [
+            "evaluate",
+            "--pictures",
+            pictures,
+            "--annotations",
+            "boxes.csv",
+            "--json",
+        ];
+        directory.run_tiny(&arguments)
+    };
+    let output = evaluate("val");
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&["2 HEIC files are not read, such as val/red/b.heic"]);
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+    assert_eq!(output.lines()[0]["rows"], 1);
+    directory.write("phone/red/b.heic", "HEIC");
+    let output = evaluate("phone");
+    output.assert_exit_code(4);
+    output
+        .assert_stderr_contains(&["folder phone: has no pictures that boxcam reads; 1 HEIC file"]);
+}
+
+#[test]
 fn an_unreadable_picture_is_named_and_skipped() {
     let directory = TestDir::new();
     directory.write_solid_image("val/red/a.png", "red");

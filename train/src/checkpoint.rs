@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use boxcam::dataset::Dataset;
+use boxcam::diagnostics::{reading_advice, writing_advice};
 use boxcam::label::Labels;
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -174,8 +175,19 @@ fn add_floats(hash: &mut Sha256, values: &[f32]) {
 /// A checkpoint that cannot be written or restored.
 #[derive(Debug, Error)]
 pub enum CheckpointError {
-    #[error("checkpoint {file}: {source}; check the path, its permissions and the free space")]
-    File {
+    #[error(
+        "checkpoint {file}: can't be read ({source}); {}",
+        reading_advice(source)
+    )]
+    Read {
+        file: String,
+        source: std::io::Error,
+    },
+    #[error(
+        "checkpoint {file}: can't be written ({source}); {}",
+        writing_advice(source)
+    )]
+    Write {
         file: String,
         source: std::io::Error,
     },
@@ -213,9 +225,9 @@ impl Checkpoint {
     /// Writes the file whole or not at all.
     ///
     /// # Errors
-    /// [`CheckpointError::File`]; the old file is unchanged then.
+    /// [`CheckpointError::Write`]; the old file is unchanged then.
     pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
-        let refused = |source| CheckpointError::File {
+        let refused = |source| CheckpointError::Write {
             file: path.display().to_string(),
             source,
         };
@@ -260,7 +272,7 @@ impl Checkpoint {
     /// [`CheckpointError`].
     pub fn read(path: &Path, identity: &Identity) -> Result<Self, CheckpointError> {
         let file = || path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| CheckpointError::File {
+        let bytes = std::fs::read(path).map_err(|source| CheckpointError::Read {
             file: file(),
             source,
         })?;

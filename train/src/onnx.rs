@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use boxcam::card::{CardError, ModelCard};
+use boxcam::diagnostics::{reading_advice, writing_advice};
 use half::f16;
 use prost::Message;
 use thiserror::Error;
@@ -36,8 +37,16 @@ pub const RELU6_SUFFIX: &str = ".relu6";
 /// Why a model file can't be read or written.
 #[derive(Debug, Error)]
 pub enum OnnxError {
-    #[error("model {file}: {source}; check the path, its permissions and the free space")]
-    File {
+    #[error("model {file}: can't be read ({source}); {}", reading_advice(source))]
+    Read {
+        file: String,
+        source: std::io::Error,
+    },
+    #[error(
+        "model {file}: can't be written ({source}); {}",
+        writing_advice(source)
+    )]
+    Write {
         file: String,
         source: std::io::Error,
     },
@@ -53,7 +62,7 @@ pub fn read(path: &Path) -> Result<pb::ModelProto, OnnxError> {
     let file = path.display().to_string();
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
-        Err(source) => return Err(OnnxError::File { file, source }),
+        Err(source) => return Err(OnnxError::Read { file, source }),
     };
     match pb::ModelProto::decode(bytes.as_slice()) {
         Ok(model) if model.graph.is_some() => Ok(model),
@@ -73,7 +82,7 @@ pub fn read(path: &Path) -> Result<pb::ModelProto, OnnxError> {
 /// # Errors
 /// [`OnnxError`], which names the file.
 pub fn write(path: &Path, model: &pb::ModelProto) -> Result<(), OnnxError> {
-    crate::storage::write_whole(path, &model.encode_to_vec()).map_err(|source| OnnxError::File {
+    crate::storage::write_whole(path, &model.encode_to_vec()).map_err(|source| OnnxError::Write {
         file: path.display().to_string(),
         source,
     })

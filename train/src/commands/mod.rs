@@ -7,6 +7,7 @@ use anyhow::Result;
 use boxcam::dataset::{self as core_dataset, AnnotatedPicture};
 use boxcam::detect::tract::{ModelError, TractDetector};
 use boxcam::detect::{DetectError, Prediction};
+use boxcam::diagnostics::writing_advice;
 use boxcam::evaluate::Evaluator;
 use boxcam::picture::PictureError;
 use boxcam_train::average::AverageError;
@@ -168,7 +169,7 @@ fn threads() -> usize {
 
 /// A file that cannot be written; the old one, if any, is unchanged.
 #[derive(Debug, Error)]
-#[error("{}: cannot be written ({source}); check the folder, its permissions and the free space", file.display())]
+#[error("{}: cannot be written ({source}); {}", file.display(), writing_advice(source))]
 pub(crate) struct OutputError {
     file: PathBuf,
     source: std::io::Error,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use boxcam::picture::is_image_path;
+use boxcam::picture::{OtherFiles, is_image_path};
 use boxcam::picture_name::{file_name, fold, spellings};
 use boxcam::walk::{self, WalkError};
 
@@ -48,6 +48,11 @@ impl Files {
     pub(super) fn pictures(&self) -> impl Iterator<Item = &Path> {
         let paths = self.paths.iter().map(PathBuf::as_path);
         paths.filter(|path| is_image_path(path))
+    }
+
+    /// Pictures and films that boxcam does not read.
+    pub(super) fn of_other_formats(&self) -> Vec<OtherFiles> {
+        OtherFiles::among(self.paths.iter().map(PathBuf::as_path))
     }
 }
 

@@ -88,6 +88,7 @@ pub fn read(path: &Path) -> Result<(DatasetFormat, ImportedDataset), ImportError
 /// [`ImportError`] if nothing can be read.
 pub fn read_as(format: DatasetFormat, root: &Path) -> Result<ImportedDataset, ImportError> {
     let files = Files::list(root)?;
+    let others = files.of_other_formats();
     let mut dataset = match format {
         DatasetFormat::Chapter => folders::read_prepared(root),
         DatasetFormat::Coco => coco::read(&files),
@@ -98,15 +99,20 @@ pub fn read_as(format: DatasetFormat, root: &Path) -> Result<ImportedDataset, Im
         DatasetFormat::Folders => Ok(folders::read(&files)),
     }?;
     if dataset.pictures.is_empty() {
-        return Err(match dataset.issues.into_iter().next() {
-            Some(issue) => ImportError::NothingUsable(Box::new(issue)),
-            None => ImportError::NoPictures { path: root.into() },
-        });
+        let path = root.to_path_buf();
+        return Err(
+            match (dataset.issues.into_iter().next(), others.into_iter().next()) {
+                (Some(issue), _) => ImportError::NothingUsable(Box::new(issue)),
+                (None, Some(files)) => ImportError::OtherFiles { path, files },
+                (None, None) => ImportError::NoPictures { path },
+            },
+        );
     }
     // The chapter's reader lists the folders itself.
     if format != DatasetFormat::Chapter {
         let errors = files.errors.into_iter().map(ImportIssue::from);
-        dataset.issues.splice(0..0, errors);
+        let others = others.into_iter().map(ImportIssue::OtherFiles);
+        dataset.issues.splice(0..0, errors.chain(others));
     }
     dataset.pictures.sort_by(|a, b| a.path.cmp(&b.path));
     dataset.add_missing_classes();
@@ -158,10 +164,15 @@ pub fn detect(path: &Path) -> Result<(DatasetFormat, PathBuf), ImportError> {
     let of_folders = listed
         .iter()
         .find(|files| DatasetFormat::Folders.matches(files));
-    match of_folders {
-        Some(files) => Ok((DatasetFormat::Folders, files.root.clone())),
-        None => Err(ImportError::UnknownFormat { path: path.into() }),
+    if let Some(files) = of_folders {
+        return Ok((DatasetFormat::Folders, files.root.clone()));
     }
+    let path = path.to_path_buf();
+    let others = listed.first().map(Files::of_other_formats);
+    Err(match others.into_iter().flatten().next() {
+        Some(files) => ImportError::OtherFiles { path, files },
+        None => ImportError::UnknownFormat { path },
+    })
 }
 
 /// The visible folder in a folder, if there is exactly one.

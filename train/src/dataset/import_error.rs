@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use boxcam::geometry::BoxError;
-use boxcam::picture::PictureError;
+use boxcam::picture::{OtherFiles, PictureError};
 use boxcam::text::TextError;
 use boxcam::walk::WalkError;
 use thiserror::Error;
@@ -71,6 +71,9 @@ pub enum ImportIssue {
     Prepared(#[from] boxcam::dataset::DatasetIssue),
     #[error(transparent)]
     Walk(#[from] WalkError),
+    /// Pictures or films of a format that is not read.
+    #[error("{0}")]
+    OtherFiles(OtherFiles),
     #[error("{location}: {error}")]
     Annotation {
         location: Location,
@@ -86,7 +89,7 @@ impl ImportIssue {
     pub fn boxes(&self) -> usize {
         match self {
             Self::Prepared(issue) => usize::from(issue.reason().is_some()),
-            Self::Walk(_) => 0,
+            Self::Walk(_) | Self::OtherFiles(_) => 0,
             Self::Annotation { boxes, .. } => *boxes,
         }
     }
@@ -102,8 +105,9 @@ impl ImportIssue {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Prepared(issue) => issue.reason().unwrap_or("a link is broken"),
+            Self::Prepared(issue) => issue.reason().unwrap_or("a link or a file can't be read"),
             Self::Walk(_) => "a link is broken",
+            Self::OtherFiles(_) => "their format is not read",
             Self::Annotation { error, .. } => error.reason(),
         }
     }
@@ -276,6 +280,9 @@ pub enum ImportError {
     Prepared(#[from] boxcam::dataset::DatasetError),
     #[error("data set {}: has no pictures; add JPEG, PNG, WebP or BMP files", path.display())]
     NoPictures { path: PathBuf },
+    /// All pictures have a format that is not read.
+    #[error("data set {}: has no pictures that boxcam reads; {files}", path.display())]
+    OtherFiles { path: PathBuf, files: OtherFiles },
     /// There are annotations, but none has a usable picture.
     #[error("no picture can be used; the first problem: {0}")]
     NothingUsable(Box<ImportIssue>),

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use boxcam::dataset::COLUMNS;
+use boxcam::diagnostics::writing_advice;
 use thiserror::Error;
 
 use super::imported::{ImportedDataset, LabeledPicture, SplitName};
@@ -63,7 +64,7 @@ pub enum PreparedError {
          that are not duplicates"
     )]
     TooFew { train: usize, val: usize },
-    #[error("{}: cannot be written ({source}); check the free space and permissions", path.display())]
+    #[error("{}: cannot be written ({source}); {}", path.display(), writing_advice(source))]
     Write { path: PathBuf, source: io::Error },
 }
 

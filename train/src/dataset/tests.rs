@@ -330,6 +330,31 @@ fn folders_without_a_data_set_are_refused() {
 }
 
 #[test]
+fn pictures_of_formats_that_are_not_read_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    put(root, "cup/b.heic", "HEIC");
+    put(root, "cup/c.heic", "HEIC");
+    let message = read(root).expect_err("nothing to read").to_string();
+    assert!(
+        message.contains("has no pictures that boxcam reads; 2 HEIC files are not read"),
+        "{message}"
+    );
+    put_picture(root, "cup/a.jpg", 1);
+    let (format, dataset) = read(root).expect("readable");
+    assert_eq!(
+        (format, dataset.pictures.len()),
+        (DatasetFormat::Folders, 1)
+    );
+    let issues: Vec<String> = dataset.issues.iter().map(ToString::to_string).collect();
+    assert_eq!(issues.len(), 1, "{issues:?}");
+    assert!(
+        issues[0].starts_with("2 HEIC files are not read"),
+        "{issues:?}"
+    );
+}
+
+#[test]
 fn a_data_set_in_a_subfolder_is_found() {
     let folder = tempfile::tempdir().expect("a folder");
     let inner = written(DatasetFormat::Voc);
