@@ -130,7 +130,7 @@ pub struct RunOptions {
     /// loopback address, else any]
     #[arg(long, value_name = "NAME,...")]
     pub web_hosts: Option<WebHosts>,
-    /// Origins of the pages that may embed the web page, as http://homeassistant.local:8123, self, * for any, or none
+    /// Origins of the pages that may embed the web page, as `http://homeassistant.local:8123`, self, * for any, or none
     #[arg(long, value_name = "ORIGIN,...", default_value = "none")]
     pub web_frame_ancestors: FrameAncestors,
     /// Name of this camera for the broker and the web page [default: the host name]

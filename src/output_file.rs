@@ -86,7 +86,7 @@ pub fn may_delete(path: &Path) -> bool {
     is_writable && read_start(path).is_ok_and(|start| is_marked(&start))
 }
 
-/// Whether the name is that of a file of [`write`] that is not complete.
+/// Whether the name is that of a file of [`write()`] that is not complete.
 #[must_use]
 pub fn is_temporary(name: &str) -> bool {
     let rest = name.strip_prefix(TEMPORARY_PREFIX);
@@ -97,7 +97,7 @@ pub fn is_temporary(name: &str) -> bool {
     })
 }
 
-/// Deletes what [`write`] has left in the folder in programs that were killed. What can't be deleted stays.
+/// Deletes what [`write()`] has left in the folder in programs that were killed. What can't be deleted stays.
 pub fn remove_abandoned(folder: &Path) {
     let is_running = |name: &str| {
         let rest = name.strip_prefix(TEMPORARY_PREFIX).unwrap_or_default();
@@ -174,7 +174,7 @@ fn write_temporary(
     Ok(file)
 }
 
-/// Checks that [`write`] would not replace a file that boxcam did not write.
+/// Checks that [`write()`] would not replace a file that boxcam did not write.
 ///
 /// # Errors
 /// [`OutputFileError::Kept`]
