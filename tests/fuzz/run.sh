@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Fuzzes what boxcam reads: each target, or those named, one after the other.
 #
-#     tests/fuzz/run.sh [--seconds N | --runs N] [TARGET...]
+#     tests/fuzz/run.sh [--build | --seconds N | --runs N] [TARGET...]
 #
-# N is for each target; without it, 10 seconds. It needs stable Rust and a C++ compiler: rustc.sh adds the instrumentation.
+# N is for each target; without it, 10 seconds. --build only builds the targets. It needs stable Rust and a C++ compiler: rustc.sh adds the instrumentation.
 # New inputs are kept in target/fuzz/corpus/TARGET, an input that fails in target/fuzz/failures. Prints for each target the
 # number of inputs, the edges of the program that were reached, the inputs that are kept, the slowest input and the memory.
 set -euo pipefail
@@ -14,6 +14,7 @@ limit=-max_total_time=10
 case ${1:-} in
 --seconds) limit=-max_total_time=$2 && shift 2 ;;
 --runs) limit=-runs=$2 && shift 2 ;;
+--build) limit="" && shift ;;
 -*) sed -n 's/^# \?//p' "$0" && exit 2 ;;
 esac
 
@@ -23,6 +24,7 @@ mkdir -p "$built"
 built=$(realpath "$built")
 # With --target, build scripts and macros are not instrumented.
 RUSTC_WRAPPER=$PWD/rustc.sh CARGO_TARGET_DIR=$built ${FUZZ_CARGO:-cargo} build --locked --bins --target "$host"
+[ -n "$limit" ] || exit 0
 
 targets=("$@")
 if [ "${#targets[@]}" -eq 0 ]; then
