@@ -64,9 +64,10 @@ fn class_color(class: ClassId) -> Rgb888 {
 /// the frame ([`Report::detections`]) in a picture file.
 ///
 /// A box has the color of its class and a label with the class and the confidence. Labels never cover each other; one that
-/// has no place is left out. Ground-truth boxes are thin and dashed, with the IoU of the primary detection. The status line at the bottom has the frames per second, the duration of
-/// the inference, the age of the box if it is much older than the frame, and `nothing` in gray without a detection. A
-/// banner reports a capture failure, or that there was no inference yet.
+/// has no place is left out. Ground-truth boxes are thin and dashed, with the IoU of the primary detection. The status
+/// line at the bottom has the frames per second, the duration of the inference, the age of the box if it is much older
+/// than the frame, and `nothing` in gray without a detection. A banner reports a capture failure, or that there was no
+/// inference yet.
 ///
 /// # Errors
 /// Those of the target.

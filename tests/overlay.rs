@@ -166,6 +166,40 @@ fn a_tiny_display() {
     check("128x64", (128, 64), &found, &[]);
 }
 
+/// Overlapping, tiny, at the edges: the labels must not cover each other, nor leave the image.
+const SEVERAL: [(&str, f32, [f32; 4]); 10] = [
+    ("apple", 0.97, [0.10, 0.45, 0.20, 0.70]),
+    ("strawberry", 0.88, [0.30, 0.75, 0.25, 0.80]),
+    ("ice cream", 0.61, [0.12, 0.47, 0.22, 0.72]),
+    ("doughnut", 0.90, [0.80, 1.00, 0.00, 0.20]),
+    ("apple", 0.75, [0.00, 0.08, 0.85, 1.00]),
+    ("strawberry", 0.52, [0.50, 0.53, 0.50, 0.53]),
+    ("doughnut", 0.49, [0.55, 0.95, 0.60, 0.98]),
+    ("ice cream", 0.47, [0.00, 1.00, 0.00, 1.00]),
+    ("apple", 0.45, [0.82, 0.98, 0.30, 0.50]),
+    ("apple", 0.44, [0.84, 0.99, 0.33, 0.52]),
+];
+
+#[test]
+fn several_detections_on_displays_of_all_sizes() {
+    for count in [3, 10] {
+        let reports: Vec<Report> = SEVERAL[..count]
+            .iter()
+            .map(|found| report(Some(*found)))
+            .collect();
+        let all: Vec<Detection> = reports
+            .iter()
+            .filter_map(|report| report.detection)
+            .collect();
+        for (width, height) in [(240, 240), (640, 480), (1920, 1080)] {
+            let mut image = stripes(width, height);
+            let frame = frame_after(&reports[0], Duration::ZERO, &[]);
+            let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &reports[0], &all);
+            compare(&format!("{width}x{height}-{count}-things"), &image);
+        }
+    }
+}
+
 #[test]
 fn the_overlay_is_readable_on_light_dark_and_noisy_images() {
     let found = report(Some(("strawberry", 0.88, [0.2, 0.75, 0.3, 0.8])));
