@@ -12,10 +12,15 @@ fn evaluate_csv(text: &str) -> CommandOutput {
     let directory = TestDir::new();
     directory.write_solid_image("val/red/a.png", "red");
     directory.write("boxes.csv", text);
+    evaluate(&directory, "val")
+}
+
+/// The output of `evaluate` for the pictures of a folder and `boxes.csv`.
+fn evaluate(directory: &TestDir, pictures: &str) -> CommandOutput {
     let arguments = [
         "evaluate",
         "--pictures",
-        "val",
+        pictures,
         "--annotations",
         "boxes.csv",
         "--json",
@@ -112,15 +117,7 @@ fn links_that_lead_nowhere_are_named_and_the_rest_is_evaluated() {
     let red = directory.path("val/red");
     symlink("nowhere.jpg", red.join("zz.jpg")).expect("linked");
     symlink("..", red.join("loop")).expect("linked");
-    let arguments = [
-        "evaluate",
-        "--pictures",
-        "val",
-        "--annotations",
-        "boxes.csv",
-        "--json",
-    ];
-    let output = directory.run_tiny(&arguments);
+    let output = evaluate(&directory, "val");
     output.assert_exit_code(4);
     output.assert_stderr_contains(&["link val/red/zz.jpg: can't be followed"]);
     assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
@@ -136,24 +133,13 @@ fn pictures_of_formats_that_are_not_read_are_named() {
     // Beside the HEIC from which it was converted.
     directory.write("val/red/a.heic", "HEIC");
     directory.write("boxes.csv", format!("{HEADER}\n{VALID}\n"));
-    let evaluate = |pictures: &str| {
-        let arguments = [
-            "evaluate",
-            "--pictures",
-            pictures,
-            "--annotations",
-            "boxes.csv",
-            "--json",
-        ];
-        directory.run_tiny(&arguments)
-    };
-    let output = evaluate("val");
+    let output = evaluate(&directory, "val");
     output.assert_exit_code(4);
     output.assert_stderr_contains(&["2 HEIC files are not read, such as val/red/b.heic"]);
     assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
     assert_eq!(output.lines()[0]["rows"], 1);
     directory.write("phone/red/b.heic", "HEIC");
-    let output = evaluate("phone");
+    let output = evaluate(&directory, "phone");
     output.assert_exit_code(4);
     output
         .assert_stderr_contains(&["folder phone: has no pictures that boxcam reads; 1 HEIC file"]);
@@ -168,15 +154,7 @@ fn an_unreadable_picture_is_named_and_skipped() {
         "boxes.csv",
         format!("{HEADER}\n{VALID}\n{}\n", VALID.replacen('a', "b", 1)),
     );
-    let arguments = [
-        "evaluate",
-        "--pictures",
-        "val",
-        "--annotations",
-        "boxes.csv",
-        "--json",
-    ];
-    let output = directory.run_tiny(&arguments);
+    let output = evaluate(&directory, "val");
     output.assert_exit_code(4);
     output.assert_stderr_contains(&["picture val/red/b.png: is not a JPEG"]);
     let metrics = output.lines().remove(0);
