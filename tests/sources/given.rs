@@ -47,7 +47,7 @@ fn a_word_that_means_a_camera_is_answered_with_what_to_write() {
         output.assert_stderr_contains(&[&format!("source {source}: "), advice]);
         assert!(!output.stderr.contains("permission"), "{output:?}");
     }
-    // What is there is read, whatever its name.
+    // A file that exists is read, even if its name looks like a camera.
     dir.write("webcam", frame("red"));
     let lines = run(&dir, "webcam", &[]).lines();
     assert_eq!(lines[0]["detection"]["class"], "red");
