@@ -12,6 +12,7 @@ use crate::health::Health;
 use crate::label::Labels;
 use crate::preprocess::preprocess;
 use crate::report::Report;
+use crate::run_id::RunId;
 use crate::track::{Event, EventKind, FrameTracks, TrackSettings, Tracker};
 
 /// Number of frames over which the frame rate is measured.
@@ -19,10 +20,13 @@ const RATE_FRAMES: usize = 30;
 
 /// A model with its tracker.
 pub(super) struct Inference {
+    run: RunId,
     model: Model,
     new_models: Option<Receiver<Box<dyn Detector>>>,
     /// Overrides the thresholds of the model.
     threshold: Option<f32>,
+    /// Whether only the primary detection is reported.
+    one: bool,
     /// `None` if frames do not follow each other.
     tracker: Option<Tracker>,
     rate: FrameRate,
@@ -49,9 +53,11 @@ impl Inference {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
+            run: RunId::new(),
             model: Model::new(detector, threshold, &health),
             new_models,
             threshold,
+            one: false,
             tracker: None,
             rate: FrameRate::default(),
             health,
@@ -68,6 +74,10 @@ impl Inference {
         }
     }
 
+    pub(super) fn with_primary_only(self, one: bool) -> Self {
+        Self { one, ..self }
+    }
+
     /// Takes the time of a frame from its position in a recording, if it has one.
     pub(super) fn with_frame_positions(self) -> Self {
         Self {
@@ -79,6 +89,7 @@ impl Inference {
     /// The report before the first frame.
     pub(super) fn waiting_report(&self) -> Report {
         Report {
+            run: self.run,
             is_tracked: self.tracker.is_some(),
             ..Report::waiting(Arc::clone(&self.model.labels), Arc::clone(&self.model.hash))
         }
@@ -117,9 +128,16 @@ impl Inference {
             tracked = tracker.update(&prediction, thresholds, at, frame.time);
         }
         ended.append(&mut tracked.events);
+        let detection = prediction.detection(thresholds.primary);
+        let others = if self.one {
+            tracked.numbers.truncate(usize::from(detection.is_some()));
+            Vec::new()
+        } else {
+            prediction.others(thresholds)
+        };
         let report = Report {
-            detection: prediction.detection(thresholds.primary),
-            others: prediction.others(thresholds),
+            detection,
+            others,
             numbers: tracked.numbers,
             tracks: tracked.tracks,
             inference: now.saturating_duration_since(started),
