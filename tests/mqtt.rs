@@ -449,10 +449,10 @@ fn a_renamed_camera_removes_its_former_name_only() {
     };
     let (first, second) = (board("pi-1"), board("pi-2"));
     let all = |names: &[&str]| -> Vec<(String, usize)> {
-        // Three entities, state, status and instance.
-        names.iter().map(|name| ((*name).to_owned(), 6)).collect()
+        // Four entities, state, status and instance.
+        names.iter().map(|name| ((*name).to_owned(), 7)).collect()
     };
-    // A sink without a state has five; each gets one.
+    // A sink without a state has six; each gets one.
     let with_state = |mut sink: MqttSink| {
         publish(&mut sink, 1..=1);
         sink
@@ -519,7 +519,7 @@ fn cameras_with_names_in_other_scripts_are_told_apart_and_can_be_renamed() {
     let (mut renamed, dining_room_id) = connect("\u{9910}\u{5385}");
     let message = renamed.wait_for("removal", |line| line.contains("former name"));
     assert!(message.ends_with(&kitchen_id), "{message}");
-    let mut expected = [&living_room_id, &dining_room_id].map(|id| (id.clone(), 6));
+    let mut expected = [&living_room_id, &dining_room_id].map(|id| (id.clone(), 7));
     expected.sort();
     wait_until("the former name is gone", || names(&broker) == expected);
     let lines = end(living_room);
