@@ -1,7 +1,7 @@
 //! Synthetic pictures with known ground truth, for the demo and for training.
 //!
-//! A [`Scene`] is one of the 20 snacks, as an emoji, over a drawn backdrop, with the tight box of its visible part. The
-//! same seed gives the same pixels on every machine.
+//! A [`Scene`] is one of the 20 snacks, as an emoji, over a drawn backdrop, with the tight box of its visible part; in a
+//! frame of a [`MovingScene`] there are none to four. The same seed gives the same pixels on every machine.
 
 use image::RgbImage;
 
@@ -11,6 +11,7 @@ use crate::geometry::NormBox;
 mod backdrop;
 mod moving;
 mod negatives;
+mod path;
 mod rng;
 mod sprite;
 
@@ -28,7 +29,7 @@ pub const MIN_SIDE: u32 = 16;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scene {
     pub image: RgbImage,
-    /// The snack; empty in a scene without one.
+    /// The snacks; empty in a scene without one.
     pub truth: Vec<GroundTruth>,
 }
 
@@ -44,6 +45,8 @@ enum Stream {
     Stage,
     /// Pictures without a snack.
     Negative,
+    /// Numbers of snacks in moving scenes.
+    Counts,
 }
 
 impl Stream {
@@ -168,13 +171,13 @@ mod tests {
             ]
         );
         let mut moving = MovingScene::new(0, 160, 120);
-        let sums = [0, 29, 40].map(|number| checksum(&moving.frame(number).image));
+        let sums = [55, 119, 175].map(|number| checksum(&moving.frame(number).image));
         assert_eq!(
             sums,
             [
-                0xAA10_BC04_3E7C_C674,
+                0xEA77_58AE_9DB5_E5E5,
                 0x3F21_1B08_B43B_E047,
-                0x6DA4_F238_2708_D6F4
+                0x70E5_F962_34DD_B2C8
             ]
         );
     }

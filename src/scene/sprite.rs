@@ -324,6 +324,20 @@ impl Pose {
 }
 
 impl Sprite {
+    /// A snack upright, without a shadow, `longer` pixels long.
+    #[cfg(test)]
+    pub(super) fn of_snack(snack: usize, longer: f32) -> Self {
+        let pose = Pose {
+            size: longer,
+            turn: 0.0,
+            mirrored: false,
+            offset: (0.0, 0.0),
+            shadow: None,
+        };
+        let emoji = emoji(snack);
+        Self::new(emoji, &pose.fitted(emoji, longer))
+    }
+
     pub(super) fn new(emoji: &Emoji, pose: &Pose) -> Self {
         let sampler = Sampler::new(emoji, pose);
         let reach = sampler.reach();
@@ -351,6 +365,27 @@ impl Sprite {
             texels,
             visible,
         }
+    }
+
+    /// Whether the emoji covers this pixel, relative to the position of the sprite, by at least half.
+    pub(super) fn covers(&self, x: i32, y: i32) -> bool {
+        let Extent {
+            left,
+            top,
+            right,
+            bottom,
+        } = self.canvas;
+        let inside = (left..right).contains(&x) && (top..bottom).contains(&y);
+        let index = || ((y - top) * self.canvas.width() + x - left) as usize;
+        inside && self.texels[index()][3] >= MIN_VISIBLE_ALPHA
+    }
+
+    /// The pixels that the emoji covers by at least half, relative to the position of the sprite.
+    pub(super) fn covered(&self) -> impl Iterator<Item = (i32, i32)> {
+        let rows = self.visible.top..self.visible.bottom;
+        let columns = self.visible.left..self.visible.right;
+        let pixels = rows.flat_map(move |y| columns.clone().map(move |x| (x, y)));
+        pixels.filter(|(x, y)| self.covers(*x, *y))
     }
 
     /// The tight rectangle around the visible pixels.

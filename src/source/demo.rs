@@ -158,12 +158,20 @@ mod tests {
         let second = source.next_frame().expect("no error").expect("no end");
         assert_eq!(first.sequence, 0);
         assert!(second.sequence >= 7, "{}", second.sequence);
-        source.next = MovingScene::SCENE_FRAMES + 3;
-        let third = source.next_frame().expect("no error").expect("no end");
-        assert!(
-            third.scene_start,
-            "the first frame of this scene was left out"
-        );
+    }
+
+    #[test]
+    fn a_scene_starts_with_its_first_frame_that_is_not_left_out() {
+        let mut source = DemoSource::new(Timing::Immediate);
+        let mut starts_at = |next| {
+            source.next = next;
+            let frame = source.next_frame().expect("no error").expect("no end");
+            frame.scene_start
+        };
+        assert!(starts_at(0));
+        assert!(!starts_at(MovingScene::SCENE_FRAMES - 1));
+        assert!(starts_at(MovingScene::SCENE_FRAMES + 3));
+        assert!(!starts_at(MovingScene::SCENE_FRAMES + 4));
     }
 
     #[test]
