@@ -1,0 +1,69 @@
+//! Which detection of a frame is of which object: by the IoU of the detected box with the expected one.
+
+use super::motion::ExpectedBox;
+use crate::assignment::assign;
+use crate::detect::Detection;
+use crate::geometry::{NormBox, iou};
+use crate::label::ClassId;
+
+/// From this IoU on, two boxes of different classes are one object that the network names in two ways.
+pub(super) const SAME_OBJECT_IOU: f32 = 0.6;
+
+/// A detection is of an object from this IoU of the expanded boxes on.
+const MIN_IOU: f32 = 0.25;
+
+/// Both boxes are expanded on each side by so many standard deviations of the expected centre, so that a small, fast object
+/// is found (as in Yang et al., "Hard to Track Objects with Irregular Motions and Similar Appearances? Make It Easier by
+/// Buffering the Matching Space", WACV 2023).
+const EXPANSION: f32 = 1.0;
+
+/// At most by this share of the sides of the expected box.
+const MAX_EXPANSION: f32 = 0.5;
+
+/// Affinity of a detection of another class, as a share of that of the same class.
+const OTHER_CLASS_SHARE: f32 = 0.5;
+
+/// What is expected of an object in a frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    pub(super) class: ClassId,
+    pub(super) position: ExpectedBox,
+    /// Whether a detection of another class may be of this object.
+    pub(super) may_change_class: bool,
+}
+
+/// For each expected object the index of its detection, or `None`.
+pub(super) fn associate(expected: &[Expected], detections: &[Detection]) -> Vec<Option<usize>> {
+    assign(expected.len(), detections.len(), |object, detection| {
+        f64::from(affinity(&expected[object], &detections[detection]).powi(2))
+    })
+}
+
+/// In `0..=1`; 0 if the detection cannot be of the object.
+fn affinity(expected: &Expected, detection: &Detection) -> f32 {
+    let ExpectedBox {
+        bounding_box,
+        deviation: [x, y],
+    } = expected.position;
+    let found = &detection.bounding_box;
+    if detection.class != expected.class {
+        let overlap = iou(&bounding_box, found);
+        let is_possible = expected.may_change_class && overlap >= SAME_OBJECT_IOU;
+        return if is_possible { OTHER_CLASS_SHARE * overlap } else { 0.0 };
+    }
+    let width = bounding_box.x_max() - bounding_box.x_min();
+    let height = bounding_box.y_max() - bounding_box.y_min();
+    let margins = [
+        (EXPANSION * x).min(MAX_EXPANSION * width),
+        (EXPANSION * y).min(MAX_EXPANSION * height),
+    ];
+    let overlap = iou(&expanded(&bounding_box, margins), &expanded(found, margins));
+    if overlap >= MIN_IOU { overlap } else { 0.0 }
+}
+
+/// A box with a margin at its left and right, and above and below, as far as it lies in the picture.
+fn expanded(bounding_box: &NormBox, [x, y]: [f32; 2]) -> NormBox {
+    let [x_min, x_max, y_min, y_max] = bounding_box.corners();
+    let corners = [x_min - x, x_max + x, y_min - y, y_max + y];
+    NormBox::from_regression(corners).unwrap_or(*bounding_box)
+}
