@@ -2,6 +2,7 @@
 //!
 //! Reports are plain data. The pipeline makes them and the sinks consume them.
 
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,9 +26,11 @@ pub struct Report {
     pub detection: Option<Detection>,
     /// What else was detected in this frame alone, the highest score first.
     pub others: Vec<Detection>,
-    /// The tracked detection, smoothed over this and earlier frames; `None` if nothing is tracked.
-    pub stable: Option<StableDetection>,
-    /// Whether the source is tracked. If not, `stable` and `events` are empty.
+    /// The number of the track of each of [`Self::detections`], if it has one; empty if the source is not tracked.
+    pub numbers: Vec<Option<u64>>,
+    /// The visible tracks, by track number: smoothed over this and earlier frames.
+    pub tracks: Vec<StableDetection>,
+    /// Whether the source is tracked. If not, `tracks`, `numbers` and `events` are empty.
     pub is_tracked: bool,
     /// Events of this frame, in order.
     pub events: Vec<Event>,
@@ -55,7 +58,8 @@ impl Report {
             captured_at: None,
             detection: None,
             others: Vec::new(),
-            stable: None,
+            numbers: Vec::new(),
+            tracks: Vec::new(),
             is_tracked: false,
             events: Vec::new(),
             capture: CaptureState::default(),
@@ -68,13 +72,25 @@ impl Report {
         }
     }
 
-    /// The detection to display: the tracked one, or that of the frame if the source is not tracked.
+    /// The detections to display: those of the visible tracks, or all of the frame if the source is not tracked.
+    pub fn shown(&self) -> impl Iterator<Item = &Detection> {
+        let own = (!self.is_tracked).then(|| self.detections());
+        let tracked = self.tracks.iter().map(|track| &track.detection);
+        tracked.chain(own.into_iter().flatten())
+    }
+
+    /// All detections in this frame alone, each with the number of its track, if it has one.
+    pub fn numbered_detections(&self) -> impl Iterator<Item = (&Detection, Option<u64>)> {
+        let numbers = self.numbers.iter().copied().chain(iter::repeat(None));
+        self.detections().zip(numbers)
+    }
+
+    /// The track of the primary detection; without a detection, the visible track that appeared first.
     #[must_use]
-    pub fn shown(&self) -> Option<&Detection> {
-        if self.is_tracked {
-            self.stable.as_ref().map(|stable| &stable.detection)
-        } else {
-            self.detection.as_ref()
+    pub fn primary_track(&self) -> Option<u64> {
+        match self.detection {
+            Some(_) => self.numbers.first().copied().flatten(),
+            None => self.tracks.first().map(|first| first.track),
         }
     }
 

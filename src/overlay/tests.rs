@@ -161,16 +161,16 @@ fn the_status_line_has_what_is_known() {
     let mut report = report("apple", None);
     let frame = frame(&report, Vec::new());
     assert_eq!(
-        status(&frame, &report, report.shown().is_some()),
+        status(&frame, &report, report.shown().next().is_some()),
         ["nothing", "30.0 fps", "12.3 ms"]
     );
     report.frames_per_second = None;
     assert_eq!(
-        status(&frame, &report, report.shown().is_some()),
+        status(&frame, &report, report.shown().next().is_some()),
         ["nothing", "12.3 ms"]
     );
     report.captured_at = None;
-    assert!(status(&frame, &report, report.shown().is_some()).is_empty());
+    assert!(status(&frame, &report, report.shown().next().is_some()).is_empty());
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn the_status_line_has_the_age_of_an_old_box() {
     let first_item = |milliseconds| {
         let mut frame = frame(&found, Vec::new());
         frame.captured_at += Duration::from_millis(milliseconds);
-        status(&frame, &found, found.shown().is_some()).remove(0)
+        status(&frame, &found, found.shown().next().is_some()).remove(0)
     };
     assert_eq!(first_item(99), "30.0 fps");
     assert_eq!(first_item(127), "box 120 ms old");
@@ -189,7 +189,7 @@ fn the_status_line_has_the_age_of_an_old_box() {
     let mut later = frame(&nothing, Vec::new());
     later.captured_at += Duration::from_secs(1);
     assert_eq!(
-        status(&later, &nothing, nothing.shown().is_some())[0],
+        status(&later, &nothing, nothing.shown().next().is_some())[0],
         "nothing"
     );
 }
@@ -204,11 +204,12 @@ fn the_given_detection_is_drawn() {
     };
     let tracked = Report {
         is_tracked: true,
-        stable: Some(StableDetection {
+        tracks: vec![StableDetection {
             track: 1,
             detection: held,
             duration: Duration::ZERO,
-        }),
+            is_stationary: false,
+        }],
         ..once.clone()
     };
     let alone = Report {
@@ -265,15 +266,15 @@ fn the_true_class_is_shown_unless_it_was_detected() {
     };
     let (found, missed) = (report("apple", Some(half)), report("apple", None));
     assert_eq!(
-        truth_caption(&truth("apple"), &found, found.shown()),
+        truth_caption(&truth("apple"), &found, found.shown().next()),
         "IoU 0.50"
     );
     assert_eq!(
-        truth_caption(&truth("fig"), &found, found.shown()),
+        truth_caption(&truth("fig"), &found, found.shown().next()),
         "true: fig  IoU 0.50"
     );
     assert_eq!(
-        truth_caption(&truth("fig"), &missed, missed.shown()),
+        truth_caption(&truth("fig"), &missed, missed.shown().next()),
         "true: fig"
     );
 }

@@ -297,7 +297,8 @@ impl<'a> DisplayLoop<'a> {
             // Its bounding box is not of this frame.
             report.detection = None;
             report.others.clear();
-            report.stable = None;
+            report.numbers.clear();
+            report.tracks.clear();
             report.events.clear();
         }
         display.show(&self.frame.frame, &report)

@@ -93,7 +93,7 @@ pub(super) fn frame_line(frame: &Frame, report: &Report) -> String {
     to_json(&FrameLine {
         schema: LINE_SCHEMA,
         origin: OriginFields::of(frame),
-        track: report.stable.as_ref().map(|stable| stable.track),
+        track: report.primary_track(),
         detection: FrameFields::of(frame, report.detection.as_ref(), &report.labels),
         detections: all_detections(frame, report),
         truth: TruthFields::of(frame, report),

@@ -20,8 +20,8 @@ pub(super) struct Presence {
 impl Presence {
     /// `None` if nothing is detected.
     pub(super) fn of(report: &Report) -> Option<Self> {
-        let shown = report.shown()?;
-        let stable = report.stable.filter(|_| report.is_tracked);
+        let shown = report.shown().next()?;
+        let stable = report.tracks.first();
         Some(Self {
             class: report.labels.name(shown.class).unwrap_or("?").to_owned(),
             confidence: rounded(f64::from(shown.confidence), 2),

@@ -157,11 +157,12 @@ fn tracked(kind: EventKind) -> (Report, Event) {
     };
     let report = Report {
         sequence: 9,
-        stable: Some(StableDetection {
+        tracks: vec![StableDetection {
             track: 3,
             detection: event.detection,
             duration: event.duration,
-        }),
+            is_stationary: false,
+        }],
         is_tracked: true,
         events: vec![event],
         ..report(None)

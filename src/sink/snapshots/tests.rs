@@ -158,11 +158,12 @@ fn a_snapshot_shows_the_detection_of_its_own_frame() {
     let own = detection([0.5, 0.9, 0.5, 0.9]);
     let tracked = Report {
         detection: Some(own),
-        stable: Some(StableDetection {
+        tracks: vec![StableDetection {
             track: 1,
             detection: detection([0.0, 0.4, 0.0, 0.4]),
             duration: Duration::from_secs(1),
-        }),
+            is_stationary: false,
+        }],
         is_tracked: true,
         ..report(&[], 0)
     };
