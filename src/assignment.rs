@@ -24,7 +24,10 @@ pub fn assign(
     };
     let mut column_of = vec![None; rows];
     if rows <= columns {
-        for (column, row) in rows_of_columns(rows, columns, weight).into_iter().enumerate() {
+        for (column, row) in rows_of_columns(rows, columns, weight)
+            .into_iter()
+            .enumerate()
+        {
             if let Some(row) = row.filter(|&row| weight(row, column) > 0.0) {
                 column_of[row] = Some(column);
             }
@@ -78,8 +81,7 @@ fn augment(
         let base = last.map_or(0.0, |last: usize| cost[last]);
         let mut nearest: Option<usize> = None;
         for column in (0..columns).filter(|&column| !is_reached[column]) {
-            let reduced =
-                -weight(row, column) - potentials.rows[row] - potentials.columns[column];
+            let reduced = -weight(row, column) - potentials.rows[row] - potentials.columns[column];
             if base + reduced < cost[column] {
                 (cost[column], before[column]) = (base + reduced, last);
             }
@@ -159,7 +161,9 @@ mod tests {
 
     #[test]
     fn one_row_more_leaves_one_without_a_column() {
-        let found = assign(3, 2, |row, column| [[0.5, 0.4], [0.6, 0.0], [0.1, 0.3]][row][column]);
+        let found = assign(3, 2, |row, column| {
+            [[0.5, 0.4], [0.6, 0.0], [0.1, 0.3]][row][column]
+        });
         assert_eq!(found, [Some(1), Some(0), None]);
         assert_eq!(assign(0, 3, |_, _| 1.0), []);
         assert_eq!(assign(2, 0, |_, _| 1.0), [None, None]);

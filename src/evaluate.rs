@@ -3,6 +3,8 @@
 //! [`Evaluator`] runs a detector over a [`Dataset`](crate::dataset::Dataset). [`Evaluation`] collects its predictions
 //! beside the ground truth and computes [`Metrics`], [`Details`] and, with pictures that contain no object, the
 //! [`threshold_curve`]. No threshold is applied before that: the top class and the box count as they are.
+//!
+//! [`TrackEvaluation`] compares tracks with true ones.
 
 use serde::Serialize;
 
@@ -19,6 +21,7 @@ mod image_id;
 mod objects;
 mod sliding_window;
 mod threshold_curve;
+mod tracks;
 
 pub use average_precision::{AveragePrecision, PrecisionRecall};
 pub use bootstrap::{Interval, Intervals};
@@ -27,6 +30,7 @@ pub use evaluator::{Evaluator, Predictions, SkippedPicture};
 pub use image_id::ImageId;
 pub use objects::{AreaMetrics, ObjectEvaluation, ObjectMetrics, PixelBox, Recalls};
 pub use threshold_curve::{NegativeResults, ThresholdPoint, threshold_curve};
+pub use tracks::{TrackBox, TrackEvaluation, TrackMetrics, TrackedFrame};
 
 /// A box is correct from this IoU on.
 const CORRECT_IOU: f32 = 0.5;

@@ -112,11 +112,18 @@ impl TrackEvaluation {
             frames: self.frames,
             true_boxes: self.true_boxes,
             boxes: self.found_boxes,
-            idf1: share(2 * self.identity_matches, self.true_boxes + self.found_boxes),
+            idf1: share(
+                2 * self.identity_matches,
+                self.true_boxes + self.found_boxes,
+            ),
             id_precision: share(self.identity_matches, self.found_boxes),
             id_recall: share(self.identity_matches, self.true_boxes),
             identity_switches: self.identity_switches,
-            mota: if self.true_boxes > 0 { 1.0 - errors } else { 0.0 },
+            mota: if self.true_boxes > 0 {
+                1.0 - errors
+            } else {
+                0.0
+            },
             stray_share: share(self.stray, self.found_boxes),
             wrong_label_share: share(self.wrong_labels, self.found_boxes),
         }
@@ -162,7 +169,12 @@ fn identity_matches(frames: &[TrackedFrame], overlaps: &[Overlaps]) -> usize {
     let mut matches = vec![vec![0_usize; tracks.len()]; truths.len()];
     for (frame, overlaps) in frames.iter().zip(overlaps) {
         for (truth, row) in frame.truth.iter().zip(&overlaps.values) {
-            for (found, _) in frame.found.iter().zip(row).filter(|pair| *pair.1 >= CORRECT_IOU) {
+            for (found, _) in frame
+                .found
+                .iter()
+                .zip(row)
+                .filter(|pair| *pair.1 >= CORRECT_IOU)
+            {
                 matches[truths[&truth.track]][tracks[&found.track]] += 1;
             }
         }
@@ -260,7 +272,10 @@ mod tests {
             frame(&[(1, 1), (2, 2)], &[(9, 1), (7, 2)]),
             frame(&[], &[]),
         ]);
-        assert_eq!((found.idf1, found.mota, found.identity_switches), (1.0, 1.0, 0));
+        assert_eq!(
+            (found.idf1, found.mota, found.identity_switches),
+            (1.0, 1.0, 0)
+        );
         assert_eq!((found.stray_share, found.wrong_label_share), (0.0, 0.0));
         assert_eq!((found.frames, found.true_boxes, found.boxes), (3, 4, 4));
     }

@@ -49,7 +49,11 @@ fn affinity(expected: &Expected, detection: &Detection) -> f32 {
     if detection.class != expected.class {
         let overlap = iou(&bounding_box, found);
         let is_possible = expected.may_change_class && overlap >= SAME_OBJECT_IOU;
-        return if is_possible { OTHER_CLASS_SHARE * overlap } else { 0.0 };
+        return if is_possible {
+            OTHER_CLASS_SHARE * overlap
+        } else {
+            0.0
+        };
     }
     let width = bounding_box.x_max() - bounding_box.x_min();
     let height = bounding_box.y_max() - bounding_box.y_min();

@@ -9,10 +9,10 @@ use crate::geometry::NormBox;
 const MEASUREMENT_NOISE: f32 = 0.05;
 
 /// Standard deviation of the speed of an object that was seen once, in sizes per second.
-const FIRST_SPEED: f32 = 2.0;
+const FIRST_SPEED: f32 = 8.0;
 
 /// How much the speed changes in a second: its standard deviation, in sizes per second.
-const SPEED_CHANGE: f32 = 1.5;
+const SPEED_CHANGE: f32 = 2.0;
 
 /// In this time without a measurement the expected speed falls to 1/e: what is not seen may have stopped.
 const COAST_TIME: f32 = 0.5;
@@ -170,6 +170,11 @@ fn mean_size([width, height]: [f32; 2]) -> f32 {
 /// The part of a box that lies in the picture.
 fn centered([x, y]: [f32; 2], [width, height]: [f32; 2]) -> NormBox {
     let (half_width, half_height) = (width / 2.0, height / 2.0);
-    let corners = [x - half_width, x + half_width, y - half_height, y + half_height];
+    let corners = [
+        x - half_width,
+        x + half_width,
+        y - half_height,
+        y + half_height,
+    ];
     NormBox::from_regression(corners).unwrap_or(NormBox::WHOLE)
 }

@@ -42,12 +42,19 @@ struct Association {
 }
 
 impl MultiObjectTracker {
-    pub(super) const fn new(settings: TrackSettings, track_count: u64) -> Self {
+    pub(super) const fn new(settings: TrackSettings) -> Self {
         Self {
             settings,
-            track_count,
+            track_count: 0,
             now: Duration::ZERO,
             hypotheses: Vec::new(),
+        }
+    }
+
+    pub(super) fn with_track_count(self, track_count: u64) -> Self {
+        Self {
+            track_count,
+            ..self
         }
     }
 
@@ -83,6 +90,10 @@ impl MultiObjectTracker {
             .retain(|hypothesis| hypothesis.status != Status::Ended);
         self.hypotheses
             .sort_by_key(|hypothesis| hypothesis.number().unwrap_or(u64::MAX));
+        let order = |event: &Event| {
+            let is_new = event.kind == EventKind::Appeared;
+            (is_new, event.kind != EventKind::Left)
+        };
         events.sort_by_key(order);
         FrameTracks {
             tracks,
@@ -208,7 +219,8 @@ impl MultiObjectTracker {
             None => self.is_shown_unseen(*index, frame, association),
         };
         let shown = (0..self.hypotheses.len()).filter(is_shown);
-        let stable = |index: usize| self.hypotheses[index].stable_detection(self.now, &self.settings);
+        let stable =
+            |index: usize| self.hypotheses[index].stable_detection(self.now, &self.settings);
         shown.filter_map(stable).collect()
     }
 
@@ -248,10 +260,15 @@ impl Association {
         expected: &[Expected],
         frame: &FrameDetections,
     ) {
-        let hypotheses: Vec<usize> = hypotheses.filter(|&i| self.detections[i].is_none()).collect();
+        let hypotheses: Vec<usize> = hypotheses
+            .filter(|&i| self.detections[i].is_none())
+            .collect();
         let detections: Vec<usize> = detections.filter(|&i| self.owners[i].is_none()).collect();
         let expected: Vec<_> = hypotheses.iter().map(|&index| expected[index]).collect();
-        let found: Vec<_> = detections.iter().map(|&index| frame.detections[index]).collect();
+        let found: Vec<_> = detections
+            .iter()
+            .map(|&index| frame.detections[index])
+            .collect();
         let associated = associate(&expected, &found);
         for (&hypothesis, detection) in hypotheses.iter().zip(associated) {
             if let Some(detection) = detection.map(|index| detections[index]) {
@@ -298,11 +315,7 @@ impl Association {
     }
 }
 
-/// Events of a frame: what left, what changed, what appeared.
-fn order(event: &Event) -> u8 {
-    match event.kind {
-        EventKind::Left => 0,
-        EventKind::Changed { .. } => 1,
-        EventKind::Appeared => 2,
-    }
-}
+#[cfg(test)]
+mod random_tests;
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::filters::{ClassHysteresis, SmoothedBox};
 use super::{Event, EventKind, FrameTracks, StableDetection, TrackSettings};
-use crate::detect::{Detection, Prediction};
+use crate::detect::{Detection, Prediction, Thresholds};
 
 #[derive(Debug)]
 pub(super) struct SingleObjectTracker {
@@ -46,13 +46,20 @@ struct TrackState {
 }
 
 impl SingleObjectTracker {
-    pub(super) const fn new(settings: TrackSettings, track_count: u64) -> Self {
+    pub(super) const fn new(settings: TrackSettings) -> Self {
         Self {
             settings,
-            track_count,
+            track_count: 0,
             now: Duration::ZERO,
             candidate: None,
             track: None,
+        }
+    }
+
+    pub(super) fn with_track_count(self, track_count: u64) -> Self {
+        Self {
+            track_count,
+            ..self
         }
     }
 
@@ -60,25 +67,37 @@ impl SingleObjectTracker {
         self.track_count
     }
 
-    /// Adds the prediction of a frame, `step` after the last. Returns the current track, unless it is hidden, and the events.
+    /// Adds the prediction of a frame, `step` after the last.
     pub(super) fn update(
         &mut self,
         prediction: &Prediction,
+        thresholds: &Thresholds,
         step: Duration,
         time: SystemTime,
-    ) -> (Option<StableDetection>, Vec<Event>) {
+    ) -> FrameTracks {
         let mut events = Vec::new();
         self.now += step;
         if !self.update_track(prediction, step, time, &mut events) {
             self.update_candidate(prediction, step, time, &mut events);
         }
-        (self.stable_detection(), events)
+        FrameTracks {
+            tracks: self.stable_detection().into_iter().collect(),
+            numbers: self.numbers(prediction, thresholds),
+            events,
+        }
     }
 
-    /// Number of the track, if the last frame supported it.
-    pub(super) fn supported_track(&self) -> Option<u64> {
-        let track = self.track.as_ref()?;
-        track.unsupported.is_zero().then_some(track.number)
+    /// The current track has the primary detection of a frame that supports it, and nothing else.
+    fn numbers(&self, prediction: &Prediction, thresholds: &Thresholds) -> Vec<Option<u64>> {
+        let mut numbers = vec![None; prediction.detections(thresholds).len()];
+        let track = self.track.as_ref();
+        let supported = track.filter(|track| track.state.last == self.now);
+        if prediction.detection(thresholds.primary).is_some()
+            && let Some(primary) = numbers.first_mut()
+        {
+            *primary = supported.map(|track| track.number);
+        }
+        numbers
     }
 
     /// Ends the current track.
@@ -180,6 +199,7 @@ impl SingleObjectTracker {
             track: track.number,
             detection: track.state.detection(),
             duration: track.state.duration(),
+            is_stationary: false,
         })
     }
 }
@@ -238,3 +258,6 @@ impl TrackState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

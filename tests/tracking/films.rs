@@ -127,13 +127,17 @@ pub fn prediction(detections: &[Detection]) -> Prediction {
 
 impl Object {
     fn new(random: &mut Rng) -> Self {
-        let width = between(random, 0.06, 0.28);
+        // One of eight is small and fast.
+        let is_fast = random.u8(0..8) == 0;
+        let widths = if is_fast { (0.04, 0.1) } else { (0.06, 0.28) };
+        let width = between(random, widths.0, widths.1);
         let size = [width, width * between(random, 0.7, 1.6)];
         let begin = if random.f32() < 0.4 { 0.0 } else { between(random, 0.0, 0.5 * SECONDS) };
         let place = [between(random, 0.1, 0.9), between(random, 0.1, 0.9)];
-        let heading = [0.0, 0.0, 1.0, 1.0, 1.0][random.usize(0..5)];
+        let heading = if is_fast { 1.0 } else { [0.0, 0.0, 1.0, 1.0, 1.0][random.usize(0..5)] };
         // In pictures per second; when it is in the picture it passes through `place`.
-        let speed = heading * between(random, 0.04, 0.4);
+        let speeds = if is_fast { (0.4, 1.0) } else { (0.04, 0.4) };
+        let speed = heading * between(random, speeds.0, speeds.1);
         let angle = between(random, 0.0, std::f32::consts::TAU);
         let speed = [speed * angle.cos(), speed * angle.sin()];
         let passes = begin + between(random, 1.0, 4.0);
