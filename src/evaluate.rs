@@ -13,6 +13,7 @@ use crate::detect::Prediction;
 use crate::geometry::iou;
 use crate::label::{ClassId, Labels};
 
+mod assignment;
 mod average_precision;
 mod bootstrap;
 mod details;

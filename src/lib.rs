@@ -5,7 +5,7 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | values | [`geometry`], [`assignment`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`] |
+//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`] |
 //! | input and output | [`walk`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`] |
@@ -17,7 +17,6 @@
 //! | evaluation | [`dataset`], [`evaluate`] |
 
 pub mod address;
-pub mod assignment;
 pub mod camera_choice;
 pub mod card;
 pub mod dataset;

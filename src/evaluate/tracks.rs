@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::CORRECT_IOU;
-use crate::assignment::assign;
+use super::assignment::assign;
 use crate::geometry::{NormBox, iou};
 use crate::label::ClassId;
 

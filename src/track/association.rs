@@ -1,7 +1,6 @@
 //! Which detection of a frame is of which object: by the IoU of the detected box with the expected one.
 
 use super::motion::ExpectedBox;
-use crate::assignment::assign;
 use crate::detect::Detection;
 use crate::geometry::{NormBox, iou};
 use crate::label::ClassId;
@@ -21,7 +20,7 @@ const EXPANSION: f32 = 1.0;
 const MAX_EXPANSION: f32 = 0.5;
 
 /// Affinity of a detection of another class, as a share of that of the same class.
-const OTHER_CLASS_SHARE: f32 = 0.5;
+const OTHER_CLASS_SHARE: f32 = 0.7;
 
 /// What is expected of an object in a frame.
 #[derive(Debug, Clone, Copy)]
@@ -32,11 +31,28 @@ pub(super) struct Expected {
     pub(super) may_change_class: bool,
 }
 
-/// For each expected object the index of its detection, or `None`.
+/// For each expected object the index of its detection, or `None`. The pairs with the highest affinity come first, of equal
+/// ones the first object and detection. (An optimal assignment is not better: docs/tracking.md.)
 pub(super) fn associate(expected: &[Expected], detections: &[Detection]) -> Vec<Option<usize>> {
-    assign(expected.len(), detections.len(), |object, detection| {
-        f64::from(affinity(&expected[object], &detections[detection]).powi(2))
-    })
+    let mut pairs = Vec::new();
+    for (object, expected) in expected.iter().enumerate() {
+        for (index, detection) in detections.iter().enumerate() {
+            let affinity = affinity(expected, detection);
+            if affinity > 0.0 {
+                pairs.push((affinity, object, index));
+            }
+        }
+    }
+    pairs.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
+    let mut associated = vec![None; expected.len()];
+    let mut is_taken = vec![false; detections.len()];
+    for (_, object, index) in pairs {
+        if associated[object].is_none() && !is_taken[index] {
+            associated[object] = Some(index);
+            is_taken[index] = true;
+        }
+    }
+    associated
 }
 
 /// In `0..=1`; 0 if the detection cannot be of the object.

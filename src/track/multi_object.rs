@@ -17,7 +17,8 @@ use super::association::{Expected, SAME_OBJECT_IOU, associate};
 use super::frame_detections::FrameDetections;
 use super::hypothesis::{Hypothesis, Sighting, Status};
 use super::{Event, EventKind, FrameTracks, StableDetection, TrackSettings};
-use crate::geometry::iou;
+use crate::detect::Detection;
+use crate::geometry::{NormBox, iou};
 
 /// From this IoU on, an object that is not seen is covered by one that is.
 const COVERED_IOU: f32 = 0.3;
@@ -75,7 +76,7 @@ impl MultiObjectTracker {
         time: SystemTime,
     ) -> FrameTracks {
         self.now += step;
-        let mut association = self.associate(frame);
+        let mut association = self.associate(frame, step);
         let seen_before = self.hypotheses.len();
         self.begin_candidates(frame, &mut association);
         let mut events = self.update_hypotheses(seen_before, frame, &association, step, time);
@@ -112,7 +113,7 @@ impl MultiObjectTracker {
         ended.iter().filter_map(left).collect()
     }
 
-    fn associate(&self, frame: &FrameDetections) -> Association {
+    fn associate(&self, frame: &FrameDetections, step: Duration) -> Association {
         let mut association = Association {
             detections: vec![None; self.hypotheses.len()],
             owners: vec![None; frame.detections.len()],
@@ -122,13 +123,18 @@ impl MultiObjectTracker {
         let is_track = |hypothesis: &&Hypothesis| hypothesis.number().is_some();
         let track_count = self.hypotheses.iter().filter(is_track).count();
         let (tracks, candidates) = (0..track_count, track_count..self.hypotheses.len());
-        for (hypotheses, detections) in [
-            (tracks.clone(), frame.strong()),
-            (tracks, frame.weak()),
-            (candidates.clone(), frame.strong()),
-            (candidates, frame.weak()),
-        ] {
+        // What was missed for longer, and in more than one frame, is brought back by a strong detection only.
+        let longest = self.settings.hide_after.max(step);
+        let may_be_weak = |index: &usize| self.hypotheses[*index].unsupported() <= longest;
+        let stages = [
+            (tracks.clone().collect(), frame.strong()),
+            (tracks.filter(may_be_weak).collect(), frame.weak()),
+            (candidates.clone().collect(), frame.strong()),
+            (candidates.collect(), frame.weak()),
+        ];
+        for (hypotheses, detections) in stages {
             association.match_remaining(hypotheses, detections, &expected, frame);
+            association.add_own_names(&expected, frame);
         }
         association.add_other_names(frame, 0);
         association
@@ -237,9 +243,6 @@ impl MultiObjectTracker {
             return false;
         }
         let bounding_box = track.bounding_box(self.now);
-        let is_covered = |detection: usize| {
-            iou(&frame.detections[detection].bounding_box, &bounding_box) >= COVERED_IOU
-        };
         let has_jumped = |other: usize| {
             let (is_seen, other) = (
                 association.detections[other].is_some(),
@@ -247,7 +250,8 @@ impl MultiObjectTracker {
             );
             is_seen && other.class() == track.class() && other.first() > track.last()
         };
-        !frame.strong().any(is_covered) && !(0..self.hypotheses.len()).any(has_jumped)
+        association.overlap(&bounding_box, frame) < COVERED_IOU
+            && !(0..self.hypotheses.len()).any(has_jumped)
     }
 }
 
@@ -255,14 +259,12 @@ impl Association {
     /// Associates those of the hypotheses that have no detection with those of the detections that have no hypothesis.
     fn match_remaining(
         &mut self,
-        hypotheses: Range<usize>,
+        mut hypotheses: Vec<usize>,
         detections: Range<usize>,
         expected: &[Expected],
         frame: &FrameDetections,
     ) {
-        let hypotheses: Vec<usize> = hypotheses
-            .filter(|&i| self.detections[i].is_none())
-            .collect();
+        hypotheses.retain(|&index| self.detections[index].is_none());
         let detections: Vec<usize> = detections.filter(|&i| self.owners[i].is_none()).collect();
         let expected: Vec<_> = hypotheses.iter().map(|&index| expected[index]).collect();
         let found: Vec<_> = detections
@@ -274,6 +276,28 @@ impl Association {
             if let Some(detection) = detection.map(|index| detections[index]) {
                 self.detections[hypothesis] = Some(detection);
                 self.owners[detection] = Some(hypothesis);
+            }
+        }
+    }
+
+    /// Gives a hypothesis whose detection is of another class the detection of its own class at the same place.
+    fn add_own_names(&mut self, expected: &[Expected], frame: &FrameDetections) {
+        for (hypothesis, detection) in self.detections.iter().enumerate() {
+            let class = expected[hypothesis].class;
+            let Some(found) = detection.map(|index| &frame.detections[index]) else {
+                continue;
+            };
+            if found.class == class {
+                continue;
+            }
+            let own = frame.detections.iter().zip(&mut self.owners);
+            let is_own = |(name, owner): &(&Detection, &mut Option<usize>)| {
+                owner.is_none()
+                    && name.class == class
+                    && iou(&name.bounding_box, &found.bounding_box) >= SAME_OBJECT_IOU
+            };
+            for (_, owner) in own.filter(is_own) {
+                *owner = Some(hypothesis);
             }
         }
     }
@@ -296,6 +320,14 @@ impl Association {
             let best = overlaps.reduce(|best, other| if other.1 > best.1 { other } else { best });
             self.owners[index] = best.map(|(owner, _)| owner);
         }
+    }
+
+    /// The highest IoU of a box with a detection that is of a hypothesis, 0 without one.
+    fn overlap(&self, bounding_box: &NormBox, frame: &FrameDetections) -> f32 {
+        let owned = frame.detections.iter().zip(&self.owners);
+        let owned = owned.filter(|(_, owner)| owner.is_some());
+        let overlaps = owned.map(|(found, _)| iou(&found.bounding_box, bounding_box));
+        overlaps.fold(0.0, f32::max)
     }
 
     /// What a frame shows of a hypothesis with this detection.

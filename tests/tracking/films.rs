@@ -1,7 +1,7 @@
 //! Made-up films: objects that move, cross and leave, and what a detector makes of them.
 
-use boxcam::detect::{CellOutputs, Detection, Nms, Prediction};
 use boxcam::card::ObjectSettings;
+use boxcam::detect::{CellOutputs, Detection, Nms, Prediction};
 use boxcam::evaluate::TrackBox;
 use boxcam::geometry::NormBox;
 use boxcam::label::ClassId;
@@ -88,28 +88,48 @@ pub fn film(seed: u64, count: usize, rate: u32) -> Film {
     let mut ghosts = Ghosts::default();
     let step = 1.0 / rate as f32;
     let frame_count = (SECONDS * rate as f32) as usize;
-    let frames = (0..frame_count).map(|index| frame(index as f32 * step, step, &mut objects, &mut ghosts, random));
-    Film { rate, frames: frames.collect() }
+    let frames = (0..frame_count)
+        .map(|index| frame(index as f32 * step, step, &mut objects, &mut ghosts, random));
+    Film {
+        rate,
+        frames: frames.collect(),
+    }
 }
 
-fn frame(at: f32, step: f32, objects: &mut [Object], ghosts: &mut Ghosts, random: &mut Rng) -> FilmFrame {
+fn frame(
+    at: f32,
+    step: f32,
+    objects: &mut [Object],
+    ghosts: &mut Ghosts,
+    random: &mut Rng,
+) -> FilmFrame {
     let boxes: Vec<_> = objects.iter().map(|object| object.box_at(at)).collect();
     let mut truth = Vec::new();
     let mut detections = ghosts.detections(step, random);
     for (index, object) in objects.iter_mut().enumerate() {
         object.detector.pass(step, random);
-        let Some((bounding_box, inside)) = boxes[index] else { continue };
+        let Some((bounding_box, inside)) = boxes[index] else {
+            continue;
+        };
         // The first object is nearest.
         let nearer = boxes[..index].iter().flatten();
-        let covered = nearer.map(|(near, _)| near.intersection_area(&bounding_box) / bounding_box.area());
+        let covered =
+            nearer.map(|(near, _)| near.intersection_area(&bounding_box) / bounding_box.area());
         let visible = inside.min(1.0 - covered.fold(0.0, f32::max));
         if visible < MIN_VISIBLE {
             continue;
         }
-        truth.push(TrackBox { track: index as u64 + 1, class: ClassId::new(object.class), bounding_box });
+        truth.push(TrackBox {
+            track: index as u64 + 1,
+            class: ClassId::new(object.class),
+            bounding_box,
+        });
         object.detect(&bounding_box, visible, &mut detections, random);
     }
-    FilmFrame { truth, prediction: prediction(&detections) }
+    FilmFrame {
+        truth,
+        prediction: prediction(&detections),
+    }
 }
 
 /// The prediction of a model with object outputs alone, whose cells are these detections.
@@ -121,7 +141,10 @@ pub fn prediction(detections: &[Detection]) -> Prediction {
         boxes.extend(found.bounding_box.corners());
     }
     let nms = &mut Nms::new(SETTINGS, detections.len(), CLASSES);
-    let cells = CellOutputs { scores: &scores, boxes: &boxes };
+    let cells = CellOutputs {
+        scores: &scores,
+        boxes: &boxes,
+    };
     Prediction::of_objects(cells, nms).expect("valid outputs")
 }
 
@@ -132,9 +155,17 @@ impl Object {
         let widths = if is_fast { (0.04, 0.1) } else { (0.06, 0.28) };
         let width = between(random, widths.0, widths.1);
         let size = [width, width * between(random, 0.7, 1.6)];
-        let begin = if random.f32() < 0.4 { 0.0 } else { between(random, 0.0, 0.5 * SECONDS) };
+        let begin = if random.f32() < 0.4 {
+            0.0
+        } else {
+            between(random, 0.0, 0.5 * SECONDS)
+        };
         let place = [between(random, 0.1, 0.9), between(random, 0.1, 0.9)];
-        let heading = if is_fast { 1.0 } else { [0.0, 0.0, 1.0, 1.0, 1.0][random.usize(0..5)] };
+        let heading = if is_fast {
+            1.0
+        } else {
+            [0.0, 0.0, 1.0, 1.0, 1.0][random.usize(0..5)]
+        };
         // In pictures per second; when it is in the picture it passes through `place`.
         let speeds = if is_fast { (0.4, 1.0) } else { (0.04, 0.4) };
         let speed = heading * between(random, speeds.0, speeds.1);
@@ -148,9 +179,19 @@ impl Object {
             size,
             start,
             speed,
-            swing: (between(random, 0.0, 0.08) * heading, between(random, 0.1, 0.6)),
+            swing: (
+                between(random, 0.0, 0.08) * heading,
+                between(random, 0.1, 0.6),
+            ),
             stops: (random.f32() < 0.3).then(|| between(random, 1.0, 3.0)),
-            there: (begin, if is_taken { begin + between(random, 3.0, 12.0) } else { SECONDS }),
+            there: (
+                begin,
+                if is_taken {
+                    begin + between(random, 3.0, 12.0)
+                } else {
+                    SECONDS
+                },
+            ),
             detector: ObjectNoise::new(random),
         }
     }
@@ -164,21 +205,37 @@ impl Object {
             let periods = (at / period).floor();
             let stood = (periods / 2.0).floor() * period;
             let stands = periods as u32 % 2 == 1;
-            if stands { (periods * period) - stood } else { at - stood }
+            if stands {
+                (periods * period) - stood
+            } else {
+                at - stood
+            }
         });
         let swing = self.swing.0 * (self.swing.1 * moved * std::f32::consts::TAU).sin();
         let [width, height] = self.size;
         let x = self.start[0] + self.speed[0] * moved + swing;
         let y = self.start[1] + self.speed[1] * moved - swing;
-        let corners = [x - width / 2.0, x + width / 2.0, y - height / 2.0, y + height / 2.0];
+        let corners = [
+            x - width / 2.0,
+            x + width / 2.0,
+            y - height / 2.0,
+            y + height / 2.0,
+        ];
         let visible = NormBox::from_regression(corners)?;
         let inside = visible.area() / (width * height);
         (inside >= MIN_VISIBLE).then_some((visible, inside))
     }
 
-    fn detect(&self, bounding_box: &NormBox, visible: f32, detections: &mut Vec<Detection>, random: &mut Rng) {
+    fn detect(
+        &self,
+        bounding_box: &NormBox,
+        visible: f32,
+        detections: &mut Vec<Detection>,
+        random: &mut Rng,
+    ) {
         let noise = &self.detector;
-        let mut score = noise.quality + noise.score.value + 0.05 * normal(random) - 0.4 * (1.0 - visible);
+        let mut score =
+            noise.quality + noise.score.value + 0.05 * normal(random) - 0.4 * (1.0 - visible);
         if noise.missed.left > 0.0 {
             match noise.missed.kind % 2 {
                 0 => return,
@@ -191,7 +248,9 @@ impl Object {
         for (index, corner) in corners.iter_mut().enumerate() {
             *corner += sides[index] * (noise.corners[index].value + 0.02 * normal(random));
         }
-        let Some(seen) = NormBox::from_regression(corners).filter(|seen| seen.area() > 0.0) else { return };
+        let Some(seen) = NormBox::from_regression(corners).filter(|seen| seen.area() > 0.0) else {
+            return;
+        };
         let detection = |class: usize, score: f32| Detection {
             class: ClassId::new(class % CLASSES),
             confidence: score.clamp(0.01, 0.99),
@@ -210,13 +269,31 @@ impl Object {
 
 impl ObjectNoise {
     fn new(random: &mut Rng) -> Self {
-        let corner = || Drift { value: 0.0, deviation: 0.035, time_constant: 0.2 };
+        let corner = || Drift {
+            value: 0.0,
+            deviation: 0.035,
+            time_constant: 0.2,
+        };
         Self {
             quality: between(random, 0.6, 0.85),
-            score: Drift { value: 0.0, deviation: 0.08, time_constant: 0.4 },
+            score: Drift {
+                value: 0.0,
+                deviation: 0.08,
+                time_constant: 0.4,
+            },
             corners: [(); 4].map(|()| corner()),
-            missed: Burst { per_second: 0.35, length: (0.04, 0.6), left: 0.0, kind: 0 },
-            confused: Burst { per_second: 0.1, length: (0.03, 0.25), left: 0.0, kind: 0 },
+            missed: Burst {
+                per_second: 0.35,
+                length: (0.04, 0.6),
+                left: 0.0,
+                kind: 0,
+            },
+            confused: Burst {
+                per_second: 0.1,
+                length: (0.03, 0.25),
+                left: 0.0,
+                kind: 0,
+            },
         }
     }
 
@@ -233,7 +310,8 @@ impl ObjectNoise {
 impl Drift {
     fn pass(&mut self, step: f32, random: &mut Rng) {
         let kept = (-step / self.time_constant).exp();
-        self.value = self.value * kept + self.deviation * (1.0 - kept * kept).sqrt() * normal(random);
+        self.value =
+            self.value * kept + self.deviation * (1.0 - kept * kept).sqrt() * normal(random);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Optimal assignment of rows to columns, for what is matched one to one: tracks with detections, true tracks with found ones.
+//! Optimal assignment of rows to columns, for what is matched one to one.
 
 /// For each row its column, or `None`, so that the sum of the weights is the greatest. A pair whose weight is not positive is
 /// never chosen. Among equal sums the choice depends on the order alone, so it is always the same.
@@ -6,14 +6,7 @@
 /// The algorithm is the Hungarian method with potentials and shortest augmenting paths (Jonker and Volgenant, "A Shortest
 /// Augmenting Path Algorithm for Dense and Sparse Linear Assignment Problems", Computing 38, 1987): `O(n^2 m)` for `n` rows and
 /// `m` columns, of which `n` is the smaller.
-///
-/// ```
-/// let weights = [[0.9, 0.8], [0.8, 0.0]];
-/// let columns = boxcam::assignment::assign(2, 2, |row, column| weights[row][column]);
-/// assert_eq!(columns, [Some(1), Some(0)]);
-/// ```
-#[must_use]
-pub fn assign(
+pub(super) fn assign(
     rows: usize,
     columns: usize,
     weight: impl Fn(usize, usize) -> f64,
