@@ -12,6 +12,7 @@ use crate::health::Health;
 use crate::label::Labels;
 use crate::preprocess::preprocess;
 use crate::report::Report;
+use crate::run_id::RunId;
 use crate::track::{Event, EventKind, FrameTracks, TrackSettings, Tracker};
 
 /// Number of frames over which the frame rate is measured.
@@ -19,10 +20,13 @@ const RATE_FRAMES: usize = 30;
 
 /// A model with its tracker.
 pub(super) struct Inference {
+    run: RunId,
     model: Model,
     new_models: Option<Receiver<Box<dyn Detector>>>,
     /// Overrides the thresholds of the model.
     threshold: Option<f32>,
+    /// Whether only the primary detection is reported.
+    one: bool,
     /// `None` if frames do not follow each other.
     tracker: Option<Tracker>,
     rate: FrameRate,
@@ -36,6 +40,8 @@ pub(super) struct Inference {
 struct Model {
     detector: Box<dyn Detector>,
     thresholds: Thresholds,
+    /// Whether it has object outputs.
+    has_objects: bool,
     labels: Arc<Labels>,
     hash: Arc<str>,
 }
@@ -49,9 +55,11 @@ impl Inference {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
+            run: RunId::new(),
             model: Model::new(detector, threshold, &health),
             new_models,
             threshold,
+            one: false,
             tracker: None,
             rate: FrameRate::default(),
             health,
@@ -60,10 +68,14 @@ impl Inference {
         }
     }
 
+    /// Reports and tracks only the primary detection. Comes before [`Self::with_tracking`].
+    pub(super) fn with_primary_only(self, one: bool) -> Self {
+        Self { one, ..self }
+    }
+
     pub(super) fn with_tracking(self, track: bool) -> Self {
-        let settings = TrackSettings::new(self.model.thresholds.primary);
         Self {
-            tracker: track.then(|| Tracker::new(settings)),
+            tracker: track.then(|| self.new_tracker()),
             ..self
         }
     }
@@ -79,6 +91,7 @@ impl Inference {
     /// The report before the first frame.
     pub(super) fn waiting_report(&self) -> Report {
         Report {
+            run: self.run,
             is_tracked: self.tracker.is_some(),
             ..Report::waiting(Arc::clone(&self.model.labels), Arc::clone(&self.model.hash))
         }
@@ -89,11 +102,21 @@ impl Inference {
         let detector = self.new_models.as_ref()?.try_iter().last()?;
         let report = last.and_then(|frame| self.end_track(frame));
         self.model = Model::new(detector, self.threshold, &self.health);
-        let settings = TrackSettings::new(self.model.thresholds.primary);
-        let renewed = |old: Tracker| Tracker::new(settings).with_track_count(old.track_count());
-        self.tracker = self.tracker.take().map(renewed);
+        let old = self.tracker.take();
+        let renewed = |old: Tracker| self.new_tracker().with_track_count(old.track_count());
+        self.tracker = old.map(renewed);
         self.health.models_swapped.add(1);
         report
+    }
+
+    /// A tracker for the model: of all objects if it finds several and they are reported.
+    fn new_tracker(&self) -> Tracker {
+        let settings = TrackSettings::new(self.model.thresholds.primary);
+        if self.model.has_objects && !self.one {
+            Tracker::multi_object(settings)
+        } else {
+            Tracker::new(settings)
+        }
     }
 
     /// Runs the model on a frame. `scene_start` ends all tracks first.
@@ -117,9 +140,16 @@ impl Inference {
             tracked = tracker.update(&prediction, thresholds, at, frame.time);
         }
         ended.append(&mut tracked.events);
+        let detection = prediction.detection(thresholds.primary);
+        let others = if self.one {
+            tracked.numbers.truncate(usize::from(detection.is_some()));
+            Vec::new()
+        } else {
+            prediction.others(thresholds)
+        };
         let report = Report {
-            detection: prediction.detection(thresholds.primary),
-            others: prediction.others(thresholds),
+            detection,
+            others,
             numbers: tracked.numbers,
             tracks: tracked.tracks,
             inference: now.saturating_duration_since(started),
@@ -176,6 +206,7 @@ impl Model {
         health.update(|now| hash.clone_into(&mut now.model));
         Self {
             thresholds: Thresholds::new(card, threshold),
+            has_objects: card.objects.is_some(),
             labels: Arc::new(card.labels.clone()),
             hash: hash.into(),
             detector,

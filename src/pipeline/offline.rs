@@ -30,6 +30,7 @@ pub(super) fn run(
     let mut run = OfflineRun {
         inference: inference
             .with_frame_positions()
+            .with_primary_only(pipeline.one)
             .with_tracking(pipeline.track),
         sinks: AllSinks {
             sinks: pipeline.sinks,
