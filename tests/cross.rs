@@ -73,8 +73,7 @@ fn without_times(line: &str) -> String {
 /// Writes images of all kinds and returns their number.
 fn write_pictures(place: &TestDir) -> usize {
     let data = files(&root().join("tests/data"));
-    let is_picture =
-        |file: &&PathBuf| file.is_file() && file.extension() != Some(OsStr::new("md"));
+    let is_picture = |file: &&PathBuf| file.is_file() && file.extension() != Some(OsStr::new("md"));
     let kinds = data.iter().filter(is_picture).cloned();
     let snacks = test_support::optional_data("snacks/val")
         .into_iter()
