@@ -236,6 +236,13 @@ impl Prediction {
         }
     }
 
+    /// All detections: the primary, if it is one, then [`Self::others`].
+    #[must_use]
+    pub fn detections(&self, thresholds: &Thresholds) -> Vec<Detection> {
+        let primary = self.detection(thresholds.primary);
+        primary.into_iter().chain(self.others(thresholds)).collect()
+    }
+
     /// The objects beside the primary detection, the highest score first: none that is the same.
     #[must_use]
     pub fn others(&self, thresholds: &Thresholds) -> Vec<Detection> {
@@ -345,10 +352,10 @@ mod tests {
             let image = Prediction::new(scores.to_vec(), corners).expect("valid");
             let both = image.with_objects(CELLS, nms).expect("valid");
             assert!(both.has_image_heads());
-            (
-                both.detection(thresholds.primary),
-                classes(&both.others(thresholds)),
-            )
+            let (primary, others) = (both.detection(thresholds.primary), both.others(thresholds));
+            let all: Vec<Detection> = primary.iter().chain(&others).copied().collect();
+            assert_eq!(both.detections(thresholds), all);
+            (primary, classes(&others))
         };
         let (primary, others) = of([0.9, 0.1], &thresholds(0.5, 0.4), nms);
         assert_eq!(

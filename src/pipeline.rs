@@ -47,6 +47,8 @@ pub struct Pipeline<'a> {
     pub threshold: Option<f32>,
     /// Whether frames follow each other, so that objects are tracked.
     pub track: bool,
+    /// Whether only the primary detection of a frame is reported.
+    pub one: bool,
     /// Ends the run after this number of frames.
     pub max_frames: Option<NonZeroU64>,
     /// Ends the run when it becomes true.
@@ -160,6 +162,7 @@ impl<'a> Pipeline<'a> {
             display: None,
             threshold: None,
             track: false,
+            one: false,
             max_frames: None,
             stop,
             health: Arc::default(),

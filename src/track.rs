@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::detect::{Detection, Prediction};
+use crate::detect::{Detection, Prediction, Thresholds};
 use crate::label::ClassId;
 
 mod filters;
@@ -26,6 +26,19 @@ pub struct StableDetection {
     pub detection: Detection,
     /// Time from the first to the last frame that supported it.
     pub duration: Duration,
+    /// Whether it has not moved for a while.
+    pub is_stationary: bool,
+}
+
+/// What a frame did to the tracks.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FrameTracks {
+    /// The visible tracks, by track number.
+    pub tracks: Vec<StableDetection>,
+    /// The number of the track of each of [`Prediction::detections`], if it has one.
+    pub numbers: Vec<Option<u64>>,
+    /// In order.
+    pub events: Vec<Event>,
 }
 
 /// A track appeared, changed its class or left.
@@ -69,18 +82,19 @@ impl EventKind {
 /// ```
 /// use std::time::{Duration, Instant, SystemTime};
 ///
-/// use boxcam::detect::Prediction;
+/// use boxcam::detect::{Prediction, Thresholds};
 /// use boxcam::track::{TrackSettings, Tracker};
 ///
-/// let mut tracker = Tracker::new(TrackSettings::new(0.4));
+/// let thresholds = Thresholds { primary: 0.4, objects: 0.4, nms_iou: 0.6 };
+/// let mut tracker = Tracker::new(TrackSettings::new(thresholds.primary));
 /// let apple = Prediction::new(vec![0.9, 0.1], [0.2, 0.6, 0.2, 0.6])?;
 /// let (start, time) = (Instant::now(), SystemTime::now());
-/// let (stable, _) = tracker.update(&apple, start, time);
-/// assert_eq!(stable, None);
+/// let first = tracker.update(&apple, &thresholds, start, time);
+/// assert!(first.tracks.is_empty());
 /// let later = Duration::from_millis(500);
-/// let (stable, events) = tracker.update(&apple, start + later, time + later);
-/// assert!(stable.is_some());
-/// assert_eq!(events[0].kind.name(), "appeared");
+/// let second = tracker.update(&apple, &thresholds, start + later, time + later);
+/// assert_eq!(second.tracks.len(), 1);
+/// assert_eq!(second.events[0].kind.name(), "appeared");
 /// # Ok::<(), boxcam::detect::DetectError>(())
 /// ```
 #[derive(Debug)]
@@ -150,16 +164,17 @@ impl Tracker {
         self.track_count
     }
 
-    /// Adds the prediction of a frame that was captured at `at`, which is `time` of the system clock. Returns the
-    /// current track, unless it is hidden, and the events.
+    /// Adds the prediction of a frame that was captured at `at`, which is `time` of the system clock.
+    /// `thresholds` are those that make it detections.
     ///
     /// A frame that is not later than the last counts as captured at the same time.
     pub fn update(
         &mut self,
         prediction: &Prediction,
+        thresholds: &Thresholds,
         at: Instant,
         time: SystemTime,
-    ) -> (Option<StableDetection>, Vec<Event>) {
+    ) -> FrameTracks {
         let mut events = Vec::new();
         let (last, last_time) = self.last.replace((at, time)).unwrap_or((at, time));
         let step = at.saturating_duration_since(last);
@@ -170,20 +185,41 @@ impl Tracker {
         if !self.update_track(prediction, step, time, &mut events) {
             self.update_candidate(prediction, step, time, &mut events);
         }
-        (self.stable_detection(), events)
+        FrameTracks {
+            tracks: self.stable_detection().into_iter().collect(),
+            numbers: self.numbers(prediction, thresholds),
+            events,
+        }
     }
 
-    /// Ends the current track with the last frame, because the next frame starts a new scene.
-    pub fn start_scene(&mut self) -> Option<Event> {
-        let (_, time) = self.last?;
-        self.finish(time)
+    /// The current track has the primary detection of a frame that supports it, and nothing else.
+    fn numbers(&self, prediction: &Prediction, thresholds: &Thresholds) -> Vec<Option<u64>> {
+        let mut numbers = vec![None; prediction.detections(thresholds).len()];
+        let track = self.track.as_ref();
+        let supported = track.filter(|track| track.state.last == self.now);
+        if prediction.detection(thresholds.primary).is_some()
+            && let Some(primary) = numbers.first_mut()
+        {
+            *primary = supported.map(|track| track.number);
+        }
+        numbers
     }
 
-    /// Ends the current track at `time`: after the last frame, or before a pause.
-    pub fn finish(&mut self, time: SystemTime) -> Option<Event> {
+    /// Ends all tracks with the last frame, because the next frame starts a new scene.
+    pub fn start_scene(&mut self) -> Vec<Event> {
+        match self.last {
+            Some((_, time)) => self.finish(time),
+            None => Vec::new(),
+        }
+    }
+
+    /// Ends all tracks at `time`: after the last frame, or before a pause.
+    pub fn finish(&mut self, time: SystemTime) -> Vec<Event> {
         self.candidate = None;
-        let track = self.track.take()?;
-        Some(track.event(EventKind::Left, time))
+        let track = self.track.take().into_iter();
+        track
+            .map(|track| track.event(EventKind::Left, time))
+            .collect()
     }
 
     /// Whether the prediction is of a model with another number of classes.
@@ -280,6 +316,7 @@ impl Tracker {
             track: track.number,
             detection: track.state.detection(),
             duration: track.state.duration(),
+            is_stationary: false,
         })
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use boxcam::detect::tract::TractDetector;
-use boxcam::detect::{Detector, Prediction};
+use boxcam::detect::{Detector, Prediction, Thresholds};
 use boxcam::evaluate::Mean;
 use boxcam::frame::{Frame, GroundTruth, Origin};
 use boxcam::geometry::iou;
@@ -69,7 +69,8 @@ fn frames(detector: &mut TractDetector) -> Vec<PredictedFrame> {
 
 fn follow(frames: &[PredictedFrame], every: usize, detector: &TractDetector) -> TrackResult {
     let card = detector.card();
-    let mut tracker = Tracker::new(TrackSettings::new(card.threshold));
+    let thresholds = Thresholds::new(card, None);
+    let mut tracker = Tracker::new(TrackSettings::new(thresholds.primary));
     let (start, time) = (Instant::now(), SystemTime::now());
     let mut result = TrackResult::default();
     let (mut raw_before, mut stable_before) = (None, None);
@@ -80,13 +81,17 @@ fn follow(frames: &[PredictedFrame], every: usize, detector: &TractDetector) -> 
             (scene, has_appeared) = (frame.scene, false);
             result.events.extend(tracker.start_scene());
         }
-        let (stable, events) = tracker.update(&frame.prediction, at, now);
-        has_appeared |= events.iter().any(|event| event.kind == EventKind::Appeared);
+        let found = tracker.update(&frame.prediction, &thresholds, at, now);
+        let stable = found.tracks.first().copied();
+        has_appeared |= found
+            .events
+            .iter()
+            .any(|event| event.kind == EventKind::Appeared);
         assert!(
             stable.is_none() || has_appeared,
             "a track of the scene before"
         );
-        result.events.extend(events);
+        result.events.extend(found.events);
         let raw = frame.prediction.detection(card.threshold);
         result.raw_changes += usize::from(raw.map(|found| found.class) != raw_before);
         let held = stable.map(|stable| stable.detection.class);

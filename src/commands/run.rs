@@ -51,6 +51,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         display: display.as_mut().map(|sink| &mut **sink as &mut dyn Sink),
         threshold: options.model.threshold.map(Threshold::value),
         track: !matches!(input, Input::Pictures(_)),
+        one: options.one,
         max_frames: options.frames,
         health: Arc::clone(&health),
         timeouts: Timeouts {

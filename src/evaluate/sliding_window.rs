@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use image::RgbImage;
 use image::imageops::crop_imm;
 
-use crate::detect::Prediction;
+use crate::detect::{Prediction, Thresholds};
 use crate::track::{EventKind, TrackSettings, Tracker};
 
 /// Frames per clip.
@@ -34,12 +34,20 @@ pub(super) fn duration(frames: usize) -> Duration {
 
 /// Number of tracks that appear in a clip at a threshold.
 pub(super) fn appearances(clip: &[Prediction], threshold: f32) -> usize {
+    let thresholds = Thresholds {
+        primary: threshold,
+        objects: threshold,
+        nms_iou: 1.0,
+    };
     let mut tracker = Tracker::new(TrackSettings::new(threshold));
     let mut at = Instant::now();
     let mut appearances = 0;
     for prediction in clip {
-        let (_, events) = tracker.update(prediction, at, SystemTime::UNIX_EPOCH);
-        let new = events.iter().filter(|e| e.kind == EventKind::Appeared);
+        let frame = tracker.update(prediction, &thresholds, at, SystemTime::UNIX_EPOCH);
+        let new = frame
+            .events
+            .iter()
+            .filter(|e| e.kind == EventKind::Appeared);
         appearances += new.count();
         at += FRAME_INTERVAL;
     }

@@ -12,17 +12,21 @@ use crate::health::Health;
 use crate::label::Labels;
 use crate::preprocess::preprocess;
 use crate::report::Report;
-use crate::track::{Event, EventKind, StableDetection, TrackSettings, Tracker};
+use crate::run_id::RunId;
+use crate::track::{Event, EventKind, FrameTracks, TrackSettings, Tracker};
 
 /// Number of frames over which the frame rate is measured.
 const RATE_FRAMES: usize = 30;
 
 /// A model with its tracker.
 pub(super) struct Inference {
+    run: RunId,
     model: Model,
     new_models: Option<Receiver<Box<dyn Detector>>>,
     /// Overrides the thresholds of the model.
     threshold: Option<f32>,
+    /// Whether only the primary detection is reported.
+    one: bool,
     /// `None` if frames do not follow each other.
     tracker: Option<Tracker>,
     rate: FrameRate,
@@ -49,9 +53,11 @@ impl Inference {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
+            run: RunId::new(),
             model: Model::new(detector, threshold, &health),
             new_models,
             threshold,
+            one: false,
             tracker: None,
             rate: FrameRate::default(),
             health,
@@ -68,6 +74,10 @@ impl Inference {
         }
     }
 
+    pub(super) fn with_primary_only(self, one: bool) -> Self {
+        Self { one, ..self }
+    }
+
     /// Takes the time of a frame from its position in a recording, if it has one.
     pub(super) fn with_frame_positions(self) -> Self {
         Self {
@@ -79,12 +89,13 @@ impl Inference {
     /// The report before the first frame.
     pub(super) fn waiting_report(&self) -> Report {
         Report {
+            run: self.run,
             is_tracked: self.tracker.is_some(),
             ..Report::waiting(Arc::clone(&self.model.labels), Arc::clone(&self.model.hash))
         }
     }
 
-    /// Switches to the newest waiting model. Returns a report if that ends the current track.
+    /// Switches to the newest waiting model. Returns a report if that ends a track.
     pub(super) fn take_new_model(&mut self, last: Option<&Frame>) -> Option<Report> {
         let detector = self.new_models.as_ref()?.try_iter().last()?;
         let report = last.and_then(|frame| self.end_track(frame));
@@ -96,7 +107,7 @@ impl Inference {
         report
     }
 
-    /// Runs the model on a frame. `scene_start` ends the current track first.
+    /// Runs the model on a frame. `scene_start` ends all tracks first.
     pub(super) fn process(
         &mut self,
         frame: &Frame,
@@ -107,22 +118,32 @@ impl Inference {
         let prediction = self.model.detector.predict(&input)?;
         let now = self.clock.now();
         let at = self.time_of(frame);
-        let (mut stable, mut events) = (None, Vec::new());
+        let thresholds = &self.model.thresholds;
+        let mut tracked = FrameTracks::default();
+        let mut ended = Vec::new();
         if let Some(tracker) = &mut self.tracker {
             if scene_start {
-                events.extend(tracker.start_scene());
+                ended = tracker.start_scene();
             }
-            let (tracked, more) = tracker.update(&prediction, at, frame.time);
-            stable = tracked;
-            events.extend(more);
+            tracked = tracker.update(&prediction, thresholds, at, frame.time);
         }
+        ended.append(&mut tracked.events);
+        let detection = prediction.detection(thresholds.primary);
+        let others = if self.one {
+            tracked.numbers.truncate(usize::from(detection.is_some()));
+            Vec::new()
+        } else {
+            prediction.others(thresholds)
+        };
         let report = Report {
-            detection: prediction.detection(self.model.thresholds.primary),
-            others: prediction.others(&self.model.thresholds),
+            detection,
+            others,
+            numbers: tracked.numbers,
+            tracks: tracked.tracks,
             inference: now.saturating_duration_since(started),
             frame_age: now.saturating_duration_since(frame.captured_at),
             frames_per_second: self.rate.tick(now),
-            ..self.report(frame, stable, events)
+            ..self.report(frame, ended)
         };
         self.update_health(&report, now);
         Ok(report)
@@ -134,17 +155,16 @@ impl Inference {
         time.unwrap_or(frame.captured_at)
     }
 
-    /// Ends the current track, because no frame follows `last` for now. Returns a report if there was one.
+    /// Ends all tracks, because no frame follows `last` for now. Returns a report if there were any.
     pub(super) fn end_track(&mut self, last: &Frame) -> Option<Report> {
-        let event = self.tracker.as_mut()?.finish(last.time)?;
-        Some(self.report(last, None, vec![event]))
+        let events = self.tracker.as_mut()?.finish(last.time);
+        (!events.is_empty()).then(|| self.report(last, events))
     }
 
-    fn report(&self, frame: &Frame, stable: Option<StableDetection>, events: Vec<Event>) -> Report {
+    fn report(&self, frame: &Frame, events: Vec<Event>) -> Report {
         Report {
             sequence: frame.sequence,
             captured_at: Some(frame.captured_at),
-            stable,
             events,
             capture: self.health.state(),
             dropped: self.health.dropped.get(),

@@ -30,7 +30,9 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
         Arc::clone(&health),
         Arc::clone(&clock),
     );
-    let inference = inference.with_tracking(pipeline.track);
+    let inference = inference
+        .with_tracking(pipeline.track)
+        .with_primary_only(pipeline.one);
     let sinks = pipeline.sinks;
     let queues = sinks.iter().map(|sink| SinkQueue::new(sink.events_only()));
     let shared = Arc::new(Shared::new(
@@ -297,7 +299,8 @@ impl<'a> DisplayLoop<'a> {
             // Its bounding box is not of this frame.
             report.detection = None;
             report.others.clear();
-            report.stable = None;
+            report.numbers.clear();
+            report.tracks.clear();
             report.events.clear();
         }
         display.show(&self.frame.frame, &report)

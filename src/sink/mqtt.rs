@@ -7,6 +7,7 @@
 //! has acknowledged it. A failure of the broker does not end the run. The connection is not encrypted: use it in a
 //! trusted network.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -184,9 +185,14 @@ impl Drop for MqttSink {
 struct StateMessage {
     /// A class of a model may be called `nothing` too.
     present: bool,
+    /// Of several things, that of the one that appeared first, as the confidence and the track.
     class: String,
     confidence: Option<f64>,
     track: Option<u64>,
+    /// The number of things.
+    count: usize,
+    /// The number of things of each class.
+    counts: BTreeMap<String, usize>,
     capture: &'static str,
 }
 
@@ -197,6 +203,8 @@ impl Default for StateMessage {
             class: "nothing".to_owned(),
             confidence: None,
             track: None,
+            count: 0,
+            counts: BTreeMap::new(),
             capture: CaptureState::default().name(),
         }
     }
@@ -205,16 +213,20 @@ impl Default for StateMessage {
 impl StateMessage {
     fn of(report: &Report) -> Self {
         let capture = report.capture.name();
-        match Presence::of(report) {
+        let Presence { things, counts } = Presence::of(report);
+        let count = things.len();
+        match things.into_iter().next() {
             None => Self {
                 capture,
                 ..Self::default()
             },
-            Some(presence) => Self {
+            Some(first) => Self {
                 present: true,
-                class: presence.class,
-                confidence: Some(presence.confidence),
-                track: presence.track,
+                class: first.class,
+                confidence: Some(first.confidence),
+                track: first.track,
+                count,
+                counts,
                 capture,
             },
         }
@@ -480,15 +492,28 @@ mod tests {
             class: "apple".to_owned(),
             confidence: Some(confidence),
             track: Some(track),
+            count: 1,
+            counts: [("apple".to_owned(), 1)].into(),
             capture: "live",
         };
         assert!(apple(0.5, 1).equals_except_confidence(&apple(0.75, 1)));
         assert!(!apple(0.5, 1).equals_except_confidence(&apple(0.5, 2)));
         assert!(!apple(0.5, 1).equals_except_confidence(&StateMessage::default()));
-        let expected =
-            r#"{"present":true,"class":"apple","confidence":0.5,"track":1,"capture":"live"}"#;
+        let two = StateMessage {
+            count: 2,
+            counts: [("apple".to_owned(), 2)].into(),
+            ..apple(0.5, 1)
+        };
+        assert!(!apple(0.5, 1).equals_except_confidence(&two));
+        let expected = concat!(
+            r#"{"present":true,"class":"apple","confidence":0.5,"track":1,"#,
+            r#""count":1,"counts":{"apple":1},"capture":"live"}"#
+        );
         assert_eq!(json::to_json(&apple(0.5, 1)), expected);
-        let nothing = r#"{"present":false,"class":"nothing","confidence":null,"track":null,"capture":"starting"}"#;
+        let nothing = concat!(
+            r#"{"present":false,"class":"nothing","confidence":null,"track":null,"#,
+            r#""count":0,"counts":{},"capture":"starting"}"#
+        );
         assert_eq!(json::to_json(&StateMessage::default()), nothing);
     }
 }

@@ -107,7 +107,7 @@ impl WebSink {
         if started < self.next_picture {
             return;
         }
-        let image = annotate(frame, report, report.shown());
+        let image = annotate(frame, report);
         if let Some(picture) = LivePicture::encode(&image) {
             self.state.set_picture(picture);
         }

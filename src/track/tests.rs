@@ -37,8 +37,14 @@ impl Playback {
     ) -> (Option<StableDetection>, Vec<Event>) {
         let prediction = Prediction::new(scores, corners).expect("valid");
         let passed = Duration::from_millis(self.at);
-        self.tracker
-            .update(&prediction, self.start + passed, self.time + passed)
+        let (at, time) = (self.start + passed, self.time + passed);
+        let found = self.tracker.update(&prediction, &thresholds(0.4), at, time);
+        assert!(found.tracks.len() <= 1, "one thing: {found:?}");
+        (found.tracks.first().copied(), found.events)
+    }
+
+    fn finish(&mut self) -> Option<Event> {
+        one(self.tracker.finish(self.time))
     }
 
     /// Frames every `step` milliseconds, one for each letter: `a`, `b` and `c` are classes with a high score, capital
@@ -62,6 +68,20 @@ impl Playback {
         }
         log.join(" ")
     }
+}
+
+fn thresholds(primary: f32) -> Thresholds {
+    Thresholds {
+        primary,
+        objects: primary,
+        nms_iou: 1.0,
+    }
+}
+
+/// The event, if there is one; there is no other.
+fn one(events: Vec<Event>) -> Option<Event> {
+    assert!(events.len() <= 1, "{events:?}");
+    events.into_iter().next()
 }
 
 fn brief(event: &Event) -> String {
@@ -119,12 +139,33 @@ fn sequences_cause_their_events() {
 fn a_duration_is_from_the_first_to_the_last_supporting_frame() {
     let mut playback = Playback::new();
     playback.play(100, ".aaaaaaaaa.");
-    let left = playback.tracker.finish(playback.time).expect("a track");
+    let left = playback.finish().expect("a track");
     assert_eq!(
         (left.kind, left.track, left.duration),
         (EventKind::Left, 1, Duration::from_millis(800))
     );
-    assert_eq!(playback.tracker.finish(playback.time), None);
+    assert_eq!(playback.finish(), None);
+}
+
+#[test]
+fn the_primary_detection_has_the_number_of_the_track_that_it_supports() {
+    let mut playback = Playback::new();
+    assert_eq!(playback.play(100, "aaaaa"), "2+a");
+    let mut numbers = |scores| {
+        let prediction = Prediction::new(scores, HERE).expect("valid");
+        let at = playback.start + Duration::from_millis(playback.at);
+        playback.at += 100;
+        let found = playback
+            .tracker
+            .update(&prediction, &thresholds(0.4), at, playback.time);
+        found.numbers
+    };
+    assert_eq!(numbers(scores(0, 0.9)), [Some(1)]);
+    // Below the threshold of a detection.
+    assert_eq!(numbers(scores(0, 0.34)), []);
+    assert_eq!(numbers(vec![0.1; 3]), []);
+    // Another thing after a pause.
+    assert_eq!(numbers(scores(1, 0.9)), [None]);
 }
 
 #[test]
@@ -165,7 +206,7 @@ fn equal_and_decreasing_times_are_accepted() {
     assert_eq!(playback.play(100, "a"), "0+a");
     playback.at = 0;
     assert_eq!(playback.play(100, "aaaaaaaaaaaaaaa"), "");
-    let left = playback.tracker.finish(playback.time).expect("a track");
+    let left = playback.finish().expect("a track");
     assert_eq!(left.duration, Duration::from_millis(1600));
 }
 
@@ -177,22 +218,22 @@ fn the_numbering_continues_in_the_next_tracker() {
     let mut second = Playback::new();
     second.tracker = second.tracker.with_track_count(first.tracker.track_count());
     second.play(1000, "aaa");
-    let left = second.tracker.finish(second.time).expect("a track");
+    let left = second.finish().expect("a track");
     assert_eq!(left.track, 3);
 }
 
 #[test]
 fn a_new_scene_ends_the_track_with_the_last_frame() {
     let mut playback = Playback::new();
-    assert_eq!(playback.tracker.start_scene(), None);
+    assert_eq!(playback.tracker.start_scene(), []);
     assert_eq!(playback.play(100, "aaaaa"), "2+a");
-    let left = playback.tracker.start_scene().expect("a track");
+    let left = one(playback.tracker.start_scene()).expect("a track");
     let last = Duration::from_millis(400);
     assert_eq!((left.kind, left.duration), (EventKind::Left, last));
     assert_eq!(left.time, playback.time + last);
     // The same object in the new scene is another track, which needs its own evidence.
     assert_eq!(playback.play(100, "aaaa"), "2+a");
-    let left = playback.tracker.finish(playback.time).expect("a track");
+    let left = playback.finish().expect("a track");
     assert_eq!(left.track, 2);
 }
 
@@ -284,8 +325,9 @@ fn random_sequence(seed: u64) {
         } else {
             start + passed
         };
-        let (stable, events) = tracker.update(&prediction, moment, time);
-        for event in events {
+        let found = tracker.update(&prediction, &thresholds(threshold), moment, time);
+        let stable = found.tracks.first().copied();
+        for event in found.events {
             check_order(current.as_ref(), &event, &mut track_count, seed);
             current = (event.kind != EventKind::Left).then_some(event);
         }
@@ -303,7 +345,7 @@ fn random_sequence(seed: u64) {
             );
         }
     }
-    let left = tracker.finish(time);
+    let left = one(tracker.finish(time));
     assert_eq!(left.is_some(), current.is_some(), "seed {seed}");
 }
 

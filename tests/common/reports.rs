@@ -31,6 +31,15 @@ pub(crate) fn detection(class: usize, confidence: f32) -> Detection {
     }
 }
 
+fn tracked(detection: Detection) -> StableDetection {
+    StableDetection {
+        track: 7,
+        detection,
+        duration: Duration::from_millis(2500),
+        is_stationary: false,
+    }
+}
+
 /// A report with a track of 2.5 s, of class 0 or 1; without a class there is no detection.
 pub(crate) fn report(frame: &Frame, class: Option<usize>) -> Report {
     let labels = Labels::new(vec!["apple".into(), "hot dog".into()]).expect("sound");
@@ -39,11 +48,8 @@ pub(crate) fn report(frame: &Frame, class: Option<usize>) -> Report {
         sequence: frame.sequence,
         captured_at: Some(frame.captured_at),
         detection: found,
-        stable: found.map(|detection| StableDetection {
-            track: 7,
-            detection,
-            duration: Duration::from_millis(2500),
-        }),
+        numbers: found.map(|_| Some(7)).into_iter().collect(),
+        tracks: found.into_iter().map(tracked).collect(),
         is_tracked: true,
         capture: CaptureState::Live,
         inference: Duration::from_millis(12),

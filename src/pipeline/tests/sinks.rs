@@ -1,6 +1,7 @@
 //! Sinks and the display: none of them delays the model or another.
 
 use super::*;
+use crate::detect::Thresholds;
 use crate::pipeline::channels::{Message, SinkQueue};
 
 fn report(sequence: u64, has_events: bool) -> Arc<Report> {
@@ -10,13 +11,18 @@ fn report(sequence: u64, has_events: bool) -> Arc<Report> {
         ..Report::waiting(labels, "0badcafe".into())
     };
     if has_events {
+        let thresholds = Thresholds {
+            primary: 0.5,
+            objects: 0.5,
+            nms_iou: 1.0,
+        };
         let mut tracker = crate::track::Tracker::new(crate::track::TrackSettings::new(0.5));
         let apple = Prediction::new(vec![0.75, 0.25], [0.0, 0.5, 0.0, 0.5]).expect("valid");
         let (start, time) = (Instant::now(), std::time::SystemTime::now());
         for step in 0..20 {
             let later = Duration::from_millis(100 * step);
-            let (_, events) = tracker.update(&apple, start + later, time + later);
-            report.events.extend(events);
+            let tracked = tracker.update(&apple, &thresholds, start + later, time + later);
+            report.events.extend(tracked.events);
         }
         assert_eq!(report.events.len(), 1);
     }

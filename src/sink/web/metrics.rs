@@ -83,6 +83,10 @@ fn add_gauges(text: &mut MetricsText, app: &AppState) {
         let is_current = u8::from(state == status.state);
         text.add_value("capture_state", &[("state", state.name())], is_current);
     }
+    text.add_header("gauge", "things", "Things that are present, by class.");
+    for (class, count) in app.counts() {
+        text.add_value("things", &[("class", &class)], count);
+    }
     let (healthy, _) = app.healthz();
     text.add(
         "gauge",

@@ -36,15 +36,33 @@ function formatDuration(seconds) {
   return (seconds / 3600).toFixed(1) + " h";
 }
 
-// Without frames, the last detection stays on the page, marked as old.
-function showDetection(detection, isOld) {
+// Each class with the number of its things, as "apple \u00d7 2, banana".
+function formatCounts(counts) {
+  const names = Object.entries(counts).map(([name, count]) => count > 1 ? name + " \u00d7 " + count : name);
+  return names.join(", ") || "nothing";
+}
+
+function cell(className, text) {
+  const span = document.createElement("span");
+  span.className = className;
+  span.textContent = text;
+  return span;
+}
+
+function thingRow(thing) {
+  const row = document.createElement("li");
+  row.append(cell("what", thing.class), " ", cell("secondary", Math.round(thing.confidence * 100) + "%"));
+  if (thing.duration_s !== null) row.append(" ", cell("secondary", "for " + formatDuration(thing.duration_s)));
+  return row;
+}
+
+// Without frames, the last detections stay on the page, marked as old.
+function showDetections(state, isOld) {
   element("seen").classList.toggle("old", isOld);
-  element("when").textContent = isOld ? "Last detection" : "Detected now";
-  element("class").textContent = detection ? detection.class : "nothing";
-  element("class").classList.toggle("none", !detection);
-  const details = detection ? ["confidence " + Math.round(detection.confidence * 100) + "%"] : [];
-  if (detection && detection.duration_s !== null) details.push("for " + formatDuration(detection.duration_s));
-  element("more").textContent = details.join(", ") || "\u00a0";
+  element("when").textContent = isOld ? "Last detections" : "Detected now";
+  element("class").textContent = formatCounts(state.counts);
+  element("class").classList.toggle("none", !state.things.length);
+  element("things").replaceChildren(...state.things.map(thingRow));
 }
 
 function showState(state) {
@@ -66,7 +84,7 @@ function showState(state) {
   element("waiting").hidden = hasPicture && !isOld;
   element("waiting").textContent = isLimitReached ? "Viewer limit reached; retrying."
     : isOld ? "No frame for " + formatDuration(since) + "." : "Waiting for the first frame.";
-  showDetection(state.seen, isOld);
+  showDetections(state, isOld);
   element("fps").textContent = formatNumber(isOld ? null : state.frames_per_second, 1, "");
   element("inference").textContent = since === null || isOld ? "–" : formatNumber(state.inference_ms, 1, " ms");
   element("age").textContent = since === null ? "–"
@@ -84,8 +102,7 @@ function eventRow(event) {
     time.dateTime = event.time;
     time.textContent = date.toLocaleTimeString();
   }
-  const what = document.createElement("span");
-  what.className = "what";
+  const what = cell("what", "");
   if (event.event) {
     row.className = event.event;
     const name = event.detection ? event.detection.class : "?";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use boxcam::card::ModelCard;
 use boxcam::dataset::Dataset;
 use boxcam::detect::Detector as _;
@@ -339,6 +339,9 @@ pub(crate) struct CardArguments {
     /// Set the confidence threshold
     #[arg(long, requires = "output", value_parser = fraction)]
     threshold: Option<f32>,
+    /// Set the threshold of the objects, of a model that finds several
+    #[arg(long, requires = "output", value_parser = fraction)]
+    objects_threshold: Option<f32>,
     /// Record new golden examples, which `boxcam doctor` compares with the board's results
     #[arg(long, requires = "output")]
     golden: bool,
@@ -352,6 +355,15 @@ fn card(arguments: &CardArguments) -> Result<()> {
         return Ok(());
     };
     card.threshold = arguments.threshold.unwrap_or(card.threshold);
+    if let Some(threshold) = arguments.objects_threshold {
+        let Some(objects) = &mut card.objects else {
+            bail!(
+                "{}: has no object outputs, so `--objects-threshold` changes nothing; use `--threshold`",
+                arguments.model.display()
+            );
+        };
+        objects.threshold = threshold;
+    }
     onnx::set_card(&mut model, &card);
     if arguments.golden {
         add_golden(&mut model, &arguments.model.display().to_string())?;
