@@ -117,6 +117,7 @@ pub struct Tracker {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one tracker in a run")]
 enum Mode {
     SingleObject(SingleObjectTracker),
     MultiObject(MultiObjectTracker),

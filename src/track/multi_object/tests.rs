@@ -23,6 +23,9 @@ const RIGHT: [f32; 4] = [0.7, 0.9, 0.4, 0.6];
 /// IoU with `LEFT`: 0.82.
 const NEARLY_LEFT: [f32; 4] = [0.1, 0.3, 0.42, 0.62];
 
+/// Time between frames, and what is seen at each time.
+type Scene<'a> = (u64, &'a dyn Fn(u64) -> Vec<Seen>);
+
 /// A tracker with its clock.
 struct Playback {
     tracker: Tracker,
@@ -308,7 +311,7 @@ fn an_object_that_leaves_the_picture_is_hidden_at_once() {
 #[test]
 fn what_is_not_confirmed_is_never_counted() {
     // Single frames, weak detections, and what flickers between classes.
-    let cases: [(u64, &dyn Fn(u64) -> Vec<Seen>); 5] = [
+    let cases: [Scene<'_>; 5] = [
         (33, &|at| {
             [('a', 0.9, LEFT)][..usize::from(at % 330 == 0)].to_vec()
         }),
