@@ -198,14 +198,14 @@ fn random_film(random: &mut Rng) -> Vec<TrackedFrame> {
             names.swap(a, b);
         }
         let (mut truth, mut found) = (Vec::new(), Vec::new());
-        for place in 0..count {
+        for (place, name) in names.iter().take(count).enumerate() {
             let mut at = || 0.12 * place as f32 + 0.1 * random.f32();
             let (left, shifted) = (at(), at());
             if random.u8(0..6) > 0 {
                 truth.push(track_box(10 * place as u64, left));
             }
             if random.u8(0..6) > 0 {
-                found.push(track_box(names[place], shifted));
+                found.push(track_box(*name, shifted));
             }
         }
         TrackedFrame { truth, found }

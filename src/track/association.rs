@@ -87,3 +87,66 @@ fn expanded(bounding_box: &NormBox, [x, y]: [f32; 2]) -> NormBox {
     let corners = [x_min - x, x_max + x, y_min - y, y_max + y];
     NormBox::from_regression(corners).unwrap_or(*bounding_box)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A box of 0.2 at `x`.
+    fn at(x: f32) -> NormBox {
+        NormBox::new(x, x + 0.2, 0.4, 0.6).expect("valid")
+    }
+
+    fn expected(class: usize, x: f32, deviation: f32) -> Expected {
+        Expected {
+            class: ClassId::new(class),
+            position: ExpectedBox {
+                bounding_box: at(x),
+                deviation: [deviation; 2],
+            },
+            may_change_class: true,
+        }
+    }
+
+    fn detection(class: usize, x: f32) -> Detection {
+        Detection {
+            class: ClassId::new(class),
+            confidence: 0.5,
+            bounding_box: at(x),
+        }
+    }
+
+    #[test]
+    fn a_detection_belongs_to_the_object_that_it_overlaps_most() {
+        let objects = [expected(0, 0.1, 0.0), expected(0, 0.2, 0.0)];
+        let found = [detection(0, 0.18), detection(0, 0.1)];
+        assert_eq!(associate(&objects, &found), [Some(1), Some(0)]);
+        assert_eq!(associate(&objects, &found[..1]), [None, Some(0)]);
+        assert_eq!(associate(&objects, &[detection(0, 0.7)]), [None, None]);
+        assert_eq!(associate(&[], &found), []);
+    }
+
+    #[test]
+    fn an_uncertain_object_is_found_further_away() {
+        let far = [detection(0, 0.31)];
+        assert_eq!(associate(&[expected(0, 0.1, 0.0)], &far), [None]);
+        assert_eq!(associate(&[expected(0, 0.1, 0.08)], &far), [Some(0)]);
+        // But not anywhere.
+        let farther = [detection(0, 0.5)];
+        assert_eq!(associate(&[expected(0, 0.1, 1.0)], &farther), [None]);
+    }
+
+    #[test]
+    fn another_class_needs_the_same_place_and_comes_second() {
+        let object = expected(0, 0.1, 0.1);
+        assert_eq!(associate(&[object], &[detection(1, 0.12)]), [Some(0)]);
+        assert_eq!(associate(&[object], &[detection(1, 0.18)]), [None]);
+        let both = [detection(1, 0.1), detection(0, 0.13)];
+        assert_eq!(associate(&[object], &both), [Some(1)]);
+        let held = Expected {
+            may_change_class: false,
+            ..object
+        };
+        assert_eq!(associate(&[held], &both[..1]), [None]);
+    }
+}

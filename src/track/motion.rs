@@ -178,3 +178,90 @@ fn centered([x, y]: [f32; 2], [width, height]: [f32; 2]) -> NormBox {
     ];
     NormBox::from_regression(corners).unwrap_or(NormBox::WHOLE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A box that is 0.2 wide, at `x`.
+    fn at(x: f32) -> NormBox {
+        NormBox::new(x, x + 0.2, 0.4, 0.6).expect("valid")
+    }
+
+    /// An object that moves to the right by 0.3 a second, for a second.
+    fn moving(frames_per_second: u32) -> Motion {
+        let mut motion = Motion::new(&at(0.1), Duration::ZERO);
+        for frame in 1..=frames_per_second {
+            let seconds = frame as f32 / frames_per_second as f32;
+            motion.update(&at(0.1 + 0.3 * seconds), Duration::from_secs_f32(seconds));
+        }
+        motion
+    }
+
+    #[test]
+    fn motion_goes_on_at_any_frame_rate() {
+        for rate in [2, 5, 15, 30] {
+            let motion = moving(rate);
+            for (milliseconds, tolerance) in [(0, 0.01), (66, 0.01), (200, 0.03)] {
+                let now = Duration::from_millis(1000 + milliseconds);
+                let expected = motion.expected(now).bounding_box.x_min();
+                let truth = 0.1 + 0.3 * now.as_secs_f32();
+                let error = (expected - truth).abs();
+                assert!(
+                    error < tolerance,
+                    "{rate} frames/s, {milliseconds} ms: {error}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_measured_comes_to_rest() {
+        let motion = moving(15);
+        let far = motion
+            .expected(Duration::from_secs(60))
+            .bounding_box
+            .x_min();
+        let [way, _] = motion.shift(Duration::from_secs(60));
+        assert!((way - 0.3 * COAST_TIME).abs() < 0.03, "{way}");
+        assert!((far - 0.4 - way).abs() < 0.02, "{far}");
+    }
+
+    #[test]
+    fn uncertainty_grows_with_time_and_shrinks_with_measurements() {
+        let deviation = |motion: &Motion, milliseconds| {
+            let now = Duration::from_millis(milliseconds);
+            motion.expected(now).deviation[0]
+        };
+        let new = Motion::new(&at(0.1), Duration::from_secs(1));
+        let known = moving(15);
+        let grown = [1033, 1100, 1500].map(|now| deviation(&known, now));
+        assert!(grown.is_sorted_by(|a, b| a < b), "{grown:?}");
+        assert!(deviation(&new, 1100) > 2.0 * deviation(&known, 1100));
+    }
+
+    #[test]
+    fn an_object_leaves_if_it_moves_outwards_at_the_edge() {
+        let mut motion = Motion::new(&at(0.2), Duration::ZERO);
+        for frame in 1..=10 {
+            assert!(!motion.is_leaving(), "at frame {frame}");
+            let x = 0.2 - 0.02 * frame as f32;
+            motion.update(&at(x.max(0.0)), Duration::from_millis(66 * frame));
+        }
+        assert!(motion.is_leaving());
+        let resting = Motion::new(&at(0.0), Duration::ZERO);
+        assert!(!resting.is_leaving());
+    }
+
+    #[test]
+    fn equal_times_and_a_box_without_area_are_accepted() {
+        let point = NormBox::new(0.5, 0.5, 0.5, 0.5).expect("valid");
+        let mut motion = Motion::new(&point, Duration::ZERO);
+        for _ in 0..100 {
+            motion.update(&point, Duration::ZERO);
+        }
+        let expected = motion.expected(Duration::from_secs(1_000_000));
+        assert!(expected.deviation.iter().all(|d| d.is_finite() && *d > 0.0));
+        assert_eq!(expected.bounding_box.corners(), [0.5; 4]);
+    }
+}

@@ -266,7 +266,13 @@ impl Association {
     ) {
         hypotheses.retain(|&index| self.detections[index].is_none());
         let detections: Vec<usize> = detections.filter(|&i| self.owners[i].is_none()).collect();
-        let expected: Vec<_> = hypotheses.iter().map(|&index| expected[index]).collect();
+        // A weak detection of another class says nothing about an object.
+        let is_strong = detections.iter().all(|&index| index < frame.strong_count);
+        let expected = hypotheses.iter().map(|&index| Expected {
+            may_change_class: expected[index].may_change_class && is_strong,
+            ..expected[index]
+        });
+        let expected: Vec<_> = expected.collect();
         let found: Vec<_> = detections
             .iter()
             .map(|&index| frame.detections[index])

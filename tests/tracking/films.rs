@@ -7,7 +7,7 @@ use boxcam::geometry::NormBox;
 use boxcam::label::ClassId;
 use fastrand::Rng;
 
-pub const CLASSES: usize = 4;
+pub(crate) const CLASSES: usize = 4;
 
 /// Length of a film in seconds.
 const SECONDS: f32 = 20.0;
@@ -15,21 +15,21 @@ const SECONDS: f32 = 20.0;
 /// Objects of which less is in the picture, or less is not behind another, have no true box.
 const MIN_VISIBLE: f32 = 0.3;
 
-pub const SETTINGS: ObjectSettings = ObjectSettings {
+pub(crate) const SETTINGS: ObjectSettings = ObjectSettings {
     threshold: 0.4,
     nms_iou: 0.5,
     most: 100,
 };
 
-pub struct Film {
+pub(crate) struct Film {
     /// Frames per second.
-    pub rate: u32,
-    pub frames: Vec<FilmFrame>,
+    pub(crate) rate: u32,
+    pub(crate) frames: Vec<FilmFrame>,
 }
 
-pub struct FilmFrame {
-    pub truth: Vec<TrackBox>,
-    pub prediction: Prediction,
+pub(crate) struct FilmFrame {
+    pub(crate) truth: Vec<TrackBox>,
+    pub(crate) prediction: Prediction,
 }
 
 /// An object on its way.
@@ -82,7 +82,7 @@ struct Ghost {
 }
 
 /// A film of `count` objects at `rate` frames per second.
-pub fn film(seed: u64, count: usize, rate: u32) -> Film {
+pub(crate) fn film(seed: u64, count: usize, rate: u32) -> Film {
     let random = &mut Rng::with_seed(seed * 1000 + count as u64);
     let mut objects: Vec<_> = (0..count).map(|_| Object::new(random)).collect();
     let mut ghosts = Ghosts::default();
@@ -133,7 +133,7 @@ fn frame(
 }
 
 /// The prediction of a model with object outputs alone, whose cells are these detections.
-pub fn prediction(detections: &[Detection]) -> Prediction {
+fn prediction(detections: &[Detection]) -> Prediction {
     let mut scores = vec![0.0; detections.len() * CLASSES];
     let mut boxes = Vec::new();
     for (row, found) in scores.chunks_exact_mut(CLASSES).zip(detections) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::super::{Event, EventKind, FrameTracks, TrackSettings, Tracker};
 use crate::card::ObjectSettings;
-use crate::detect::{CellOutputs, Nms, Prediction, Thresholds};
+use crate::detect::{CellOutputs, Detection, Nms, Prediction, Thresholds};
 use crate::geometry::{NormBox, iou};
 
 const CLASSES: usize = 3;
@@ -349,8 +349,41 @@ fn a_weak_detection_continues_a_track() {
     });
     assert_eq!(log, "200+1a");
     assert_eq!(shown(&playback.see(&[('a', 0.25, LEFT)])), [(1, 'a')]);
-    // A weaker one does not.
-    assert_eq!(playback.hold(2000, &[('a', 0.19, LEFT)]), "7300-1a");
+    // A weaker one does not, nor one of another class.
+    assert_eq!(
+        playback.hold(2000, &[('a', 0.19, LEFT), ('b', 0.3, LEFT)]),
+        "7300-1a"
+    );
+}
+
+#[test]
+fn a_weak_detection_is_no_evidence_for_a_candidate() {
+    let mut playback = Playback::new(50);
+    let log = playback.play(1000, |at| {
+        vec![('a', if at % 100 == 0 { 0.8 } else { 0.3 }, LEFT)]
+    });
+    assert_eq!(log, "300+1a");
+}
+
+#[test]
+fn a_hidden_track_comes_back_with_a_strong_detection() {
+    let mut playback = Playback::new(50);
+    playback.hold(1000, &[('a', 0.8, LEFT)]);
+    playback.hold(500, &[]);
+    assert_eq!(shown(&playback.see(&[('a', 0.25, LEFT)])), []);
+    assert_eq!(shown(&playback.see(&[('a', 0.5, LEFT)])), [(1, 'a')]);
+}
+
+#[test]
+fn a_weak_name_of_an_object_does_not_keep_its_neighbour() {
+    let mut playback = Playback::new(50);
+    playback.hold(1000, &[('a', 0.8, LEFT), ('a', 0.7, moved(LEFT, 0.1))]);
+    // The neighbour is gone. In every other frame, the object has another name, and its own is weak.
+    let log = playback.play(2000, |at| match at % 100 {
+        0 => vec![('c', 0.6, LEFT), ('a', 0.3, NEARLY_LEFT)],
+        _ => vec![('a', 0.8, LEFT)],
+    });
+    assert_eq!(log, "2200-2a");
 }
 
 #[test]
@@ -519,13 +552,20 @@ fn a_box_is_smooth_at_rest() {
 fn a_missed_object_moves_on() {
     let mut playback = Playback::new(50);
     let moving = |at: u64| moved(LEFT, 0.4 * at as f32 / 1000.0);
+    let overlap = |found: &Detection, at| {
+        let [x_min, x_max, y_min, y_max] = moving(at);
+        let truth = NormBox::new(x_min, x_max, y_min, y_max).expect("valid");
+        iou(&found.bounding_box, &truth)
+    };
     playback.play(1000, |at| vec![('a', 0.8, moving(at))]);
     for at in [1000, 1050, 1100, 1150] {
         let found = playback.see(&[]);
-        let [x_min, x_max, y_min, y_max] = moving(at);
-        let truth = NormBox::new(x_min, x_max, y_min, y_max).expect("valid");
-        let overlap = iou(&found.tracks[0].detection.bounding_box, &truth);
+        let overlap = overlap(&found.tracks[0].detection, at);
         // Without motion it would be 0.43 in the end.
         assert!(overlap > 0.7, "{overlap} at {at}");
     }
+    // An event has the box of the last frame that showed the object.
+    let left = playback.tracker.finish(SystemTime::UNIX_EPOCH).remove(0);
+    let overlap = overlap(&left.detection, 950);
+    assert!(overlap > 0.85, "{overlap}");
 }
