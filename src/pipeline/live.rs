@@ -31,8 +31,8 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
         Arc::clone(&clock),
     );
     let inference = inference
-        .with_tracking(pipeline.track)
-        .with_primary_only(pipeline.one);
+        .with_primary_only(pipeline.one)
+        .with_tracking(pipeline.track);
     let sinks = pipeline.sinks;
     let queues = sinks.iter().map(|sink| SinkQueue::new(sink.events_only()));
     let shared = Arc::new(Shared::new(

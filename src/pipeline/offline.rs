@@ -30,8 +30,8 @@ pub(super) fn run(
     let mut run = OfflineRun {
         inference: inference
             .with_frame_positions()
-            .with_tracking(pipeline.track)
-            .with_primary_only(pipeline.one),
+            .with_primary_only(pipeline.one)
+            .with_tracking(pipeline.track),
         sinks: AllSinks {
             sinks: pipeline.sinks,
             display: pipeline.display,
