@@ -167,9 +167,9 @@ fn each_snack_alone_appears_once_and_leaves_once() {
         assert!(loss <= MAX_LOSS, "{rate} frames/s: {loss:.4}");
         let lasted = |event: &&Event| matches!(event.kind, EventKind::Left);
         for left in result.events.iter().filter(lasted) {
-            // It takes 2.2 s and more to cross the picture.
+            // It takes 3.6 s and more to cross the picture, at whose sides only a part of it is visible.
             let seconds = left.duration.as_secs_f64();
-            assert!((1.5..=3.7).contains(&seconds), "{seconds}");
+            assert!((1.5..=4.9).contains(&seconds), "{seconds}");
         }
     }
 }

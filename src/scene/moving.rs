@@ -1,13 +1,17 @@
-//! The demo's film: in each scene one to four snacks cross the picture before a backdrop and each other's ways. They come
-//! in from the left and from the right and leave on the other side. Then only the backdrop is shown for a moment, and the
-//! next scene starts with others. All 20 snacks appear before one repeats. Frames can be requested in any order.
+//! The demo's film: in each scene one to four snacks, cut out of photographs, cross a photograph and each other's ways. They
+//! come in from the left and from the right and leave on the other side. Then only the photograph is shown for a moment, and
+//! the next scene starts with others. All 20 snacks appear before one repeats. Frames can be requested in any order.
 
 use image::RgbImage;
+use image::imageops::flip_horizontal_in_place;
 
+use super::cutouts::{PHOTOGRAPH_COUNT, VARIANTS, cutout, photograph};
+use super::emoji::SNACKS;
 use super::path::Path;
 use super::rng::Rng;
-use super::sprite::{SNACKS, Sprite};
-use super::{Scene, Stream, backdrop_of, ground_truth};
+use super::sprite::Sprite;
+use super::texture::Texture;
+use super::{MIN_SIDE, Scene, Stream, ground_truth};
 
 /// A sequence of scenes.
 #[derive(Debug)]
@@ -15,7 +19,7 @@ pub struct MovingScene {
     seed: u64,
     width: u32,
     height: u32,
-    /// The backdrop that was drawn last, with the number of its scene: frames are mostly requested in order.
+    /// The photograph that was decoded last, with the number of its scene: frames are mostly requested in order.
     backdrop: Option<(u64, RgbImage)>,
 }
 
@@ -30,17 +34,17 @@ const MIN_VISIBLE_SHARE: f32 = 0.3;
 
 impl MovingScene {
     /// Frames of a scene.
-    pub const SCENE_FRAMES: u64 = 120;
+    pub const SCENE_FRAMES: u64 = 150;
     /// Frames at the end of a scene without a snack.
-    pub const EMPTY_FRAMES: u64 = 10;
+    pub const EMPTY_FRAMES: u64 = 6;
 
-    /// Frames of `width` x `height` pixels, at least [`MIN_SIDE`](super::MIN_SIDE) each way.
+    /// Frames of `width` x `height` pixels, at least [`MIN_SIDE`] each way.
     #[must_use]
     pub fn new(seed: u64, width: u32, height: u32) -> Self {
         Self {
             seed,
-            width,
-            height,
+            width: width.max(MIN_SIDE),
+            height: height.max(MIN_SIDE),
             backdrop: None,
         }
     }
@@ -68,7 +72,8 @@ impl MovingScene {
         if moment < crossing {
             let moment = moment as f32 / (crossing - 1) as f32;
             for thing in things(self.seed, scene, self.snacks_in(scene)) {
-                if let Some((sprite, position)) = thing.path.sprite_at(moment, thing.snack, &image)
+                if let Some((sprite, position)) =
+                    thing.path.sprite_at(moment, thing.texture, &image)
                 {
                     sprite.draw(&mut image, position.0, position.1);
                     layers.add(Layer {
@@ -91,10 +96,9 @@ impl MovingScene {
             .take()
             .filter(|(of_scene, _)| *of_scene == scene);
         let (_, image) = self.backdrop.insert(fresh.unwrap_or_else(|| {
-            let seed = scene_seed(self.seed, scene);
             (
                 scene,
-                backdrop_of(Stream::Stage, seed, self.width, self.height),
+                backdrop_of(self.seed, scene, self.width, self.height),
             )
         }));
         image
@@ -105,9 +109,23 @@ fn scene_seed(seed: u64, scene: u64) -> u64 {
     seed.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(scene)
 }
 
+/// The photograph of a scene. All are shown before one repeats.
+fn backdrop_of(seed: u64, scene: u64, width: u32, height: u32) -> RgbImage {
+    const COUNT: u64 = PHOTOGRAPH_COUNT as u64;
+    let (round, turn) = (scene / COUNT, (scene % COUNT) as usize);
+    let mut order: [usize; PHOTOGRAPH_COUNT] = std::array::from_fn(|index| index);
+    shuffle(&mut order, &mut Stream::Stage.rng(scene_seed(seed, round)));
+    let mut image = photograph(order[turn], width, height);
+    if round % 2 == 1 {
+        flip_horizontal_in_place(&mut image);
+    }
+    image
+}
+
 /// A snack with its path through the picture.
 struct Thing {
     snack: usize,
+    texture: &'static Texture,
     path: Path,
 }
 
@@ -119,8 +137,12 @@ fn things(seed: u64, scene: u64, count: usize) -> Vec<Thing> {
     let mut rng = Stream::Path.rng(scene_seed(seed, scene));
     let paths = Path::crossing(&mut rng, count);
     let snacks = (first..).map(|turn| snack_of_turn(seed, turn));
-    let things = snacks.zip(paths).map(|(snack, path)| Thing { snack, path });
-    let mut things: Vec<Thing> = things.collect();
+    let thing = |(snack, path)| Thing {
+        snack,
+        texture: cutout(snack, rng.below(VARIANTS as u32) as usize),
+        path,
+    };
+    let mut things: Vec<Thing> = snacks.zip(paths).map(thing).collect();
     things.sort_by(|a, b| a.path.size().total_cmp(&b.path.size()));
     things
 }
@@ -299,7 +321,7 @@ mod tests {
         let image = RgbImage::new(160, 120);
         let layer = |longer: f32, position| Layer {
             snack: 0,
-            sprite: Sprite::of_snack(0, longer),
+            sprite: Sprite::upright(cutout(0, 0), longer),
             position,
         };
         let number = |layers: Vec<Layer>| Layers(layers).visible(&image).count();
@@ -315,8 +337,8 @@ mod tests {
     fn frames_can_be_requested_in_any_order() {
         let (mut forwards, mut jumping) =
             (MovingScene::new(1, 64, 48), MovingScene::new(1, 64, 48));
-        let frames: Vec<Scene> = (0..270).map(|number| forwards.frame(number)).collect();
-        for number in [269, 3, 121, 0, 119, 120, 3] {
+        let frames: Vec<Scene> = (0..310).map(|number| forwards.frame(number)).collect();
+        for number in [309, 3, 151, 0, 149, 150, 3] {
             assert_eq!(jumping.frame(number), frames[number as usize]);
         }
     }

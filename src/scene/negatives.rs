@@ -7,8 +7,9 @@ use image::{Rgb, RgbImage};
 use twemoji_assets::png::PngTwemojiAsset;
 use twemoji_assets::png::codes;
 
+use super::emoji;
 use super::rng::{Rng, noise_at};
-use super::sprite::Emoji;
+use super::texture::Texture;
 use super::{MIN_SIDE, Stream, backdrop, background, random_position, random_sprite};
 
 /// A kind of picture without a snack.
@@ -92,10 +93,10 @@ static THINGS: [&PngTwemojiAsset; 40] = [
     &codes::U_1F9F8,
 ];
 
-fn thing(number: usize) -> &'static Emoji {
-    static DECODED: [OnceLock<Emoji>; THINGS.len()] = [const { OnceLock::new() }; THINGS.len()];
+fn thing(number: usize) -> &'static Texture {
+    static DECODED: [OnceLock<Texture>; THINGS.len()] = [const { OnceLock::new() }; THINGS.len()];
     let number = number % THINGS.len();
-    DECODED[number].get_or_init(|| Emoji::decode(THINGS[number]))
+    DECODED[number].get_or_init(|| emoji::decode(THINGS[number]))
 }
 
 /// A picture of this kind, at least [`MIN_SIDE`] pixels wide and high; the same seed gives the same picture on every

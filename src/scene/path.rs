@@ -3,7 +3,8 @@
 use image::RgbImage;
 
 use super::rng::{Rng, sine};
-use super::sprite::{Pose, Shadow, Sprite, emoji};
+use super::sprite::{Pose, Shadow, Sprite};
+use super::texture::Texture;
 
 /// From outside of one side to outside of the other; lengths and times in `0..=1` unless stated otherwise.
 pub(super) struct Path {
@@ -46,16 +47,16 @@ impl Path {
         let size = match count {
             1 => rng.range(0.42, 0.72),
             2 => rng.range(0.36, 0.56),
-            _ => rng.range(0.3, 0.46),
+            _ => rng.range(0.34, 0.5),
         };
         // The last one starts late enough to be alone with those that are left, and early enough to meet them.
         let start = match index {
             0 => 0.0,
-            _ => (index as f32 + rng.range(-0.4, 0.4)) * 0.3 / (count - 1) as f32,
+            _ => (index as f32 + rng.range(-0.4, 0.4)) * 0.25 / (count - 1) as f32,
         };
         Self {
             start,
-            duration: rng.range(0.62, 1.0) * (1.0 - start),
+            duration: rng.range(0.75, 1.0) * (1.0 - start),
             leftwards,
             from: lane,
             to: (lane + rng.range(-0.2, 0.2)).clamp(0.0, 1.0),
@@ -81,7 +82,7 @@ impl Path {
     pub(super) fn sprite_at(
         &self,
         moment: f32,
-        snack: usize,
+        texture: &Texture,
         image: &RgbImage,
     ) -> Option<(Sprite, (i32, i32))> {
         let way = (moment - self.start) / self.duration;
@@ -91,8 +92,8 @@ impl Path {
         let (width, height) = (image.width() as f32, image.height() as f32);
         let longer = self.size * (1.0 + self.growth * (way - 0.5)) * width.min(height);
         let across = if self.leftwards { 1.0 - way } else { way };
-        // The shadow is outside, too, at both ends.
-        let margin = longer * 0.75;
+        // Most of the shadow is outside, too, at both ends.
+        let margin = longer * 0.6;
         let x = across * (width + 2.0 * margin) - margin;
         let bend = self.bend * sine(way / 2.0);
         let lane = (self.from + (self.to - self.from) * way + bend).clamp(0.0, 1.0);
@@ -104,10 +105,9 @@ impl Path {
             offset: (x - x.floor(), y - y.floor()),
             shadow: Some(self.shadow),
         };
-        let emoji = emoji(snack);
-        let sprite = Sprite::new(emoji, &pose.fitted(emoji, longer));
+        let sprite = Sprite::new(texture, &pose.fitted(texture, longer));
         let visible = sprite.visible();
-        // The visible part of an emoji may be off its center.
+        // The visible part of a texture may be off its center.
         let last = (image.height() as i32 - visible.bottom).max(-visible.top);
         let y = (y.floor() as i32).clamp(-visible.top, last);
         Some((sprite, (x.floor() as i32, y)))
