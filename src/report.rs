@@ -12,6 +12,7 @@ use crate::geometry::iou;
 use crate::health::CaptureState;
 use crate::label::Labels;
 use crate::track::{Event, StableDetection};
+use crate::zone_monitor::ZoneCounts;
 
 /// The report on one frame.
 ///
@@ -34,6 +35,8 @@ pub struct Report {
     pub is_tracked: bool,
     /// Events of this frame, in order.
     pub events: Vec<Event>,
+    /// The zones and lines, with what is counted there.
+    pub zones: Arc<ZoneCounts>,
     pub capture: CaptureState,
     /// The class names of the model.
     pub labels: Arc<Labels>,
@@ -62,6 +65,7 @@ impl Report {
             tracks: Vec::new(),
             is_tracked: false,
             events: Vec::new(),
+            zones: Arc::default(),
             capture: CaptureState::default(),
             labels,
             model_hash,

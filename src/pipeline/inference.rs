@@ -6,13 +6,16 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use super::{Clock, PipelineError};
-use crate::detect::{Detector, Thresholds};
+use crate::detect::{DetectionFilter, Detector, ModelFilter, Thresholds};
 use crate::frame::Frame;
 use crate::health::Health;
 use crate::label::Labels;
 use crate::preprocess::preprocess;
 use crate::report::Report;
 use crate::track::{Event, EventKind, FrameTracks, TrackSettings, Tracker};
+use crate::warn;
+use crate::zone::ZoneMap;
+use crate::zone_monitor::{FrameTime, ZoneMonitor};
 
 /// Number of frames over which the frame rate is measured.
 const RATE_FRAMES: usize = 30;
@@ -23,8 +26,10 @@ pub(super) struct Inference {
     new_models: Option<Receiver<Box<dyn Detector>>>,
     /// Overrides the thresholds of the model.
     threshold: Option<f32>,
+    filter: DetectionFilter,
     /// `None` if frames do not follow each other.
     tracker: Option<Tracker>,
+    zones: ZoneMonitor,
     rate: FrameRate,
     health: Arc<Health>,
     clock: Arc<dyn Clock>,
@@ -36,6 +41,7 @@ pub(super) struct Inference {
 struct Model {
     detector: Box<dyn Detector>,
     thresholds: Thresholds,
+    filter: ModelFilter,
     labels: Arc<Labels>,
     hash: Arc<str>,
 }
@@ -45,14 +51,17 @@ impl Inference {
         detector: Box<dyn Detector>,
         new_models: Option<Receiver<Box<dyn Detector>>>,
         threshold: Option<f32>,
+        filter: DetectionFilter,
         health: Arc<Health>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
-            model: Model::new(detector, threshold, &health),
+            model: Model::new(detector, threshold, &filter, &health),
             new_models,
             threshold,
+            filter,
             tracker: None,
+            zones: ZoneMonitor::new(Arc::default()),
             rate: FrameRate::default(),
             health,
             clock,
@@ -64,6 +73,13 @@ impl Inference {
         let settings = TrackSettings::new(self.model.thresholds.primary);
         Self {
             tracker: track.then(|| Tracker::new(settings)),
+            ..self
+        }
+    }
+
+    pub(super) fn with_zones(self, zones: Arc<ZoneMap>) -> Self {
+        Self {
+            zones: ZoneMonitor::new(zones),
             ..self
         }
     }
@@ -80,6 +96,7 @@ impl Inference {
     pub(super) fn waiting_report(&self) -> Report {
         Report {
             is_tracked: self.tracker.is_some(),
+            zones: self.zones.counts(),
             ..Report::waiting(Arc::clone(&self.model.labels), Arc::clone(&self.model.hash))
         }
     }
@@ -88,7 +105,8 @@ impl Inference {
     pub(super) fn take_new_model(&mut self, last: Option<&Frame>) -> Option<Report> {
         let detector = self.new_models.as_ref()?.try_iter().last()?;
         let report = last.and_then(|frame| self.end_track(frame));
-        self.model = Model::new(detector, self.threshold, &self.health);
+        self.model = Model::new(detector, self.threshold, &self.filter, &self.health);
+        self.warn_of_unknown_classes();
         let settings = TrackSettings::new(self.model.thresholds.primary);
         let renewed = |old: Tracker| Tracker::new(settings).with_track_count(old.track_count());
         self.tracker = self.tracker.take().map(renewed);
@@ -104,7 +122,8 @@ impl Inference {
     ) -> Result<Report, PipelineError> {
         let input = preprocess(frame, self.model.detector.card())?;
         let started = self.clock.now();
-        let prediction = self.model.detector.predict(&input)?;
+        let mut prediction = self.model.detector.predict(&input)?;
+        self.model.filter.apply(&mut prediction);
         let now = self.clock.now();
         let at = self.time_of(frame);
         let thresholds = &self.model.thresholds;
@@ -117,6 +136,14 @@ impl Inference {
             tracked = tracker.update(&prediction, thresholds, at, frame.time);
         }
         ended.append(&mut tracked.events);
+        let frame_time = FrameTime {
+            at,
+            time: frame.time,
+        };
+        let labels = &self.model.labels;
+        let events = self
+            .zones
+            .update(&tracked.tracks, ended, frame_time, labels);
         let report = Report {
             detection: prediction.detection(thresholds.primary),
             others: prediction.others(thresholds),
@@ -125,7 +152,7 @@ impl Inference {
             inference: now.saturating_duration_since(started),
             frame_age: now.saturating_duration_since(frame.captured_at),
             frames_per_second: self.rate.tick(now),
-            ..self.report(frame, ended)
+            ..self.report(frame, events)
         };
         self.update_health(&report, now);
         Ok(report)
@@ -139,7 +166,13 @@ impl Inference {
 
     /// Ends all tracks, because no frame follows `last` for now. Returns a report if there were any.
     pub(super) fn end_track(&mut self, last: &Frame) -> Option<Report> {
-        let events = self.tracker.as_mut()?.finish(last.time);
+        let ended = self.tracker.as_mut()?.finish(last.time);
+        let frame_time = FrameTime {
+            at: self.time_of(last),
+            time: last.time,
+        };
+        let labels = &self.model.labels;
+        let events = self.zones.update(&[], ended, frame_time, labels);
         (!events.is_empty()).then(|| self.report(last, events))
     }
 
@@ -151,6 +184,17 @@ impl Inference {
             capture: self.health.state(),
             dropped: self.health.dropped.get(),
             ..self.waiting_report()
+        }
+    }
+
+    /// A model that is loaded during the run may lack classes of the options. It is used nevertheless.
+    fn warn_of_unknown_classes(&self) {
+        let labels = &self.model.labels;
+        if let Err(error) = self.filter.check(labels) {
+            warn!("--classes: {error}");
+        }
+        if let Err(error) = self.zones.counts().map().check_classes(labels) {
+            warn!("{error}");
         }
     }
 
@@ -170,12 +214,24 @@ impl Inference {
 
 impl Model {
     /// Also records the model in `health`.
-    fn new(detector: Box<dyn Detector>, threshold: Option<f32>, health: &Health) -> Self {
+    fn new(
+        detector: Box<dyn Detector>,
+        threshold: Option<f32>,
+        filter: &DetectionFilter,
+        health: &Health,
+    ) -> Self {
         let card = detector.card();
+        let filter = filter.of_model(&card.labels);
+        let mut thresholds = Thresholds::new(card, threshold);
+        if !filter.is_open() {
+            // A class that is left out has the score 0.
+            thresholds = thresholds.at_least(f32::MIN_POSITIVE);
+        }
         let hash = detector.model_hash();
         health.update(|now| hash.clone_into(&mut now.model));
         Self {
-            thresholds: Thresholds::new(card, threshold),
+            thresholds,
+            filter,
             labels: Arc::new(card.labels.clone()),
             hash: hash.into(),
             detector,

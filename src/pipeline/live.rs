@@ -27,10 +27,13 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
         pipeline.detector,
         pipeline.new_models,
         pipeline.threshold,
+        pipeline.filter,
         Arc::clone(&health),
         Arc::clone(&clock),
     );
-    let inference = inference.with_tracking(pipeline.track);
+    let inference = inference
+        .with_tracking(pipeline.track)
+        .with_zones(pipeline.zones);
     let sinks = pipeline.sinks;
     let queues = sinks.iter().map(|sink| SinkQueue::new(sink.events_only()));
     let shared = Arc::new(Shared::new(

@@ -24,13 +24,15 @@ pub(super) fn run(
         pipeline.detector,
         pipeline.new_models,
         pipeline.threshold,
+        pipeline.filter,
         Arc::clone(&pipeline.health),
         pipeline.clock,
     );
     let mut run = OfflineRun {
         inference: inference
             .with_frame_positions()
-            .with_tracking(pipeline.track),
+            .with_tracking(pipeline.track)
+            .with_zones(pipeline.zones),
         sinks: AllSinks {
             sinks: pipeline.sinks,
             display: pipeline.display,

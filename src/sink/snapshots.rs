@@ -1,7 +1,7 @@
 //! Snapshots: annotated frames in a folder whose total size is limited.
 //!
 //! Each event gets a JPEG named by its time, kind, class and track, as
-//! `20261123T204501.123Z-appeared-apple-17.jpg`. With a record per frame, each frame gets a PNG instead, named as in
+//! `20261123T204501.123Z-appeared-apple-17.jpg`; in a zone or at a line, the name of that follows. With a record per frame, each frame gets a PNG instead, named as in
 //! [`super::picture_files`]. A snapshot shows the detection of its own frame, not the tracked one.
 //!
 //! All snapshots in the folder together stay within the budget; the oldest are deleted first. Snapshots of earlier
@@ -104,7 +104,7 @@ impl SnapshotSink {
                     encode_jpeg(&image, QUALITY)
                 }
             };
-            let name = event_file_name(event, &report.labels);
+            let name = event_file_name(event, &report.labels, report.zones.map());
             let saved = match bytes {
                 Ok(bytes) => {
                     let saved = self.save(name, &bytes, true);
