@@ -5,7 +5,7 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`], [`class_selection`], [`zone`] |
+//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`], [`run_id`], [`class_selection`], [`zone`] |
 //! | input and output | [`walk`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`] |
@@ -40,6 +40,7 @@ pub mod pipeline;
 pub mod preprocess;
 pub mod report;
 pub mod rotation;
+pub mod run_id;
 #[cfg(feature = "demo")]
 pub mod scene;
 pub mod sink;

@@ -91,6 +91,11 @@ pub struct RunOptions {
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
           default_missing_value = "true")]
     pub wait: bool,
+    /// Report and draw only the primary detection of a frame and follow it as one track, as with a model that has no object
+    /// outputs
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true")]
+    pub one: bool,
     /// Where frames are shown: auto, window, fb, fb:/dev/fbN or none; auto is a window if there is a desktop, else a
     /// free framebuffer (not for pictures), else none
     #[arg(long, value_name = "DISPLAY", default_value = "auto")]

@@ -19,15 +19,21 @@ use crate::geometry::{NormBox, iou};
 use crate::health::CaptureState;
 use crate::label::ClassId;
 use crate::report::Report;
+use crate::track::Event;
+use crate::zone_monitor::ZoneCounts;
 
 mod canvas;
 mod placement;
 mod text;
+mod zone_outlines;
 
 pub use canvas::Canvas;
 
 use placement::LabelPlacer;
 use text::{ScaledFont, TextLabel};
+
+/// The line of a marked box, in lines of another.
+const MARKED_LINE: u32 = 2;
 
 /// The age from which the status line shows the age of the box: it visibly lags behind.
 const VISIBLE_AGE: Duration = Duration::from_millis(100);
@@ -60,22 +66,107 @@ fn class_color(class: ClassId) -> Rgb888 {
 }
 
 /// Draws a report on a target that holds the whole image of a frame. The frame may be a later one than the report
-/// describes. `detections` are those to draw, the primary first: the tracked one ([`Report::shown`]) on a display, those of
-/// the frame ([`Report::detections`]) in a picture file.
+/// describes. The detections are those of [`Report::shown`]. Zones and lines are drawn if the options say so
+/// ([`crate::zone::ZoneMap::is_drawn`]).
 ///
 /// A box has the color of its class and a label with the class and the confidence. Labels never cover each other; one that
-/// has no place is left out. Ground-truth boxes are thin and dashed, with the IoU of the primary detection. The status
-/// line at the bottom has the frames per second, the duration of the inference, the age of the box if it is much older
+/// has no place is left out. Ground-truth boxes are thin and dashed, each with the IoU of the detection that fits it best.
+/// The status line at the bottom has the frames per second, the duration of the inference, the age of the box if it is much older
 /// than the frame, and `nothing` in gray without a detection. A banner reports a capture failure, or that there was no
 /// inference yet.
 ///
 /// # Errors
 /// Those of the target.
-pub fn draw<'d, D>(
+pub fn draw<D>(target: &mut D, frame: &Frame, report: &Report) -> Result<(), D::Error>
+where
+    D: DrawTarget<Color: From<Rgb888>>,
+{
+    draw_boxes(
+        target,
+        frame,
+        report,
+        &plain_boxes(report),
+        shown_zones(report),
+    )
+}
+
+/// Draws a report as [`draw`] does, with the zones and lines in any case.
+///
+/// # Errors
+/// Those of the target.
+pub fn draw_with_zones<D>(target: &mut D, frame: &Frame, report: &Report) -> Result<(), D::Error>
+where
+    D: DrawTarget<Color: From<Rgb888>>,
+{
+    let zones = Some(&*report.zones);
+    draw_boxes(target, frame, report, &plain_boxes(report), zones)
+}
+
+fn plain_boxes(report: &Report) -> Vec<ShownBox<'_>> {
+    report.shown().map(ShownBox::plain).collect()
+}
+
+fn shown_zones(report: &Report) -> Option<&ZoneCounts> {
+    report.zones.map().is_drawn().then_some(&*report.zones)
+}
+
+/// Draws a report as [`draw`] does, with the thing of one of its events marked among the others: its line is thicker, and its
+/// label names the event. One that has left is drawn where it was last.
+///
+/// # Errors
+/// Those of the target.
+pub fn draw_event<D>(
     target: &mut D,
     frame: &Frame,
     report: &Report,
-    detections: impl IntoIterator<Item = &'d Detection>,
+    event: &Event,
+) -> Result<(), D::Error>
+where
+    D: DrawTarget<Color: From<Rgb888>>,
+{
+    let marked = ShownBox {
+        detection: &event.detection,
+        event: Some(event.kind.name()),
+    };
+    let others = report.tracks.iter().filter(|t| t.track != event.track);
+    let others = others.map(|track| ShownBox::plain(&track.detection));
+    let boxes: Vec<ShownBox<'_>> = [marked].into_iter().chain(others).collect();
+    draw_boxes(target, frame, report, &boxes, shown_zones(report))
+}
+
+/// A detection to draw.
+#[derive(Debug, Clone, Copy)]
+struct ShownBox<'a> {
+    detection: &'a Detection,
+    /// The name of the event that it is marked for.
+    event: Option<&'static str>,
+}
+
+impl<'a> ShownBox<'a> {
+    const fn plain(detection: &'a Detection) -> Self {
+        Self {
+            detection,
+            event: None,
+        }
+    }
+
+    /// What follows the name of the class.
+    fn details(&self) -> String {
+        let confidence = format!("{:.0}%", self.detection.confidence * 100.0);
+        match self.event {
+            Some(event) => format!("{confidence} {event}"),
+            None => confidence,
+        }
+    }
+}
+
+/// Draws boxes, the most important first, with all that belongs to a frame and its report.
+fn draw_boxes<D>(
+    target: &mut D,
+    frame: &Frame,
+    report: &Report,
+    boxes: &[ShownBox<'_>],
+    zones: Option<&ZoneCounts>,
 ) -> Result<(), D::Error>
 where
     D: DrawTarget<Color: From<Rgb888>>,
@@ -90,29 +181,36 @@ where
         Origin::Scene(truths) => truths,
         Origin::Live | Origin::Picture(_) | Origin::Recording(_) => &[],
     };
+    if let Some(zones) = zones {
+        layout.draw_zone_outlines(&mut target, zones.map())?;
+    }
     for truth in truths {
         layout.draw_dashed_box(&mut target, truth)?;
     }
-    let detections: Vec<&Detection> = detections.into_iter().collect();
     // The most important one is drawn last, over the others.
-    for detection in detections.iter().rev() {
-        let color = class_color(detection.class);
-        layout.draw_outlined(&mut target, &detection.bounding_box, color)?;
+    for shown in boxes.iter().rev() {
+        let color = class_color(shown.detection.class);
+        let line = match shown.event {
+            Some(_) => MARKED_LINE * layout.line,
+            None => layout.line,
+        };
+        layout.draw_outlined(&mut target, &shown.detection.bounding_box, line, color)?;
     }
     let mut placer = LabelPlacer::new(layout.viewport);
-    for detection in &detections {
-        let name = report.labels.name(detection.class);
-        let label = layout.detection_label(detection, name);
-        let places = layout.places_at(&detection.bounding_box, label.size());
+    for shown in boxes {
+        let label = layout.detection_label(shown, report);
+        let places = layout.places_at(&shown.detection.bounding_box, label.size());
         layout.draw_placed(&mut target, &mut placer, &label, &places)?;
     }
-    let primary = detections.first().copied();
     for truth in truths {
-        let label = layout.small_label(truth_caption(truth, report, primary), WHITE);
+        let label = layout.small_label(truth_caption(truth, report, boxes), WHITE);
         let place = layout.place_of_caption(truth, label.size());
         layout.draw_placed(&mut target, &mut placer, &label, &[place])?;
     }
-    layout.draw_status(&mut target, frame, report, primary.is_some())?;
+    if let Some(zones) = zones {
+        layout.draw_zone_captions(&mut target, &mut placer, zones)?;
+    }
+    layout.draw_status(&mut target, frame, report, !boxes.is_empty())?;
     match report_banner(report) {
         Some(banner) => banner.draw(&mut target),
         None => Ok(()),
@@ -177,7 +275,7 @@ where
     let mut largest_first: Vec<&GroundTruth> = truths.iter().collect();
     largest_first.sort_by(|a, b| b.bounding_box.area().total_cmp(&a.bounding_box.area()));
     for truth in &largest_first {
-        layout.draw_outlined(&mut target, &truth.bounding_box, WHITE)?;
+        layout.draw_outlined(&mut target, &truth.bounding_box, layout.line, WHITE)?;
     }
     let viewport = Rectangle::new(Point::zero(), area.size);
     for truth in largest_first.iter().filter(|t| !t.label.is_empty()) {
@@ -245,13 +343,13 @@ impl OverlayLayout {
         bounding_box.to_pixels(self.size.width, self.size.height)
     }
 
-    fn detection_label(&self, detection: &Detection, name: Option<&str>) -> TextLabel {
-        let confidence = format!("{:.0}%", detection.confidence * 100.0);
+    fn detection_label(&self, shown: &ShownBox<'_>, report: &Report) -> TextLabel {
+        let class = shown.detection.class;
         TextLabel {
-            text: self.shortened(name.unwrap_or("?"), &confidence),
+            text: self.shortened(report.class_name(class), &shown.details()),
             font: self.label_font,
             color: BLACK,
-            background: class_color(detection.class),
+            background: class_color(class),
         }
     }
 
@@ -299,7 +397,7 @@ impl OverlayLayout {
     where
         D: DrawTarget<Color: From<Rgb888>>,
     {
-        self.draw_outlined(target, bounding_box, color)?;
+        self.draw_outlined(target, bounding_box, self.line, color)?;
         if text.is_empty() {
             return Ok(());
         }
@@ -313,20 +411,21 @@ impl OverlayLayout {
         label.draw(target, place, &self.viewport)
     }
 
-    /// A line of that color between dark outlines.
+    /// A line of that width in pixels and that color between dark outlines.
     fn draw_outlined<D>(
         &self,
         target: &mut D,
         bounding_box: &NormBox,
+        line: u32,
         color: Rgb888,
     ) -> Result<(), D::Error>
     where
         D: DrawTarget<Color: From<Rgb888>>,
     {
         let outer = self.pixels(bounding_box);
-        stroke(target, &outer, self.line + 2 * self.outline, BLACK)?;
+        stroke(target, &outer, line + 2 * self.outline, BLACK)?;
         let inner = outer.offset(-(self.outline as i32));
-        stroke(target, &inner, self.line, color)
+        stroke(target, &inner, line, color)
     }
 
     /// Label and confidence, with the label shortened to fit the width.
@@ -441,19 +540,18 @@ fn format_age(age: Duration) -> String {
     }
 }
 
-/// The IoU with the detection, and the true class if the detected one differs.
-fn truth_caption(truth: &GroundTruth, report: &Report, detection: Option<&Detection>) -> String {
-    match detection {
-        Some(detection) => {
-            let is_class_correct =
-                report.labels.name(detection.class) == Some(truth.label.as_str());
-            let overlap = iou(&detection.bounding_box, &truth.bounding_box);
-            if is_class_correct {
-                format!("IoU {overlap:.2}")
-            } else {
-                format!("true: {}  IoU {overlap:.2}", truth.label)
-            }
+/// The highest IoU with a detection, and the true class if that of the detection differs or there is none.
+fn truth_caption(truth: &GroundTruth, report: &Report, boxes: &[ShownBox<'_>]) -> String {
+    let overlaps = boxes.iter().map(|shown| {
+        let overlap = iou(&shown.detection.bounding_box, &truth.bounding_box);
+        (overlap, shown.detection.class)
+    });
+    let best = overlaps.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    match best.filter(|(overlap, _)| *overlap > 0.0) {
+        Some((overlap, class)) if report.class_name(class) == truth.label => {
+            format!("IoU {overlap:.2}")
         }
+        Some((overlap, _)) => format!("true: {}  IoU {overlap:.2}", truth.label),
         None => format!("true: {}", truth.label),
     }
 }

@@ -52,6 +52,8 @@ pub struct Pipeline<'a> {
     pub zones: Arc<ZoneMap>,
     /// Whether frames follow each other, so that objects are tracked.
     pub track: bool,
+    /// Whether only the primary detection of a frame is reported.
+    pub one: bool,
     /// Ends the run after this number of frames.
     pub max_frames: Option<NonZeroU64>,
     /// Ends the run when it becomes true.
@@ -167,6 +169,7 @@ impl<'a> Pipeline<'a> {
             filter: DetectionFilter::default(),
             zones: Arc::default(),
             track: false,
+            one: false,
             max_frames: None,
             stop,
             health: Arc::default(),

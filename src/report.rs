@@ -2,6 +2,7 @@
 //!
 //! Reports are plain data. The pipeline makes them and the sinks consume them.
 
+use std::collections::BTreeMap;
 use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use crate::detect::Detection;
 use crate::frame::{Frame, GroundTruth, Origin};
 use crate::geometry::iou;
 use crate::health::CaptureState;
-use crate::label::Labels;
+use crate::label::{ClassId, Labels};
+use crate::run_id::RunId;
 use crate::track::{Event, StableDetection};
 use crate::zone_monitor::ZoneCounts;
 
@@ -19,6 +21,8 @@ use crate::zone_monitor::ZoneCounts;
 /// A display may show it with a later frame than the one it describes: the picture does not wait for a slow model.
 #[derive(Debug, Clone)]
 pub struct Report {
+    /// The run that it is of.
+    pub run: RunId,
     /// Sequence number of the frame it describes.
     pub sequence: u64,
     /// When that frame was captured; `None` before the first inference.
@@ -57,6 +61,7 @@ impl Report {
     #[must_use]
     pub fn waiting(labels: Arc<Labels>, model_hash: Arc<str>) -> Self {
         Self {
+            run: RunId::new(),
             sequence: 0,
             captured_at: None,
             detection: None,
@@ -101,6 +106,29 @@ impl Report {
     /// All detections in this frame alone, the primary first.
     pub fn detections(&self) -> impl Iterator<Item = &Detection> {
         self.detection.iter().chain(&self.others)
+    }
+
+    /// The number of things to display ([`Self::shown`]) of each class, by its name. A thing that has not appeared yet does not
+    /// count, one that is hidden neither.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<&str, usize> {
+        let mut counts = BTreeMap::new();
+        for shown in self.shown() {
+            *counts.entry(self.class_name(shown.class)).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Identifies a track among those of all runs.
+    #[must_use]
+    pub fn event_id(&self, track: u64) -> String {
+        format!("{}-{track}", self.run)
+    }
+
+    /// The name of a class, or `?`.
+    #[must_use]
+    pub fn class_name(&self, class: ClassId) -> &str {
+        self.labels.name(class).unwrap_or("?")
     }
 
     /// Name of the class of the frame's own detection.
@@ -178,6 +206,33 @@ mod tests {
         assert_eq!(report(None).ground_truth(&scene(&[])), None);
         let live = Frame::new(0, Origin::Live, RgbImage::new(4, 4));
         assert_eq!(report(None).ground_truth(&live), None);
+    }
+
+    #[test]
+    fn visible_tracks_are_counted_under_their_current_class() {
+        let tracked = |track, class| StableDetection {
+            track,
+            detection: Detection {
+                class: ClassId::new(class),
+                confidence: 0.5,
+                bounding_box: NormBox::WHOLE,
+            },
+            duration: Duration::ZERO,
+            is_stationary: false,
+        };
+        // The frame's own detection, which is no track yet, does not count.
+        let mut report = report(Some([0.0, 1.0, 0.0, 1.0]));
+        report.is_tracked = true;
+        assert_eq!(report.counts(), [].into());
+        report.tracks = vec![tracked(1, 0), tracked(2, 1), tracked(3, 0)];
+        assert_eq!(report.counts(), [("apple", 2), ("cake", 1)].into());
+        report.tracks[0].detection.class = ClassId::new(1);
+        assert_eq!(report.counts(), [("apple", 1), ("cake", 2)].into());
+        report.tracks[0].detection.class = ClassId::new(9);
+        assert_eq!(report.counts()["?"], 1);
+        report.is_tracked = false;
+        report.tracks.clear();
+        assert_eq!(report.counts(), [("cake", 1)].into());
     }
 
     #[test]

@@ -69,6 +69,22 @@ fn the_primary_detection_is_first_and_objects_follow() {
 }
 
 #[test]
+fn with_one_only_the_primary_detection_is_reported() {
+    let folder = folder();
+    write_quarters(&folder, "a.png", MOSTLY_RED);
+    let run = |more: &[&str]| {
+        let model = ["run", "--source", "a.png", "--display", "none", "--model"];
+        let output = folder.run(&[&model[..], &["both.onnx"], more].concat());
+        output.assert_exit_code(0);
+        output.lines().remove(0)
+    };
+    assert_eq!(found(&run(&[])).len(), 4);
+    let line = run(&["--one"]);
+    assert_eq!(line["detection"], line["detections"][0]);
+    assert_eq!(found(&line), expected(&[("red", tiny_model::MIDDLE)]));
+}
+
+#[test]
 fn an_object_that_is_the_primary_detection_is_listed_once() {
     let folder = folder();
     let mut model = tiny_model::with_objects(true);

@@ -89,7 +89,7 @@ fn frame_after(report: &Report, age: Duration, truth: &[GroundTruth]) -> Frame {
 
 fn draw(image: &mut RgbImage, report: &Report, truth: &[GroundTruth]) {
     let frame = frame_after(report, Duration::ZERO, truth);
-    let Ok(()) = overlay::draw(&mut Canvas::new(image), &frame, report, report.shown());
+    let Ok(()) = overlay::draw(&mut Canvas::new(image), &frame, report);
 }
 
 #[track_caller]
@@ -187,15 +187,13 @@ fn several_detections_on_displays_of_all_sizes() {
             .iter()
             .map(|found| report(Some(*found)))
             .collect();
-        let all: Vec<Detection> = reports
-            .iter()
-            .filter_map(|report| report.detection)
-            .collect();
-        for (width, height) in [(240, 240), (640, 480), (1920, 1080)] {
-            let mut image = stripes(width, height);
-            let frame = frame_after(&reports[0], Duration::ZERO, &[]);
-            let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &reports[0], &all);
-            compare(&format!("{width}x{height}-{count}-things"), &image);
+        let others = reports[1..].iter().filter_map(|report| report.detection);
+        let all = Report {
+            others: others.collect(),
+            ..reports[0].clone()
+        };
+        for size @ (width, height) in [(240, 240), (640, 480), (1920, 1080)] {
+            check(&format!("{width}x{height}-{count}-things"), size, &all, &[]);
         }
     }
 }
@@ -219,7 +217,7 @@ fn an_old_box_has_its_age() {
     let found = report(Some(("apple", 0.97, [0.25, 0.8, 0.3, 0.75])));
     let frame = frame_after(&found, Duration::from_millis(247), &[]);
     let mut image = stripes(240, 240);
-    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &found, found.shown());
+    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &found);
     compare("240x240-aged", &image);
 }
 
@@ -289,8 +287,7 @@ fn a_display_with_16_bit_colors_can_be_drawn_on() {
     display.set_allow_overdraw(true);
     let found = report(Some(("apple", 0.9, [0.1, 0.9, 0.4, 0.7])));
     let frame = frame_after(&found, Duration::ZERO, &[]);
-    overlay::draw(&mut display, &frame, &found, found.shown())
-        .expect("the mock display doesn't fail");
+    overlay::draw(&mut display, &frame, &found).expect("the mock display doesn't fail");
     assert!(!display.affected_area().is_zero_sized());
 }
 

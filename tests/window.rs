@@ -219,7 +219,7 @@ fn the_window_shows_the_annotated_frame_and_escape_closes_it() {
         .spawn()
         .expect("this program starts");
     let (frame, report) = frame_and_report();
-    let expected = annotate(&frame, &report, report.shown());
+    let expected = annotate(&frame, &report);
     let (left, top) = ((SCREEN.0 - WINDOW.0) / 2, (SCREEN.1 - WINDOW.1) / 2);
     let mut seen = RgbImage::new(1, 1);
     let shown = becomes_true(|| {

@@ -220,12 +220,7 @@ fn time_frame(
     };
     let mut image = frame.image.clone();
     let drawing = Instant::now();
-    let Ok(()) = overlay::draw(
-        &mut Canvas::new(&mut image),
-        &frame,
-        &report,
-        report.shown(),
-    );
+    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &report);
     let drawn = Instant::now();
     Ok(Stages {
         decode: decoded - started,
@@ -349,7 +344,7 @@ struct MemoryDisplay(DisplayAges);
 impl Sink for MemoryDisplay {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         let mut image = frame.image.clone();
-        let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report, report.shown());
+        let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report);
         // `None` before the first bounding box.
         if let Some(captured_at) = report.captured_at {
             self.0.frame.push(frame.captured_at.elapsed());

@@ -62,6 +62,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         filter,
         zones: Arc::new(zones),
         track: is_tracked,
+        one: options.one,
         max_frames: options.frames,
         health: Arc::clone(&health),
         timeouts: Timeouts {

@@ -5,7 +5,7 @@ use image::{Rgb, RgbImage};
 
 use super::*;
 use crate::label::{ClassId, Labels};
-use crate::track::StableDetection;
+use crate::track::{EventKind, StableDetection};
 
 /// A draw target that fails when something is drawn outside of it.
 struct StrictTarget {
@@ -103,7 +103,7 @@ fn nothing_is_drawn_outside_of_the_target() {
         }
         let mut frame = frame(&report, truth.to_vec());
         frame.captured_at += Duration::from_millis(random.u64(0..2000));
-        if let Err(Outside(place)) = draw(&mut strict, &frame, &report, report.shown()) {
+        if let Err(Outside(place)) = draw(&mut strict, &frame, &report) {
             panic!("{place} of {:?}", strict.area);
         }
         assert_eq!(strict.drawn_pixels == 0, strict.area.is_zero_sized());
@@ -123,12 +123,7 @@ fn the_label_is_fully_visible_wherever_the_box_is() {
         let report = report("strawberry", Some(boxed([x, x + 0.05, y, y + 0.05])));
         let mut image = RgbImage::new(320, 240);
         let frame = frame(&report, Vec::new());
-        let Ok(()) = draw(
-            &mut Canvas::new(&mut image),
-            &frame,
-            &report,
-            report.shown(),
-        );
+        let Ok(()) = draw(&mut Canvas::new(&mut image), &frame, &report);
         let color = class_color(ClassId::new(0));
         let background = Rgb([color.r(), color.g(), color.b()]);
         let colored = image.pixels().filter(|pixel| **pixel == background).count() as u32;
@@ -222,7 +217,6 @@ fn the_given_detection_is_drawn() {
             &mut Canvas::new(&mut image),
             &frame(report, Vec::new()),
             report,
-            report.shown(),
         );
         image
     };
@@ -257,6 +251,61 @@ fn a_banner_reports_capture_failures() {
     assert!(has_banner(&report), "no inference yet");
 }
 
+fn shown(report: &Report) -> Vec<ShownBox<'_>> {
+    report.shown().map(ShownBox::plain).collect()
+}
+
+#[test]
+fn the_thing_of_an_event_is_marked_among_the_others() {
+    let held = |track, corners| StableDetection {
+        track,
+        detection: Detection {
+            class: ClassId::new(0),
+            confidence: 0.9,
+            bounding_box: boxed(corners),
+        },
+        duration: Duration::ZERO,
+        is_stationary: false,
+    };
+    let (first, second) = (held(1, [0.0, 0.4, 0.4, 0.9]), held(2, [0.5, 0.9, 0.4, 0.9]));
+    let event = |kind, thing: StableDetection| Event {
+        kind,
+        track: thing.track,
+        detection: thing.detection,
+        time: std::time::SystemTime::UNIX_EPOCH,
+        duration: Duration::ZERO,
+    };
+    let tracked = |tracks| Report {
+        is_tracked: true,
+        tracks,
+        ..report("apple", None)
+    };
+    let both = tracked(vec![first, second]);
+    let frame = frame(&both, Vec::new());
+    let draw = |report: &Report, event: Option<&Event>| {
+        let mut image = RgbImage::new(320, 240);
+        let mut canvas = Canvas::new(&mut image);
+        let Ok(()) = match event {
+            Some(event) => draw_event(&mut canvas, &frame, report, event),
+            None => draw(&mut canvas, &frame, report),
+        };
+        image
+    };
+    let plain = draw(&both, None);
+    let appeared = draw(&both, Some(&event(EventKind::Appeared, second)));
+    // Below the upper lines and the labels: only the marked box looks different.
+    let halves = |image: &RgbImage| {
+        let half = |left| image::imageops::crop_imm(image, left, 130, 144, 80).to_image();
+        [half(0), half(160)]
+    };
+    assert_eq!(halves(&plain)[0], halves(&appeared)[0]);
+    assert_ne!(halves(&plain)[1], halves(&appeared)[1]);
+    // One that has left is not visible any more, and drawn all the same.
+    let left = draw(&tracked(vec![first]), Some(&event(EventKind::Left, second)));
+    assert_eq!(halves(&left), halves(&appeared));
+    assert_ne!(left, appeared, "the labels name the events");
+}
+
 #[test]
 fn the_true_class_is_shown_unless_it_was_detected() {
     let half = boxed([0.0, 0.5, 0.0, 1.0]);
@@ -265,17 +314,35 @@ fn the_true_class_is_shown_unless_it_was_detected() {
         bounding_box: NormBox::WHOLE,
     };
     let (found, missed) = (report("apple", Some(half)), report("apple", None));
+    let elsewhere = report("apple", Some(boxed([1.0, 1.0, 0.0, 0.0])));
     assert_eq!(
-        truth_caption(&truth("apple"), &found, found.shown().next()),
+        truth_caption(&truth("apple"), &found, &shown(&found)),
         "IoU 0.50"
     );
     assert_eq!(
-        truth_caption(&truth("fig"), &found, found.shown().next()),
+        truth_caption(&truth("fig"), &found, &shown(&found)),
         "true: fig  IoU 0.50"
     );
     assert_eq!(
-        truth_caption(&truth("fig"), &missed, missed.shown().next()),
+        truth_caption(&truth("fig"), &missed, &shown(&missed)),
         "true: fig"
+    );
+    assert_eq!(
+        truth_caption(&truth("apple"), &elsewhere, &shown(&elsewhere)),
+        "true: apple"
+    );
+    // Of several detections, the one that fits best.
+    let quarter = boxed([0.0, 0.5, 0.0, 0.5]);
+    let two = Report {
+        others: report("apple", Some(quarter))
+            .detection
+            .into_iter()
+            .collect(),
+        ..found.clone()
+    };
+    assert_eq!(
+        truth_caption(&truth("apple"), &two, &shown(&two)),
+        "IoU 0.50"
     );
 }
 

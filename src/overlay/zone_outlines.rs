@@ -16,7 +16,11 @@ const VIOLET: Rgb888 = Rgb888::new(0xCC, 0x99, 0xFF);
 const ARROW_DIVISOR: u32 = 20;
 
 impl OverlayLayout {
-    pub(super) fn draw_zone_outlines<D>(&self, target: &mut D, map: &ZoneMap) -> Result<(), D::Error>
+    pub(super) fn draw_zone_outlines<D>(
+        &self,
+        target: &mut D,
+        map: &ZoneMap,
+    ) -> Result<(), D::Error>
     where
         D: DrawTarget<Color: From<Rgb888>>,
     {
@@ -47,7 +51,11 @@ impl OverlayLayout {
         D: DrawTarget<Color: From<Rgb888>>,
     {
         let zones = counts.zones().map(|(zone, present)| {
-            let corners = zone.polygon().points().iter().map(|corner| self.pixel(*corner));
+            let corners = zone
+                .polygon()
+                .points()
+                .iter()
+                .map(|corner| self.pixel(*corner));
             (zone_caption(zone, present), corners.collect::<Vec<Point>>())
         });
         let lines = counts.lines().map(|(line, crossed)| {

@@ -12,6 +12,7 @@ use crate::health::Health;
 use crate::label::Labels;
 use crate::preprocess::preprocess;
 use crate::report::Report;
+use crate::run_id::RunId;
 use crate::track::{Event, EventKind, FrameTracks, TrackSettings, Tracker};
 use crate::warn;
 use crate::zone::ZoneMap;
@@ -22,11 +23,14 @@ const RATE_FRAMES: usize = 30;
 
 /// A model with its tracker.
 pub(super) struct Inference {
+    run: RunId,
     model: Model,
     new_models: Option<Receiver<Box<dyn Detector>>>,
     /// Overrides the thresholds of the model.
     threshold: Option<f32>,
     filter: DetectionFilter,
+    /// Whether only the primary detection is reported.
+    one: bool,
     /// `None` if frames do not follow each other.
     tracker: Option<Tracker>,
     zones: ZoneMonitor,
@@ -56,10 +60,12 @@ impl Inference {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
+            run: RunId::new(),
             model: Model::new(detector, threshold, &filter, &health),
             new_models,
             threshold,
             filter,
+            one: false,
             tracker: None,
             zones: ZoneMonitor::new(Arc::default()),
             rate: FrameRate::default(),
@@ -84,6 +90,10 @@ impl Inference {
         }
     }
 
+    pub(super) fn with_primary_only(self, one: bool) -> Self {
+        Self { one, ..self }
+    }
+
     /// Takes the time of a frame from its position in a recording, if it has one.
     pub(super) fn with_frame_positions(self) -> Self {
         Self {
@@ -95,6 +105,7 @@ impl Inference {
     /// The report before the first frame.
     pub(super) fn waiting_report(&self) -> Report {
         Report {
+            run: self.run,
             is_tracked: self.tracker.is_some(),
             zones: self.zones.counts(),
             ..Report::waiting(Arc::clone(&self.model.labels), Arc::clone(&self.model.hash))
@@ -144,9 +155,16 @@ impl Inference {
         let events = self
             .zones
             .update(&tracked.tracks, ended, frame_time, labels);
+        let detection = prediction.detection(thresholds.primary);
+        let others = if self.one {
+            tracked.numbers.truncate(usize::from(detection.is_some()));
+            Vec::new()
+        } else {
+            prediction.others(thresholds)
+        };
         let report = Report {
-            detection: prediction.detection(thresholds.primary),
-            others: prediction.others(thresholds),
+            detection,
+            others,
             numbers: tracked.numbers,
             tracks: tracked.tracks,
             inference: now.saturating_duration_since(started),

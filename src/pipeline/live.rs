@@ -33,7 +33,8 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
     );
     let inference = inference
         .with_tracking(pipeline.track)
-        .with_zones(pipeline.zones);
+        .with_zones(pipeline.zones)
+        .with_primary_only(pipeline.one);
     let sinks = pipeline.sinks;
     let queues = sinks.iter().map(|sink| SinkQueue::new(sink.events_only()));
     let shared = Arc::new(Shared::new(

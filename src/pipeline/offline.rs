@@ -32,7 +32,8 @@ pub(super) fn run(
         inference: inference
             .with_frame_positions()
             .with_tracking(pipeline.track)
-            .with_zones(pipeline.zones),
+            .with_zones(pipeline.zones)
+            .with_primary_only(pipeline.one),
         sinks: AllSinks {
             sinks: pipeline.sinks,
             display: pipeline.display,

@@ -53,7 +53,7 @@ impl Compositor {
         self.viewport = viewport;
         self.scale(&frame.image, size)?;
         let mut canvas = Canvas::new(&mut self.image);
-        let Ok(()) = overlay::draw(&mut canvas, frame, report, report.shown());
+        let Ok(()) = overlay::draw(&mut canvas, frame, report);
         Ok(true)
     }
 

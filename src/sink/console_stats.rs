@@ -8,7 +8,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{Sink, SinkError};
-use crate::frame::{Frame, Origin, UnreadableFrame};
+use crate::frame::{Frame, GroundTruth, Origin, UnreadableFrame};
+use crate::geometry::iou;
 use crate::health::{CaptureState, StateChange};
 use crate::report::Report;
 use crate::warn;
@@ -27,14 +28,24 @@ struct Counts {
     /// Frames with a detection.
     detected: u32,
     inference: Duration,
-    /// Frames whose ground truth is known.
-    synthetic: u32,
-    /// Synthetic frames with the right class, or rightly without a detection.
-    correct: u32,
-    iou_sum: f64,
-    /// Synthetic frames with a true box.
-    with_box: u32,
+    /// Of the frames whose ground truth is known; `None` if there are none.
+    matches: Option<MatchCounts>,
 }
+
+/// How detections match true boxes. A true box is found by a detection of its class with an IoU of at least
+/// [`MIN_IOU`]; each detection finds one at most.
+#[derive(Debug, Clone, Copy, Default)]
+struct MatchCounts {
+    true_boxes: u32,
+    found: u32,
+    /// Detections that find no true box.
+    stray: u32,
+    /// Of the detections that find one.
+    iou_sum: f64,
+}
+
+/// The usual IoU from which on a detection finds a true box.
+const MIN_IOU: f32 = 0.5;
 
 impl ConsoleStats {
     /// The message about a state change; `None` if capture is live from the start.
@@ -75,19 +86,46 @@ impl Counts {
         self.frames += 1;
         self.detected += u32::from(report.detection.is_some());
         self.inference += report.inference;
-        if !matches!(frame.origin, Origin::Scene(_)) {
-            return;
+        if let Origin::Scene(truths) = &frame.origin {
+            self.matches.get_or_insert_default().add(truths, report);
         }
-        self.synthetic += 1;
-        match report.ground_truth(frame) {
-            Some((truth, iou)) => {
-                self.correct += u32::from(report.label() == Some(&truth.label));
-                self.iou_sum += f64::from(iou);
-                self.with_box += 1;
+    }
+}
+
+impl MatchCounts {
+    fn add(&mut self, truths: &[GroundTruth], report: &Report) {
+        self.true_boxes += truths.len() as u32;
+        let mut missed: Vec<&GroundTruth> = truths.iter().collect();
+        // The primary detection is the first, and the others have descending scores.
+        for detection in report.detections() {
+            let overlap = |truth: &GroundTruth| {
+                let is_class = truth.label == report.class_name(detection.class);
+                let overlap = iou(&truth.bounding_box, &detection.bounding_box);
+                (is_class && overlap >= MIN_IOU).then_some(overlap)
+            };
+            let overlaps = missed.iter().enumerate();
+            let overlaps = overlaps.filter_map(|(index, truth)| Some((index, overlap(truth)?)));
+            match overlaps.max_by(|(_, a), (_, b)| a.total_cmp(b)) {
+                Some((index, overlap)) => {
+                    missed.swap_remove(index);
+                    self.found += 1;
+                    self.iou_sum += f64::from(overlap);
+                }
+                None => self.stray += 1,
             }
-            // An empty frame: no detection is correct, and there is no box to measure.
-            None => self.correct += u32::from(report.detection.is_none()),
         }
+    }
+}
+
+impl fmt::Display for MatchCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = 100.0 * f64::from(self.found) / f64::from(self.true_boxes.max(1));
+        let iou = self.iou_sum / f64::from(self.found.max(1));
+        write!(
+            f,
+            "{} of {} snacks found ({percent:.0}%) with a mean IoU of {iou:.2}, {} stray boxes",
+            self.found, self.true_boxes, self.stray
+        )
     }
 }
 
@@ -104,16 +142,9 @@ impl fmt::Display for Counts {
         }
         let milliseconds = self.inference.as_secs_f64() * 1e3 / f64::from(self.frames);
         write!(f, "{} frames", self.frames)?;
-        if self.synthetic > 0 {
-            let percent = 100.0 * f64::from(self.correct) / f64::from(self.synthetic);
-            let iou = self.iou_sum / f64::from(self.with_box.max(1));
-            write!(
-                f,
-                ", {} correct ({percent:.0}%), mean IoU {iou:.2} where there is a snack",
-                self.correct
-            )?;
-        } else {
-            write!(f, ", {} with a detection", self.detected)?;
+        match &self.matches {
+            Some(matches) => write!(f, ", {matches}")?,
+            None => write!(f, ", {} with a detection", self.detected)?,
         }
         write!(f, ", {milliseconds:.1} ms inference per frame")
     }
@@ -125,7 +156,6 @@ mod tests {
 
     use super::*;
     use crate::detect::Detection;
-    use crate::frame::GroundTruth;
     use crate::geometry::NormBox;
     use crate::label::{ClassId, Labels};
 
@@ -148,25 +178,29 @@ mod tests {
 
     #[test]
     fn synthetic_frames_are_compared_with_their_ground_truth() {
-        let cake = GroundTruth {
+        let cake = |x_max| GroundTruth {
             label: "cake".to_owned(),
-            bounding_box: NormBox::new(0.0, 0.5, 0.0, 1.0).expect("valid"),
+            bounding_box: NormBox::new(0.0, x_max, 0.0, 1.0).expect("valid"),
         };
-        let scene = frame(Origin::Scene(vec![cake]));
+        let scene = frame(Origin::Scene(vec![cake(0.5)]));
+        let two = frame(Origin::Scene(vec![cake(0.75), cake(0.5)]));
+        let small = frame(Origin::Scene(vec![cake(0.25)]));
         let empty = frame(Origin::Scene(vec![]));
         let mut stats = ConsoleStats::default();
         let shown = [
             (&scene, Some(1)),
             (&scene, Some(0)),
             (&scene, None),
+            (&two, Some(1)),
+            (&small, Some(1)),
             (&empty, None),
             (&empty, Some(0)),
         ];
         for (frame, class) in shown {
             stats.show(frame, &report(class)).expect("counted");
         }
-        // The cake fills half of the frame: IoU 0.5 with the whole frame, and 0 without a detection.
-        let expected = "5 frames, 2 correct (40%), mean IoU 0.33 where there is a snack, \
+        // The detection is the whole frame. It finds the larger one of two cakes, and no small one.
+        let expected = "7 frames, 2 of 6 snacks found (33%) with a mean IoU of 0.62, 3 stray boxes, \
                         5.0 ms inference per frame";
         assert_eq!(stats.to_string(), expected);
     }

@@ -7,8 +7,8 @@
 //!
 //! | line | fields |
 //! | --- | --- |
-//! | a frame | `time` and `frame`, or `picture`, or for a frame of a file `picture`, `frame` and `position_s`; `track` if there is one; `width`, `height`, `detection`, `detections`; `truth` and `iou` for synthetic frames; `inference_ms`, `frame_age_ms`, `model` |
-//! | an event | `time`, `frame`, `picture` and `position_s` for a frame of a file, `event` (`appeared`, `changed`, `left`, `entered`, `left_zone`, `loitering`, `crossed`), `zone` or `line` and `direction` if it was there, `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`, `entered` and `crossed`), `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
+//! | a frame | `time` and `frame`, or `picture`, or for a frame of a file `picture`, `frame` and `position_s`; `track` if there is one; `width`, `height`, `detection`, `detections`; `truth`, `iou` and `truths` for synthetic frames; `inference_ms`, `frame_age_ms`, `model` |
+//! | an event | `time`, `frame`, `picture` and `position_s` for a frame of a file, `event` (`appeared`, `changed`, `left`, `entered`, `left_zone`, `loitering`, `crossed`), `zone`, or `line` and `direction`, if it was there, `id`, `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`, `entered` and `crossed`), `counts`, `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
 //! | a state | `time`, `state` (`starting`, `live`, `stalled`, `reopening`), `reason`, empty if there is no failure |
 //! | a read failure | `picture`, or `time` for a frame of a stream, and `error` |
 //! | a gap | `time`, `lost` (the number of lines missing here) and `error` (the cause) |
@@ -17,9 +17,14 @@
 //! ended. `picture` is a path as it was given. One that is not UTF-8 has `picture_encoding`, which is `percent`: each byte
 //! that is not UTF-8, and each `%`, is `%` with two hexadecimal digits ([`PathText`]). `detection` is `null` or has `class`,
 //! `confidence`, the corners `x_min`, `x_max`, `y_min`, `y_max` as fractions of the frame, and `pixels`. `detections` lists
-//! everything in the frame, the primary first, which `detection` repeats. A frame's detections are those of the frame alone;
-//! an event's is the tracked one. `duration_s` is in seconds: the age of the track or, with `left_zone` and `loitering`, the time in the zone.
+//! everything in the frame, the primary first, which `detection` repeats. A frame's detections are those of the frame alone,
+//! each with the number of its `track` if it has one; an event's is the tracked one. `track` of a frame is that of its
+//! primary detection; without one, that of the visible track which appeared first. A track's number is unique in a run,
+//! its `id` over all runs: all events of a track have the same. `counts` has the number of visible tracks of each class
+//! after the event, as `{"apple": 2}`. `truths` are all true boxes, `truth` is the one that `iou` belongs to.
+//! `duration_s` is in seconds: the age of the track or, with `left_zone` and `loitering`, the time in the zone.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -29,7 +34,7 @@ use serde::Serialize;
 
 use super::{Sink, SinkError};
 use crate::detect::Detection;
-use crate::frame::{Frame, Origin, UnreadableFrame};
+use crate::frame::{Frame, GroundTruth, Origin, UnreadableFrame};
 use crate::geometry::NormBox;
 use crate::health::StateChange;
 use crate::label::Labels;
@@ -91,12 +96,14 @@ impl<W: Write> Sink for JsonSink<W> {
 
 /// The line of a frame, without a line break.
 pub(super) fn frame_line(frame: &Frame, report: &Report) -> String {
+    let detections = all_detections(frame, report);
+    let primary = report.detection.and(detections.first());
     to_json(&FrameLine {
         schema: LINE_SCHEMA,
         origin: OriginFields::of(frame),
         track: report.primary_track(),
-        detection: FrameFields::of(frame, report.detection.as_ref(), &report.labels),
-        detections: all_detections(frame, report),
+        detection: FrameFields::of(frame, primary.cloned()),
+        detections,
         truth: TruthFields::of(frame, report),
         model: ModelFields::of(report),
     })
@@ -112,7 +119,7 @@ pub(super) fn event_lines(frame: &Frame, report: &Report) -> impl Iterator<Item 
 
 fn event_line(frame: &Frame, report: &Report, event: &Event) -> String {
     let from = match event.kind {
-        EventKind::Changed { from } => Some(report.labels.name(from).unwrap_or("?")),
+        EventKind::Changed { from } => Some(report.class_name(from)),
         _ => None,
     };
     let origin = OriginFields::of(frame);
@@ -136,10 +143,15 @@ fn event_line(frame: &Frame, report: &Report, event: &Event) -> String {
         position_s,
         event: event.kind.name(),
         place: PlaceFields::of(event.kind, report.zones.map()),
+        id: report.event_id(event.track),
         track: event.track,
         from,
         duration_s: has_duration.then(|| rounded(event.duration.as_secs_f64(), 3)),
-        detection: FrameFields::of(frame, Some(&event.detection), &report.labels),
+        counts: report.counts(),
+        detection: FrameFields::of(
+            frame,
+            Some(DetectionFields::of(frame, &event.detection, &report.labels)),
+        ),
         model: ModelFields::of(report),
     })
 }
@@ -208,11 +220,13 @@ struct EventLine<'a> {
     event: &'static str,
     #[serde(flatten)]
     place: PlaceFields<'a>,
+    id: String,
     track: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_s: Option<f64>,
+    counts: BTreeMap<&'a str, usize>,
     #[serde(flatten)]
     detection: FrameFields<'a>,
     #[serde(flatten)]
@@ -289,7 +303,7 @@ struct FrameFields<'a> {
     detection: Option<DetectionFields<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct DetectionFields<'a> {
     class: &'a str,
     confidence: f64,
@@ -297,6 +311,8 @@ struct DetectionFields<'a> {
     corners: Corners,
     /// `[left, top, right, bottom]`; right and bottom are exclusive.
     pixels: [i64; 4],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    track: Option<u64>,
 }
 
 /// The ground truth of a synthetic frame.
@@ -304,6 +320,7 @@ struct DetectionFields<'a> {
 struct TruthFields<'a> {
     truth: Option<TrueBoxFields<'a>>,
     iou: Option<f64>,
+    truths: Vec<TrueBoxFields<'a>>,
 }
 
 #[derive(Serialize)]
@@ -313,7 +330,7 @@ struct TrueBoxFields<'a> {
     corners: Corners,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Corners {
     x_min: f64,
     x_max: f64,
@@ -376,12 +393,12 @@ impl<'a> PlaceFields<'a> {
 }
 
 impl<'a> FrameFields<'a> {
-    fn of(frame: &Frame, detection: Option<&Detection>, labels: &'a Labels) -> Self {
+    fn of(frame: &Frame, detection: Option<DetectionFields<'a>>) -> Self {
         let (width, height) = frame.image.dimensions();
         Self {
             width,
             height,
-            detection: detection.map(|detection| DetectionFields::of(frame, detection, labels)),
+            detection,
         }
     }
 }
@@ -394,15 +411,18 @@ impl<'a> DetectionFields<'a> {
             confidence: rounded(f64::from(detection.confidence), 4),
             corners: Corners::of(&detection.bounding_box),
             pixels: edges(&detection.bounding_box.to_pixels(width, height)),
+            track: None,
         }
     }
 }
 
-/// All detections in a frame, the primary first.
+/// All detections in a frame, the primary first, with their tracks.
 fn all_detections<'a>(frame: &Frame, report: &'a Report) -> Vec<DetectionFields<'a>> {
-    let detections = report.detections();
-    let fields = |detection| DetectionFields::of(frame, detection, &report.labels);
-    detections.map(fields).collect()
+    let fields = |(detection, track)| DetectionFields {
+        track,
+        ..DetectionFields::of(frame, detection, &report.labels)
+    };
+    report.numbered_detections().map(fields).collect()
 }
 
 impl<'a> ModelFields<'a> {
@@ -418,19 +438,26 @@ impl<'a> ModelFields<'a> {
 impl<'a> TruthFields<'a> {
     /// `None` for a frame whose ground truth is unknown.
     fn of(frame: &'a Frame, report: &Report) -> Option<Self> {
-        if !matches!(frame.origin, Origin::Scene(_)) {
+        let Origin::Scene(truths) = &frame.origin else {
             return None;
-        }
+        };
         let truth = report.ground_truth(frame);
         Some(Self {
-            truth: truth.map(|(truth, _)| TrueBoxFields {
-                class: &truth.label,
-                corners: Corners::of(&truth.bounding_box),
-            }),
+            truths: truths.iter().map(TrueBoxFields::of).collect(),
+            truth: truth.map(|(truth, _)| TrueBoxFields::of(truth)),
             iou: truth
                 .filter(|_| report.detection.is_some())
                 .map(|(_, iou)| rounded(f64::from(iou), 4)),
         })
+    }
+}
+
+impl<'a> TrueBoxFields<'a> {
+    fn of(truth: &'a GroundTruth) -> Self {
+        Self {
+            class: &truth.label,
+            corners: Corners::of(&truth.bounding_box),
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! has acknowledged it. A failure of the broker does not end the run. The connection is not encrypted: use it in a
 //! trusted network.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use rumqttc::{Client, LastWill, MqttOptions, QoS};
 use serde::Serialize;
 
 use super::presence::Presence;
+use super::zone_fields::ZoneFields;
 use super::{Sink, SinkError, json};
 use crate::address::BrokerAddress;
 use crate::frame::Frame;
@@ -158,7 +160,10 @@ impl Sink for MqttSink {
             CaptureState::Live => self.state.clone(),
             // Without frames, it is unknown what is present.
             CaptureState::Starting | CaptureState::Stalled | CaptureState::Reopening => {
-                StateMessage::default()
+                StateMessage {
+                    zones: self.state.zones.clone().without_things(),
+                    ..StateMessage::default()
+                }
             }
         };
         let capture = change.state.name();
@@ -184,10 +189,17 @@ impl Drop for MqttSink {
 struct StateMessage {
     /// A class of a model may be called `nothing` too.
     present: bool,
+    /// Of several things, that of the one that appeared first, as the confidence and the track.
     class: String,
     confidence: Option<f64>,
     track: Option<u64>,
+    /// The number of things.
+    count: usize,
+    /// The number of things of each class.
+    counts: BTreeMap<String, usize>,
     capture: &'static str,
+    #[serde(flatten)]
+    zones: ZoneFields,
 }
 
 impl Default for StateMessage {
@@ -197,7 +209,10 @@ impl Default for StateMessage {
             class: "nothing".to_owned(),
             confidence: None,
             track: None,
+            count: 0,
+            counts: BTreeMap::new(),
             capture: CaptureState::default().name(),
+            zones: ZoneFields::default(),
         }
     }
 }
@@ -205,17 +220,24 @@ impl Default for StateMessage {
 impl StateMessage {
     fn of(report: &Report) -> Self {
         let capture = report.capture.name();
-        match Presence::of(report) {
+        let Presence { things, counts } = Presence::of(report);
+        let count = things.len();
+        let zones = ZoneFields::of(&report.zones);
+        match things.into_iter().next() {
             None => Self {
                 capture,
+                zones,
                 ..Self::default()
             },
-            Some(presence) => Self {
+            Some(first) => Self {
                 present: true,
-                class: presence.class,
-                confidence: Some(presence.confidence),
-                track: presence.track,
+                class: first.class,
+                confidence: Some(first.confidence),
+                track: first.track,
+                count,
+                counts,
                 capture,
+                zones,
             },
         }
     }
@@ -480,15 +502,28 @@ mod tests {
             class: "apple".to_owned(),
             confidence: Some(confidence),
             track: Some(track),
+            count: 1,
+            counts: [("apple".to_owned(), 1)].into(),
             capture: "live",
         };
         assert!(apple(0.5, 1).equals_except_confidence(&apple(0.75, 1)));
         assert!(!apple(0.5, 1).equals_except_confidence(&apple(0.5, 2)));
         assert!(!apple(0.5, 1).equals_except_confidence(&StateMessage::default()));
-        let expected =
-            r#"{"present":true,"class":"apple","confidence":0.5,"track":1,"capture":"live"}"#;
+        let two = StateMessage {
+            count: 2,
+            counts: [("apple".to_owned(), 2)].into(),
+            ..apple(0.5, 1)
+        };
+        assert!(!apple(0.5, 1).equals_except_confidence(&two));
+        let expected = concat!(
+            r#"{"present":true,"class":"apple","confidence":0.5,"track":1,"#,
+            r#""count":1,"counts":{"apple":1},"capture":"live"}"#
+        );
         assert_eq!(json::to_json(&apple(0.5, 1)), expected);
-        let nothing = r#"{"present":false,"class":"nothing","confidence":null,"track":null,"capture":"starting"}"#;
+        let nothing = concat!(
+            r#"{"present":false,"class":"nothing","confidence":null,"track":null,"#,
+            r#""count":0,"counts":{},"capture":"starting"}"#
+        );
         assert_eq!(json::to_json(&StateMessage::default()), nothing);
     }
 }

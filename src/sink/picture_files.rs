@@ -13,24 +13,35 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ImageEncoder, ImageError, RgbImage};
 
 use super::{Sink, SinkError};
-use crate::detect::Detection;
 use crate::frame::{Frame, Origin};
 use crate::health::Health;
 use crate::output_file::{self, OutputFileError, WriteSettings};
 use crate::overlay::{self, Canvas};
 use crate::path_text::PathText;
 use crate::report::Report;
+use crate::track::Event;
 use crate::warn;
 
-/// The frame's image with the overlay of its report and of `detections`, the primary first.
+/// The frame's image with the overlay of its report.
 #[must_use]
-pub fn annotate<'d>(
-    frame: &Frame,
-    report: &Report,
-    detections: impl IntoIterator<Item = &'d Detection>,
-) -> RgbImage {
+pub fn annotate(frame: &Frame, report: &Report) -> RgbImage {
     let mut image = frame.image.clone();
-    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report, detections);
+    let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report);
+    image
+}
+
+/// As [`annotate`], with the zones and lines in any case.
+#[cfg(feature = "web")]
+pub(super) fn annotate_with_zones(frame: &Frame, report: &Report) -> RgbImage {
+    let mut image = frame.image.clone();
+    let Ok(()) = overlay::draw_with_zones(&mut Canvas::new(&mut image), frame, report);
+    image
+}
+
+/// The frame's image with the overlay of its report, and the thing of one of its events marked.
+pub(super) fn annotate_event(frame: &Frame, report: &Report, event: &Event) -> RgbImage {
+    let mut image = frame.image.clone();
+    let Ok(()) = overlay::draw_event(&mut Canvas::new(&mut image), frame, report, event);
     image
 }
 
@@ -74,7 +85,7 @@ impl PictureSink {
 impl Sink for PictureSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         let path = self.folder.join(self.namer.name(frame));
-        let image = annotate(frame, report, report.detections());
+        let image = annotate(frame, report);
         let bytes = match encode_png(&image) {
             Ok(bytes) => bytes,
             Err(ImageError::IoError(source)) => return Err(SinkError::Write { path, source }),
@@ -218,10 +229,7 @@ mod tests {
         assert_eq!(names(&inside), expected);
         let report = report();
         let written = image::open(inside.join("one.png")).expect("a picture");
-        assert_eq!(
-            written.into_rgb8(),
-            annotate(&frames[0], &report, report.detection.as_ref())
-        );
+        assert_eq!(written.into_rgb8(), annotate(&frames[0], &report));
     }
 
     #[test]
@@ -231,7 +239,7 @@ mod tests {
             bounding_box: NormBox::new(0.1, 0.6, 0.1, 0.6).expect("valid"),
         }];
         let report = report();
-        let annotate = |origin| annotate(&frame(0, origin), &report, report.detection.as_ref());
+        let annotate = |origin| annotate(&frame(0, origin), &report);
         let live = annotate(Origin::Live);
         let scene = annotate(Origin::Scene(truth));
         assert_eq!(live.dimensions(), (64, 48));

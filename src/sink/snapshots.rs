@@ -2,7 +2,8 @@
 //!
 //! Each event gets a JPEG named by its time, kind, class and track, as
 //! `20261123T204501.123Z-appeared-apple-17.jpg`; in a zone or at a line, the name of that follows. With a record per frame, each frame gets a PNG instead, named as in
-//! [`super::picture_files`]. A snapshot shows the detection of its own frame, not the tracked one.
+//! [`super::picture_files`]. A snapshot shows what a display shows: the visible tracks, or the frame's own detections if the
+//! source is not tracked. In that of an event, the thing of the event is marked.
 //!
 //! All snapshots in the folder together stay within the budget; the oldest are deleted first. Snapshots of earlier
 //! runs are recognized by their names, `TIME-EVENT-CLASS-TRACK.jpg` and `frame-NUMBER.png`, and by boxcam's mark; any
@@ -21,7 +22,7 @@ use std::time::{Instant, SystemTime};
 use bytesize::ByteSize;
 use image::ImageError;
 
-use super::picture_files::{FileNamer, annotate, encode_png};
+use super::picture_files::{FileNamer, annotate, annotate_event, encode_png};
 use super::write_failures::WriteFailureLog;
 use super::{Sink, SinkError};
 use crate::frame::Frame;
@@ -82,7 +83,7 @@ impl SnapshotSink {
         if self.drops_during_delay() {
             return;
         }
-        let image = annotate(frame, report, report.detections());
+        let image = annotate(frame, report);
         let saved = match encode_png(&image) {
             Ok(bytes) => self.save(name, &bytes, false),
             Err(error) => Err(self.encode_error(name, error)),
@@ -90,27 +91,16 @@ impl SnapshotSink {
         self.record(saved);
     }
 
-    /// Saves the frame once per event, encoded once.
+    /// Saves the frame once per event.
     fn save_events(&mut self, frame: &Frame, report: &Report) {
-        let mut encoded = None;
         for event in &report.events {
             if self.drops_during_delay() {
                 continue;
             }
-            let bytes = match encoded.take() {
-                Some(bytes) => Ok(bytes),
-                None => {
-                    let image = annotate(frame, report, report.detections());
-                    encode_jpeg(&image, QUALITY)
-                }
-            };
+            let image = annotate_event(frame, report, event);
             let name = event_file_name(event, &report.labels, report.zones.map());
-            let saved = match bytes {
-                Ok(bytes) => {
-                    let saved = self.save(name, &bytes, true);
-                    encoded = Some(bytes);
-                    saved
-                }
+            let saved = match encode_jpeg(&image, QUALITY) {
+                Ok(bytes) => self.save(name, &bytes, true),
                 Err(error) => Err(self.encode_error(name, error)),
             };
             self.record(saved);

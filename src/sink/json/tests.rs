@@ -111,12 +111,18 @@ fn a_synthetic_frame_has_its_ground_truth() {
         bounding_box: boxed([0.25, 0.75, 0.0, 1.0]),
     };
     let found = line(Origin::Scene(vec![truth.clone()]), hot_dog());
-    let expected = r#""truth":{"class":"hot dog","x_min":0.25,"x_max":0.75,"y_min":0.0,"y_max":1.0},"iou":0.4383,"#;
+    let expected = concat!(
+        r#""truth":{"class":"hot dog","x_min":0.25,"x_max":0.75,"y_min":0.0,"y_max":1.0},"iou":0.4383,"#,
+        r#""truths":[{"class":"hot dog","x_min":0.25,"x_max":0.75,"y_min":0.0,"y_max":1.0}],"#,
+    );
     assert!(found.contains(expected), "{found}");
     let missed = line(Origin::Scene(vec![truth]), None);
     assert!(missed.contains(r#""y_max":1.0},"iou":null,"#), "{missed}");
     let empty = line(Origin::Scene(vec![]), hot_dog());
-    assert!(empty.contains(r#""truth":null,"iou":null,"#), "{empty}");
+    assert!(
+        empty.contains(r#""truth":null,"iou":null,"truths":[],"#),
+        "{empty}"
+    );
 }
 
 #[test]
@@ -174,7 +180,7 @@ fn tracked(kind: EventKind) -> (Report, Event) {
 fn an_event_line_has_the_tracked_detection() {
     let frame = frame(Origin::Live);
     let rest = concat!(
-        r#""width":640,"height":480,"#,
+        r#""counts":{"hot dog":1},"width":640,"height":480,"#,
         r#""detection":{"class":"hot dog","confidence":0.9123,"x_min":0.25,"x_max":0.5,"#,
         r#""y_min":0.12346,"y_max":1.0,"pixels":[160,59,320,480]},"#,
         r#""inference_ms":12.346,"frame_age_ms":20.5,"model":"0badcafe"}"#,
@@ -190,6 +196,8 @@ fn an_event_line_has_the_tracked_detection() {
     ];
     for (kind, fields) in cases {
         let (report, event) = tracked(kind);
+        let id = format!("{}-3", report.run);
+        let fields = fields.replacen(r#""track""#, &format!(r#""id":"{id}","track""#), 1);
         let expected = format!(
             r#"{{"schema":1,"time":"2023-11-14T22:13:20.000Z","frame":9,"event":{fields}{rest}"#
         );
@@ -206,6 +214,45 @@ fn a_tracked_frame_has_a_track() {
         "{line}"
     );
     assert!(line.contains(r#""detection":null"#), "{line}");
+}
+
+#[test]
+fn each_detection_of_a_tracked_frame_has_its_track() {
+    let (tracked, _) = tracked(EventKind::Appeared);
+    let apple = |left| Detection {
+        class: ClassId::new(0),
+        confidence: 0.95,
+        bounding_box: boxed([left, 1.0, 0.0, 0.5]),
+    };
+    let report = Report {
+        detection: hot_dog(),
+        others: vec![apple(0.5), apple(0.6)],
+        numbers: vec![Some(4), None, Some(3)],
+        ..tracked
+    };
+    let line = frame_line(&frame(Origin::Live), &report);
+    let fields: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let track = |index: usize| fields["detections"][index].get("track");
+    assert_eq!(
+        [0, 1, 2].map(track),
+        [Some(&4.into()), None, Some(&3.into())]
+    );
+    assert_eq!(fields["detection"], fields["detections"][0]);
+    assert_eq!(fields["track"], 4);
+}
+
+#[test]
+fn all_events_of_a_track_have_one_id_that_no_other_run_has() {
+    let id = |report: &Report, track| {
+        let (_, event) = tracked(EventKind::Left);
+        let line = event_line(&frame(Origin::Live), report, &Event { track, ..event });
+        let fields: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        fields["id"].as_str().expect("text").to_owned()
+    };
+    let (first, second) = (report(None), report(None));
+    assert_eq!(id(&first, 3), id(&first, 3));
+    assert_ne!(id(&first, 3), id(&first, 4));
+    assert_ne!(id(&first, 3), id(&second, 3));
 }
 
 #[test]

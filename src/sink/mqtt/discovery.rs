@@ -1,5 +1,5 @@
-//! The topics of a camera, and the messages by which Home Assistant discovers it: a sensor for the detected class, one
-//! for occupancy, and one for camera failures.
+//! The topics of a camera, and the messages by which Home Assistant discovers it: a sensor for the detected class, one for
+//! the number of things, one for occupancy, and one for camera failures.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -109,8 +109,9 @@ fn short_hash(bytes: &[u8]) -> String {
 }
 
 /// Component and name of each entity in Home Assistant.
-const ENTITIES: [(&str, &str); 3] = [
+const ENTITIES: [(&str, &str); 4] = [
     ("sensor", "seen"),
+    ("sensor", "count"),
     ("binary_sensor", "occupancy"),
     ("binary_sensor", "trouble"),
 ];
@@ -122,6 +123,15 @@ pub(super) fn messages(topics: &Topics, name: &str) -> Vec<(String, String)> {
         "icon": "mdi:eye",
         "value_template": "{{ value_json.class }}",
         "json_attributes_topic": topics.state(),
+    });
+    // Each class is an attribute.
+    let count = json!({
+        "name": "Count",
+        "icon": "mdi:counter",
+        "state_class": "measurement",
+        "value_template": "{{ value_json.count }}",
+        "json_attributes_topic": topics.state(),
+        "json_attributes_template": "{{ value_json.counts | tojson }}",
     });
     let occupancy = json!({
         "name": "Occupancy",
@@ -138,7 +148,7 @@ pub(super) fn messages(topics: &Topics, name: &str) -> Vec<(String, String)> {
         let payload = with_common_fields(fields, topics, name, entity);
         (topics.discovery(component, entity), payload.to_string())
     };
-    let entities = ENTITIES.into_iter().zip([seen, occupancy, trouble]);
+    let entities = ENTITIES.into_iter().zip([seen, count, occupancy, trouble]);
     entities.map(message).collect()
 }
 
@@ -183,7 +193,7 @@ mod tests {
             .collect();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), 3);
+        assert_eq!(ids.len(), 4);
         for entity in &parsed {
             assert_eq!(entity["state_topic"], "boxcam/k/state");
             assert_eq!(entity["device"]["name"], "K \"x\"");
@@ -252,7 +262,7 @@ mod tests {
         for (topic, _) in messages(&topics, "k") {
             assert!(retained.contains(&topic), "{topic}");
         }
-        assert_eq!(retained.len(), 6);
+        assert_eq!(retained.len(), 7);
         assert_eq!(retained.last(), Some(&"boxcam/k/instance".to_owned()));
     }
 }

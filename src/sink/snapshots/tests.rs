@@ -144,7 +144,7 @@ fn the_error_names_a_folder_that_cannot_be_created() {
 }
 
 #[test]
-fn a_snapshot_shows_the_detection_of_its_own_frame() {
+fn a_snapshot_shows_the_tracks_of_a_tracked_frame_and_else_its_detections() {
     let folder = tempfile::tempdir().expect("created");
     let (mut sink, _) = open(folder.path(), RecordPer::Frame, 1_000_000);
     let detection = |corners: [f32; 4]| {
@@ -155,9 +155,8 @@ fn a_snapshot_shows_the_detection_of_its_own_frame() {
             bounding_box: NormBox::new(x_min, x_max, y_min, y_max).expect("valid"),
         }
     };
-    let own = detection([0.5, 0.9, 0.5, 0.9]);
     let tracked = Report {
-        detection: Some(own),
+        detection: Some(detection([0.5, 0.9, 0.5, 0.9])),
         tracks: vec![StableDetection {
             track: 1,
             detection: detection([0.0, 0.4, 0.0, 0.4]),
@@ -167,11 +166,35 @@ fn a_snapshot_shows_the_detection_of_its_own_frame() {
         is_tracked: true,
         ..report(&[], 0)
     };
-    sink.show(&live(0), &tracked).expect("written");
-    let saved = image::open(folder.path().join("frame-000000.png")).expect("valid");
-    let expected = annotate(&live(0), &tracked, Some(&own));
-    assert_eq!(saved.into_rgb8(), expected);
-    assert_ne!(expected, annotate(&live(0), &tracked, tracked.shown()));
+    let own = Report {
+        is_tracked: false,
+        tracks: Vec::new(),
+        ..tracked.clone()
+    };
+    for (number, report) in [tracked, own].iter().enumerate() {
+        let frame = live(number as u64);
+        sink.show(&frame, report).expect("written");
+        let saved = image::open(folder.path().join(format!("frame-00000{number}.png")));
+        assert_eq!(saved.expect("valid").into_rgb8(), annotate(&frame, report));
+    }
+}
+
+#[test]
+fn each_snapshot_marks_the_thing_of_its_event() {
+    let folder = tempfile::tempdir().expect("created");
+    let (mut sink, _) = open(folder.path(), RecordPer::Event, 1_000_000);
+    let mut report = report(&[EventKind::Appeared, EventKind::Appeared], 5);
+    let corners = [[0.0, 0.4, 0.4, 0.9], [0.5, 0.9, 0.4, 0.9]];
+    for (event, [x_min, x_max, y_min, y_max]) in report.events.iter_mut().zip(corners) {
+        event.detection.bounding_box = NormBox::new(x_min, x_max, y_min, y_max).expect("valid");
+    }
+    report.events[1].track = 2;
+    sink.show(&live(1), &report).expect("written");
+    let saved = [1, 2].map(|track| {
+        let name = format!("19700101T000005.000Z-appeared-apple-{track}.jpg");
+        image::open(folder.path().join(name)).expect("valid")
+    });
+    assert_ne!(saved[0], saved[1]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! The sink writes it and requests read it. The lock is held only to copy.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -14,10 +14,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::WebSettings;
 use crate::frame::Frame;
 use crate::health::{Health, HealthStatus, StateChange};
+use crate::label::Labels;
 use crate::picture::encode_jpeg;
 use crate::report::Report;
 use crate::sink::json::{self, rounded, to_json};
-use crate::sink::presence::Presence;
+use crate::sink::presence::{Presence, PresentThing};
+use crate::sink::zone_fields::ZoneFields;
+use crate::zone_monitor::ZoneCounts;
 
 /// The number of events to keep.
 const MAX_EVENTS: usize = 100;
@@ -40,7 +43,10 @@ pub(super) struct AppState {
 
 #[derive(Default)]
 struct LatestReport {
-    presence: Option<Presence>,
+    presence: Presence,
+    zones: Arc<ZoneCounts>,
+    /// The class names of the model; `None` before the first report.
+    labels: Option<Arc<Labels>>,
     /// JSON objects, the oldest first.
     events: VecDeque<String>,
     /// Number of events so far, including those that are no longer kept.
@@ -63,7 +69,13 @@ struct StateFields<'a> {
     state: &'static str,
     reason: &'a str,
     seconds_since_frame: Option<f64>,
-    seen: Option<Presence>,
+    /// The first of `things`.
+    seen: Option<&'a PresentThing>,
+    things: &'a [PresentThing],
+    /// The number of things of each class that is present.
+    counts: &'a BTreeMap<String, usize>,
+    #[serde(flatten)]
+    zones: ZoneFields,
     frames_per_second: Option<f64>,
     inference_ms: f64,
     frame_age_ms: f64,
@@ -102,6 +114,8 @@ impl AppState {
         let lines: Vec<String> = json::event_lines(frame, report).collect();
         let mut latest = self.latest.lock();
         latest.presence = Presence::of(report);
+        latest.zones = Arc::clone(&report.zones);
+        latest.labels = Some(Arc::clone(&report.labels));
         for line in lines {
             latest.add_event(line);
         }
@@ -162,7 +176,10 @@ impl AppState {
             state: status.state.name(),
             reason: &status.reason,
             seconds_since_frame: seconds_since_frame(&status),
-            seen: presence,
+            seen: presence.things.first(),
+            things: &presence.things,
+            counts: &presence.counts,
+            zones: ZoneFields::of(&self.zones()),
             frames_per_second: status
                 .frames_per_second
                 .map(|rate| rounded(f64::from(rate), 3)),
@@ -173,6 +190,19 @@ impl AppState {
             model: &status.model,
             events_total,
         })
+    }
+
+    /// The number of things of each class of the model, in the order of its labels; empty before the first report.
+    pub(super) fn counts(&self) -> Vec<(String, usize)> {
+        let latest = self.latest.lock();
+        let names = latest.labels.iter().flat_map(|labels| labels.iter());
+        let count = |name: &str| latest.presence.counts.get(name).copied().unwrap_or(0);
+        names.map(|name| (name.to_owned(), count(name))).collect()
+    }
+
+    /// The zones and lines with their counts; none before the first report.
+    pub(super) fn zones(&self) -> Arc<ZoneCounts> {
+        Arc::clone(&self.latest.lock().zones)
     }
 
     /// Whether the run is healthy, and the response of `/healthz`.

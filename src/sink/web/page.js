@@ -36,15 +36,51 @@ function formatDuration(seconds) {
   return (seconds / 3600).toFixed(1) + " h";
 }
 
-// Without frames, the last detection stays on the page, marked as old.
-function showDetection(detection, isOld) {
+// Each class with the number of its things, as "apple \u00d7 2, banana".
+function formatCounts(counts) {
+  const names = Object.entries(counts).map(([name, count]) => count > 1 ? name + " \u00d7 " + count : name);
+  return names.join(", ") || "nothing";
+}
+
+function cell(className, text) {
+  const span = document.createElement("span");
+  span.className = className;
+  span.textContent = text;
+  return span;
+}
+
+function thingRow(thing) {
+  const row = document.createElement("li");
+  row.append(cell("what", thing.class), " ", cell("secondary", Math.round(thing.confidence * 100) + "%"));
+  if (thing.duration_s !== null) row.append(" ", cell("secondary", "for " + formatDuration(thing.duration_s)));
+  return row;
+}
+
+// Without frames, the last detections stay on the page, marked as old.
+function showDetections(state, isOld) {
   element("seen").classList.toggle("old", isOld);
-  element("when").textContent = isOld ? "Last detection" : "Detected now";
-  element("class").textContent = detection ? detection.class : "nothing";
-  element("class").classList.toggle("none", !detection);
-  const details = detection ? ["confidence " + Math.round(detection.confidence * 100) + "%"] : [];
-  if (detection && detection.duration_s !== null) details.push("for " + formatDuration(detection.duration_s));
-  element("more").textContent = details.join(", ") || "\u00a0";
+  element("when").textContent = isOld ? "Last detections" : "Detected now";
+  element("class").textContent = formatCounts(state.counts);
+  element("class").classList.toggle("none", !state.things.length);
+  element("things").replaceChildren(...state.things.map(thingRow));
+}
+
+function placeRow(name, text) {
+  const row = document.createElement("li");
+  row.append(cell("what", name), cell("secondary", text));
+  return row;
+}
+
+function showZones(state) {
+  const present = (zone) => {
+    const classes = Object.entries(zone.classes).filter(([, count]) => count > 0);
+    return formatCounts(Object.fromEntries(classes));
+  };
+  const crossed = (line) => Object.entries(line).map(([direction, { count }]) => direction + " " + count).join(", ");
+  const zones = Object.entries(state.zones ?? {}).map(([name, zone]) => placeRow(name, present(zone)));
+  const lines = Object.entries(state.lines ?? {}).map(([name, line]) => placeRow(name, crossed(line)));
+  element("zones").hidden = !zones.length && !lines.length;
+  element("places").replaceChildren(...zones, ...lines);
 }
 
 function showState(state) {
@@ -66,7 +102,8 @@ function showState(state) {
   element("waiting").hidden = hasPicture && !isOld;
   element("waiting").textContent = isLimitReached ? "Viewer limit reached; retrying."
     : isOld ? "No frame for " + formatDuration(since) + "." : "Waiting for the first frame.";
-  showDetection(state.seen, isOld);
+  showDetections(state, isOld);
+  showZones(state);
   element("fps").textContent = formatNumber(isOld ? null : state.frames_per_second, 1, "");
   element("inference").textContent = since === null || isOld ? "–" : formatNumber(state.inference_ms, 1, " ms");
   element("age").textContent = since === null ? "–"
@@ -74,6 +111,14 @@ function showState(state) {
   element("dropped").textContent = state.dropped;
   element("version").textContent = state.version;
   element("model").textContent = state.model || "–";
+}
+
+// A zone or a line has the name that the options give it.
+function eventText(event) {
+  if (event.line) return event.event + " " + event.line + ": " + event.direction;
+  if (!event.zone) return event.event;
+  const verbs = { entered: "entered ", left_zone: "left ", loitering: "loitering in " };
+  return (verbs[event.event] ?? event.event + " ") + event.zone;
 }
 
 function eventRow(event) {
@@ -84,14 +129,14 @@ function eventRow(event) {
     time.dateTime = event.time;
     time.textContent = date.toLocaleTimeString();
   }
-  const what = document.createElement("span");
-  what.className = "what";
+  const what = cell("what", "");
   if (event.event) {
     row.className = event.event;
     const name = event.detection ? event.detection.class : "?";
     const from = event.from ? " (was " + event.from + ")" : "";
-    const duration = event.event === "left" ? " after " + formatDuration(event.duration_s) : "";
-    what.textContent = name + " " + event.event + from + duration;
+    const hasEnded = event.event === "left" || event.event === "left_zone";
+    const duration = hasEnded ? " after " + formatDuration(event.duration_s) : "";
+    what.textContent = name + " " + eventText(event) + from + duration;
   } else {
     row.className = event.reason ? "failure" : "";
     what.textContent = "camera " + event.state + (event.reason ? ": " + event.reason : "");

@@ -67,8 +67,8 @@ impl FcosHead {
     /// The head with an untrained object branch for so many classes.
     #[must_use]
     pub fn with_objects(self, classes: usize) -> Self {
-        let hidden = self.coarse.weights().shape[0];
-        let branch = ObjectBranch::new(hidden, classes, &self.coarse.device());
+        let [hidden, last, ..] = self.coarse.weights().shape;
+        let branch = ObjectBranch::new(last, hidden, classes, &self.coarse.device());
         Self {
             objects: Some(branch),
             ..self
@@ -110,12 +110,12 @@ impl FcosHead {
     #[must_use]
     pub fn forward(&self, maps: FeatureMaps) -> (CellPredictions, Option<ObjectPredictions>) {
         let fine = maps.fine.expect("FCOS needs the stride-16 map");
-        let coarse = upsample(self.coarse.forward(maps.last));
+        let coarse = upsample(self.coarse.forward(maps.last.clone()));
         let sum = self.fine.forward(fine) + coarse;
         let (shared, own) = self.tower.split_at(SHARED);
         let hidden = shared.iter().fold(sum, |map, conv| conv.forward(map));
         let objects = self.objects.as_ref();
-        let objects = objects.map(|branch| branch.forward(hidden.clone()));
+        let objects = objects.map(|branch| branch.forward(hidden.clone(), maps.last));
         let hidden = own.iter().fold(hidden, |map, conv| conv.forward(map));
         let cells = CellPredictions::new(self.output.forward(hidden));
         (cells, objects)
@@ -147,13 +147,13 @@ impl FcosHead {
         let objects = self.objects.as_ref();
         ExportedBoxes {
             corners,
-            objects: objects.map(|branch| branch.export(graph, &shared, 2 * side)),
+            objects: objects.map(|branch| branch.export(graph, [&shared, last], 2 * side)),
         }
     }
 }
 
 /// Nearest-neighbour upsampling: `[batch, height, width, channels]` to `[batch, 2 * height, 2 * width, channels]`.
-fn upsample(map: Tensor<4>) -> Tensor<4> {
+pub(super) fn upsample(map: Tensor<4>) -> Tensor<4> {
     let [batch, height, width, channels] = map.dims();
     map.reshape([batch * height, 1, width, 1, channels])
         .expand([batch * height, 2, width, 2, channels])
@@ -161,7 +161,7 @@ fn upsample(map: Tensor<4>) -> Tensor<4> {
 }
 
 /// A pointwise convolution with relu6 and He initialization (He et al. 2015).
-fn pointwise(inputs: usize, outputs: usize, device: &Device) -> Conv {
+pub(super) fn pointwise(inputs: usize, outputs: usize, device: &Device) -> Conv {
     let deviation = (2.0 / inputs as f64).sqrt();
     let layer = random([outputs, inputs, 1, 1], deviation, device);
     Conv::new(&layer, true, device)

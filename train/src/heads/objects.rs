@@ -1,19 +1,22 @@
 //! Object branch of the FCOS head: for every cell of the stride-16 map a score for each class, and a box.
 //!
-//! It reads the map that the box head's layers end in, so that it costs two depthwise and two pointwise convolutions
-//! more. A score is trained to be the IoU of the cell's box with an object of that class.
+//! It reads the map that the box head's layers end in. That map tells where objects are but, with a box head that was trained
+//! before, not of which class; so the scores also read a projection of the backbone's last map, from which the image's class
+//! comes. A score is trained to be the IoU of the cell's box with an object of that class.
 
 use burn::prelude::*;
 use burn::tensor::activation::sigmoid;
 
 use super::decode::{self, TensorOps};
-use super::fcos::{depthwise, pointwise_linear, random};
+use super::fcos::{depthwise, pointwise, pointwise_linear, random, upsample};
 use crate::layer::ConvWeights;
 use crate::network::Conv;
 use crate::onnx::GraphBuilder;
 
 /// Names of the layers in a model file, in the order of [`ObjectBranch::convs`].
-const NAMES: [&str; 4] = [
+const NAMES: [&str; 6] = [
+    "objects.coarse",
+    "objects.fine",
     "objects.around",
     "objects.logits",
     "objects.box_around",
@@ -29,6 +32,10 @@ const INITIAL_DISTANCE: f32 = 0.17;
 /// See the module.
 #[derive(Module, Debug)]
 pub struct ObjectBranch {
+    /// Projection of the backbone's last map, for the scores.
+    coarse: Conv,
+    /// Projection of the box head's map, for the scores.
+    fine: Conv,
     around: Conv,
     logits: Conv,
     box_around: Conv,
@@ -53,19 +60,22 @@ impl ObjectPredictions {
 }
 
 impl ObjectBranch {
-    /// A branch on a map of `hidden` channels.
+    /// A branch on the box head's map of `hidden` channels and the backbone's last map of `last` channels.
     #[must_use]
-    pub fn new(hidden: usize, classes: usize, device: &Device) -> Self {
-        let output = |outputs: usize, bias: f32| {
-            let mut layer = random([outputs, hidden, 1, 1], 0.01, device);
+    pub fn new(last: usize, hidden: usize, classes: usize, device: &Device) -> Self {
+        let output = |outputs: usize, inputs: usize, bias: f32| {
+            let mut layer = random([outputs, inputs, 1, 1], 0.01, device);
             layer.bias.fill(bias);
             pointwise_linear(&layer, device)
         };
+        let width = hidden.div_ceil(2);
         Self {
-            around: depthwise(hidden, device),
-            logits: output(classes, INITIAL_LOGIT),
+            coarse: pointwise(last, width, device),
+            fine: pointwise(hidden, width, device),
+            around: depthwise(width, device),
+            logits: output(classes, width, INITIAL_LOGIT),
             box_around: depthwise(hidden, device),
-            distances: output(4, INITIAL_DISTANCE),
+            distances: output(4, hidden, INITIAL_DISTANCE),
         }
     }
 
@@ -82,8 +92,10 @@ impl ObjectBranch {
             fits.then(|| Conv::new(weights, conv.has_relu6(), &device))
         });
         let loaded: Option<Vec<Conv>> = loaded.collect();
-        match loaded.map(<[Conv; 4]>::try_from) {
-            Some(Ok([around, logits, box_around, distances])) => Self {
+        match loaded.map(<[Conv; 6]>::try_from) {
+            Some(Ok([coarse, fine, around, logits, box_around, distances])) => Self {
+                coarse,
+                fine,
                 around,
                 logits,
                 box_around,
@@ -93,8 +105,10 @@ impl ObjectBranch {
         }
     }
 
-    fn convs(&self) -> [&Conv; 4] {
+    fn convs(&self) -> [&Conv; 6] {
         [
+            &self.coarse,
+            &self.fine,
             &self.around,
             &self.logits,
             &self.box_around,
@@ -102,12 +116,14 @@ impl ObjectBranch {
         ]
     }
 
-    /// Predictions on a map `[batch, height, width, hidden]`.
+    /// Predictions on the box head's map `[batch, height, width, hidden]` and the backbone's last map
+    /// `[batch, height / 2, width / 2, last]`.
     #[must_use]
-    pub fn forward(&self, map: Tensor<4>) -> ObjectPredictions {
+    pub fn forward(&self, map: Tensor<4>, last: Tensor<4>) -> ObjectPredictions {
         let [batch, height, width, _] = map.dims();
         let cells = height * width;
-        let logits = self.logits.forward(self.around.forward(map.clone()));
+        let sum = self.fine.forward(map.clone()) + upsample(self.coarse.forward(last));
+        let logits = self.logits.forward(self.around.forward(sum));
         let [_, _, _, classes] = logits.dims();
         let distances = self.distances.forward(self.box_around.forward(map));
         let raw = distances.reshape([batch, cells, 4]).swap_dims(1, 2);
@@ -119,17 +135,28 @@ impl ObjectBranch {
         }
     }
 
-    /// Adds the branch to a graph, on the map `hidden` with `side * side` cells. Returns the names of the scores
-    /// `[1, cells, classes]` and of the corners `[1, cells, 4]`.
+    /// Adds the branch to a graph, on the box head's map `hidden` with `side * side` cells and the backbone's last map.
+    /// Returns the names of the scores `[1, cells, classes]` and of the corners `[1, cells, 4]`.
     pub(super) fn export(
         &self,
         graph: &mut GraphBuilder,
-        hidden: &str,
+        [hidden, last]: [&str; 2],
         side: usize,
     ) -> [String; 2] {
-        let [of_around, of_logits, of_box_around, of_edges] = NAMES;
+        let [
+            of_coarse,
+            of_fine,
+            of_around,
+            of_logits,
+            of_box_around,
+            of_edges,
+        ] = NAMES;
         let cells = (side * side) as i64;
-        let around = graph.conv_relu6(of_around, hidden, &self.around.weights());
+        let coarse = graph.conv_relu6(of_coarse, last, &self.coarse.weights());
+        let coarse = graph.upsample("objects.twice", &coarse, 2);
+        let fine = graph.conv_relu6(of_fine, hidden, &self.fine.weights());
+        let sum = graph.binary("Add", "objects.sum", &fine, &coarse);
+        let around = graph.conv_relu6(of_around, &sum, &self.around.weights());
         let logits = self.logits.weights();
         let classes = logits.shape[0] as i64;
         let logits = graph.conv(of_logits, &around, &logits);
@@ -153,8 +180,11 @@ mod tests {
     #[test]
     fn an_untrained_branch_predicts_low_scores_and_a_box_around_each_cell() {
         let device = Device::flex();
-        let branch = ObjectBranch::new(8, 3, &device);
-        let found = branch.forward(Tensor::zeros([2, 4, 4, 8], &device));
+        let branch = ObjectBranch::new(12, 8, 3, &device);
+        let found = branch.forward(
+            Tensor::zeros([2, 4, 4, 8], &device),
+            Tensor::zeros([2, 2, 2, 12], &device),
+        );
         assert_eq!(found.logits.dims(), [2, 16, 3]);
         let scores = to_vec(found.scores());
         assert!(scores.iter().all(|score| (score - 0.018).abs() < 1e-3));
@@ -166,17 +196,37 @@ mod tests {
     }
 
     #[test]
-    fn the_branch_of_the_model_that_ships_costs_less_than_ten_million_multiply_adds() {
-        let branch = ObjectBranch::new(128, 20, &Device::flex());
-        let convs = branch.convs();
-        let weights: usize = convs.iter().map(|conv| conv.weights().weights.len()).sum();
-        assert_eq!(weights * 18 * 18, 1_741_824);
+    fn the_scores_of_the_model_that_ships_cost_less_than_ten_million_multiply_adds() {
+        let branch = ObjectBranch::new(1280, 128, 20, &Device::flex());
+        let [coarse, scores @ .., box_around, distances] =
+            branch.convs().map(|conv| conv.weights().weights.len());
+        let of_scores = coarse * 9 * 9 + scores.iter().sum::<usize>() * 18 * 18;
+        assert_eq!(of_scores, 9_891_072);
+        assert_eq!((box_around + distances) * 18 * 18, 539_136);
+    }
+
+    #[test]
+    fn scores_depend_on_both_maps_and_boxes_on_that_of_the_box_head() {
+        let device = Device::flex();
+        let branch = ObjectBranch::new(12, 8, 3, &device);
+        let of = |hidden: f32, last: f32| {
+            let found = branch.forward(
+                Tensor::full([1, 4, 4, 8], hidden, &device),
+                Tensor::full([1, 2, 2, 12], last, &device),
+            );
+            (to_vec(found.logits), to_vec(found.corners))
+        };
+        let (logits, corners) = of(1.0, 1.0);
+        let (with_other_last, same_corners) = of(1.0, 0.0);
+        assert_ne!(logits, with_other_last);
+        assert_eq!(corners, same_corners);
+        assert_ne!(logits, of(0.0, 1.0).0);
     }
 
     #[test]
     fn weights_are_loaded_by_name_if_all_of_them_fit() {
         let device = Device::flex();
-        let [mine, other] = [0, 1].map(|_| ObjectBranch::new(8, 3, &device));
+        let [mine, other] = [0, 1].map(|_| ObjectBranch::new(12, 8, 3, &device));
         let weights = |branch: &ObjectBranch| branch.convs().map(Conv::weights);
         let given = weights(&other);
         let find = |name: &str| {
@@ -184,10 +234,10 @@ mod tests {
             Some(&given[index])
         };
         let before = weights(&mine);
-        let partly = mine.load_pretrained(|name| find(name).filter(|_| name != NAMES[3]));
+        let partly = mine.load_pretrained(|name| find(name).filter(|_| name != NAMES[5]));
         assert_eq!(weights(&partly), before);
         assert_eq!(weights(&partly.load_pretrained(find)), given);
-        let of_two_classes = ObjectBranch::new(8, 2, &device);
+        let of_two_classes = ObjectBranch::new(12, 8, 2, &device);
         let before = weights(&of_two_classes);
         assert_eq!(weights(&of_two_classes.load_pretrained(find)), before);
     }
