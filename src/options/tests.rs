@@ -198,7 +198,7 @@ fn values_out_of_range_name_the_option() {
 fn texts(error: &OptionsError) -> String {
     let rendered = match error {
         OptionsError::Cli(error) => error.render().ansi().to_string(),
-        OptionsError::File(_) => String::new(),
+        OptionsError::File(_) | OptionsError::Zones(_) => String::new(),
     };
     format!("{error}\n{error:?}\n{rendered}")
 }

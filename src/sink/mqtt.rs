@@ -505,6 +505,7 @@ mod tests {
             count: 1,
             counts: [("apple".to_owned(), 1)].into(),
             capture: "live",
+            zones: ZoneFields::default(),
         };
         assert!(apple(0.5, 1).equals_except_confidence(&apple(0.75, 1)));
         assert!(!apple(0.5, 1).equals_except_confidence(&apple(0.5, 2)));
