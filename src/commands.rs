@@ -76,6 +76,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Dataset(#[from] DatasetError),
     #[error(transparent)]
+    Recorded(#[from] evaluate::RecordedError),
+    #[error(transparent)]
     Sink(#[from] SinkError),
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
@@ -156,7 +158,7 @@ impl Failure {
             | Self::ZoneNames(_) => USAGE,
             Self::ChecksFailed { .. } | Self::Signals(_) => CHECKS_FAILED,
             Self::Model(_) | Self::NoModel { .. } | Self::Detect(_) => MODEL,
-            Self::Source(_) | Self::Dataset(_) => SOURCE,
+            Self::Source(_) | Self::Dataset(_) | Self::Recorded(_) => SOURCE,
             Self::Sink(_) => SINK,
             #[cfg(all(feature = "framebuffer", target_os = "linux"))]
             Self::Guard { .. } => USAGE,

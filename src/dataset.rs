@@ -33,6 +33,10 @@ pub const COLUMNS: [&str; 7] = [
     "folder",
 ];
 
+/// A column that the CSV may have: whether every object of the row's picture has a row, `true` or `false`. An empty field
+/// leaves that open.
+pub const EXHAUSTIVE_COLUMN: &str = "exhaustive";
+
 /// How far a box may extend beyond its picture, in pixels: tools round, count from 1, or count edges.
 pub const ROUNDING_TOLERANCE: f64 = 2.0;
 
@@ -55,6 +59,8 @@ pub struct AnnotatedPicture {
     pub folder: String,
     /// Ground-truth boxes; may be empty.
     pub annotations: Vec<Annotation>,
+    /// Whether every object has a ground-truth box, if its rows say so; one `false` is enough for `false`.
+    pub exhaustive: Option<bool>,
 }
 
 /// One ground-truth box: a row of the CSV.
@@ -110,6 +116,8 @@ pub enum RowErrorKind {
     Csv(csv::Error),
     #[error("{column} is \"{value}\", expected a number between 0 and 1")]
     NotANumber { column: &'static str, value: String },
+    #[error("{column} is \"{value}\", expected true, false or nothing")]
+    NotABool { column: &'static str, value: String },
     #[error(transparent)]
     Box(#[from] BoxError),
     #[error("{column} is empty")]
@@ -164,6 +172,7 @@ impl DatasetIssue {
                 }
                 RowErrorKind::Box(BoxError::Reversed { .. }) => "the box has no area",
                 RowErrorKind::NotANumber { .. } => "a number is invalid",
+                RowErrorKind::NotABool { .. } => "a field is neither true nor false",
                 RowErrorKind::Empty { .. } => "a field is empty",
                 RowErrorKind::NotUtf8 => "the text is not UTF-8",
                 RowErrorKind::FieldCount { .. } | RowErrorKind::Csv(_) => {
@@ -203,9 +212,11 @@ impl Dataset {
             };
             let picture = &mut dataset.pictures[picture];
             let is_swapped = row.is_swapped();
+            let exhaustive = row.exhaustive;
             match row.check(&picture.path) {
                 Ok(annotation) => {
                     picture.annotations.push(annotation);
+                    picture.exhaustive = both(picture.exhaustive, exhaustive);
                     swapped.extend(is_swapped.then_some(line));
                 }
                 Err(kind) => {
@@ -266,6 +277,15 @@ impl Dataset {
     }
 }
 
+/// Whether two statements about one picture say that it is exhaustively annotated: one `false` is enough for `false`.
+#[must_use]
+pub fn both(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+    one.zip(other)
+        .map(|(one, other)| one && other)
+        .or(one)
+        .or(other)
+}
+
 impl AnnotatedPicture {
     /// `None` for a picture that is in no folder of a class.
     fn below(root: &Path, path: PathBuf) -> Option<Self> {
@@ -277,6 +297,7 @@ impl AnnotatedPicture {
             path,
             folder,
             annotations: Vec::new(),
+            exhaustive: None,
         })
     }
 

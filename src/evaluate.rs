@@ -7,26 +7,30 @@
 use serde::Serialize;
 
 use crate::dataset::Annotation;
-use crate::detect::Prediction;
+use crate::detect::Detection;
 use crate::geometry::iou;
 use crate::label::{ClassId, Labels};
 
 mod average_precision;
 mod bootstrap;
+mod comparison;
 mod details;
 mod evaluator;
 mod image_id;
 mod objects;
+mod predicted;
 mod sliding_window;
 mod threshold_curve;
 
 pub use average_precision::{AveragePrecision, PrecisionRecall};
 pub use bootstrap::{Interval, Intervals};
+pub use comparison::{Compared, Comparison, Difference};
 pub use details::{Calibration, CalibrationBin, ClassMetrics, Details, IouHistogram, SizeMetrics};
 pub use evaluator::{Evaluator, Predictions, SkippedPicture};
 pub use image_id::ImageId;
-pub use objects::{AreaMetrics, ObjectEvaluation, ObjectMetrics, PixelBox, Recalls};
-pub use threshold_curve::{NegativeResults, ThresholdPoint, threshold_curve};
+pub use objects::{AreaMetrics, ObjectCurve, ObjectEvaluation, ObjectMetrics, PixelBox, Recalls};
+pub use predicted::{Predicted, RecordedPrediction};
+pub use threshold_curve::{FalseAlarms, NegativeResults, ThresholdPoint, threshold_curve};
 
 /// A box is correct from this IoU on.
 const CORRECT_IOU: f32 = 0.5;
@@ -120,7 +124,7 @@ impl Evaluation {
 
     /// Of predictions, in their order.
     #[must_use]
-    pub fn of(predictions: &Predictions<'_>, labels: Labels) -> Self {
+    pub fn of<T: Predicted>(predictions: &Predictions<'_, T>, labels: Labels) -> Self {
         let mut evaluation = Self::new(labels);
         for (picture, prediction) in &predictions.pictures {
             evaluation.add(&picture.folder, &picture.annotations, prediction);
@@ -133,10 +137,13 @@ impl Evaluation {
         &mut self,
         folder: &str,
         annotations: impl IntoIterator<Item = &'a Annotation>,
-        prediction: &Prediction,
+        prediction: &impl Predicted,
     ) {
-        let (top_class, confidence) = prediction.top();
-        let predicted = prediction.bounding_box();
+        let Detection {
+            class: top_class,
+            confidence,
+            bounding_box: predicted,
+        } = prediction.primary();
         let mut result = PictureResult {
             folder_class: self.labels.find(folder),
             boxes: Vec::new(),
@@ -146,7 +153,7 @@ impl Evaluation {
         };
         for annotation in annotations {
             let truth = &annotation.bounding_box;
-            let (iou, area) = (iou(truth, predicted), truth.area());
+            let (iou, area) = (iou(truth, &predicted), truth.area());
             if result.largest_box.is_none_or(|largest| area > largest.area) {
                 result.largest_box = Some(LargestBox { area, iou });
             }
@@ -339,6 +346,7 @@ mod fixtures {
 mod tests {
     use super::fixtures::{annotation, evaluation};
     use super::*;
+    use crate::detect::Prediction;
 
     #[test]
     fn boxes_and_pictures_are_counted_separately() {

@@ -244,6 +244,9 @@ pub struct EvaluateOptions {
     /// Write one JSON line with all predictions for each picture to this file
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
+    /// Compare with another model: its predictions for the same pictures, a file that --predictions wrote
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,

@@ -154,6 +154,14 @@ fn the_report_is_one_file_with_the_same_metrics() {
         );
     }
     assert_eq!(page.matches("src=\"data:image/jpeg;base64,").count(), 4);
+    let of_objects = metrics["objects"]["ap50"].as_f64().expect("a number");
+    assert!(page.contains(&format!(
+        "<dt>objects, AP at IoU 0.5</dt><dd>{of_objects:.4}<"
+    )));
+    for chart in ["by class", "by share", "by area"] {
+        let label = format!("aria-label=\"objects, AP at IoU 0.5 {chart}\"");
+        assert!(page.contains(&label), "{label}");
+    }
     assert!(page.contains("false alarms, wall"));
     for external in ["src=\"http", "href=", "@import", "url(", "<script"] {
         assert!(
@@ -235,6 +243,10 @@ fn the_curve_has_false_alarms_on_negatives() {
     output.assert_exit_code(0);
     let metrics = output.lines().remove(0);
     assert_eq!(metrics["nothing"]["wall"], 2);
+    // The threshold of the card is 0.5.
+    assert_eq!(metrics["negatives"]["pictures"], 2);
+    assert_eq!(metrics["negatives"]["with_detection"], 0.5);
+    assert_eq!(metrics["negatives"]["detections_per_picture"], 0.5);
     let curve = metrics["curve"].as_array().expect("a list");
     assert_eq!(curve.len(), 19);
     // Grey has a confidence of a third, red of nearly 1, and a clip is four seconds long.
@@ -257,6 +269,8 @@ fn the_curve_is_a_table_a_csv_file_or_a_chart() {
         let output = evaluate(&directory, &["--negatives", "negatives", "--curve", file]);
         output.assert_exit_code(0);
         assert!(output.stdout.contains("false alarms, wall"), "{output:?}");
+        let alarms = "negatives with a detection            0.5000, detections";
+        assert!(output.stdout.contains(alarms), "{output:?}");
         let written = std::fs::read_to_string(directory.path(file)).expect("written");
         assert!(written.starts_with(start), "{written}");
     }

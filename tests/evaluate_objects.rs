@@ -306,6 +306,97 @@ fn predictions_are_written_line_by_line() {
 }
 
 #[test]
+fn a_model_is_compared_with_another_one_picture_by_picture() {
+    let folder = dataset();
+    let record = ["--predictions", "tiny.jsonl"];
+    let tiny = evaluate(&folder, "tiny.onnx", &record);
+    assert!(tiny["comparison"].is_null());
+    let compare = ["--compare", "tiny.jsonl"];
+    let report = evaluate(&folder, "both.onnx", &compare);
+    let comparison = &report["comparison"];
+    assert_eq!(comparison["model"], tiny["model"]);
+    let number = |value: &Value| value.as_f64().expect("a number");
+    for (figure, of_both, of_tiny) in [
+        (
+            "objects_ap50",
+            &report["objects"]["ap50"],
+            &tiny["objects"]["ap50"],
+        ),
+        (
+            "objects_ap",
+            &report["objects"]["ap"],
+            &tiny["objects"]["ap"],
+        ),
+        (
+            "class_accuracy",
+            &report["class_accuracy"],
+            &tiny["class_accuracy"],
+        ),
+        ("mean_iou", &report["mean_iou"], &tiny["mean_iou"]),
+    ] {
+        let found = &comparison[figure];
+        assert_near(&found["value"], of_both, 1e-6);
+        assert_near(&found["other"], of_tiny, 1e-6);
+        let difference = number(of_both) - number(of_tiny);
+        assert_near(&found["difference"], &difference.into(), 1e-6);
+        assert!(number(&found["low"]) <= difference && difference <= number(&found["high"]));
+    }
+    // Both have the same image heads, and only one of them has objects.
+    assert_eq!(number(&comparison["class_accuracy"]["standard_error"]), 0.0);
+    assert!(number(&comparison["objects_ap50"]["standard_error"]) > 0.001);
+    let itself = evaluate(&folder, "tiny.onnx", &compare);
+    assert_eq!(itself["comparison"]["objects_ap"]["high"], 0.0);
+}
+
+#[test]
+fn a_comparison_needs_the_same_pictures() {
+    let folder = dataset();
+    evaluate(&folder, "tiny.onnx", &["--predictions", "tiny.jsonl"]);
+    std::fs::remove_file(folder.path("val/green/p1.png")).expect("removed");
+    let evaluate = |file: &str| {
+        folder.run_tiny(&[
+            "evaluate",
+            "--pictures",
+            "val",
+            "--annotations",
+            "boxes.csv",
+            "--compare",
+            file,
+        ])
+    };
+    let output = evaluate("tiny.jsonl");
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&["tiny.jsonl, line", "val/green/p1.png is not among"]);
+    let output = evaluate("nothing.jsonl");
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&["predictions nothing.jsonl: can't be read"]);
+}
+
+#[test]
+fn the_table_has_the_comparison() {
+    let folder = dataset();
+    evaluate(&folder, "tiny.onnx", &["--predictions", "tiny.jsonl"]);
+    let output = folder.run(&[
+        "evaluate",
+        "--pictures",
+        "val",
+        "--annotations",
+        "boxes.csv",
+        "--model",
+        "both.onnx",
+        "--compare",
+        "tiny.jsonl",
+    ]);
+    output.assert_exit_code(0);
+    assert!(
+        output.stdout.contains("compared with "),
+        "{}",
+        output.stdout
+    );
+    assert!(output.stdout.contains("95% interval"), "{}", output.stdout);
+}
+
+#[test]
 fn results_that_cannot_be_written_are_an_output_error() {
     let folder = dataset();
     for option in ["--coco-results", "--predictions"] {

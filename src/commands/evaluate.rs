@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use boxcam::dataset::Dataset;
 use boxcam::detect::tract::TractDetector;
-use boxcam::detect::{DetectError, Detector as _};
+use boxcam::detect::{DetectError, Detector as _, Thresholds};
 use boxcam::evaluate::{
-    Details, Evaluation, Evaluator, Metrics, NegativeResults, ObjectEvaluation, Predictions,
-    SkippedPicture, ThresholdPoint, threshold_curve,
+    Compared, Comparison, Details, Evaluation, Evaluator, FalseAlarms, Metrics, NegativeResults,
+    ObjectEvaluation, Predictions, SkippedPicture, ThresholdPoint, threshold_curve,
 };
 use boxcam::label::Labels;
 use boxcam::options::EvaluateOptions;
@@ -27,10 +27,13 @@ use serde::Serialize;
 use super::{Completion, Failure, model};
 use super::{json, json_error, print};
 use html_report::HtmlReport;
+pub(super) use recorded_file::RecordedError;
+use recorded_file::RecordedFile;
 
 mod chart;
 mod html_report;
 mod prediction_files;
+mod recorded_file;
 mod text_report;
 mod threshold_report;
 
@@ -39,6 +42,8 @@ const TIMED_PICTURES: usize = 100;
 
 pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> {
     let detector = model::load(config.model.as_deref())?;
+    let recorded = config.compare.as_deref().map(RecordedFile::read);
+    let recorded = recorded.transpose()?;
     let annotated = Dataset::read(&config.pictures, &config.annotations)?;
     warn_each(&annotated.notes);
     warn_each(&annotated.issues);
@@ -53,15 +58,19 @@ pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> 
     let threads = threads.map_or(1, NonZeroUsize::get);
     let evaluator = Evaluator::new(&detector, threads, &step);
     let predictions = evaluator.predict(&annotated)?;
+    let thresholds = Thresholds::new(detector.card(), None);
     let (on_negatives, skipped_negatives) =
-        on_negatives(&evaluator, &negatives, config.sliding_window)?;
+        on_negatives(&evaluator, &negatives, thresholds, config.sliding_window)?;
     progress.clear();
     warn_each(&predictions.skipped);
     warn_each(&skipped_negatives);
     let unlisted = annotated.issues.len() + negatives.issues.len();
     let skipped = unlisted + predictions.skipped.len() + skipped_negatives.len();
+    let labels = &detector.card().labels;
+    let comparison = recorded.map(|recorded| compare(&recorded, &predictions, labels));
     let results = Results {
-        evaluation: Evaluation::of(&predictions, detector.card().labels.clone()),
+        comparison: comparison.transpose()?,
+        evaluation: Evaluation::of(&predictions, labels.clone()),
         predictions,
         negatives: on_negatives,
     };
@@ -81,14 +90,41 @@ struct Results<'d> {
     /// Of `predictions`, picture by picture.
     evaluation: Evaluation,
     negatives: NegativeResults,
+    comparison: Option<NamedComparison>,
+}
+
+/// The comparison with another model.
+#[derive(Serialize)]
+struct NamedComparison {
+    /// First digits of the hash of the other model's file.
+    model: String,
+    #[serde(flatten)]
+    comparison: Comparison,
+}
+
+fn compare(
+    recorded: &RecordedFile,
+    predictions: &Predictions<'_>,
+    labels: &Labels,
+) -> Result<NamedComparison, RecordedError> {
+    let other = recorded.predictions(predictions, labels)?;
+    let [model, other] = [
+        Compared::of(predictions, labels),
+        Compared::of(&other, labels),
+    ];
+    Ok(NamedComparison {
+        model: recorded.model().to_owned(),
+        comparison: Comparison::of(&model, &other),
+    })
 }
 
 fn on_negatives(
     evaluator: &Evaluator<'_, TractDetector>,
     negatives: &Dataset,
+    thresholds: Thresholds,
     with_clips: bool,
 ) -> Result<(NegativeResults, Vec<SkippedPicture>), DetectError> {
-    let mut results = NegativeResults::default();
+    let mut results = NegativeResults::new(thresholds);
     let predictions = evaluator.predict(negatives)?;
     for (picture, prediction) in &predictions.pictures {
         results.add(&picture.folder, prediction);
@@ -110,11 +146,17 @@ struct JsonReport<'a> {
     metrics: &'a Metrics,
     /// Number of negatives, by kind.
     #[serde(rename = "nothing")]
-    negatives: BTreeMap<&'a str, usize>,
+    negatives_by_kind: BTreeMap<&'a str, usize>,
+    /// With `--negatives`.
+    #[serde(rename = "negatives", skip_serializing_if = "Option::is_none")]
+    false_alarms: Option<FalseAlarms>,
     curve: &'a [ThresholdPoint],
     #[serde(flatten)]
     details: &'a Details,
     speed: &'a Speed,
+    /// With `--compare`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<&'a NamedComparison>,
 }
 
 /// Writes the files that were requested and prints the metrics.
@@ -139,6 +181,7 @@ fn write_reports(
     let speed = needs_speed.then(|| Speed::measure(detector, annotated));
     let speed = speed.transpose()?;
     let with_negatives = config.negatives.is_some();
+    let false_alarms = results.negatives.at_card_thresholds();
     if let (Some(file), Some(speed)) = (&config.report, &speed) {
         let page = HtmlReport {
             model,
@@ -156,13 +199,19 @@ fn write_reports(
         Some(speed) if config.json => print(&json(&JsonReport {
             model,
             metrics,
-            negatives: results.negatives.counts().collect(),
+            negatives_by_kind: results.negatives.counts().collect(),
+            false_alarms,
             curve: &curve,
             details,
             speed,
+            comparison: results.comparison.as_ref(),
         })?)?,
         _ => {
             let mut text = text_report::table(model, metrics, details);
+            if let Some(compared) = &results.comparison {
+                text += &text_report::comparison(&compared.model, &compared.comparison);
+            }
+            text += &text_report::false_alarms(false_alarms);
             if with_negatives {
                 text += &format!("\n{}", threshold_report::table(&curve));
             }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{COLUMNS, DatasetError, RowError, RowErrorKind};
+use super::{COLUMNS, DatasetError, EXHAUSTIVE_COLUMN, RowError, RowErrorKind};
 use crate::text;
 
 /// The readable rows of a CSV in file order, and the invalid ones.
@@ -21,6 +21,8 @@ pub(super) struct UncheckedRow {
     pub(super) corners: [f64; 4],
     pub(super) class_name: String,
     pub(super) folder: String,
+    /// Whether every object of the picture has a row; `None` if that is left open.
+    pub(super) exhaustive: Option<bool>,
 }
 
 impl UncheckedRow {
@@ -93,26 +95,49 @@ impl RowErrorKind {
     }
 }
 
-/// The index of each of [`COLUMNS`] in a CSV.
-struct ColumnIndices([usize; COLUMNS.len()]);
+/// Where the columns of a CSV are.
+struct ColumnIndices {
+    /// Of each of [`COLUMNS`].
+    required: [usize; COLUMNS.len()],
+    exhaustive: Option<usize>,
+}
 
 impl ColumnIndices {
     fn find(file: &str, header: &csv::StringRecord) -> Result<Self, DatasetError> {
-        let mut indices = [0; COLUMNS.len()];
-        for (index, column) in indices.iter_mut().zip(COLUMNS) {
+        let find = |column: &str| {
             let matches = |name: &str| text::trim(name).eq_ignore_ascii_case(column);
-            let found = header.iter().position(matches);
-            *index = found.ok_or_else(|| DatasetError::MissingColumn {
+            header.iter().position(matches)
+        };
+        let mut required = [0; COLUMNS.len()];
+        for (index, column) in required.iter_mut().zip(COLUMNS) {
+            *index = find(column).ok_or_else(|| DatasetError::MissingColumn {
                 file: file.to_owned(),
                 column,
                 found: header.iter().collect::<Vec<_>>().join(", "),
             })?;
         }
-        Ok(Self(indices))
+        Ok(Self {
+            required,
+            exhaustive: find(EXHAUSTIVE_COLUMN),
+        })
+    }
+
+    fn exhaustive(&self, record: &csv::StringRecord) -> Result<Option<bool>, RowErrorKind> {
+        let field = self.exhaustive.and_then(|column| record.get(column));
+        let field = text::trim(field.unwrap_or_default());
+        match field.to_ascii_lowercase().as_str() {
+            "" => Ok(None),
+            "true" | "1" => Ok(Some(true)),
+            "false" | "0" => Ok(Some(false)),
+            _ => Err(RowErrorKind::NotABool {
+                column: EXHAUSTIVE_COLUMN,
+                value: field.to_owned(),
+            }),
+        }
     }
 
     fn row(&self, line: u64, record: &csv::StringRecord) -> Result<UncheckedRow, RowErrorKind> {
-        let field = |column: usize| record.get(self.0[column]).unwrap_or_default();
+        let field = |column: usize| record.get(self.required[column]).unwrap_or_default();
         let name = |column: usize| match text::trim(field(column)) {
             "" => Err(RowErrorKind::Empty {
                 column: COLUMNS[column],
@@ -133,6 +158,7 @@ impl ColumnIndices {
             corners,
             class_name: name(5)?,
             folder: name(6)?,
+            exhaustive: self.exhaustive(record)?,
         })
     }
 }

@@ -60,6 +60,36 @@ fn columns_are_found_by_name_in_every_encoding_and_with_every_delimiter() {
 }
 
 #[test]
+fn rows_may_say_whether_their_picture_is_exhaustively_annotated() {
+    let root = folder_with(&["cake/a.png", "cake/b.png", "cake/c.png", "cake/d.png"]);
+    let header = "image_id,x_min,x_max,y_min,y_max,class_name,folder,Exhaustive\n";
+    let row = |id: &str, exhaustive: &str| format!("{id},0,1,0,1,cake,cake,{exhaustive}\n");
+    let rows = [
+        row("a", "true"),
+        row("a", ""),
+        row("b", "TRUE"),
+        row("b", "0"),
+        row("c", ""),
+        row("d", "maybe"),
+    ];
+    let dataset = read_in(root.path(), header.to_owned() + &rows.concat()).expect("readable");
+    let pictures = dataset.pictures.iter();
+    let found: Vec<_> = pictures
+        .map(|picture| (picture.annotations.len(), picture.exhaustive))
+        .collect();
+    let expected = [(2, Some(true)), (2, Some(false)), (1, None), (0, None)];
+    assert_eq!(found, expected);
+    let [issue] = dataset.issues.as_slice() else {
+        panic!("{:?}", dataset.issues);
+    };
+    let message = issue.to_string();
+    let expected = "line 7: exhaustive is \"maybe\", expected true, false or nothing";
+    assert!(message.contains(expected), "{message}");
+    let without = read_in(root.path(), format!("{HEADER}a,0,1,0,1,cake,cake\n"));
+    assert_eq!(without.expect("readable").pictures[0].exhaustive, None);
+}
+
+#[test]
 fn a_missing_column_is_named() {
     let root = folder_with(&["cake/b.png"]);
     let refused = |csv: &str| read_in(root.path(), csv).expect_err("refused").to_string();

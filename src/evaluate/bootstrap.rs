@@ -10,12 +10,12 @@ use super::average_precision::Ranking;
 use super::{CORRECT_IOU, Evaluation, PictureResult};
 
 /// Number of bootstrap samples.
-const SAMPLES: usize = 1000;
+pub(super) const SAMPLES: usize = 1000;
 
 /// Share of the samples below the interval, and above it.
 const TAIL: f64 = 0.025;
 
-const SEED: u64 = 1993;
+pub(super) const SEED: u64 = 1993;
 
 /// A 95% confidence interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -37,6 +37,7 @@ pub struct Intervals {
 /// A metric that is one sum over pictures divided by another: what a picture adds to each.
 type Ratio = fn(&PictureResult) -> (f64, f64);
 
+/// Class accuracy, mean IoU, mean IoU of the largest box, and its share over half.
 const RATIOS: [Ratio; 4] = [
     |picture| (picture.correct_boxes() as f64, picture.boxes.len() as f64),
     |picture| {
@@ -60,14 +61,14 @@ impl Intervals {
     /// All zero without pictures.
     pub(super) fn of(evaluation: &Evaluation) -> Self {
         let pictures = evaluation.pictures();
-        let parts = RATIOS.map(|ratio| pictures.iter().map(ratio).collect::<Vec<_>>());
+        let ratios = Ratios::of(evaluation);
         let ranking = Ranking::of(evaluation);
         let mut values = [const { Vec::new() }; 5];
         let mut random = fastrand::Rng::with_seed(SEED);
         for _ in 0..SAMPLES {
             let weights = sample(&mut random, pictures.len());
-            for (values, parts) in values.iter_mut().zip(&parts) {
-                values.push(weighted(parts, &weights));
+            for (values, ratio) in values.iter_mut().zip(ratios.weighted(&weights)) {
+                values.push(ratio);
             }
             values[4].push(ranking.ap50(&|picture| weights[picture]));
         }
@@ -82,8 +83,23 @@ impl Intervals {
     }
 }
 
+/// What each picture adds to numerator and denominator of the metrics that are a ratio of sums.
+pub(super) struct Ratios([Vec<(f64, f64)>; RATIOS.len()]);
+
+impl Ratios {
+    pub(super) fn of(evaluation: &Evaluation) -> Self {
+        let pictures = evaluation.pictures();
+        Self(RATIOS.map(|ratio| pictures.iter().map(ratio).collect()))
+    }
+
+    /// Class accuracy, mean IoU, mean IoU of the largest box and its share over half, of a sample of the pictures.
+    pub(super) fn weighted(&self, weights: &[usize]) -> [f64; RATIOS.len()] {
+        self.0.each_ref().map(|parts| weighted(parts, weights))
+    }
+}
+
 /// How often each picture is in a sample.
-fn sample(random: &mut fastrand::Rng, pictures: usize) -> Vec<usize> {
+pub(super) fn sample(random: &mut fastrand::Rng, pictures: usize) -> Vec<usize> {
     let mut weights = vec![0; pictures];
     for _ in 0..pictures {
         weights[random.usize(..pictures)] += 1;
@@ -103,7 +119,7 @@ fn weighted(parts: &[(f64, f64)], weights: &[usize]) -> f64 {
 
 impl Interval {
     /// The middle 95% of the values.
-    fn of(mut values: Vec<f64>) -> Self {
+    pub(super) fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         Self {
             low: quantile(&values, TAIL),

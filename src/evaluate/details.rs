@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::average_precision::PrecisionRecall;
 use super::bootstrap::Intervals;
-use super::objects::{ObjectEvaluation, ObjectMetrics};
+use super::objects::{ObjectCurve, ObjectEvaluation, ObjectMetrics};
 use super::{CORRECT_IOU, Evaluation, Mean, PictureResult};
 use crate::label::ClassId;
 
@@ -32,6 +32,9 @@ pub struct Details {
     /// For the chart.
     #[serde(skip)]
     pub precision_recall: PrecisionRecall,
+    /// For the chart; empty until [`Self::with_objects`].
+    #[serde(skip)]
+    pub object_curves: Vec<ObjectCurve>,
 }
 
 impl Details {
@@ -49,6 +52,7 @@ impl Details {
             per_size: SizeMetrics::of(evaluation),
             per_class: ClassMetrics::of(evaluation, &precision_recall),
             precision_recall,
+            object_curves: Vec::new(),
         }
     }
 
@@ -56,6 +60,7 @@ impl Details {
     #[must_use]
     pub fn with_objects(mut self, objects: &ObjectEvaluation) -> Self {
         self.objects = Some(objects.metrics());
+        self.object_curves = objects.precision_recall();
         for (index, size) in self.per_size.iter_mut().enumerate() {
             size.objects_ap50 = objects.ap50_of_size(|share| size_index(share) == index);
         }

@@ -64,6 +64,7 @@ mod tests {
                 path: path.into(),
                 folder: path.split('/').next().unwrap_or_default().to_owned(),
                 annotations: Vec::new(),
+                exhaustive: None,
             };
             let pictures: Vec<AnnotatedPicture> = paths.iter().map(picture).collect();
             let ids = ImageId::of_pictures(pictures.iter());

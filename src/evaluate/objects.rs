@@ -10,14 +10,18 @@
 use serde::Serialize;
 
 use super::average_precision::{RECALLS, recall};
-use super::{ImageId, Mean, Predictions};
+use super::{ImageId, Mean, Predicted, Predictions};
 use crate::dataset::Annotation;
-use crate::detect::Prediction;
+use crate::detect::Detection;
 use crate::geometry::NormBox;
 use crate::label::Labels;
+pub(super) use ranking::ObjectRanking;
+use ranking::{ClassRanking, Truth, matches, threshold};
 
-/// IoU thresholds of AP: 0.5, 0.55, ... 0.95.
-const THRESHOLDS: usize = 10;
+mod ranking;
+
+/// The steps of the thresholds 0.5 and 0.75, whose curves are drawn.
+const CHART_THRESHOLDS: [usize; 2] = [0, 5];
 
 /// Detections of a class that count in a picture.
 const MOST: usize = 100;
@@ -38,6 +42,8 @@ pub struct ObjectEvaluation {
 
 #[derive(Debug, Clone, Default)]
 struct PictureObjects {
+    /// Position among the predictions.
+    index: usize,
     /// Of classes that the model knows.
     truths: Vec<ClassBox>,
     /// The highest score first.
@@ -99,6 +105,15 @@ pub struct AreaMetrics {
     pub recall: Option<f64>,
 }
 
+/// Precision over recall with several detections in a picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObjectCurve {
+    /// The threshold.
+    pub iou: f64,
+    /// Pairs of recall and precision. The mean of the precisions is the average precision.
+    pub points: Vec<(f64, f64)>,
+}
+
 /// The metrics of one class.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct ClassObjects {
@@ -143,35 +158,47 @@ impl PixelBox {
 /// Whether a box is in the range of sizes that is measured.
 type SizeRange<'a> = &'a dyn Fn(&ClassBox) -> bool;
 
-/// What became of a detection.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Match {
-    Hit,
-    Miss,
-    /// It is not of the measured sizes.
-    Ignored,
-}
-
 impl ObjectEvaluation {
-    /// Of predictions, in the order of their [`ImageId`]s.
+    /// Without any picture yet.
     #[must_use]
-    pub fn of(predictions: &Predictions<'_>, labels: Labels) -> Self {
-        let mut evaluation = Self {
+    pub const fn new(labels: Labels) -> Self {
+        Self {
             labels,
             pictures: Vec::new(),
-        };
+        }
+    }
+
+    /// Of predictions, in the order of their [`ImageId`]s.
+    #[must_use]
+    pub fn of<T: Predicted>(predictions: &Predictions<'_, T>, labels: Labels) -> Self {
+        let mut evaluation = Self::new(labels);
         let pictures = predictions.pictures.iter().zip(&predictions.sizes);
-        let mut ordered: Vec<_> = ImageId::of(predictions).into_iter().zip(pictures).collect();
+        let numbered = pictures.enumerate();
+        let mut ordered: Vec<_> = ImageId::of(predictions).into_iter().zip(numbered).collect();
         // pycocotools breaks ties between equal scores in this order.
         ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
-        for (_, ((picture, prediction), size)) in ordered {
-            evaluation.add(*size, &picture.annotations, prediction);
+        for (_, (index, ((picture, prediction), size))) in ordered {
+            let detections = prediction.ranked_detections();
+            evaluation.insert(index, *size, &picture.annotations, &detections);
         }
         evaluation
     }
 
     /// Adds a picture: its width and height in pixels, its ground-truth boxes and the prediction for it.
-    fn add(&mut self, size: [u32; 2], annotations: &[Annotation], prediction: &Prediction) {
+    pub fn add(&mut self, size: [u32; 2], annotations: &[Annotation], prediction: &impl Predicted) {
+        let detections = prediction.ranked_detections();
+        self.insert(self.pictures.len(), size, annotations, &detections);
+    }
+
+    /// Adds a picture: its position among the predictions, its width and height in pixels, its ground-truth boxes and the
+    /// detections in it, the highest score first.
+    fn insert(
+        &mut self,
+        index: usize,
+        size: [u32; 2],
+        annotations: &[Annotation],
+        detections: &[Detection],
+    ) {
         let boxed = |class, bounding_box: &NormBox| ClassBox {
             class,
             pixels: PixelBox::new(bounding_box, size),
@@ -181,7 +208,6 @@ impl ObjectEvaluation {
             let class = self.labels.find(&truth.class_name)?;
             Some(boxed(class.index(), &truth.bounding_box))
         });
-        let detections = prediction.ranked_detections();
         let detections = detections.iter().map(|found| {
             let class = found.class.index();
             (
@@ -190,9 +216,16 @@ impl ObjectEvaluation {
             )
         });
         self.pictures.push(PictureObjects {
+            index,
             truths: truths.collect(),
             detections: detections.collect(),
         });
+    }
+
+    /// AP50 over all pictures, as in [`Self::metrics`].
+    #[must_use]
+    pub fn ap50(&self) -> f64 {
+        mean(&self.per_class(), |class| class.ap50).unwrap_or_default()
     }
 
     /// Over all pictures.
@@ -236,19 +269,36 @@ impl ObjectEvaluation {
         mean(&classes, |class| class.ap50)
     }
 
+    /// Precision over recall at IoUs of 0.5 and 0.75, mean over the classes that have ground-truth boxes.
+    pub(super) fn precision_recall(&self) -> Vec<ObjectCurve> {
+        let rankings = self.ranking().0;
+        let curve = |step| {
+            let classes = rankings.iter().filter_map(|class| class.precisions(step));
+            let classes: Vec<Vec<f64>> = classes.collect();
+            let count = classes.len().max(1) as f64;
+            let mean = |at: usize| classes.iter().map(|class| class[at]).sum::<f64>() / count;
+            ObjectCurve {
+                iou: threshold(step),
+                points: (0..RECALLS).map(|at| (recall(at), mean(at))).collect(),
+            }
+        };
+        CHART_THRESHOLDS.map(curve).to_vec()
+    }
+
+    /// The detections of every class, ranked once and reused for every bootstrap sample.
+    pub(super) fn ranking(&self) -> ObjectRanking {
+        let classes = 0..self.labels.len();
+        ObjectRanking(classes.map(|c| self.ranked(c, &|_| true, MOST)).collect())
+    }
+
     fn by_class(&self, is_in: SizeRange<'_>, most: usize) -> Vec<Option<ClassObjects>> {
         let classes = 0..self.labels.len();
-        let of = |class| self.class_metrics(class, is_in, most);
+        let of = |class| self.ranked(class, is_in, most).metrics(|_| 1);
         classes.map(of).collect()
     }
 
-    fn class_metrics(
-        &self,
-        class: usize,
-        is_in: SizeRange<'_>,
-        most: usize,
-    ) -> Option<ClassObjects> {
-        let mut boxes = 0;
+    fn ranked(&self, class: usize, is_in: SizeRange<'_>, most: usize) -> ClassRanking {
+        let mut boxes = Vec::new();
         let mut ranked = Vec::new();
         for picture in &self.pictures {
             let truths = picture.truths.iter().filter(|truth| truth.class == class);
@@ -260,129 +310,26 @@ impl ObjectEvaluation {
                 .collect();
             // Stable, as the order decides between equal IoUs.
             truths.sort_by_key(|truth| truth.is_ignored);
-            boxes += truths.iter().filter(|truth| !truth.is_ignored).count();
+            let counted = truths.iter().filter(|truth| !truth.is_ignored).count();
+            if counted > 0 {
+                boxes.push((picture.index, counted));
+            }
             let detections = picture.detections.iter();
             let detections = detections.filter(|(_, found)| found.class == class);
             let detections: Vec<&(f64, ClassBox)> = detections.take(most).collect();
             let matches = matches(&truths, &detections, is_in);
             let scores = detections.iter().map(|(score, _)| *score);
-            ranked.extend(scores.zip(matches));
-        }
-        if boxes == 0 {
-            return None;
+            let matched = scores.zip(matches);
+            ranked.extend(matched.map(|(score, matches)| (score, picture.index, matches)));
         }
         // Stable, so that equal scores keep the order of the pictures.
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let curves = (0..THRESHOLDS).map(|threshold| {
-            let matches = ranked.iter().map(|(_, matches)| matches[threshold]);
-            curve(matches, boxes)
-        });
-        let curves: Vec<(f64, f64)> = curves.collect();
-        let average = |of: fn(&(f64, f64)) -> f64| {
-            let sum: f64 = curves.iter().map(of).sum();
-            sum / THRESHOLDS as f64
-        };
-        Some(ClassObjects {
-            ap50: curves[0].0,
-            ap: average(|curve| curve.0),
-            recall: average(|curve| curve.1),
+        let detections = ranked.into_iter().map(|(_, index, found)| (index, found));
+        ClassRanking {
             boxes,
-        })
-    }
-}
-
-/// A ground-truth box of the class that is measured.
-struct Truth<'a> {
-    found: &'a ClassBox,
-    /// It is not of the measured sizes.
-    is_ignored: bool,
-}
-
-/// The IoU threshold of a step, as numpy's `linspace` rounds it.
-fn threshold(step: usize) -> f64 {
-    match step {
-        9 => 0.95,
-        _ => step as f64 * ((0.95 - 0.5) / 9.0) + 0.5,
-    }
-}
-
-/// What becomes of each detection at each threshold. The truths that are not ignored are first.
-fn matches(
-    truths: &[Truth<'_>],
-    detections: &[&(f64, ClassBox)],
-    is_in: SizeRange<'_>,
-) -> Vec<[Match; THRESHOLDS]> {
-    let mut all = vec![[Match::Miss; THRESHOLDS]; detections.len()];
-    for step in 0..THRESHOLDS {
-        let mut is_taken = vec![false; truths.len()];
-        for ((_, found), matches) in detections.iter().zip(&mut all) {
-            let best = best_truth(truths, &is_taken, found, threshold(step));
-            matches[step] = match best {
-                Some(best) => {
-                    is_taken[best] = true;
-                    if truths[best].is_ignored {
-                        Match::Ignored
-                    } else {
-                        Match::Hit
-                    }
-                }
-                None if is_in(found) => Match::Miss,
-                None => Match::Ignored,
-            };
+            detections: detections.collect(),
         }
     }
-    all
-}
-
-/// The free truth with the highest IoU, the last of equal ones; an ignored one only if no other is good enough.
-fn best_truth(
-    truths: &[Truth<'_>],
-    is_taken: &[bool],
-    found: &ClassBox,
-    threshold: f64,
-) -> Option<usize> {
-    let mut least = threshold.min(1.0 - 1e-10);
-    let mut best: Option<usize> = None;
-    for (index, truth) in truths.iter().enumerate() {
-        if is_taken[index] {
-            continue;
-        }
-        if truth.is_ignored && best.is_some_and(|best| !truths[best].is_ignored) {
-            break;
-        }
-        let iou = found.pixels.iou(&truth.found.pixels);
-        if iou >= least {
-            (least, best) = (iou, Some(index));
-        }
-    }
-    best
-}
-
-/// Average precision and the recall that is reached.
-fn curve(matches: impl Iterator<Item = Match>, boxes: usize) -> (f64, f64) {
-    let mut points: Vec<(f64, f64)> = Vec::new();
-    let (mut hits, mut misses) = (0_usize, 0_usize);
-    for found in matches {
-        match found {
-            Match::Hit => hits += 1,
-            Match::Miss => misses += 1,
-            Match::Ignored => continue,
-        }
-        let precision = hits as f64 / (hits + misses) as f64;
-        points.push((hits as f64 / boxes as f64, precision));
-    }
-    let reached = points.last().map_or(0.0, |point| point.0);
-    let mut best = 0.0_f64;
-    for (_, precision) in points.iter_mut().rev() {
-        best = best.max(*precision);
-        *precision = best;
-    }
-    let at = |wanted: f64| {
-        let first = points.partition_point(|(recall, _)| *recall < wanted);
-        points.get(first).map_or(0.0, |(_, precision)| *precision)
-    };
-    let sum: f64 = (0..RECALLS).map(|step| at(recall(step))).sum();
-    (sum / RECALLS as f64, reached)
 }
 
 /// Over the classes that have ground-truth boxes; `None` without any.
@@ -399,8 +346,8 @@ fn mean(classes: &[Option<ClassObjects>], of: impl Fn(&ClassObjects) -> f64) -> 
 mod tests {
     use super::super::fixtures::annotation;
     use super::*;
-    use crate::card::ObjectSettings;
-    use crate::detect::{CellOutputs, Nms};
+    use crate::detect::Prediction;
+    use crate::label::ClassId;
 
     const SIZE: [u32; 2] = [100, 100];
 
@@ -409,30 +356,23 @@ mod tests {
     }
 
     fn empty() -> ObjectEvaluation {
-        ObjectEvaluation {
-            labels: labels(),
-            pictures: Vec::new(),
-        }
+        ObjectEvaluation::new(labels())
     }
 
-    /// A prediction with these objects: class, score, corners.
-    fn objects(found: &[(usize, f32, [f32; 4])]) -> Prediction {
-        let scores = found.iter().flat_map(|(class, score, _)| match class {
-            0 => [*score, 0.0],
-            _ => [0.0, *score],
+    /// Adds a picture in which these objects are found: class, score, corners.
+    fn add(
+        evaluation: &mut ObjectEvaluation,
+        truths: &[Annotation],
+        found: &[(usize, f32, [f32; 4])],
+    ) {
+        let detections = found.iter().map(|(class, confidence, corners)| Detection {
+            class: ClassId::new(*class),
+            confidence: *confidence,
+            bounding_box: NormBox::from_regression(*corners).expect("finite"),
         });
-        let scores: Vec<f32> = scores.collect();
-        let boxes: Vec<f32> = found.iter().flat_map(|found| found.2).collect();
-        let settings = ObjectSettings {
-            threshold: 0.5,
-            nms_iou: 1.0,
-            most: 100,
-        };
-        let cells = CellOutputs {
-            scores: &scores,
-            boxes: &boxes,
-        };
-        Prediction::of_objects(cells, &mut Nms::new(settings, found.len(), 2)).expect("valid")
+        let detections: Vec<Detection> = detections.collect();
+        let index = evaluation.pictures.len();
+        evaluation.insert(index, SIZE, truths, &detections);
     }
 
     const LEFT: [f32; 4] = [0.0, 0.4, 0.0, 0.4];
@@ -452,7 +392,7 @@ mod tests {
             (0, 0.8, [0.0, 0.4, 0.0, 0.39]),
             (0, 0.7, RIGHT),
         ];
-        evaluation.add(SIZE, &truths, &objects(&found));
+        add(&mut evaluation, &truths, &found);
         let metrics = evaluation.metrics();
         // A hit, a second detection of the same apple, a hit.
         assert_near(metrics.ap50, (51.0 + 50.0 * 2.0 / 3.0) / 101.0);
@@ -466,25 +406,37 @@ mod tests {
     fn classes_are_measured_apart() {
         let mut evaluation = empty();
         let truths = [annotation("apple", LEFT), annotation("kiwi", RIGHT)];
-        evaluation.add(SIZE, &truths, &objects(&[(1, 0.9, LEFT), (0, 0.5, LEFT)]));
+        add(&mut evaluation, &truths, &[(1, 0.9, LEFT), (0, 0.5, LEFT)]);
         let [apple, banana] = evaluation.per_class()[..] else {
             panic!("two classes");
         };
         assert_near(apple.expect("has a box").ap, 1.0);
         assert_eq!(banana, None, "no bananas");
         assert_near(evaluation.metrics().ap, 1.0);
-        evaluation.add(SIZE, &[annotation("banana", RIGHT)], &objects(&[]));
+        let curves = evaluation.precision_recall();
+        let ious: Vec<f64> = curves.iter().map(|curve| curve.iou).collect();
+        assert!(ious[0] == 0.5 && (ious[1] - 0.75).abs() < 1e-9 && ious.len() == 2);
+        assert!(
+            curves[0]
+                .points
+                .iter()
+                .all(|(_, precision)| *precision == 1.0)
+        );
+        add(&mut evaluation, &[annotation("banana", RIGHT)], &[]);
         assert_near(evaluation.metrics().ap, 0.5);
+        let (last, precision) = evaluation.precision_recall()[1].points[100];
+        assert_near(last, 1.0);
+        assert_near(precision, 0.5);
     }
 
     #[test]
     fn boxes_of_other_sizes_are_ignored() {
         let mut evaluation = empty();
         let truths = [annotation("apple", LEFT), annotation("apple", TINY)];
-        evaluation.add(SIZE, &truths, &objects(&[(0, 0.9, LEFT), (0, 0.8, TINY)]));
+        add(&mut evaluation, &truths, &[(0, 0.9, LEFT), (0, 0.8, TINY)]);
         // On the small side, the apple that was missed counts; on the other, the wrong detection.
         let truths = [annotation("apple", TINY)];
-        evaluation.add(SIZE, &truths, &objects(&[(0, 0.95, RIGHT)]));
+        add(&mut evaluation, &truths, &[(0, 0.95, RIGHT)]);
         let metrics = evaluation.metrics();
         let [small, medium, large] = metrics.per_area.as_slice() else {
             panic!("three ranges");
@@ -508,8 +460,37 @@ mod tests {
         let image = Prediction::new(vec![0.3, 0.2], LEFT).expect("valid");
         evaluation.add(SIZE, &truths, &image);
         let metrics = evaluation.metrics();
+        assert_near(evaluation.ap50(), metrics.ap50);
         assert_near(metrics.ap50, 51.0 / 101.0);
         assert_near(metrics.recall.at_100, 0.5);
+    }
+
+    /// A sample of the pictures has the metrics of the pictures in it, as often as they are in it.
+    #[test]
+    fn pictures_count_as_often_as_their_weight() {
+        let pictures = [
+            (LEFT, vec![(0, 0.9, LEFT), (0, 0.8, TINY)]),
+            (RIGHT, vec![(0, 0.7, [0.6, 1.0, 0.0, 0.3]), (0, 0.95, TINY)]),
+            (TINY, vec![(0, 0.6, LEFT)]),
+        ];
+        let mut all = empty();
+        for (truth, found) in &pictures {
+            add(&mut all, &[annotation("apple", *truth)], found);
+        }
+        let ranking = all.ranking();
+        for weights in [[1, 1, 1], [2, 0, 1], [0, 3, 0], [1, 2, 0], [0, 0, 2]] {
+            let mut sample = empty();
+            for ((truth, found), times) in pictures.iter().zip(weights) {
+                for _ in 0..times {
+                    add(&mut sample, &[annotation("apple", *truth)], found);
+                }
+            }
+            let expected = sample.metrics();
+            let (ap50, ap) = ranking.average_precision(|picture| weights[picture]);
+            assert_near(ap50, expected.ap50);
+            assert_near(ap, expected.ap);
+        }
+        assert_eq!(ranking.average_precision(|_| 0), (0.0, 0.0));
     }
 
     #[test]

@@ -6,18 +6,33 @@ use serde::Serialize;
 
 use super::sliding_window::{appearances, duration};
 use super::{Evaluation, Mean};
-use crate::detect::Prediction;
+use crate::detect::{Prediction, Thresholds};
 
 /// The thresholds are the multiples of 1 / `STEPS` between 0 and 1.
 const STEPS: u8 = 20;
 
 /// Predictions for negatives: pictures that contain no object. The kind of a picture is the name of its folder.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct NegativeResults {
+    /// Those of the model's card.
+    thresholds: Thresholds,
     /// Highest scores, by kind.
     scores: BTreeMap<String, Vec<f32>>,
+    /// Detections of each picture at the thresholds, the primary one and objects.
+    detections: Vec<usize>,
     /// Predictions for the frames of clips, by kind.
     clips: BTreeMap<String, Vec<Vec<Prediction>>>,
+}
+
+/// False alarms at the thresholds of the model's card, over all negatives.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct FalseAlarms {
+    /// Number of negatives.
+    pub pictures: usize,
+    /// Share of those with any detection.
+    pub with_detection: f64,
+    /// Mean number of detections in a picture.
+    pub detections_per_picture: f64,
 }
 
 /// Recall and false alarms at a threshold.
@@ -41,7 +56,22 @@ pub struct ThresholdPoint {
 }
 
 impl NegativeResults {
+    /// Without any picture yet.
+    #[must_use]
+    pub const fn new(thresholds: Thresholds) -> Self {
+        Self {
+            thresholds,
+            scores: BTreeMap::new(),
+            detections: Vec::new(),
+            clips: BTreeMap::new(),
+        }
+    }
+
     pub fn add(&mut self, kind: &str, prediction: &Prediction) {
+        let primary = prediction.detection(self.thresholds.primary);
+        let others = prediction.others(&self.thresholds);
+        self.detections
+            .push(usize::from(primary.is_some()) + others.len());
         let scores = self.scores.entry(kind.to_owned()).or_default();
         scores.push(prediction.top().1);
     }
@@ -55,6 +85,21 @@ impl NegativeResults {
     pub fn counts(&self) -> impl Iterator<Item = (&str, usize)> {
         let kinds = self.scores.iter();
         kinds.map(|(kind, scores)| (kind.as_str(), scores.len()))
+    }
+
+    /// At the thresholds of the card; `None` without negatives.
+    #[must_use]
+    pub fn at_card_thresholds(&self) -> Option<FalseAlarms> {
+        let [mut with_detection, mut detections] = [Mean::default(); 2];
+        for &count in &self.detections {
+            with_detection.add_hit(count > 0);
+            detections.add(count as f64);
+        }
+        (detections.count() > 0).then(|| FalseAlarms {
+            pictures: detections.count(),
+            with_detection: with_detection.value(),
+            detections_per_picture: detections.value(),
+        })
     }
 
     fn false_alarms(&self, threshold: f32) -> BTreeMap<String, f64> {
@@ -119,9 +164,51 @@ fn point(evaluation: &Evaluation, negatives: &NegativeResults, threshold: f32) -
 mod tests {
     use super::super::fixtures::{annotation, evaluation};
     use super::*;
+    use crate::card::ObjectSettings;
+    use crate::detect::{CellOutputs, Nms};
+
+    const THRESHOLDS: Thresholds = Thresholds {
+        primary: 0.5,
+        objects: 0.3,
+        nms_iou: 0.5,
+    };
 
     fn prediction(apple: f32, banana: f32) -> Prediction {
         Prediction::new(vec![apple, banana], [0.0; 4]).expect("valid")
+    }
+
+    #[test]
+    fn at_the_thresholds_of_the_card_objects_are_alarms_too() {
+        let mut negatives = NegativeResults::new(THRESHOLDS);
+        assert_eq!(negatives.at_card_thresholds(), None);
+        let with_objects = |apple, scores: &[f32]| {
+            let boxes = [0.0, 0.4, 0.0, 0.4, 0.6, 1.0, 0.6, 1.0];
+            let settings = ObjectSettings {
+                threshold: 0.3,
+                nms_iou: 0.5,
+                most: 10,
+            };
+            let cells = CellOutputs {
+                scores,
+                boxes: &boxes,
+            };
+            let image = Prediction::new(vec![apple, 0.1], [0.0, 0.4, 0.0, 0.4]);
+            let nms = &mut Nms::new(settings, 2, 2);
+            image
+                .expect("valid")
+                .with_objects(cells, nms)
+                .expect("valid")
+        };
+        // Nothing; an object; the primary detection, which is the first object, and another object.
+        negatives.add("wall", &with_objects(0.4, &[0.2, 0.1, 0.0, 0.2]));
+        negatives.add("wall", &with_objects(0.4, &[0.2, 0.1, 0.0, 0.35]));
+        negatives.add("noise", &with_objects(0.6, &[0.5, 0.1, 0.0, 0.35]));
+        let expected = FalseAlarms {
+            pictures: 3,
+            with_detection: 2.0 / 3.0,
+            detections_per_picture: 1.0,
+        };
+        assert_eq!(negatives.at_card_thresholds(), Some(expected));
     }
 
     #[test]
@@ -132,7 +219,7 @@ mod tests {
         evaluation.add("apple", &annotations, &prediction(0.9, 0.1));
         evaluation.add("apple", &annotations[..1], &prediction(0.3, 0.7));
         evaluation.add("banana", [], &prediction(0.4, 0.6));
-        let mut negatives = NegativeResults::default();
+        let mut negatives = NegativeResults::new(THRESHOLDS);
         negatives.add("wall", &prediction(0.55, 0.45));
         negatives.add("wall", &prediction(0.45, 0.35));
         negatives.add("noise", &prediction(0.1, 0.2));

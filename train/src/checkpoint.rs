@@ -117,6 +117,9 @@ pub fn data_hash(labels: &Labels, splits: &[&Dataset]) -> String {
             add_text(&mut hash, &picture.folder);
             // An unreadable image is left out of the training.
             add_text(&mut hash, &content.unwrap_or_default());
+            if let Some(exhaustive) = picture.exhaustive {
+                add_text(&mut hash, &exhaustive.to_string());
+            }
             for row in &picture.annotations {
                 add_text(&mut hash, &row.class_name);
                 add_floats(&mut hash, &row.bounding_box.corners());
@@ -382,6 +385,7 @@ mod tests {
                 val_box_mse: 0.7,
                 val_class_accuracy: 0.8,
                 val_mean_iou: 0.9,
+                val_objects_ap50: Some(0.4),
             }],
             state: [state(12), state(3)],
         }

@@ -161,7 +161,11 @@ impl DataLoader<'_> {
         Ok(())
     }
 
-    fn frame(&self, request: &SampleRequest) -> Result<Frame, PictureError> {
+    /// The picture of a request before it is preprocessed.
+    ///
+    /// # Errors
+    /// [`PictureError`] if one of its files cannot be read.
+    pub fn frame(&self, request: &SampleRequest) -> Result<Frame, PictureError> {
         let image = &self.images[request.image];
         let frame = |image| Frame::new(0, Origin::Live, image);
         match &request.augmented {

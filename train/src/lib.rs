@@ -12,6 +12,7 @@
 //! | [`samples`] | training samples: images, synthetic images, negatives |
 //! | [`mosaic`] | four images in one picture |
 //! | [`scenes`] | cut-outs of objects on background photographs |
+//! | [`films`] | cut-outs that move over a background photograph |
 //! | [`truth`] | what a picture of a batch shows after all that |
 //! | [`layer`] | weights of one layer as plain numbers |
 //! | [`weights`] | starting weights |
@@ -55,6 +56,7 @@ pub mod data_loader;
 pub mod dataset;
 pub mod draw;
 pub mod features;
+pub mod films;
 pub mod golden;
 pub mod heads;
 pub mod layer;

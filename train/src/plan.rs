@@ -16,27 +16,33 @@ use crate::truth::{Composition, Truth};
 
 /// What an epoch is drawn from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct EpochPlan<'a> {
-    pub(crate) recipe: &'a Recipe,
-    pub(crate) set: &'a TrainingSet,
+pub struct EpochPlan<'a> {
+    pub recipe: &'a Recipe,
+    pub set: &'a TrainingSet,
     /// Cached features, if part of the backbone is frozen.
-    pub(crate) features: Option<&'a Features>,
-    pub(crate) scenes: Option<&'a SceneSource>,
-    pub(crate) seed: u64,
+    pub features: Option<&'a Features>,
+    pub scenes: Option<&'a SceneSource>,
+    pub seed: u64,
     /// From 1.
-    pub(crate) epoch: usize,
+    pub epoch: usize,
 }
 
 impl EpochPlan<'_> {
     /// The samples of each batch; an incomplete last batch is dropped.
     pub(crate) fn batches(&self) -> Vec<Vec<SampleRequest>> {
-        let random = &mut Rng::with_seed(self.seed ^ (self.epoch as u64) << 32);
-        let requests = match self.recipe.objects {
-            Some(objects) => self.of_objects(&objects, random),
-            None => self.of_one_box(random),
-        };
+        let requests = self.requests();
         let batches = requests.chunks_exact(self.recipe.batch_size);
         batches.map(<[_]>::to_vec).collect()
+    }
+
+    /// All pictures of the epoch in their order.
+    #[must_use]
+    pub fn requests(&self) -> Vec<SampleRequest> {
+        let random = &mut Rng::with_seed(self.seed ^ (self.epoch as u64) << 32);
+        match self.recipe.objects {
+            Some(objects) => self.of_objects(&objects, random),
+            None => self.of_one_box(random),
+        }
     }
 
     /// All readable samples in a random order.

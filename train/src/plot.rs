@@ -18,7 +18,7 @@ pub struct Metric {
 }
 
 /// All metrics, in the order of their panels. A panel is drawn if the history has one of its columns.
-pub const METRICS: [Metric; 6] = [
+pub const METRICS: [Metric; 8] = [
     Metric {
         title: "loss",
         description: "what training minimizes: class loss, box loss and penalties",
@@ -38,6 +38,12 @@ pub const METRICS: [Metric; 6] = [
         validation: "val_box_loss",
     },
     Metric {
+        title: "object loss",
+        description: "of the scores and boxes of several objects",
+        training: "object_loss",
+        validation: "val_object_loss",
+    },
+    Metric {
         title: "box MSE",
         description: "mean squared error of the normalized corners",
         training: "box_mse",
@@ -54,5 +60,11 @@ pub const METRICS: [Metric; 6] = [
         description: "overlap of the predicted box with the ground truth",
         training: "mean_iou",
         validation: "val_mean_iou",
+    },
+    Metric {
+        title: "objects, AP50",
+        description: "average precision of several detections in an image, at an IoU of 0.5",
+        training: "objects_ap50",
+        validation: "val_objects_ap50",
     },
 ];

@@ -6,6 +6,7 @@
 //! [`AccuracyDrop::check`] refuses a result that loses too much accuracy. `docs/quantisation.md` describes the steps.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display, Formatter};
 
 use boxcam::card::CardError;
 use boxcam::evaluate::Metrics;
@@ -21,7 +22,7 @@ pub mod search;
 pub use bias_correction::correct_biases;
 pub use qdq::{WeightScales, dequantize, quantize};
 
-/// Largest drop of class accuracy, and of mean IoU, that is accepted.
+/// Largest drop of class accuracy, of mean IoU, and of the objects' AP50, that is accepted.
 pub const MAX_DROP: f64 = 0.005;
 
 /// On a small validation set this many rows may become wrong, even if they are more than [`MAX_DROP`].
@@ -46,10 +47,18 @@ pub enum QuantizeError {
     )]
     TooFewPictures { found: usize },
     #[error(
-        "refused: quantization costs {accuracy:.4} of class accuracy and {iou:.4} of mean IoU, the limit is {limit:.4} \
-         of each; calibrate on more pictures like those that the model will see"
+        "refused: quantization costs {drop}, the limit is {limit:.4} of each; calibrate on more pictures like those \
+         that the model will see"
     )]
-    Refused { accuracy: f64, iou: f64, limit: f64 },
+    Refused { drop: AccuracyDrop, limit: f64 },
+}
+
+/// Figures of a model on the validation images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figures {
+    pub metrics: Metrics,
+    /// Average precision of the objects at an IoU of 0.5; `None` of a model without them.
+    pub objects_ap50: Option<f64>,
 }
 
 /// How much worse the int8 model is than the float model; negative values are gains.
@@ -59,38 +68,51 @@ pub struct AccuracyDrop {
     pub accuracy: f64,
     /// Drop of mean IoU, `-1..=1`.
     pub iou: f64,
+    /// Drop of the objects' AP50, `-1..=1`; `None` of a model without objects.
+    pub objects_ap50: Option<f64>,
     /// Rows that it was measured on.
     pub rows: usize,
 }
 
+impl Display for AccuracyDrop {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { accuracy, iou, .. } = self;
+        match self.objects_ap50 {
+            None => write!(
+                f,
+                "{accuracy:.4} of class accuracy and {iou:.4} of mean IoU"
+            ),
+            Some(ap50) => write!(
+                f,
+                "{accuracy:.4} of class accuracy, {iou:.4} of mean IoU and {ap50:.4} of the objects' AP50"
+            ),
+        }
+    }
+}
+
 impl AccuracyDrop {
     #[must_use]
-    pub fn between(float: &Metrics, int8: &Metrics) -> Self {
+    pub fn between(float: &Figures, int8: &Figures) -> Self {
+        let (of_float, of_int8) = (&float.metrics, &int8.metrics);
+        let objects = float.objects_ap50.zip(int8.objects_ap50);
         Self {
-            accuracy: float.class_accuracy - int8.class_accuracy,
-            iou: float.mean_iou - int8.mean_iou,
-            rows: int8.boxes,
+            accuracy: of_float.class_accuracy - of_int8.class_accuracy,
+            iou: of_float.mean_iou - of_int8.mean_iou,
+            objects_ap50: objects.map(|(float, int8)| float - int8),
+            rows: of_int8.boxes,
         }
     }
 
     /// # Errors
     /// [`QuantizeError::Refused`] above [`MAX_DROP`]; on small sets, above two rows.
     pub fn check(self) -> Result<Self, QuantizeError> {
-        let Self {
-            accuracy,
-            iou,
-            rows,
-        } = self;
-        let limit = MAX_DROP.max(ALLOWED_ROWS / rows as f64);
+        let limit = MAX_DROP.max(ALLOWED_ROWS / self.rows as f64);
         // Written so that NaN is refused too.
-        if accuracy <= limit && iou <= limit {
+        let is_small = |drop: f64| drop <= limit;
+        if is_small(self.accuracy) && is_small(self.iou) && self.objects_ap50.is_none_or(is_small) {
             Ok(self)
         } else {
-            Err(QuantizeError::Refused {
-                accuracy,
-                iou,
-                limit,
-            })
+            Err(QuantizeError::Refused { drop: self, limit })
         }
     }
 }
@@ -237,17 +259,22 @@ mod tests {
 
     #[test]
     fn a_drop_above_the_limit_is_refused() {
-        let passes = |accuracy, iou, rows| {
-            let drop = AccuracyDrop {
-                accuracy,
-                iou,
-                rows,
-            };
-            drop.check().is_ok()
+        let of_objects = |accuracy, iou, objects_ap50, rows| AccuracyDrop {
+            accuracy,
+            iou,
+            objects_ap50,
+            rows,
         };
+        let passes = |accuracy, iou, rows| of_objects(accuracy, iou, None, rows).check().is_ok();
         assert!(passes(0.005, -0.2, 1000) && !passes(0.0051, -0.2, 1000));
         assert!(!passes(0.0, 0.0051, 1000) && !passes(f64::NAN, 0.0, 1000));
         // Two rows of a hundred pass, three do not.
         assert!(passes(0.02, 0.0, 100) && !passes(0.03, 0.0, 100));
+        let ap50 = |drop| of_objects(0.001, -0.2, Some(drop), 1000).check();
+        assert!(ap50(0.005).is_ok() && ap50(-0.1).is_ok() && ap50(f64::NAN).is_err());
+        let message = ap50(0.0061).expect_err("is refused").to_string();
+        let expected = "costs 0.0010 of class accuracy, -0.2000 of mean IoU and 0.0061 of the objects' AP50, the \
+                        limit is 0.0050";
+        assert!(message.contains(expected), "{message}");
     }
 }

@@ -120,7 +120,8 @@ impl TrainingSet {
         random: &mut Rng,
     ) {
         let image = self.images.len();
-        let exhaustive = recipe.objects.is_none_or(|objects| objects.exhaustive);
+        let of_recipe = recipe.objects.is_none_or(|objects| objects.exhaustive);
+        let exhaustive = picture.exhaustive.unwrap_or(of_recipe);
         let objects: Vec<Object> = picture
             .annotations
             .iter()
@@ -378,6 +379,12 @@ mod tests {
             panic!("{found:?}");
         };
         assert!(apple.exhaustive && apple.objects[0].class.is_none());
+        // What the image itself says comes before the recipe.
+        let mut split = split;
+        split.pictures[0].exhaustive = Some(false);
+        let found = TrainingSet::new(&split, &labels(), &recipe, 1);
+        let exhaustive: Vec<bool> = found.samples.iter().map(|s| s.exhaustive).collect();
+        assert_eq!(exhaustive, [false, true]);
     }
 
     #[test]

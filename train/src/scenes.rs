@@ -13,9 +13,9 @@ use boxcam::label::{ClassId, Labels};
 use boxcam::picture::{self, PictureError};
 use boxcam::walk::{self, WalkError};
 use fastrand::Rng;
-use image::imageops::{FilterType, crop_imm, flip_horizontal, resize};
+use image::RgbImage;
+use image::imageops::flip_horizontal;
 use image::math::Rect;
-use image::{GrayImage, Rgb, RgbImage};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -23,6 +23,9 @@ use thiserror::Error;
 use crate::checkpoint::file_hash;
 use crate::samples::Object;
 use crate::truth::{Composition, ImageClass};
+use paste::{CutoutPixels, Placement, opaque_part, open_mask};
+
+pub(crate) mod paste;
 
 /// The list of cut-outs in their folder.
 const LIST: &str = "cutouts.csv";
@@ -47,9 +50,6 @@ const TRIES: usize = 20;
 
 /// A cut-out's brightness is multiplied by 1 +- this.
 const BRIGHTNESS: f32 = 0.2;
-
-/// Mask values from which a pixel is the object's.
-const OPAQUE: u8 = 128;
 
 /// Backgrounds and cut-outs on the disk.
 #[derive(Debug, Clone)]
@@ -87,11 +87,33 @@ pub struct Scene {
 #[derive(Debug, Clone, PartialEq)]
 struct Pasted {
     cutout: usize,
-    flipped: bool,
-    brightness: f32,
-    /// Left, top, right and bottom edge of the crop, as shares of the scene; it may reach beyond it, the object does not.
-    crop: [f32; 4],
+    /// Of the crop, which may reach beyond the scene; the object does not.
+    place: Placement,
     object: Object,
+}
+
+/// The size of a cut-out in a picture, as shares of the picture's width and height.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Extent {
+    /// Width and height of the object's box.
+    pub(crate) object: [f32; 2],
+    /// Width and height of the whole crop.
+    crop: [f32; 2],
+    /// From the crop's upper left corner to that of the object's box.
+    offset: [f32; 2],
+}
+
+impl Extent {
+    /// Left, top, right and bottom edge of the crop if the object's upper left corner is here.
+    pub(crate) fn crop_at(&self, [left, top]: [f32; 2]) -> [f32; 4] {
+        let corner = [left - self.offset[0], top - self.offset[1]];
+        [
+            corner[0],
+            corner[1],
+            corner[0] + self.crop[0],
+            corner[1] + self.crop[1],
+        ]
+    }
 }
 
 /// Backgrounds or cut-outs that cannot be used.
@@ -207,8 +229,42 @@ impl SceneSource {
         (width, height): (u32, u32),
         random: &mut Rng,
     ) -> Option<Pasted> {
-        let source = &self.cutouts[cutout];
         let flipped = random.bool();
+        let [smallest, largest] = AREA.map(f32::ln);
+        let area = (smallest + (largest - smallest) * random.f32()).exp();
+        let extent = self.extent(cutout, flipped, area, (width, height));
+        let [object_width, object_height] = extent.object;
+        let left = random.f32() * (1.0 - object_width).max(0.0);
+        let top = random.f32() * (1.0 - object_height).max(0.0);
+        Some(Pasted {
+            cutout,
+            place: Placement {
+                crop: extent.crop_at([left, top]),
+                flipped,
+                brightness: random_brightness(random),
+            },
+            object: Object {
+                class: Some(self.cutouts[cutout].class),
+                bounding_box: NormBox::from_regression([
+                    left,
+                    left + object_width,
+                    top,
+                    top + object_height,
+                ])?,
+            },
+        })
+    }
+
+    /// The size of a cut-out in a picture of `width` x `height` pixels, of which its object's box covers the share `area`, or
+    /// less where it would not fit or would be enlarged too much.
+    pub(crate) fn extent(
+        &self,
+        cutout: usize,
+        flipped: bool,
+        area: f32,
+        (width, height): (u32, u32),
+    ) -> Extent {
+        let source = &self.cutouts[cutout];
         let [mut x_min, mut x_max, y_min, y_max] = source.object.corners();
         if flipped {
             (x_min, x_max) = (1.0 - x_max, 1.0 - x_min);
@@ -217,38 +273,16 @@ impl SceneSource {
         let crop = [source.crop.width, source.crop.height].map(|side| side as f32);
         let object = [(x_max - x_min) * crop[0], (y_max - y_min) * crop[1]];
         let scene = [width, height].map(|side| side as f32);
-        let [smallest, largest] = AREA.map(f32::ln);
-        let area = (smallest + (largest - smallest) * random.f32()).exp();
         let scale = (area * scene[0] * scene[1] / (object[0] * object[1])).sqrt();
         let fits = (scene[0] / object[0]).min(scene[1] / object[1]);
         let scale = scale.min(fits).min(LARGEST_SCALE);
-        // As shares of the scene.
-        let extent = |axis: usize, pixels: f32| scale * pixels / scene[axis];
-        let object = [extent(0, object[0]), extent(1, object[1])];
-        let crop = [extent(0, crop[0]), extent(1, crop[1])];
-        let left = random.f32() * (1.0 - object[0]).max(0.0);
-        let top = random.f32() * (1.0 - object[1]).max(0.0);
-        let corner = [left - x_min * crop[0], top - y_min * crop[1]];
-        Some(Pasted {
-            cutout,
-            flipped,
-            brightness: 1.0 + BRIGHTNESS * (2.0 * random.f32() - 1.0),
-            crop: [
-                corner[0],
-                corner[1],
-                corner[0] + crop[0],
-                corner[1] + crop[1],
-            ],
-            object: Object {
-                class: Some(source.class),
-                bounding_box: NormBox::from_regression([
-                    left,
-                    left + object[0],
-                    top,
-                    top + object[1],
-                ])?,
-            },
-        })
+        let share = |axis: usize, pixels: f32| scale * pixels / scene[axis];
+        let crop = [share(0, crop[0]), share(1, crop[1])];
+        Extent {
+            object: [share(0, object[0]), share(1, object[1])],
+            crop,
+            offset: [x_min * crop[0], y_min * crop[1]],
+        }
     }
 
     /// The picture of a scene.
@@ -256,54 +290,64 @@ impl SceneSource {
     /// # Errors
     /// [`PictureError`] if one of its files cannot be read.
     pub fn compose(&self, scene: &Scene) -> Result<RgbImage, PictureError> {
-        let mut picture = picture::open(&self.backgrounds[scene.background].path)?;
-        if scene.flipped {
-            picture = flip_horizontal(&picture);
-        }
-        for pasted in &scene.pasted {
-            self.paste(pasted, &mut picture)?;
-        }
-        Ok(picture)
+        Ok(self.compose_exactly(scene)?.0)
     }
 
-    fn paste(&self, pasted: &Pasted, onto: &mut RgbImage) -> Result<(), PictureError> {
+    /// The picture of a scene, and its objects with the boxes around the pixels that were pasted. Those of
+    /// [`Scene::composition`] are known without the pixels, and may differ by rounding.
+    ///
+    /// # Errors
+    /// [`PictureError`] if one of its files cannot be read.
+    pub fn compose_exactly(&self, scene: &Scene) -> Result<(RgbImage, Vec<Object>), PictureError> {
+        let mut picture = self.open_background(scene.background, scene.flipped)?;
+        let size = picture.dimensions();
+        let mut objects = Vec::new();
+        for pasted in &scene.pasted {
+            let cutout = self.open_cutout(pasted.cutout)?;
+            let layer = cutout.placed(&pasted.place, size);
+            layer.blend(&mut picture);
+            let pixels = paste::bounds(layer.object_pixels(size));
+            let exact = pixels.and_then(|pixels| paste::as_shares(pixels, size));
+            objects.extend(exact.map(|bounding_box| Object {
+                bounding_box,
+                ..pasted.object
+            }));
+        }
+        Ok((picture, objects))
+    }
+
+    /// A random background and its width and height in pixels.
+    pub(crate) fn random_background(&self, random: &mut Rng) -> (usize, (u32, u32)) {
+        let background = random.usize(0..self.backgrounds.len());
+        (background, self.backgrounds[background].size)
+    }
+
+    /// A random cut-out and its class; `None` without any.
+    pub(crate) fn random_cutout(&self, random: &mut Rng) -> Option<(usize, ClassId)> {
+        let index = (!self.cutouts.is_empty()).then(|| random.usize(0..self.cutouts.len()))?;
+        Some((index, self.cutouts[index].class))
+    }
+
+    pub(crate) fn open_background(
+        &self,
+        background: usize,
+        flipped: bool,
+    ) -> Result<RgbImage, PictureError> {
+        let picture = picture::open(&self.backgrounds[background].path)?;
+        Ok(match flipped {
+            true => flip_horizontal(&picture),
+            false => picture,
+        })
+    }
+
+    pub(crate) fn open_cutout(&self, cutout: usize) -> Result<CutoutPixels, PictureError> {
         let Cutout {
             picture,
             mask,
             crop,
             ..
-        } = &self.cutouts[pasted.cutout];
-        let source = picture::open(picture)?;
-        let source = crop_imm(&source, crop.x, crop.y, crop.width, crop.height).to_image();
-        let mask = open_mask(mask)?;
-        let (width, height) = onto.dimensions();
-        let pixel = |share: f32, side: u32| (share * side as f32).round() as i64;
-        let [left, top, right, bottom] = pasted.crop;
-        let (left, right) = (pixel(left, width), pixel(right, width));
-        let (top, bottom) = (pixel(top, height), pixel(bottom, height));
-        let size = ((right - left).max(1) as u32, (bottom - top).max(1) as u32);
-        let mut source = resize(&source, size.0, size.1, FilterType::Triangle);
-        let mut mask = resize(&mask, size.0, size.1, FilterType::Triangle);
-        if pasted.flipped {
-            source = flip_horizontal(&source);
-            mask = flip_horizontal(&mask);
-        }
-        for (x, y, Rgb(color)) in source.enumerate_pixels() {
-            let (at_x, at_y) = (left + i64::from(x), top + i64::from(y));
-            let (Ok(at_x), Ok(at_y)) = (u32::try_from(at_x), u32::try_from(at_y)) else {
-                continue;
-            };
-            if at_x < width && at_y < height {
-                let opacity = f32::from(mask.get_pixel(x, y).0[0]) / 255.0;
-                let Rgb(under) = onto.get_pixel_mut(at_x, at_y);
-                for (under, color) in under.iter_mut().zip(color) {
-                    let color = (f32::from(*color) * pasted.brightness).min(255.0);
-                    let below = f32::from(*under);
-                    *under = (below + opacity * (color - below)).round() as u8;
-                }
-            }
-        }
-        Ok(())
+        } = &self.cutouts[cutout];
+        CutoutPixels::open(picture, *crop, mask)
     }
 }
 
@@ -320,6 +364,11 @@ impl Scene {
             incomplete: Vec::new(),
         }
     }
+}
+
+/// What the colors of a cut-out are multiplied by.
+pub(crate) fn random_brightness(random: &mut Rng) -> f32 {
+    1.0 + BRIGHTNESS * (2.0 * random.f32() - 1.0)
 }
 
 fn list_backgrounds(folder: &Path) -> Result<Vec<Background>, SceneError> {
@@ -405,34 +454,10 @@ fn read_cutouts(
     }
 }
 
-fn open_mask(path: &Path) -> Result<GrayImage, PictureError> {
-    let mask = picture::open(path)?;
-    // All three channels are the same.
-    let values = mask.pixels().map(|pixel| pixel.0[0]).collect();
-    Ok(GrayImage::from_raw(mask.width(), mask.height(), values).unwrap_or_default())
-}
-
-/// The smallest box around the object's pixels, as shares of the mask's sides.
-fn opaque_part(mask: &GrayImage) -> Option<NormBox> {
-    let (width, height) = mask.dimensions();
-    let (mut left, mut top, mut right, mut bottom) = (width, height, 0, 0);
-    let opaque = mask
-        .enumerate_pixels()
-        .filter(|(_, _, pixel)| pixel.0[0] >= OPAQUE);
-    for (x, y, _) in opaque {
-        (left, right) = (left.min(x), right.max(x + 1));
-        (top, bottom) = (top.min(y), bottom.max(y + 1));
-    }
-    let share = |at: u32, side: u32| at as f32 / side as f32;
-    (left < right).then(|| {
-        let x = [left, right].map(|at| share(at, width));
-        let y = [top, bottom].map(|at| share(at, height));
-        NormBox::from_regression([x[0], x[1], y[0], y[1]])
-    })?
-}
-
 #[cfg(test)]
 mod tests {
+    use image::{GrayImage, Rgb};
+
     use super::*;
 
     /// A data set of one red picture with a class `apple`, black backgrounds, and a cut-out of its right half whose mask is
@@ -515,7 +540,8 @@ mod tests {
             let scene = source.random(0.2, random);
             let composition = scene.composition();
             assert!(scene.pasted.len() <= MOST);
-            let picture = source.compose(&scene).expect("readable");
+            let (picture, exact) = source.compose_exactly(&scene).expect("readable");
+            assert_eq!(exact.len(), composition.objects.len());
             let red: Vec<(u32, u32)> = picture
                 .enumerate_pixels()
                 .filter(|(_, _, pixel)| pixel.0[0] >= 80)
@@ -549,6 +575,17 @@ mod tests {
                     ];
                     for (found, expected) in found.into_iter().zip(expected) {
                         assert!((found - expected).abs() < 2.6, "{found} {expected}");
+                    }
+                    let [x_min, x_max, y_min, y_max] = exact[0].bounding_box.corners();
+                    let exact = [
+                        x_min * width as f32,
+                        x_max * width as f32,
+                        y_min * height as f32,
+                        y_max * height as f32,
+                    ];
+                    // Half opaque pixels are darker, so that the bright ones may miss the last.
+                    for (found, exact) in found.into_iter().zip(exact) {
+                        assert!((found - exact).abs() < 1.1, "{found} {exact}");
                     }
                 }
                 _ => {}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use boxcam::card::{MAX_OBJECTS, ModelCard, ObjectSettings};
 use boxcam::dataset::{AnnotatedPicture, Annotation};
 use boxcam::detect::{CellOutputs, DetectError, Nms, Prediction};
-use boxcam::evaluate::{Evaluation, Mean, Metrics};
+use boxcam::evaluate::{Evaluation, Mean, Metrics, ObjectEvaluation};
 use boxcam::geometry::{NormBox, iou};
 use boxcam::label::Labels;
 use burn::optim::GradientsParams;
@@ -260,7 +260,7 @@ impl<'a> Trainer<'a> {
         net.heads = self.heads.step(net.heads.clone(), own, step(rates.head));
     }
 
-    /// Metrics of the EMA model on the validation images, and the mean cross-entropy of their annotations.
+    /// Figures of the EMA model on the validation images.
     ///
     /// # Errors
     /// [`DetectError`] if the model outputs NaN or infinity.
@@ -268,7 +268,7 @@ impl<'a> Trainer<'a> {
         &self,
         labels: &Labels,
         data: &ValidationData,
-    ) -> Result<(Metrics, f64), DetectError> {
+    ) -> Result<ValidationFigures, DetectError> {
         let net = self.ema_model();
         let card = channels_last(self.card);
         let loader = DataLoader {
@@ -283,6 +283,11 @@ impl<'a> Trainer<'a> {
         let mut validation = Validation {
             labels,
             evaluation: Evaluation::new(labels.clone()),
+            objects: self
+                .card
+                .objects
+                .map(|_| ObjectEvaluation::new(labels.clone())),
+            size: [card.input.width, card.input.height],
             nll: Mean::default(),
             // Recall at fewer objects would depend on the card.
             settings: self.card.objects.map(|settings| ObjectSettings {
@@ -302,7 +307,11 @@ impl<'a> Trainer<'a> {
             result.is_ok()
         });
         result?;
-        Ok((validation.evaluation.metrics(), validation.nll.value()))
+        Ok(ValidationFigures {
+            metrics: validation.evaluation.metrics(),
+            class_loss: validation.nll.value(),
+            objects_ap50: validation.objects.map(|objects| objects.ap50()),
+        })
     }
 
     /// The durations of so many steps (forward, backward, update) on noise of `[batch, height, width, channels]`, the
@@ -345,10 +354,23 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// Figures of a model on the validation images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValidationFigures {
+    pub metrics: Metrics,
+    /// Mean cross-entropy of the annotations' classes.
+    pub class_loss: f64,
+    /// Average precision of the objects at an IoU of 0.5; `None` of a model without them.
+    pub objects_ap50: Option<f64>,
+}
+
 /// Sums over the validation images so far.
 struct Validation<'a> {
     labels: &'a Labels,
     evaluation: Evaluation,
+    objects: Option<ObjectEvaluation>,
+    /// Width and height of the network's input in pixels.
+    size: [u32; 2],
     /// Negative log-likelihood of the annotations' classes.
     nll: Mean,
     /// How objects are selected, if the model has any.
@@ -377,6 +399,9 @@ impl Validation<'_> {
             }
             self.evaluation
                 .add(&picture.folder, &picture.annotations, &prediction);
+            if let Some(objects) = &mut self.objects {
+                objects.add(self.size, &picture.annotations, &prediction);
+            }
         }
         Ok(())
     }
@@ -451,6 +476,10 @@ pub struct Epoch {
     pub val_class_accuracy: f64,
     /// Mean IoU of the validation annotations.
     pub val_mean_iou: f64,
+    /// Average precision of the objects at an IoU of 0.5, validation annotations. Always a column, since an older
+    /// checkpoint has epochs without it.
+    #[serde(default)]
+    pub val_objects_ap50: Option<f64>,
 }
 
 /// Sums over the samples of an epoch so far.
@@ -537,7 +566,8 @@ impl Progress {
 
     /// The epoch with these training metrics and the given validation ones.
     #[must_use]
-    pub fn epoch(&self, epoch: usize, validation: &Metrics, val_class_loss: f64) -> Epoch {
+    pub fn epoch(&self, epoch: usize, validation: &ValidationFigures) -> Epoch {
+        let metrics = &validation.metrics;
         Epoch {
             epoch,
             loss: self.loss(),
@@ -546,10 +576,11 @@ impl Progress {
             object_loss: self.object_loss(),
             class_accuracy: self.class_accuracy(),
             mean_iou: self.mean_iou(),
-            val_class_loss,
-            val_box_mse: validation.box_mse,
-            val_class_accuracy: validation.class_accuracy,
-            val_mean_iou: validation.mean_iou,
+            val_class_loss: validation.class_loss,
+            val_box_mse: metrics.box_mse,
+            val_class_accuracy: metrics.class_accuracy,
+            val_mean_iou: metrics.mean_iou,
+            val_objects_ap50: validation.objects_ap50,
         }
     }
 }

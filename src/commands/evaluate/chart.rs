@@ -29,6 +29,10 @@ const PALETTE: [&str; 7] = [
 const CELL: f64 = 26.0;
 /// Space for the class names beside and above the confusion matrix.
 const NAMES: f64 = 96.0;
+/// Height of a horizontal bar with the space around it.
+const BAR: f64 = 18.0;
+/// Space for the number behind the longest bar.
+const NUMBER: f64 = 40.0;
 /// Longest class name shown, in characters.
 const MAX_NAME: usize = 14;
 
@@ -105,6 +109,34 @@ pub(super) fn precision_recall(curve: &PrecisionRecall) -> Markup {
     };
     let labels = ["recall", "precision"];
     plot("precision over recall", labels, 1.0, 0.0, &body)
+}
+
+/// A horizontal bar for each name; none for a share that is `None`.
+pub(super) fn shares(title: &str, named: &[(String, Option<f64>)]) -> Markup {
+    let height = BAR * named.len() as f64 + 10.0;
+    let left = NAMES + 8.0;
+    let top = |index: usize| 5.0 + BAR * index as f64;
+    let width = left + WIDTH + NUMBER;
+    svg(
+        title,
+        width,
+        height,
+        &html! {
+            @for (index, (name, share)) in named.iter().enumerate() {
+                @let base = top(index) + BAR / 2.0 + 4.0;
+                text x=(NAMES) y=(units(base)) text-anchor="end" { (shorten(name)) }
+                @if let Some(share) = share {
+                    rect class="bar" fill="#0072b2" fill-opacity="0.7" x=(units(left)) y=(units(top(index) + 2.0))
+                        width=(units(share * WIDTH)) height=(units(BAR - 4.0)) {
+                        title { (printable(name)) (format!(": {share:.4}")) }
+                    }
+                    text x=(units(left + share * WIDTH + 5.0)) y=(units(base)) { (format!("{share:.3}")) }
+                } @else {
+                    text x=(units(left)) y=(units(base)) { "–" }
+                }
+            }
+        },
+    )
 }
 
 /// A matrix of counts; the opacity of a cell is its share of the true class.
@@ -255,6 +287,19 @@ mod tests {
         assert!(svg.contains(&fifth), "{svg}");
         let empty = iou_histogram("IoU", &[0; 10]).into_string();
         assert!(empty.contains("count"));
+    }
+
+    #[test]
+    fn a_share_is_a_bar_with_its_number() {
+        let named = [("a<b".to_owned(), Some(0.5)), ("none".to_owned(), None)];
+        let svg = shares("AP50 by class", &named).into_string();
+        let bar = format!(
+            "width=\"{:.1}\" height=\"14.0\"><title>a&lt;b: 0.5000<",
+            WIDTH / 2.0
+        );
+        assert!(svg.contains(&bar) && svg.contains(">0.500<"), "{svg}");
+        assert_eq!(svg.matches("class=\"bar\"").count(), 1);
+        assert!(svg.contains(">none<") && svg.contains(">–<"));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use boxcam::card::ModelCard;
 use boxcam::dataset::AnnotatedPicture;
 use boxcam::detect::Prediction;
 use boxcam::evaluate::{
-    ClassMetrics, Details, Evaluation, Interval, Metrics, PictureResult, Predictions, SizeMetrics,
-    ThresholdPoint,
+    ClassMetrics, Details, Evaluation, Interval, Metrics, ObjectMetrics, PictureResult,
+    Predictions, SizeMetrics, ThresholdPoint,
 };
 use boxcam::frame::GroundTruth;
 use boxcam::label::Labels;
@@ -24,7 +24,7 @@ use image::RgbImage;
 use image::imageops::thumbnail;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::chart::{self, printable};
+use super::chart::{self, Series, printable};
 use super::{Speed, threshold_report};
 
 const STYLE: &str = include_str!("style.css");
@@ -82,6 +82,7 @@ impl HtmlReport<'_> {
             metrics, details, ..
         } = self;
         let intervals = &details.intervals;
+        let objects = |of: fn(&ObjectMetrics) -> f64| details.objects.as_ref().map_or(0.0, of);
         let calibration = &details.calibration;
         let shares = [
             (
@@ -107,6 +108,21 @@ impl HtmlReport<'_> {
             ),
             ("AP at IoU 0.5", details.ap50, Some(intervals.ap50)),
             ("AP at IoU 0.5 to 0.95", details.ap, None),
+            (
+                "objects, AP at IoU 0.5",
+                objects(|objects| objects.ap50),
+                None,
+            ),
+            (
+                "objects, AP at IoU 0.5 to 0.95",
+                objects(|objects| objects.ap),
+                None,
+            ),
+            (
+                "objects, recall",
+                objects(|objects| objects.recall.at_100),
+                None,
+            ),
             (
                 "expected calibration error",
                 calibration.expected_error,
@@ -144,14 +160,21 @@ impl HtmlReport<'_> {
                 &charts(self.details),
             ))
             (section(
+                "Several objects",
+                "With all detections in a picture: those of the object outputs, or the one box of a model without \
+                 them. Every ground-truth box can be found.",
+                &object_charts(self.details),
+            ))
+            (section(
                 "Classes",
                 "Recall and mean IoU are over the ground-truth boxes of a class, precision over those in pictures \
-                 predicted as the class.",
+                 predicted as the class. The columns of the objects are with all detections in a picture.",
                 &by_class(&self.details.per_class),
             ))
             (section(
                 "Sizes",
-                "Pictures by the area of their largest ground-truth box, as a share of the picture.",
+                "Pictures by the area of their largest ground-truth box, as a share of the picture; for the objects, \
+                 ground-truth boxes by their own area.",
                 &by_size(&self.details.per_size),
             ))
             (section(
@@ -234,6 +257,54 @@ fn charts(details: &Details) -> Markup {
             chart::iou_histogram("IoU of the largest boxes", &histogram.largest_box),
         ),
     ];
+    figures(charts)
+}
+
+fn object_charts(details: &Details) -> Markup {
+    let curves = details.object_curves.iter().map(|curve| Series {
+        name: format!("IoU of {:.2} or more", curve.iou),
+        is_dashed: false,
+        points: curve.points.clone(),
+    });
+    let curves: Vec<Series> = curves.collect();
+    let by_class = details.per_class.iter();
+    let by_class = by_class.map(|class| (class.class.clone(), class.objects_ap50));
+    let by_size = details.per_size.iter();
+    let by_size = by_size.map(|size| (format!("{} to {}", size.from, size.to), size.objects_ap50));
+    let objects = details.objects.iter();
+    let by_area = objects.flat_map(|objects| &objects.per_area);
+    let by_area = by_area.map(|area| (area.area.to_owned(), area.ap50));
+    figures([
+        (
+            "Precision over recall, mean over classes",
+            chart::lines("recall", "precision", &curves),
+        ),
+        (
+            "AP at IoU 0.5 by class",
+            chart::shares(
+                "objects, AP at IoU 0.5 by class",
+                &by_class.collect::<Vec<_>>(),
+            ),
+        ),
+        (
+            "AP at IoU 0.5 by the area of the box, as a share of the picture",
+            chart::shares(
+                "objects, AP at IoU 0.5 by share",
+                &by_size.collect::<Vec<_>>(),
+            ),
+        ),
+        (
+            "AP at IoU 0.5 by COCO's areas: below 32 × 32 pixels, from 96 × 96 pixels",
+            chart::shares(
+                "objects, AP at IoU 0.5 by area",
+                &by_area.collect::<Vec<_>>(),
+            ),
+        ),
+    ])
+}
+
+/// Charts with their captions.
+fn figures(charts: [(&str, Markup); 4]) -> Markup {
     html! {
         div class="charts" {
             @for (caption, chart) in charts {
@@ -249,13 +320,14 @@ fn by_class(classes: &[ClassMetrics]) -> Markup {
             table {
                 tr {
                     th { "class" } th { "boxes" } th { "recall" } th { "precision" } th { "mean IoU" }
-                    th { "AP50" } th { "AP" }
+                    th { "AP50" } th { "AP" } th { "objects, AP50" } th { "objects, AP" } th { "objects, recall" }
                 }
                 @for class in classes {
                     tr {
                         td { (printable(&class.class)) }
                         td { (class.boxes) }
                         (bars(&[class.recall, class.precision, class.mean_iou, class.ap50, class.ap]))
+                        (bars(&[class.objects_ap50, class.objects_ap, class.objects_recall]))
                     }
                 }
             }
@@ -269,13 +341,13 @@ fn by_size(sizes: &[SizeMetrics]) -> Markup {
             table {
                 tr {
                     th { "area" } th { "pictures" } th { "class accuracy" } th { "mean IoU" }
-                    th { "IoU of 0.5 or more" }
+                    th { "IoU of 0.5 or more" } th { "objects, AP50" }
                 }
                 @for size in sizes {
                     tr {
                         td { (size.from) " to " (size.to) }
                         td { (size.pictures) }
-                        (bars(&[size.picture_accuracy, size.mean_iou, size.iou_over_half]))
+                        (bars(&[size.picture_accuracy, size.mean_iou, size.iou_over_half, size.objects_ap50]))
                     }
                 }
             }

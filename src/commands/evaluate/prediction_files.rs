@@ -45,7 +45,7 @@ struct Labeled<'a> {
 }
 
 /// The version of the lines. It is incremented when a field is removed or changes its meaning.
-const LINE_SCHEMA: u32 = 1;
+pub(super) const LINE_SCHEMA: u32 = 1;
 
 /// All detections as a JSON list, which pycocotools' `loadRes` reads: the objects, or the one box of a model without.
 pub(super) fn coco_results(predictions: &Predictions<'_>) -> serde_json::Result<String> {

@@ -3,7 +3,10 @@
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 
-use boxcam::evaluate::{Details, Interval, Intervals, Metrics, ObjectMetrics, SizeMetrics};
+use boxcam::evaluate::{
+    Comparison, Details, Difference, FalseAlarms, Interval, Intervals, Metrics, ObjectMetrics,
+    SizeMetrics,
+};
 
 /// Number of confusions listed.
 const CONFUSIONS: usize = 5;
@@ -119,6 +122,57 @@ fn by_size(sizes: &[SizeMetrics]) -> String {
     text
 }
 
+/// The differences from another model. `other`: first digits of the hash of its file.
+pub(super) fn comparison(other: &str, comparison: &Comparison) -> String {
+    let named = [
+        ("objects, AP at IoU 0.5", comparison.objects_ap50),
+        ("objects, AP, IoU 0.5 to 0.95", comparison.objects_ap),
+        ("class accuracy, boxes", comparison.class_accuracy),
+        ("mean IoU, boxes", comparison.mean_iou),
+        (
+            "mean IoU, largest box of a picture",
+            comparison.largest_box_mean_iou,
+        ),
+        (
+            "IoU of at least 0.5, largest box",
+            comparison.largest_box_iou_over_half,
+        ),
+    ];
+    let title = format!("\ncompared with {other}");
+    let mut text = format!(
+        "{title:<37}{:>8}{:>9}{:>12}{:>12}  95% interval\n",
+        "this", "other", "difference", "std. error"
+    );
+    for (name, found) in named {
+        let Difference {
+            value,
+            other,
+            difference,
+            standard_error,
+            interval: Interval { low, high },
+        } = found;
+        let _ = writeln!(
+            text,
+            "{name:<36}{value:>8.4}{other:>9.4}{difference:>+12.4}{standard_error:>12.4}  {low:+.4} to {high:+.4}"
+        );
+    }
+    text
+}
+
+/// On negatives, at the thresholds of the card.
+pub(super) fn false_alarms(alarms: Option<FalseAlarms>) -> String {
+    let Some(alarms) = alarms else {
+        return String::new();
+    };
+    format!(
+        "\n{:<36}{:>8.4}, detections a picture {:.4}, pictures {}\n",
+        "negatives with a detection",
+        alarms.with_detection,
+        alarms.detections_per_picture,
+        alarms.pictures
+    )
+}
+
 /// The most frequent confusions: count, true class, predicted class.
 fn most_confused(metrics: &Metrics) -> Vec<(usize, &str, &str)> {
     let labels = &metrics.confusion.labels;
@@ -171,5 +225,50 @@ mod tests {
         let last: Vec<_> = text.lines().rev().take(2).collect();
         assert!(last[1].starts_with("cake predicted as pie ") && last[1].ends_with(" 2"));
         assert!(last[0].starts_with("apple predicted as cake "));
+    }
+
+    #[test]
+    fn a_comparison_has_a_line_for_each_metric() {
+        let none = Difference {
+            value: 0.5,
+            other: 0.5,
+            difference: 0.0,
+            standard_error: 0.0,
+            interval: Interval::default(),
+        };
+        let worse = Difference {
+            value: 0.25,
+            other: 0.5,
+            difference: -0.25,
+            standard_error: 0.125,
+            interval: Interval {
+                low: -0.5,
+                high: 0.0,
+            },
+        };
+        let text = comparison(
+            "0badcafe",
+            &Comparison {
+                objects_ap50: worse,
+                objects_ap: none,
+                class_accuracy: none,
+                mean_iou: none,
+                largest_box_mean_iou: none,
+                largest_box_iou_over_half: none,
+            },
+        );
+        let lines: Vec<&str> = text.lines().collect();
+        let [empty, title, first, ..] = lines[..] else {
+            panic!("several lines in {text}");
+        };
+        assert!(empty.is_empty() && title.starts_with("compared with 0badcafe "));
+        assert_eq!(
+            first.split_whitespace().skip(5).collect::<Vec<_>>(),
+            [
+                "0.2500", "0.5000", "-0.2500", "0.1250", "-0.5000", "to", "+0.0000"
+            ]
+        );
+        assert_eq!(title.find("  95%"), first.find("  -0.5000"));
+        assert_eq!(lines.len(), 8);
     }
 }

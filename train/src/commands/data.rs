@@ -1,40 +1,27 @@
 //! `boxcam-train data`: convert, inspect, draw and synthesize data sets.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, Training};
 use boxcam::dataset::{AnnotatedPicture, COLUMNS, Dataset};
-use boxcam::label::Labels;
-use boxcam::overlay::{Canvas, draw_box};
-use boxcam::preprocess::preprocess;
 use boxcam::scene::{self, NegativeKind};
-use boxcam_train::augmentation::Augmentation;
 use boxcam_train::dataset::dropped::DroppedBoxes;
 use boxcam_train::dataset::inspection::{self, Inspection, IssueKind};
 use boxcam_train::dataset::prepared::{self, PreparedError, PreparedSummary, Transfer};
 use boxcam_train::dataset::splits::{SplitOptions, SplitPlan, assign_development, assign_splits};
 use boxcam_train::dataset::{SplitName, review_sheets};
-use boxcam_train::draw;
-use boxcam_train::draw::sheet::{Grid, SHEET_THEME, Tile};
 use boxcam_train::message;
 use boxcam_train::negative_crops::{may_lack_a_box, negative_crop};
-use boxcam_train::recipe::Recipe;
-use boxcam_train::samples::{Sample, TrainingSet};
 use clap::{Args, Subcommand};
-use embedded_graphics::pixelcolor::Rgb888;
-use embedded_graphics::prelude::RgbColor;
 use fastrand::Rng;
 use image::imageops::crop_imm;
 use image::{ImageFormat, RgbImage};
 
-use super::train::{input_size, recipe_help, recipe_name};
-use super::{
-    AnyData, DroppedOptions, FAULTS, OutputError, PreparedData, fingerprints, progress, threads,
-    write,
-};
+use super::scenes::{ScenesArguments, scenes};
+use super::show_batch::{ShowBatchArguments, show_batch};
+use super::{AnyData, DroppedOptions, FAULTS, OutputError, fingerprints, progress, threads};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -46,6 +33,8 @@ pub(crate) enum Command {
     ShowBatch(ShowBatchArguments),
     /// Write a data set of synthetic scenes, to try everything without data of your own
     Synthesize(SynthesizeArguments),
+    /// Write pictures or films of cut-out objects on photographs, with exact boxes, to measure models and trackers
+    Scenes(ScenesArguments),
     /// Cut crops without any box out of annotated images, to count false alarms on
     MineNegatives(MineNegativesArguments),
 }
@@ -56,6 +45,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Inspect(arguments) => inspect(arguments),
         Command::ShowBatch(arguments) => show_batch(arguments),
         Command::Synthesize(arguments) => synthesize(arguments),
+        Command::Scenes(arguments) => scenes(arguments),
         Command::MineNegatives(arguments) => mine_negatives(arguments),
     }
 }
@@ -207,142 +197,6 @@ fn inspect(arguments: &InspectArguments) -> Result<()> {
         message!("the splits share images; boxcam-train data convert separates them");
     }
     Ok(())
-}
-
-/// Tiles per row of a drawn batch.
-const TILES: usize = 8;
-
-#[derive(Debug, Args)]
-pub(crate) struct ShowBatchArguments {
-    #[command(flatten)]
-    data: PreparedData,
-    #[arg(long, default_value = "full", value_parser = recipe_name, help = recipe_help())]
-    recipe: String,
-    /// Width and height of the network's input in pixels, instead of the recipe's (224 if it has none)
-    #[arg(long, value_name = "PIXELS", value_parser = input_size)]
-    input_size: Option<u32>,
-    /// Samples in the batch
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
-    count: u16,
-    /// Seed: the same seed draws the same batch
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// The PNG file to write
-    #[arg(long, value_name = "FILE")]
-    output: PathBuf,
-}
-
-fn show_batch(arguments: &ShowBatchArguments) -> Result<()> {
-    let recipe = Recipe::named(&arguments.recipe)?;
-    let train = arguments.data.split("train")?;
-    let size = arguments.input_size.or(recipe.input_size).unwrap_or(224);
-    let card = preprocessing_card(&train, size)?;
-    let set = TrainingSet::new(&train, &card.labels, &recipe, arguments.seed);
-    let random = &mut Rng::with_seed(arguments.seed);
-    let count = usize::from(arguments.count);
-    let mut order: Vec<&Sample> = set.samples.iter().collect();
-    random.shuffle(&mut order);
-    let mut tiles = Vec::new();
-    for sample in order {
-        if tiles.len() == count {
-            break;
-        }
-        match sample_tile(sample, &set, &card, &recipe, random) {
-            Ok(tile) => tiles.push(tile),
-            Err(fault) => message!("left out: {fault:#}"),
-        }
-    }
-    if tiles.is_empty() {
-        bail!(
-            "the recipe {} has no sample to draw; its images must be readable, and rows or folders named by a class",
-            recipe.name
-        );
-    }
-    let title = format!("A batch of {} as the network gets it", tiles.len());
-    let about = format!(
-        "recipe {}, seed {}, {size} × {size} pixels each, of {} samples",
-        recipe.name,
-        arguments.seed,
-        set.samples.len()
-    );
-    let grid = Grid {
-        columns: TILES,
-        tile: (size, size),
-    };
-    let page = draw::sheet::draw_sheet(&title, &about, &tiles, grid)?;
-    write(&arguments.output, &draw::png(&page)?)?;
-    println!("{about}");
-    Ok(())
-}
-
-/// A card with what preprocessing needs.
-fn preprocessing_card(train: &Dataset, size: u32) -> Result<ModelCard> {
-    let folders: BTreeSet<String> = train.pictures.iter().map(|p| p.folder.clone()).collect();
-    Ok(ModelCard {
-        schema: CARD_SCHEMA,
-        name: String::new(),
-        labels: Labels::new(folders.into_iter().collect())?,
-        input: InputSpec::mobilenet(size),
-        box_order: BoxOrder::Corners,
-        threshold: 0.0,
-        objects: None,
-        training: Training::default(),
-        figures: std::collections::BTreeMap::new(),
-        golden: Vec::new(),
-    })
-}
-
-/// One sample in one of its augmentations, preprocessed by the code that runs on the device.
-fn sample_tile(
-    sample: &Sample,
-    set: &TrainingSet,
-    card: &ModelCard,
-    recipe: &Recipe,
-    random: &mut Rng,
-) -> Result<Tile> {
-    let image = &set.images[sample.image];
-    let wanted = sample.wanted_boxes(recipe);
-    let largest = sample.largest_box();
-    let truth = largest.as_ref();
-    let cached = random.usize(0..image.augmentations.len());
-    let (augmentation, caption) = match (recipe.caches_features(), cached) {
-        (false, _) => (
-            Augmentation::random(&recipe.augmentation, &wanted, random),
-            "augmented".to_owned(),
-        ),
-        (true, 0) => (image.augmentations[0].clone(), "unchanged".to_owned()),
-        (true, cached) => {
-            let caption = format!(
-                "augmentation {} of {}",
-                cached + 1,
-                image.augmentations.len()
-            );
-            (image.augmentations[cached].clone(), caption)
-        }
-    };
-    let input = preprocess(&image.augmented(&augmentation)?, card)?;
-    let (width, height) = (card.input.width, card.input.height);
-    let mut tile = RgbImage::from_raw(width, height, input.pixels().to_vec())
-        .context("the preprocessed image has too few pixels")?;
-    let name = sample.image_class.and_then(|class| card.labels.name(class));
-    let name = name.unwrap_or("negative");
-    let moved = truth.and_then(|truth| augmentation.apply_to_box(truth));
-    if let Some(moved) = &moved {
-        // Drawing into an image in memory cannot fail.
-        let Ok(()) = draw_box(&mut Canvas::new(&mut tile), moved, Rgb888::WHITE, name);
-    }
-    let note = match (&moved, truth, sample.image_class) {
-        (Some(_), ..) | (None, None, None) => "",
-        (None, Some(_), _) => ", box outside the crop",
-        (None, None, Some(_)) => ", no box annotated",
-    };
-    Ok(Tile {
-        picture: tile,
-        captions: vec![
-            (format!("{name}{note}"), SHEET_THEME.text),
-            (caption, SHEET_THEME.muted),
-        ],
-    })
 }
 
 /// Width and height of a synthetic scene in pixels.

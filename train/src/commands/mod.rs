@@ -33,6 +33,8 @@ pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod fit;
 pub(crate) mod model_file;
+pub(crate) mod scenes;
+pub(crate) mod show_batch;
 pub(crate) mod train;
 
 /// Faults that are reported one by one.

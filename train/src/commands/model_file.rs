@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use boxcam::card::ModelCard;
 use boxcam::dataset::Dataset;
+use boxcam::detect::Detector as _;
 use boxcam::detect::tract::{ModelError, TractDetector};
-use boxcam::evaluate::{Evaluator, Metrics};
+use boxcam::evaluate::{Evaluation, Evaluator, ObjectEvaluation};
 use boxcam::preprocess::{InputTensor, preprocess};
 use boxcam_train::average::average;
 use boxcam_train::golden::add_golden;
@@ -16,7 +17,7 @@ use boxcam_train::quantize::calibrate::Calibration;
 use boxcam_train::quantize::search::{
     Overrides, QuantizedModel, SearchInputs, Trial, search, split_pictures,
 };
-use boxcam_train::quantize::{self, AccuracyDrop, QuantizeError, WeightScales};
+use boxcam_train::quantize::{self, AccuracyDrop, Figures, QuantizeError, WeightScales};
 use boxcam_train::summary::{Summary, bytes, table};
 use boxcam_train::{message, onnx, storage, weights};
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
@@ -128,21 +129,28 @@ pub(super) fn quantize(arguments: &QuantizeArguments) -> Result<()> {
     let validation = arguments.data.split("val")?;
     let float_figures = figures(&arguments.model, &float.encode_to_vec(), &validation)?;
     let int8_figures = figures(&arguments.output, &int8.encode_to_vec(), &validation)?;
-    println!("model  class accuracy  mean IoU  largest box  over 0.5");
-    for (name, figures) in [("float", &float_figures), ("int8 ", &int8_figures)] {
+    let has_objects = float_figures.objects_ap50.is_some();
+    let column = if has_objects { "  AP50" } else { "" };
+    println!("model  class accuracy  mean IoU  largest box  over 0.5{column}");
+    for (
+        name,
+        Figures {
+            metrics,
+            objects_ap50,
+        },
+    ) in [("float", &float_figures), ("int8 ", &int8_figures)]
+    {
+        let objects = objects_ap50.map_or(String::new(), |ap50| format!("    {ap50:.4}"));
         println!(
-            "{name}          {:.4}    {:.4}       {:.4}    {:.4}",
-            figures.class_accuracy,
-            figures.mean_iou,
-            figures.largest_box_mean_iou,
-            figures.largest_box_iou_over_half
+            "{name}          {:.4}    {:.4}       {:.4}    {:.4}{objects}",
+            metrics.class_accuracy,
+            metrics.mean_iou,
+            metrics.largest_box_mean_iou,
+            metrics.largest_box_iou_over_half
         );
     }
-    let loss = AccuracyDrop::between(&float_figures, &int8_figures).check()?;
-    println!(
-        "quantization costs {:.4} of class accuracy and {:.4} of mean IoU",
-        loss.accuracy, loss.iou
-    );
+    let drop = AccuracyDrop::between(&float_figures, &int8_figures).check()?;
+    println!("quantization costs {drop}");
     card.figures = card_figures(&int8_figures);
     card.threshold = arguments.threshold.unwrap_or(card.threshold);
     // The float model's golden examples, if any, do not hold for the int8 model.
@@ -228,20 +236,28 @@ fn inputs(split: &Dataset, card: &ModelCard, indices: &[usize], what: &str) -> V
 }
 
 /// The figures of a model, run by the device's detector.
-fn figures(name: &Path, model: &[u8], split: &Dataset) -> Result<Metrics> {
+fn figures(name: &Path, model: &[u8], split: &Dataset) -> Result<Figures> {
     let detector = TractDetector::from_bytes(&name.display().to_string(), model)?;
     let threads = threads();
     let bar = progress(split.pictures.len(), "evaluation ");
-    let (evaluation, faults) =
-        Evaluator::new(&detector, threads, &|| bar.inc(1)).evaluate(split)?;
+    let predictions = Evaluator::new(&detector, threads, &|| bar.inc(1)).predict(split)?;
     bar.finish_and_clear();
-    for fault in faults {
+    for fault in &predictions.skipped {
         message!("left out: {fault}");
     }
-    Ok(evaluation.metrics())
+    let card = detector.card();
+    let objects = || ObjectEvaluation::of(&predictions, card.labels.clone());
+    Ok(Figures {
+        metrics: Evaluation::of(&predictions, card.labels.clone()).metrics(),
+        objects_ap50: card.objects.map(|_| objects().ap50()),
+    })
 }
 
-fn card_figures(figures: &Metrics) -> BTreeMap<String, f64> {
+fn card_figures(figures: &Figures) -> BTreeMap<String, f64> {
+    let Figures {
+        metrics: figures,
+        objects_ap50,
+    } = figures;
     let named = [
         ("rows", figures.boxes as f64),
         ("pictures", figures.pictures as f64),
@@ -255,7 +271,11 @@ fn card_figures(figures: &Metrics) -> BTreeMap<String, f64> {
         ),
         ("box_mse", figures.box_mse),
     ];
-    named.map(|(name, value)| (name.to_owned(), value)).into()
+    let objects = objects_ap50.map(|ap50| ("objects_ap50", ap50));
+    let named = named.into_iter().chain(objects);
+    named
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 #[derive(Debug, Args)]
@@ -319,6 +339,9 @@ pub(crate) struct CardArguments {
     /// Set the confidence threshold
     #[arg(long, requires = "output", value_parser = fraction)]
     threshold: Option<f32>,
+    /// Set the threshold of the objects, of a model that finds several
+    #[arg(long, requires = "output", value_parser = fraction)]
+    objects_threshold: Option<f32>,
     /// Record new golden examples, which `boxcam doctor` compares with the board's results
     #[arg(long, requires = "output")]
     golden: bool,
@@ -332,6 +355,15 @@ fn card(arguments: &CardArguments) -> Result<()> {
         return Ok(());
     };
     card.threshold = arguments.threshold.unwrap_or(card.threshold);
+    if let Some(threshold) = arguments.objects_threshold {
+        let Some(objects) = &mut card.objects else {
+            bail!(
+                "{}: has no object outputs, so `--objects-threshold` changes nothing; use `--threshold`",
+                arguments.model.display()
+            );
+        };
+        objects.threshold = threshold;
+    }
     onnx::set_card(&mut model, &card);
     if arguments.golden {
         add_golden(&mut model, &arguments.model.display().to_string())?;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, ObjectSettings, Training};
 use boxcam::dataset::Dataset;
-use boxcam::evaluate::Metrics;
 use boxcam::label::Labels;
 use boxcam_train::checkpoint::{
     Checkpoint, Identity, data_hash, file_hash, network_hash, recipe_text,
@@ -23,7 +22,9 @@ use boxcam_train::recipe::{Override, Recipe, RecipeError};
 use boxcam_train::samples::{TrainingImage, TrainingSet};
 use boxcam_train::scenes::SceneSource;
 use boxcam_train::teacher::Teacher;
-use boxcam_train::trainer::{Epoch, Progress, Trainer, TrainingData, ValidationData};
+use boxcam_train::trainer::{
+    Epoch, Progress, Trainer, TrainingData, ValidationData, ValidationFigures,
+};
 use boxcam_train::weights::{self, BackboneWeights, WeightsError};
 use boxcam_train::{message, onnx, storage};
 use burn::prelude::*;
@@ -224,7 +225,9 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
     }
     // At least four steps per epoch.
     recipe.batch_size = recipe.batch_size.min(found / 4);
-    let scenes = scenes(arguments, &recipe, &train, &labels)?;
+    let (backgrounds, cutouts) = (&arguments.backgrounds, &arguments.cutouts);
+    let (backgrounds, cutouts) = (backgrounds.as_deref(), cutouts.as_deref());
+    let scenes = scenes(backgrounds, cutouts, &recipe, &train, &labels)?;
     let teacher = teacher(arguments, &recipe, &mut weights, &labels, &device)?;
     let model = Model::new(&weights, &labels, &recipe, &learning);
     let mut run = Run {
@@ -283,14 +286,15 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
 }
 
 /// What scenes are made of; `None` without any.
-fn scenes(
-    arguments: &RunArguments,
+pub(super) fn scenes(
+    backgrounds: Option<&Path>,
+    cutouts: Option<&Path>,
     recipe: &Recipe,
     train: &Dataset,
     labels: &Labels,
 ) -> Result<Option<SceneSource>> {
     let share = recipe.objects.map_or(0.0, |objects| objects.scenes);
-    let Some(backgrounds) = &arguments.backgrounds else {
+    let Some(backgrounds) = backgrounds else {
         if share > 0.0 {
             message!("no scenes: add --backgrounds FOLDER with photographs without any object");
         }
@@ -305,7 +309,7 @@ fn scenes(
         }
         .into());
     }
-    let source = SceneSource::read(backgrounds, arguments.cutouts.as_deref(), train, labels)?;
+    let source = SceneSource::read(backgrounds, cutouts, train, labels)?;
     let (backgrounds, cutouts) = source.counts();
     message!("scenes: {cutouts} cut-outs, {backgrounds} backgrounds");
     Ok(Some(source))
@@ -346,7 +350,7 @@ pub(super) fn starting_weights(file: Option<&Path>) -> Result<BackboneWeights, W
 }
 
 /// The classes are the folders of the training images, in alphabetical order.
-fn labels(train: &Dataset) -> Result<Labels> {
+pub(super) fn labels(train: &Dataset) -> Result<Labels> {
     let folders: BTreeSet<&str> = train.pictures.iter().map(|p| p.folder.as_str()).collect();
     Ok(Labels::new(
         folders.into_iter().map(str::to_owned).collect(),
@@ -432,7 +436,8 @@ impl Run<'_> {
         data: &TrainingData,
         validation: &ValidationData,
     ) -> Result<()> {
-        println!("{HEADER}");
+        let has_objects = self.card.objects.is_some();
+        println!("{}", header(has_objects));
         for epoch in &self.history {
             println!("{}", row(epoch));
         }
@@ -452,10 +457,10 @@ impl Run<'_> {
                 bar.suspend(|| message!("left out: {fault}"));
             });
             bar.finish_and_clear();
-            let (figures, class_loss) = trainer
+            let figures = trainer
                 .validate(data.labels, validation)
                 .context("the training diverged; try lower learning rates or another seed")?;
-            let epoch = done.epoch(epoch, &figures, class_loss);
+            let epoch = done.epoch(epoch, &figures);
             println!("{}", row(&epoch));
             self.history.push(epoch);
             self.save(trainer, &figures)?;
@@ -466,12 +471,16 @@ impl Run<'_> {
 
     /// Writes everything after each epoch, so that an interrupted training has made a model too. The checkpoint is
     /// last: the epochs that it has are written.
-    fn save(&mut self, trainer: &Trainer, figures: &Metrics) -> Result<()> {
+    fn save(&mut self, trainer: &Trainer, figures: &ValidationFigures) -> Result<()> {
+        let metrics = &figures.metrics;
         self.card.training.epochs = self.history.len();
         self.card.figures = BTreeMap::from([
-            ("class_accuracy".to_owned(), figures.class_accuracy),
-            ("mean_iou".to_owned(), figures.mean_iou),
+            ("class_accuracy".to_owned(), metrics.class_accuracy),
+            ("mean_iou".to_owned(), metrics.mean_iou),
         ]);
+        let objects = figures.objects_ap50;
+        let objects = objects.map(|ap50| ("objects_ap50".to_owned(), ap50));
+        self.card.figures.extend(objects);
         let file = self.folder.join("float.onnx");
         onnx::write(
             &file,
@@ -490,13 +499,25 @@ impl Run<'_> {
     }
 }
 
-const HEADER: &str = "\
-epoch |  loss  class    box  accuracy mean IoU | val: class box MSE accuracy mean IoU
-------+---------------------------------------+-------------------------------------";
+const HEADER: [&str; 2] = [
+    "epoch |  loss  class    box  accuracy mean IoU | val: class box MSE accuracy mean IoU",
+    "------+---------------------------------------+-------------------------------------",
+];
+
+/// With a column for the objects' AP50, if the model has any.
+fn header(has_objects: bool) -> String {
+    let [names, line] = HEADER;
+    match has_objects {
+        true => format!("{names}    AP50\n{line}--------"),
+        false => format!("{names}\n{line}"),
+    }
+}
 
 fn row(e: &Epoch) -> String {
+    let objects = e.val_objects_ap50;
+    let objects = objects.map_or(String::new(), |ap50| format!("  {ap50:6.4}"));
     format!(
-        "{:5} | {:5.3}  {:5.3}  {:5.3}    {:6.4}   {:6.4} |     {:6.3}  {:6.4}   {:6.4}   {:6.4}",
+        "{:5} | {:5.3}  {:5.3}  {:5.3}    {:6.4}   {:6.4} |     {:6.3}  {:6.4}   {:6.4}   {:6.4}{objects}",
         e.epoch,
         e.loss,
         e.class_loss,
@@ -595,12 +616,16 @@ fn plot(arguments: &PlotArguments) -> Result<()> {
     let count = history.epochs.len();
     let figure = |value: Option<f64>| value.map_or("unknown".to_owned(), |v| format!("{v:.4}"));
     match history.best() {
-        Some(best) => println!(
-            "best epoch: {} of {count}; class accuracy {}, mean IoU {} on validation",
-            best.number,
-            figure(best.value("val_class_accuracy")),
-            figure(best.value("val_mean_iou"))
-        ),
+        Some(best) => {
+            let objects = best.value("val_objects_ap50");
+            let objects = objects.map_or(String::new(), |ap50| format!(", AP50 {ap50:.4}"));
+            println!(
+                "best epoch: {} of {count}; class accuracy {}, mean IoU {}{objects} on validation",
+                best.number,
+                figure(best.value("val_class_accuracy")),
+                figure(best.value("val_mean_iou"))
+            );
+        }
         None => println!("{count} epochs, without validation figures"),
     }
     Ok(())

@@ -3,12 +3,14 @@
 //! If the names of some JSON files start with `instances`, only those are read. A picture is found by the end of its
 //! `file_name`, first in the folder of the same split. `bbox` is `[left, top, width, height]` in pixels; without a usable
 //! one the box is that of `segmentation` (polygons or run lengths). Crowds (`iscrowd`) are skipped: their boxes surround
-//! many objects at once.
+//! many objects at once. Whether every object of an image has an annotation is the field `exhaustive` of the image, which
+//! COCO itself does not have.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use boxcam::dataset::{EXHAUSTIVE_COLUMN, both};
 use boxcam::text;
 use serde::Deserialize;
 use serde_json::Value;
@@ -38,6 +40,8 @@ struct CocoImage {
     width: Value,
     #[serde(default)]
     height: Value,
+    #[serde(default)]
+    exhaustive: Value,
 }
 
 #[derive(Deserialize)]
@@ -185,6 +189,11 @@ impl Reader<'_> {
                         result.pictures.push((picture, None));
                         result.pictures.len() - 1
                     });
+                    let (picture, _) = &mut result.pictures[index];
+                    match image.exhaustive() {
+                        Ok(stated) => picture.exhaustive = both(picture.exhaustive, stated),
+                        Err(error) => dataset.add_issue_of(location.clone(), error, 0),
+                    }
                     match PixelFrame::of(path, image.stated_size()) {
                         Ok(frame) => {
                             result.pictures[index].1 = Some(frame);
@@ -306,6 +315,13 @@ impl Reader<'_> {
 impl CocoImage {
     fn stated_size(&self) -> Option<(u32, u32)> {
         value::size(value::number(&self.width), value::number(&self.height))
+    }
+
+    fn exhaustive(&self) -> Result<Option<bool>, AnnotationError> {
+        value::optional_bool(&self.exhaustive).map_err(|()| AnnotationError::NotABool {
+            field: EXHAUSTIVE_COLUMN,
+            value: value::name(&self.exhaustive).unwrap_or_else(|| self.exhaustive.to_string()),
+        })
     }
 }
 

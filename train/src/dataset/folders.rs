@@ -49,6 +49,7 @@ pub(super) fn read_prepared(root: &Path) -> Result<ImportedDataset, ImportError>
                 path: picture.path,
                 split: Some(split),
                 folder: Some(picture.folder),
+                exhaustive: picture.exhaustive,
             });
         }
     }

@@ -184,6 +184,8 @@ pub enum AnnotationError {
     },
     #[error("{field} is \"{value}\", expected a number")]
     NotANumber { field: &'static str, value: String },
+    #[error("{field} is \"{value}\", expected true or false")]
+    NotABool { field: &'static str, value: String },
     /// A field is missing or empty.
     #[error("has no {field}; add it or remove the annotation")]
     MissingField { field: &'static str },
@@ -215,6 +217,7 @@ impl AnnotationError {
             Self::SecondFile { .. } => "their picture has another annotation file",
             Self::DuplicateId { .. } => "several images have the same id",
             Self::NotANumber { .. } => "a number is invalid",
+            Self::NotABool { .. } => "a field is neither true nor false",
             Self::FieldCount { .. } => "the number of fields is wrong",
             Self::MissingField { .. } => "a field is missing",
             Self::Syntax { .. } | Self::Text(_) => "the annotation file is invalid",

@@ -31,6 +31,8 @@ pub struct LabeledPicture {
     pub folder: Option<String>,
     /// Ground-truth boxes; may be empty.
     pub boxes: Vec<LabeledBox>,
+    /// Whether every object has a box, if the data set says so.
+    pub exhaustive: Option<bool>,
 }
 
 /// One ground-truth box.
@@ -51,6 +53,7 @@ impl LabeledPicture {
             split,
             folder: None,
             boxes: Vec::new(),
+            exhaustive: None,
         }
     }
 

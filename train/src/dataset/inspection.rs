@@ -508,6 +508,7 @@ mod tests {
             split: Some(split),
             folder: Some("cup".to_owned()),
             boxes,
+            exhaustive: None,
         }
     }
 

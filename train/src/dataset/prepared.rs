@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use boxcam::dataset::COLUMNS;
+use boxcam::dataset::{COLUMNS, EXHAUSTIVE_COLUMN};
 use boxcam::diagnostics::writing_advice;
 use thiserror::Error;
 
@@ -181,6 +181,8 @@ fn write_split_folders(
 ) -> Result<(), PreparedError> {
     let mut tables: BTreeMap<SplitName, csv::Writer<Vec<u8>>> = BTreeMap::new();
     let mut names = UniqueNames::new(dataset);
+    // Most data sets leave it open, and have no such column.
+    let has_exhaustive = dataset.pictures.iter().any(|p| p.exhaustive.is_some());
     let folder_of = |class: &str| folders.get(class).cloned().unwrap_or_default();
     for (picture, assignment) in dataset.pictures.iter().zip(&plan.assignments) {
         if let Assignment::To(split) = assignment {
@@ -197,7 +199,9 @@ fn write_split_folders(
                 path: to.clone(),
                 source,
             })?;
-            let table = tables.entry(*split).or_insert_with(new_table);
+            let table = tables
+                .entry(*split)
+                .or_insert_with(|| new_table(has_exhaustive));
             for labeled in &picture.boxes {
                 let corners = labeled
                     .bounding_box
@@ -205,6 +209,8 @@ fn write_split_folders(
                     .map(|corner| corner.to_string());
                 let classes = [folder_of(&labeled.class), folder.clone()];
                 let record = [id.clone()].into_iter().chain(corners).chain(classes);
+                let exhaustive = picture.exhaustive.map_or(String::new(), |e| e.to_string());
+                let record = record.chain(has_exhaustive.then_some(exhaustive));
                 table
                     .write_record(record)
                     .map_err(|error| write_error(output, error.into()))?;
@@ -223,10 +229,12 @@ fn write_split_folders(
     Ok(())
 }
 
-fn new_table() -> csv::Writer<Vec<u8>> {
+fn new_table(has_exhaustive: bool) -> csv::Writer<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
+    let columns = COLUMNS.into_iter();
+    let columns = columns.chain(has_exhaustive.then_some(EXHAUSTIVE_COLUMN));
     // Writing to memory cannot fail.
-    let _ = table.write_record(COLUMNS);
+    let _ = table.write_record(columns);
     table
 }
 

@@ -254,6 +254,7 @@ mod tests {
             split: split(index),
             folder: Some(class(index)),
             boxes: Vec::new(),
+            exhaustive: None,
         };
         ImportedDataset {
             pictures: (0..count).map(picture).collect(),

@@ -50,6 +50,21 @@ pub(super) fn flag(value: &Value) -> bool {
     }
 }
 
+/// Whether a field is true or false; `Ok(None)` for a missing one, an error for anything else.
+pub(super) fn optional_bool(value: &Value) -> Result<Option<bool>, ()> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Bool(set) => Ok(Some(*set)),
+        Value::String(text) if text::trim(text).eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Value::String(text) if text::trim(text).eq_ignore_ascii_case("true") => Ok(Some(true)),
+        other => match number(other) {
+            Some(0.0) => Ok(Some(false)),
+            Some(1.0) => Ok(Some(true)),
+            _ => Err(()),
+        },
+    }
+}
+
 /// Width and height in pixels, if both are positive whole numbers.
 pub(super) fn size(width: Option<f64>, height: Option<f64>) -> Option<(u32, u32)> {
     let side = |side: Option<f64>| {
@@ -90,6 +105,17 @@ mod tests {
             json!(-1),
         ] {
             assert!(!flag(&unset), "{unset}");
+        }
+        for (value, expected) in [
+            (json!(null), Ok(None)),
+            (json!(true), Ok(Some(true))),
+            (json!(0), Ok(Some(false))),
+            (json!("False"), Ok(Some(false))),
+            (json!("1"), Ok(Some(true))),
+            (json!("maybe"), Err(())),
+            (json!(2), Err(())),
+        ] {
+            assert_eq!(optional_bool(&value), expected, "{value}");
         }
         assert_eq!(name(&json!(7)).as_deref(), Some("7"));
         assert_eq!(name(&json!("\u{feff}mug ")).as_deref(), Some("mug"));

@@ -106,6 +106,9 @@ fn figure(history: &History, metric: &Metric) -> Result<Markup, DrawError> {
 
 fn table(history: &History) -> Markup {
     let best = history.best().map(|epoch| epoch.number);
+    // A model of one box has no figures of several.
+    let has_text = |column: &&String| history.epochs.iter().any(|e| !e.text(column).is_empty());
+    let columns: Vec<&String> = history.columns.iter().filter(has_text).collect();
     let is_start = |epoch: &HistoryEpoch| {
         let mut later_runs = history.runs.iter().skip(1);
         later_runs.any(|run| run.first_epoch == epoch.number)
@@ -116,7 +119,7 @@ fn table(history: &History) -> Markup {
                 thead {
                     tr {
                         th { "epoch" }
-                        @for column in &history.columns { th { (heading(column)) } }
+                        @for column in &columns { th { (heading(column)) } }
                     }
                 }
                 tbody {
@@ -127,7 +130,7 @@ fn table(history: &History) -> Markup {
                                 (epoch.number)
                                 @if is_best { " " span.mark { "best" } }
                             }
-                            @for column in &history.columns { td { (cell(epoch, column)) } }
+                            @for column in &columns { td { (cell(epoch, column)) } }
                         }
                     }
                 }
@@ -141,6 +144,7 @@ fn heading(column: &str) -> String {
     let words = column.split('_').map(|word| match word {
         "iou" => "IoU",
         "mse" => "MSE",
+        "ap50" => "AP50",
         "val" => "val.",
         word => word,
     });
@@ -188,6 +192,19 @@ mod tests {
         assert!(page.contains("<th>val. mean IoU</th>"));
         assert_eq!(page.matches("<svg class=\"light\"").count(), 6);
         assert_eq!(page.matches("<svg class=\"dark\"").count(), 6);
+    }
+
+    #[test]
+    fn the_objects_have_a_curve_and_a_column_if_a_model_has_any() {
+        let of_objects = "epoch,loss,object_loss,val_mean_iou,val_objects_ap50\n1,2.0,1.0,0.4,0.31\n2,1.0,0.9,0.5,0.42\n";
+        let page = render(&history_of(&[of_objects.to_owned()]).expect("valid")).expect("drawn");
+        assert!(page.contains("aria-label=\"objects, AP50\"") && page.contains("<td>0.4200</td>"));
+        assert!(
+            page.contains("<th>val. objects AP50</th>") && page.contains("<th>object loss</th>")
+        );
+        let of_one_box = "epoch,loss,val_mean_iou,val_objects_ap50\n1,2.0,0.4,\n2,1.0,0.5,\n";
+        let page = render(&history_of(&[of_one_box.to_owned()]).expect("valid")).expect("drawn");
+        assert!(!page.contains("AP50"));
     }
 
     #[test]

@@ -69,6 +69,26 @@ fn coco_boxes_are_read_however_they_are_written() {
 }
 
 #[test]
+fn an_image_of_coco_says_whether_it_is_exhaustively_annotated() {
+    let read = |changes: Value| {
+        let coco = coco_of(with(image("a.png"), changes), annotation()).to_string();
+        let field = Field::new().picture("a.png").put("result.json", coco);
+        let (_, dataset) = field.read();
+        let issues: Vec<String> = dataset.issues.iter().map(ToString::to_string).collect();
+        (dataset.pictures[0].exhaustive, issues)
+    };
+    assert_eq!(read(json!({})), (None, Vec::new()));
+    assert_eq!(
+        read(json!({ "exhaustive": true })),
+        (Some(true), Vec::new())
+    );
+    assert_eq!(read(json!({ "exhaustive": 0 })), (Some(false), Vec::new()));
+    let (unknown, issues) = read(json!({ "exhaustive": "partly" }));
+    assert_eq!((unknown, issues.len()), (None, 1));
+    assert!(issues[0].contains("exhaustive is \"partly\", expected true or false"));
+}
+
+#[test]
 fn an_invalid_number_costs_one_row_of_coco() {
     for number in ["NaN", "Infinity", "-Infinity", "nan", "1e999", "null"] {
         let text = format!(
