@@ -208,6 +208,14 @@ fn an_unknown_class_is_a_usage_error_with_the_names() {
     let output = run(&folder, &["--zone", "table=0,0;1,0;1,1;classes=gren"]);
     output.assert_exit_code(2);
     output.assert_stderr_contains(&["zone \"table\": the model has", unknown[0], unknown[1]]);
+    let output = folder.run_tiny(&["doctor", "--classes", "gren"]);
+    output.assert_exit_code(1);
+    assert!(
+        output
+            .stdout
+            .contains("FAILED classes     --classes: the model has no class"),
+        "{output:?}"
+    );
     let output = run(&folder, &["--line", "door=0,0;1,1;classes=gren"]);
     output.assert_exit_code(2);
     output.assert_stderr_contains(&["line \"door\": the model has", unknown[0], unknown[1]]);
