@@ -420,7 +420,7 @@ fn a_zone_of_the_command_line_replaces_that_of_the_file() {
         file.display()
     );
     let options = run(&line);
-    let names: Vec<&str> = options.zones.zones.iter().map(|zone| zone.name()).collect();
+    let names: Vec<&str> = options.zones.zones.iter().map(Zone::name).collect();
     assert_eq!(names, ["chair", "table"]);
     assert_eq!(options.zones.zones[1].polygon().points()[2].x(), 0.0);
     assert_eq!(options.zones.lines.len(), 1);

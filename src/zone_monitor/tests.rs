@@ -180,10 +180,10 @@ fn the_settle_time_of_a_zone_can_be_set() {
 #[test]
 fn complaint_occupancy_flickers_at_the_edge() {
     let film = &mut Film::new(&[CORNER], &[]);
-    let edge = |frame: usize| (if frame % 3 == 0 { 0.49 } else { 0.51 }, 0.8);
+    let edge = |frame: usize| (if frame.is_multiple_of(3) { 0.49 } else { 0.51 }, 0.8);
     assert_eq!(film.walk(CAT, (0..100).map(edge)), [""; 0]);
     assert_eq!(film.walk(CAT, times(INSIDE, 10)).len(), 1);
-    let edge = |frame: usize| (if frame % 3 == 0 { 0.51 } else { 0.49 }, 0.8);
+    let edge = |frame: usize| (if frame.is_multiple_of(3) { 0.51 } else { 0.49 }, 0.8);
     assert_eq!(film.walk(CAT, (0..100).map(edge)), [""; 0]);
     assert_eq!(film.present(), counts(&[("cat", 1)]));
 }
@@ -281,7 +281,7 @@ fn complaint_unconfirmed_tracks_are_counted() {
         let mut kinds = Vec::new();
         for _ in 0..frames {
             // Every fourth frame has a false alarm.
-            let score = if film.frames % 4 == 0 || frames == 7 {
+            let score = if film.frames.is_multiple_of(4) || frames == 7 {
                 0.9
             } else {
                 0.1
