@@ -3,6 +3,8 @@
 //! [`Evaluator`] runs a detector over a [`Dataset`](crate::dataset::Dataset). [`Evaluation`] collects its predictions
 //! beside the ground truth and computes [`Metrics`], [`Details`] and, with pictures that contain no object, the
 //! [`threshold_curve`]. No threshold is applied before that: the top class and the box count as they are.
+//!
+//! [`TrackEvaluation`] compares tracks with true ones.
 
 use serde::Serialize;
 
@@ -11,6 +13,7 @@ use crate::detect::Detection;
 use crate::geometry::iou;
 use crate::label::{ClassId, Labels};
 
+mod assignment;
 mod average_precision;
 mod bootstrap;
 mod comparison;
@@ -21,6 +24,7 @@ mod objects;
 mod predicted;
 mod sliding_window;
 mod threshold_curve;
+mod tracks;
 
 pub use average_precision::{AveragePrecision, PrecisionRecall};
 pub use bootstrap::{Interval, Intervals};
@@ -31,6 +35,7 @@ pub use image_id::ImageId;
 pub use objects::{AreaMetrics, ObjectCurve, ObjectEvaluation, ObjectMetrics, PixelBox, Recalls};
 pub use predicted::{Predicted, RecordedPrediction};
 pub use threshold_curve::{FalseAlarms, NegativeResults, ThresholdPoint, threshold_curve};
+pub use tracks::{TrackBox, TrackEvaluation, TrackMetrics, TrackedFrame};
 
 /// A box is correct from this IoU on.
 const CORRECT_IOU: f32 = 0.5;

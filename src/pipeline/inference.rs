@@ -46,6 +46,8 @@ struct Model {
     detector: Box<dyn Detector>,
     thresholds: Thresholds,
     filter: ModelFilter,
+    /// Whether it has object outputs.
+    has_objects: bool,
     labels: Arc<Labels>,
     hash: Arc<str>,
 }
@@ -75,14 +77,6 @@ impl Inference {
         }
     }
 
-    pub(super) fn with_tracking(self, track: bool) -> Self {
-        let settings = TrackSettings::new(self.model.thresholds.primary);
-        Self {
-            tracker: track.then(|| Tracker::new(settings)),
-            ..self
-        }
-    }
-
     pub(super) fn with_zones(self, zones: Arc<ZoneMap>) -> Self {
         Self {
             zones: ZoneMonitor::new(zones),
@@ -90,8 +84,16 @@ impl Inference {
         }
     }
 
+    /// Reports and tracks only the primary detection. Comes before [`Self::with_tracking`].
     pub(super) fn with_primary_only(self, one: bool) -> Self {
         Self { one, ..self }
+    }
+
+    pub(super) fn with_tracking(self, track: bool) -> Self {
+        Self {
+            tracker: track.then(|| self.new_tracker()),
+            ..self
+        }
     }
 
     /// Takes the time of a frame from its position in a recording, if it has one.
@@ -118,11 +120,21 @@ impl Inference {
         let report = last.and_then(|frame| self.end_track(frame));
         self.model = Model::new(detector, self.threshold, &self.filter, &self.health);
         self.warn_of_unknown_classes();
-        let settings = TrackSettings::new(self.model.thresholds.primary);
-        let renewed = |old: Tracker| Tracker::new(settings).with_track_count(old.track_count());
-        self.tracker = self.tracker.take().map(renewed);
+        let old = self.tracker.take();
+        let renewed = |old: Tracker| self.new_tracker().with_track_count(old.track_count());
+        self.tracker = old.map(renewed);
         self.health.models_swapped.add(1);
         report
+    }
+
+    /// A tracker for the model: of all objects if it finds several and they are reported.
+    fn new_tracker(&self) -> Tracker {
+        let settings = TrackSettings::new(self.model.thresholds.primary);
+        if self.model.has_objects && !self.one {
+            Tracker::multi_object(settings)
+        } else {
+            Tracker::new(settings)
+        }
     }
 
     /// Runs the model on a frame. `scene_start` ends all tracks first.
@@ -250,6 +262,7 @@ impl Model {
         Self {
             thresholds,
             filter,
+            has_objects: card.objects.is_some(),
             labels: Arc::new(card.labels.clone()),
             hash: hash.into(),
             detector,

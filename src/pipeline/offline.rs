@@ -31,9 +31,9 @@ pub(super) fn run(
     let mut run = OfflineRun {
         inference: inference
             .with_frame_positions()
+            .with_primary_only(pipeline.one)
             .with_tracking(pipeline.track)
-            .with_zones(pipeline.zones)
-            .with_primary_only(pipeline.one),
+            .with_zones(pipeline.zones),
         sinks: AllSinks {
             sinks: pipeline.sinks,
             display: pipeline.display,

@@ -4,7 +4,6 @@ use std::f32::consts::TAU;
 use std::time::Duration;
 
 use super::settings::TrackSettings;
-use crate::detect::Prediction;
 use crate::geometry::{NormBox, iou};
 use crate::label::ClassId;
 
@@ -21,25 +20,23 @@ pub(super) struct ClassHysteresis {
 }
 
 impl ClassHysteresis {
-    pub(super) fn new(prediction: &Prediction) -> Self {
-        Self {
-            scores: prediction.scores().to_vec(),
+    /// Starts with the scores of a frame: one for each class, at least one.
+    pub(super) fn new(scores: &[f32]) -> Self {
+        let mut hysteresis = Self {
+            scores: scores.to_vec(),
             weight: 1.0,
-            class: prediction.top().0.index(),
+            class: 0,
             challenger: None,
-        }
+        };
+        hysteresis.set_class_to_top();
+        hysteresis
     }
 
     /// Adds the scores of a frame, `step` after the last.
-    pub(super) fn update(
-        &mut self,
-        prediction: &Prediction,
-        step: Duration,
-        settings: &TrackSettings,
-    ) {
+    pub(super) fn update(&mut self, scores: &[f32], step: Duration, settings: &TrackSettings) {
         let steps = step.as_secs_f32() / settings.score_time_constant.as_secs_f32();
         self.weight = 1.0 + self.weight * (-steps).exp();
-        for (smoothed, score) in self.scores.iter_mut().zip(prediction.scores()) {
+        for (smoothed, score) in self.scores.iter_mut().zip(scores) {
             *smoothed += (score - *smoothed) / self.weight;
         }
     }
@@ -128,12 +125,23 @@ impl SmoothedBox {
         settings: &TrackSettings,
     ) {
         let step = now.saturating_sub(self.last_followed);
-        if iou(bounding_box, &self.smoothed) < settings.jump_iou {
-            if step >= settings.jump_after {
-                *self = Self::new(bounding_box, now);
-            }
+        if step >= settings.jump_after || !self.is_jump(bounding_box, settings) {
+            self.follow(bounding_box, now, settings);
+        }
+    }
+
+    /// Adds a box that is known to be of the same object. Where it has jumped, the smoothed box jumps with it.
+    pub(super) fn follow(
+        &mut self,
+        bounding_box: &NormBox,
+        now: Duration,
+        settings: &TrackSettings,
+    ) {
+        if self.is_jump(bounding_box, settings) {
+            *self = Self::new(bounding_box, now);
             return;
         }
+        let step = now.saturating_sub(self.last_followed);
         self.last_followed = now;
         for (filter, value) in self.filters.iter_mut().zip(center_and_size(bounding_box)) {
             filter.update(value, step.as_secs_f32(), settings);
@@ -152,9 +160,13 @@ impl SmoothedBox {
     pub(super) fn smoothed(&self) -> NormBox {
         self.smoothed
     }
+
+    fn is_jump(&self, bounding_box: &NormBox, settings: &TrackSettings) -> bool {
+        iou(bounding_box, &self.smoothed) < settings.jump_iou
+    }
 }
 
-fn center_and_size(bounding_box: &NormBox) -> [f32; 4] {
+pub(super) fn center_and_size(bounding_box: &NormBox) -> [f32; 4] {
     let [x_min, x_max, y_min, y_max] = bounding_box.corners();
     let center = [(x_min + x_max) / 2.0, (y_min + y_max) / 2.0];
     [center[0], center[1], x_max - x_min, y_max - y_min]

@@ -20,6 +20,8 @@ pub struct TrackSettings {
     pub new_track_after: Duration,
     /// A track ends after this time without support.
     pub leave_after: Duration,
+    /// A track is stationary after this time at the same place.
+    pub stationary_after: Duration,
     /// All is forgotten after this time without a frame.
     pub reset_after: Duration,
     /// Time constant of the score smoothing: the weight of a frame falls to 1/e in this time.
@@ -52,6 +54,7 @@ impl TrackSettings {
             hide_after: Duration::from_millis(250),
             new_track_after: Duration::from_millis(80),
             leave_after: Duration::from_millis(1200),
+            stationary_after: Duration::from_secs(5),
             reset_after: Duration::from_secs(5),
             score_time_constant: Duration::from_millis(300),
             change_margin: 0.1,

@@ -1,6 +1,9 @@
 //! Sequences of predictions, and the events that they cause.
 
-use super::*;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::super::{Event, EventKind, StableDetection, TrackSettings, Tracker};
+use crate::detect::{Prediction, Thresholds};
 use crate::geometry::NormBox;
 
 /// A tracker with a clock in milliseconds.

@@ -1,0 +1,249 @@
+//! An object that the multi-object tracker follows: a track, or a candidate that may become one.
+
+use std::time::{Duration, SystemTime};
+
+use smallvec::SmallVec;
+
+use super::association::Expected;
+use super::filters::{ClassHysteresis, SmoothedBox};
+use super::motion::Motion;
+use super::{Event, EventKind, StableDetection, TrackSettings};
+use crate::detect::Detection;
+use crate::geometry::{NormBox, iou};
+use crate::label::ClassId;
+
+/// An object is at the same place while the IoU with the box that it had there is at least this.
+const SAME_PLACE_IOU: f32 = 0.6;
+
+#[derive(Debug)]
+pub(super) struct Hypothesis {
+    pub(super) status: Status,
+    class: ClassHysteresis,
+    motion: Motion,
+    bounding_box: SmoothedBox,
+    place: Place,
+    /// First and last frame that supported it, on the tracker's clock.
+    first: Duration,
+    last: Duration,
+    /// Whether the last frame that supported it gives another class a score that is higher by the margin.
+    is_contradicted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Candidate {
+        /// Time with strong detections, less the time without detections.
+        evidence: Duration,
+    },
+    Track {
+        number: u64,
+        /// Time since the last frame that supported it.
+        unsupported: Duration,
+    },
+    /// It is forgotten at the end of this frame.
+    Ended,
+}
+
+/// Where an object was at some time, to tell whether it moves.
+#[derive(Debug)]
+struct Place {
+    bounding_box: NormBox,
+    since: Duration,
+}
+
+/// The detections of one object in one frame.
+pub(super) struct Sighting {
+    pub(super) bounding_box: NormBox,
+    /// For each class the highest score, 0 for one that was not detected.
+    pub(super) scores: SmallVec<[f32; 32]>,
+    pub(super) is_strong: bool,
+}
+
+impl Hypothesis {
+    /// A candidate.
+    pub(super) fn new(sighting: &Sighting, now: Duration) -> Self {
+        let bounding_box = &sighting.bounding_box;
+        Self {
+            status: Status::Candidate {
+                evidence: Duration::ZERO,
+            },
+            class: ClassHysteresis::new(&sighting.scores),
+            motion: Motion::new(bounding_box, now),
+            bounding_box: SmoothedBox::new(bounding_box, now),
+            place: Place {
+                bounding_box: *bounding_box,
+                since: now,
+            },
+            first: now,
+            last: now,
+            is_contradicted: false,
+        }
+    }
+
+    /// Adds a frame that supports it, `step` after the last frame. Returns the class before, if it has changed.
+    pub(super) fn support(
+        &mut self,
+        sighting: &Sighting,
+        now: Duration,
+        step: Duration,
+        settings: &TrackSettings,
+    ) -> Option<ClassId> {
+        let since_last = now.saturating_sub(self.last);
+        self.class.update(&sighting.scores, since_last, settings);
+        self.motion.update(&sighting.bounding_box, now);
+        self.bounding_box
+            .follow(&sighting.bounding_box, now, settings);
+        self.last = now;
+        let smoothed = self.bounding_box.smoothed();
+        if iou(&smoothed, &self.place.bounding_box) < SAME_PLACE_IOU {
+            self.place = Place {
+                bounding_box: smoothed,
+                since: now,
+            };
+        }
+        let changed_from = match &mut self.status {
+            Status::Candidate { evidence } => {
+                if sighting.is_strong {
+                    *evidence += step;
+                }
+                self.class.set_class_to_top();
+                None
+            }
+            Status::Track { unsupported, .. } => {
+                *unsupported = Duration::ZERO;
+                self.class.update_class(now, settings)
+            }
+            Status::Ended => None,
+        };
+        let own = sighting.scores[self.class().index()];
+        let highest = sighting.scores.iter().copied().fold(0.0, f32::max);
+        self.is_contradicted = sighting.is_strong && highest - own >= settings.change_margin;
+        changed_from
+    }
+
+    /// Adds a frame that does not support it, `step` after the last frame. It may end.
+    pub(super) fn miss(&mut self, step: Duration, settings: &TrackSettings) {
+        match &mut self.status {
+            Status::Candidate { evidence } => {
+                // One that has no evidence ends even if no time has passed, so that they cannot pile up.
+                match evidence.checked_sub(step).filter(|_| !evidence.is_zero()) {
+                    Some(left) => *evidence = left,
+                    None => self.status = Status::Ended,
+                }
+            }
+            Status::Track { unsupported, .. } => {
+                *unsupported += step;
+                if *unsupported > settings.leave_after {
+                    self.status = Status::Ended;
+                }
+            }
+            Status::Ended => {}
+        }
+    }
+
+    /// Whether a candidate has become certain enough to be a track.
+    pub(super) fn is_certain(&self, threshold: f32, settings: &TrackSettings) -> bool {
+        matches!(self.status, Status::Candidate { evidence } if evidence >= settings.appear_after)
+            && self.class.confidence() >= threshold
+    }
+
+    /// What a frame at `now` should show of it.
+    pub(super) fn expected(&self, now: Duration, settings: &TrackSettings) -> Expected {
+        let may_change_class = match self.status {
+            Status::Track { unsupported, .. } => unsupported < settings.new_track_after,
+            Status::Candidate { .. } | Status::Ended => true,
+        };
+        Expected {
+            class: self.class(),
+            position: self.motion.expected(now),
+            may_change_class,
+        }
+    }
+
+    /// Number of the track.
+    pub(super) const fn number(&self) -> Option<u64> {
+        match self.status {
+            Status::Track { number, .. } => Some(number),
+            Status::Candidate { .. } | Status::Ended => None,
+        }
+    }
+
+    /// Time since the last frame that supported the track.
+    pub(super) const fn unsupported(&self) -> Duration {
+        match self.status {
+            Status::Track { unsupported, .. } => unsupported,
+            Status::Candidate { .. } | Status::Ended => Duration::ZERO,
+        }
+    }
+
+    pub(super) fn class(&self) -> ClassId {
+        self.class.class()
+    }
+
+    pub(super) fn class_count(&self) -> usize {
+        self.class.class_count()
+    }
+
+    pub(super) const fn first(&self) -> Duration {
+        self.first
+    }
+
+    pub(super) const fn last(&self) -> Duration {
+        self.last
+    }
+
+    pub(super) const fn is_contradicted(&self) -> bool {
+        self.is_contradicted
+    }
+
+    /// Whether it moves out of the picture.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.motion.is_leaving()
+    }
+
+    /// The smoothed box, moved on to `now`.
+    pub(super) fn bounding_box(&self, now: Duration) -> NormBox {
+        let [x, y] = self.motion.shift(now);
+        let [x_min, x_max, y_min, y_max] = self.bounding_box.smoothed().corners();
+        let moved = [x_min + x, x_max + x, y_min + y, y_max + y];
+        NormBox::from_regression(moved).unwrap_or(self.bounding_box.smoothed())
+    }
+
+    /// Its state at `now`.
+    pub(super) fn detection(&self, now: Duration) -> Detection {
+        Detection {
+            class: self.class(),
+            confidence: self.class.confidence(),
+            bounding_box: self.bounding_box(now),
+        }
+    }
+
+    /// `None` for a candidate.
+    pub(super) fn stable_detection(
+        &self,
+        now: Duration,
+        settings: &TrackSettings,
+    ) -> Option<StableDetection> {
+        Some(StableDetection {
+            track: self.number()?,
+            detection: self.detection(now),
+            duration: self.duration(),
+            is_stationary: self.last.saturating_sub(self.place.since) >= settings.stationary_after,
+        })
+    }
+
+    /// An event of the track `number`, with the state in the last frame that supported it.
+    pub(super) fn event(&self, number: u64, kind: EventKind, time: SystemTime) -> Event {
+        Event {
+            kind,
+            track: number,
+            detection: self.detection(self.last),
+            time,
+            duration: self.duration(),
+        }
+    }
+
+    fn duration(&self) -> Duration {
+        self.last.saturating_sub(self.first)
+    }
+}
