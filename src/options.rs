@@ -185,11 +185,11 @@ pub struct FilterOptions {
 pub struct ZoneOptions {
     /// Report and count what enters and leaves this part of the picture; may be given several times. Points are shares of the
     /// picture; the page /zones of --web draws them. Settings may follow, as ;classes=cat,dog;settle=1s;loiter=1min
-    #[arg(long = "zone", value_name = "NAME=X,Y;X,Y;...")]
+    #[arg(id = "zone", long, value_name = "NAME=X,Y;X,Y;...")]
     pub zones: Vec<Zone>,
     /// Count what crosses this line, in each direction; may be given several times. Settings may follow, as
     /// ;directions=in,out;classes=cat;margin=0.02
-    #[arg(long = "line", value_name = "NAME=X,Y;X,Y")]
+    #[arg(id = "line", long, value_name = "NAME=X,Y;X,Y")]
     pub lines: Vec<Line>,
     /// Draw zones and lines on the screen and in snapshots, too; the web page always shows them
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",

@@ -156,7 +156,8 @@ impl Line {
         // In square shares; the area of a triangle is half of its base times its height.
         let doubled_area = point.side_of(first, second) as f64 / 1e12;
         let distance = doubled_area.abs() / first.distance(second);
-        (distance >= self.margin).then(|| self.side(point))
+        // A point has whole millionths, so less than one is rounding.
+        (distance + 1e-7 >= self.margin).then(|| self.side(point))
     }
 
     /// Whether a straight way meets the segment.

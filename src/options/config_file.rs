@@ -251,7 +251,7 @@ fn scalar_text(value: &DeValue<'_>) -> Option<String> {
 
 /// What stands before the `=` of a line, or its first word.
 fn key_of(line: &str) -> &str {
-    let line = line.trim();
+    let line = line.trim().trim_start_matches('[');
     if let Some((key, _)) = line.split_once('=') {
         return key.trim();
     }

@@ -466,7 +466,7 @@ fn an_error_in_a_table_names_line_and_key() {
         ),
         (
             format!("[[zone]]\n{points}"),
-            "line 1: [[zone]]: a table here needs a name, as name = \"door\"",
+            "line 1: zone: a table here needs a name, as name = \"door\"",
         ),
         (
             "[[zone]]\nname = \"a\"".to_owned(),
