@@ -2,10 +2,10 @@
 
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::*;
-use embedded_graphics::primitives::{Line as Segment, Polyline, PrimitiveStyle};
+use embedded_graphics::primitives::{Line as Segment, PointsIter, Rectangle};
 
 use super::placement::LabelPlacer;
-use super::{BLACK, OverlayLayout};
+use super::{BLACK, OverlayLayout, fill};
 use crate::zone::{Direction, Line, NormPoint, Zone, ZoneMap};
 use crate::zone_monitor::{ClassCounts, ZoneCounts};
 
@@ -87,8 +87,30 @@ impl OverlayLayout {
         D: DrawTarget<Color: From<Rgb888>>,
     {
         for (color, width) in [(BLACK, 3 * self.dash), (VIOLET, self.dash)] {
-            let style = PrimitiveStyle::with_stroke(color.into(), width);
-            Polyline::new(points).into_styled(style).draw(target)?;
+            for ends in points.windows(2) {
+                self.draw_segment(target, [ends[0], ends[1]], width, color)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Squares along a segment. The joints of a thick `Polyline` of embedded-graphics overflow in large pictures.
+    fn draw_segment<D>(
+        &self,
+        target: &mut D,
+        [start, end]: [Point; 2],
+        width: u32,
+        color: Rgb888,
+    ) -> Result<(), D::Error>
+    where
+        D: DrawTarget<Color: From<Rgb888>>,
+    {
+        let whole = Rectangle::new(Point::zero(), self.size);
+        let step = (width / 4).max(1) as usize;
+        let centers = Segment::new(start, end).points().step_by(step);
+        for center in centers.chain([end]) {
+            let square = Rectangle::with_center(center, Size::new_equal(width));
+            fill(target, &square.intersection(&whole), color)?;
         }
         Ok(())
     }
