@@ -10,8 +10,9 @@ use crate::geometry::iou;
 /// "ByteTrack: Multi-Object Tracking by Associating Every Detection Box", ECCV 2022).
 const WEAK_SHARE: f32 = 0.5;
 
-/// A candidate becomes a track from this much above the threshold on, as in ByteTrack.
-const BEGIN_MARGIN: f32 = 0.1;
+/// A candidate becomes a track from this much above the threshold on, as in ByteTrack, whose margin of 0.1 costs more true
+/// tracks than false ones (docs/tracking.md).
+const BEGIN_MARGIN: f32 = 0.07;
 
 #[derive(Debug, Clone)]
 pub(super) struct FrameDetections {

@@ -238,8 +238,8 @@ fn a_part_of_an_object_is_no_object() {
 #[test]
 fn a_track_begins_with_a_score_above_the_threshold() {
     let mut playback = Playback::new(100);
-    assert_eq!(playback.hold(3000, &[('a', 0.48, LEFT)]), "");
-    assert_eq!(playback.hold(3000, &[('a', 0.54, LEFT)]), "3100+1a");
+    assert_eq!(playback.hold(3000, &[('a', 0.45, LEFT)]), "");
+    assert_eq!(playback.hold(3000, &[('a', 0.5, LEFT)]), "3100+1a");
     assert_eq!(playback.hold(3000, &[('a', 0.42, LEFT)]), "");
 }
 
