@@ -314,17 +314,18 @@ fn the_thresholds_of_a_card_can_be_changed() {
         "--output",
         text(&changed),
     ];
-    let with = |model: &Path| [&["model", "card", text(model)][..], &change].concat();
-    succeed(&with(
-        &model_that_ships().with_file_name("snacks-objects.onnx"),
-    ));
+    fn with<'a>(model: &'a Path, change: &[&'a str]) -> Vec<&'a str> {
+        [&["model", "card", text(model)][..], change].concat()
+    }
+    let finds_several = model_that_ships().with_file_name("snacks-objects.onnx");
+    succeed(&with(&finds_several, &change));
     let card = TractDetector::from_file(&changed)
         .expect("loads")
         .card()
         .clone();
     let objects = card.objects.expect("finds several objects");
     assert_eq!((card.threshold, objects.threshold), (0.5, 0.25));
-    let (code, said) = fail(&with(&model_that_ships()));
+    let (code, said) = fail(&with(&model_that_ships(), &change));
     assert!(
         code != 0 && said.contains("has no object outputs"),
         "{said}"
