@@ -69,8 +69,7 @@ fn brief(event: &Event) -> String {
         EventKind::Appeared => '+',
         EventKind::Changed { .. } => '>',
         EventKind::Left => '-',
-        #[allow(unreachable_patterns, reason = "events of zones are made elsewhere")]
-        _ => '?',
+        other => panic!("the tracker has no event {other:?}"),
     };
     let class = name(event.detection.class.index());
     let at = after.expect("after the start").as_millis();
