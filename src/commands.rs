@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
+use boxcam::class_selection::UnknownClass;
 use boxcam::dataset::DatasetError;
 use boxcam::dataset::films::FilmError;
 use boxcam::detect::DetectError;
@@ -14,6 +15,7 @@ use boxcam::options::Command;
 use boxcam::pipeline::PipelineError;
 use boxcam::sink::SinkError;
 use boxcam::source::SourceError;
+use boxcam::zone::{DuplicateName, UnknownZoneClass};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -51,6 +53,12 @@ pub(crate) enum Failure {
         what: &'static str,
         feature: &'static str,
     },
+    #[error("--classes: {0}")]
+    Classes(#[from] UnknownClass),
+    #[error(transparent)]
+    ZoneClasses(#[from] UnknownZoneClass),
+    #[error(transparent)]
+    ZoneNames(#[from] DuplicateName),
     #[error("failed checks: {count}; see the suggested fixes above")]
     ChecksFailed { count: usize },
     #[error("signals can't be caught ({0}); end other programs and try again")]
@@ -150,7 +158,10 @@ impl Completion {
 impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::NotBuilt { .. } => USAGE,
+            Self::NotBuilt { .. }
+            | Self::Classes(_)
+            | Self::ZoneClasses(_)
+            | Self::ZoneNames(_) => USAGE,
             Self::ChecksFailed { .. } | Self::Signals(_) => CHECKS_FAILED,
             Self::Model(_) | Self::NoModel { .. } | Self::Detect(_) => MODEL,
             Self::FilmTrack(FilmTrackError::Detect(_)) => MODEL,

@@ -11,10 +11,12 @@ use crate::geometry::NormBox;
 use crate::label::ClassId;
 use crate::preprocess::InputTensor;
 
+mod filter;
 pub mod int8;
 mod nms;
 pub mod tract;
 
+pub use filter::{DetectionFilter, ModelFilter};
 pub use nms::{CellOutputs, Nms};
 
 use nms::{Objects, Strongest};
@@ -64,6 +66,16 @@ impl Thresholds {
                 .or(objects.map(|o| o.threshold))
                 .unwrap_or(card.threshold),
             nms_iou: objects.map_or(1.0, |objects| objects.nms_iou),
+        }
+    }
+
+    /// These, but none below `least`.
+    #[must_use]
+    pub fn at_least(self, least: f32) -> Self {
+        Self {
+            primary: self.primary.max(least),
+            objects: self.objects.max(least),
+            ..self
         }
     }
 }
@@ -241,6 +253,21 @@ impl Prediction {
     pub fn detections(&self, thresholds: &Thresholds) -> Vec<Detection> {
         let primary = self.detection(thresholds.primary);
         primary.into_iter().chain(self.others(thresholds)).collect()
+    }
+
+    /// Takes scores and box of a model without image heads from its objects, after some were left out.
+    fn take_primary_from_objects(&mut self) {
+        let objects = self.objects.as_deref().unwrap_or_default();
+        self.primary.scores.fill(0.0);
+        for object in objects {
+            if let Some(score) = self.primary.scores.get_mut(object.class.index()) {
+                *score = score.max(object.confidence);
+            }
+        }
+        if let Some(best) = objects.first() {
+            self.primary.corners = best.bounding_box.corners();
+            self.primary.bounding_box = best.bounding_box;
+        }
     }
 
     /// The objects beside the primary detection, the highest score first: none that is the same.

@@ -5,11 +5,11 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`], [`run_id`] |
+//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`], [`run_id`], [`class_selection`], [`zone`] |
 //! | input and output | [`walk`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`] |
-//! | track | [`track`] |
+//! | track | [`track`], [`zone_monitor`] |
 //! | report | [`report`], [`health`] |
 //! | sink | [`overlay`], [`sink`] |
 //! | pipeline | [`pipeline`] |
@@ -19,6 +19,7 @@
 pub mod address;
 pub mod camera_choice;
 pub mod card;
+pub mod class_selection;
 pub mod dataset;
 pub mod detect;
 pub mod diagnostics;
@@ -48,3 +49,5 @@ pub mod stream_url;
 pub mod text;
 pub mod track;
 pub mod walk;
+pub mod zone;
+pub mod zone_monitor;

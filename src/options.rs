@@ -19,19 +19,22 @@ use thiserror::Error;
 use crate::address::{
     BrokerAddress, FrameAncestors, WebAddress, WebHosts, redacted, redacted_broker,
 };
+use crate::class_selection::ClassSelection;
+use crate::detect::DetectionFilter;
 use crate::log_lines::LogLines;
 use crate::rotation::Rotation;
+use crate::zone::{DuplicateName, Line, Zone, ZoneError, ZoneMap};
 
 mod choice;
 mod config_file;
 
 pub use choice::{
-    CurveFile, DisplayChoice, FrameSize, InvalidValue, LogChoice, ReportFile, SourceChoice,
-    SourceChoiceError, Threshold,
+    AreaShare, CurveFile, DisplayChoice, FrameSize, InvalidValue, LogChoice, ReportFile,
+    SourceChoice, SourceChoiceError, Threshold,
 };
 pub use config_file::ConfigFileError;
 
-use config_file::Setting;
+use config_file::{Setting, Shape};
 
 /// Frames in, one labelled bounding box out: object detection for small boards
 ///
@@ -149,6 +152,10 @@ pub struct RunOptions {
     pub threads: Option<NonZeroUsize>,
     #[command(flatten)]
     pub model: ModelOptions,
+    #[command(flatten)]
+    pub filter: FilterOptions,
+    #[command(flatten)]
+    pub zones: ZoneOptions,
 }
 
 /// The model file and its threshold.
@@ -160,6 +167,34 @@ pub struct ModelOptions {
     /// Confidence threshold of a detection, also of several objects, 0 to 1 [default: the model's own]
     #[arg(long, value_name = "T")]
     pub threshold: Option<Threshold>,
+}
+
+/// What counts as a detection.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct FilterOptions {
+    /// Detect only these classes of the model [default: all]
+    #[arg(long, value_name = "NAME,...")]
+    pub classes: Option<ClassSelection>,
+    /// Least area of a bounding box, as a share of the picture, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0")]
+    pub min_area: AreaShare,
+}
+
+/// Zones and lines of the picture, and whether they are drawn.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct ZoneOptions {
+    /// Report and count what enters and leaves this part of the picture; may be given several times. Points are shares of the
+    /// picture; the page /zones of --web draws them. Settings may follow, as ;classes=cat,dog;settle=1s;loiter=1min
+    #[arg(id = "zone", long, value_name = "NAME=X,Y;X,Y;...")]
+    pub zones: Vec<Zone>,
+    /// Count what crosses this line, in each direction; may be given several times. Settings may follow, as
+    /// ;directions=in,out;classes=cat;margin=0.02
+    #[arg(id = "line", long, value_name = "NAME=X,Y;X,Y")]
+    pub lines: Vec<Line>,
+    /// Draw zones and lines on the screen and in snapshots, too; the web page always shows them
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true")]
+    pub draw_zones: bool,
 }
 
 /// Options of `boxcam detect`.
@@ -176,6 +211,8 @@ pub struct DetectOptions {
     pub threads: Option<NonZeroUsize>,
     #[command(flatten)]
     pub model: ModelOptions,
+    #[command(flatten)]
+    pub filter: FilterOptions,
 }
 
 /// Options of `boxcam evaluate`.
@@ -273,6 +310,8 @@ pub enum OptionsError {
     Cli(#[from] clap::Error),
     #[error(transparent)]
     File(#[from] ConfigFileError),
+    #[error(transparent)]
+    Zones(#[from] DuplicateName),
 }
 
 /// Parses a command line, which starts with the program's name, and the configuration file that it names.
@@ -285,14 +324,19 @@ where
 {
     let mut arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     let command = parse_arguments(&arguments)?.command;
+    let zones = command.run_options().map(|run| &run.zones);
+    zones.map(ZoneOptions::map).transpose()?;
     let Some(path) = command.config() else {
         return Ok(command);
     };
     let path = path.to_owned();
-    let settings = config_file::read(&path)?;
+    let mut settings = config_file::read(&path)?;
     for setting in &settings {
         check(setting, &path)?;
     }
+    check_names(&settings, &path)?;
+    // A zone of the command line replaces that of the same name.
+    settings.retain(|setting| !zones.is_some_and(|zones| zones.has_named(setting)));
     // The first argument is the program, the second the command. Of an option that is given twice the last counts.
     arguments.splice(2..2, settings.iter().map(|s| s.argument().into()));
     Ok(parse_arguments(&arguments)?.command)
@@ -360,17 +404,13 @@ fn check(setting: &Setting, path: &Path) -> Result<(), ConfigFileError> {
             let keys: Vec<&str> = keys.filter(|key| is_key(key)).collect();
             format!("unknown key, expected one of {}", keys.join(", "))
         }
-        Some(option) => {
-            let is_switch = option.get_num_args().is_some_and(|n| n.min_values() == 0);
-            if setting.is_bool && !is_switch {
-                "expected a string or a number, not true or false".to_owned()
-            } else {
-                match Cli::try_parse_from(["boxcam", "run", &setting.argument()]) {
-                    Ok(_) => return Ok(()),
-                    Err(error) => reason(&error),
-                }
-            }
-        }
+        Some(option) => match unfit_shape(option, &setting.shape) {
+            Some(message) => message.to_owned(),
+            None => match Cli::try_parse_from(["boxcam", "run", &setting.argument()]) {
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(value_error(setting, path, &error)),
+            },
+        },
     };
     Err(ConfigFileError::Line {
         path: path.into(),
@@ -378,6 +418,61 @@ fn check(setting: &Setting, path: &Path) -> Result<(), ConfigFileError> {
         key: redacted(&setting.key),
         message,
     })
+}
+
+/// What else an option expects, if it does not take a value of this shape.
+fn unfit_shape(option: &Arg, shape: &Shape) -> Option<&'static str> {
+    let is_switch = option.get_num_args().is_some_and(|n| n.min_values() == 0);
+    let names = option.get_value_names().unwrap_or_default();
+    let is_list = names.iter().any(|name| name.ends_with(",..."));
+    let is_repeatable = matches!(option.get_action(), ArgAction::Append);
+    match shape {
+        Shape::Text => None,
+        Shape::Bool if is_switch => None,
+        Shape::List if is_list => None,
+        Shape::Table { .. } if is_repeatable => None,
+        _ if is_repeatable => Some("expected tables, each below its header in double brackets"),
+        Shape::Bool => Some("expected a string or a number, not true or false"),
+        Shape::List | Shape::Table { .. } => Some("expected a string, a number, true or false"),
+    }
+}
+
+/// The error of a value that clap refuses. In a table, it names the key whose value is wrong.
+fn value_error(setting: &Setting, path: &Path, error: &clap::Error) -> ConfigFileError {
+    let zone_error = error.source().and_then(|e| e.downcast_ref::<ZoneError>());
+    let inner = zone_error.map_or("", ZoneError::key);
+    let key = match (inner, &setting.shape) {
+        ("", _) | (_, Shape::Text | Shape::Bool | Shape::List) => setting.key.clone(),
+        (inner, Shape::Table { .. }) => format!("{}.{inner}", setting.key),
+    };
+    ConfigFileError::Line {
+        path: path.into(),
+        line: setting.line_of(inner),
+        key: redacted(&key),
+        message: reason(error),
+    }
+}
+
+/// Checks that the tables of each array have different names.
+fn check_names(settings: &[Setting], path: &Path) -> Result<(), ConfigFileError> {
+    for (index, setting) in settings.iter().enumerate() {
+        let is_same = |other: &Setting| {
+            setting.name().is_some() && (&other.key, other.name()) == (&setting.key, setting.name())
+        };
+        if let Some(first) = settings[..index].iter().find(|other| is_same(other)) {
+            let key = "name";
+            return Err(ConfigFileError::Line {
+                path: path.into(),
+                line: setting.line_of(key),
+                key: format!("{}.{key}", setting.key),
+                message: format!(
+                    "the table at line {} has the same name; give each another",
+                    first.line
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// What is wrong with the value of an option, without the option's name.
@@ -440,13 +535,18 @@ const LEAST_LOG_SIZE: ByteSize = ByteSize::b(500);
 const LEAST_SNAPSHOTS_SIZE: ByteSize = ByteSize::kb(1);
 
 impl Command {
-    /// The configuration file that the command line names.
-    fn config(&self) -> Option<&Path> {
+    /// The options of `run`, if the command takes them.
+    fn run_options(&self) -> Option<&RunOptions> {
         match self {
-            Self::Run(run) => run.config.as_deref(),
-            Self::Doctor(doctor) => doctor.run.config.as_deref(),
+            Self::Run(run) => Some(run),
+            Self::Doctor(doctor) => Some(&doctor.run),
             _ => None,
         }
+    }
+
+    /// The configuration file that the command line names.
+    fn config(&self) -> Option<&Path> {
+        self.run_options()?.config.as_deref()
     }
 
     /// Whether a signal ends the command at its next step, and not at once, so that what it has begun is finished.
@@ -478,6 +578,38 @@ impl ModelOptions {
     #[must_use]
     pub fn threshold_or(&self, default: f32) -> f32 {
         self.threshold.map_or(default, Threshold::value)
+    }
+}
+
+impl FilterOptions {
+    #[must_use]
+    pub fn filter(&self) -> DetectionFilter {
+        DetectionFilter {
+            classes: self.classes.clone().unwrap_or_default(),
+            min_area: self.min_area.value(),
+        }
+    }
+}
+
+impl ZoneOptions {
+    /// The zones and lines.
+    ///
+    /// # Errors
+    /// [`DuplicateName`] if two zones or two lines have the same name.
+    pub fn map(&self) -> Result<ZoneMap, DuplicateName> {
+        ZoneMap::new(self.zones.clone(), self.lines.clone(), self.draw_zones)
+    }
+
+    /// Whether a table of a file has the name of one of these.
+    fn has_named(&self, setting: &Setting) -> bool {
+        let Some(name) = setting.name() else {
+            return false;
+        };
+        match setting.key.as_str() {
+            "zone" => self.zones.iter().any(|zone| zone.name() == name),
+            "line" => self.lines.iter().any(|line| line.name() == name),
+            _ => false,
+        }
     }
 }
 

@@ -20,10 +20,12 @@ use crate::health::CaptureState;
 use crate::label::ClassId;
 use crate::report::Report;
 use crate::track::Event;
+use crate::zone_monitor::ZoneCounts;
 
 mod canvas;
 mod placement;
 mod text;
+mod zone_outlines;
 
 pub use canvas::Canvas;
 
@@ -64,7 +66,8 @@ fn class_color(class: ClassId) -> Rgb888 {
 }
 
 /// Draws a report on a target that holds the whole image of a frame. The frame may be a later one than the report
-/// describes. The detections are those of [`Report::shown`].
+/// describes. The detections are those of [`Report::shown`]. Zones and lines are drawn if the options say so
+/// ([`crate::zone::ZoneMap::is_drawn`]).
 ///
 /// A box has the color of its class and a label with the class and the confidence. Labels never cover each other; one that
 /// has no place is left out. Ground-truth boxes are thin and dashed, each with the IoU of the detection that fits it best.
@@ -78,8 +81,33 @@ pub fn draw<D>(target: &mut D, frame: &Frame, report: &Report) -> Result<(), D::
 where
     D: DrawTarget<Color: From<Rgb888>>,
 {
-    let boxes: Vec<ShownBox<'_>> = report.shown().map(ShownBox::plain).collect();
-    draw_boxes(target, frame, report, &boxes)
+    draw_boxes(
+        target,
+        frame,
+        report,
+        &plain_boxes(report),
+        shown_zones(report),
+    )
+}
+
+/// Draws a report as [`draw`] does, with the zones and lines in any case.
+///
+/// # Errors
+/// Those of the target.
+pub fn draw_with_zones<D>(target: &mut D, frame: &Frame, report: &Report) -> Result<(), D::Error>
+where
+    D: DrawTarget<Color: From<Rgb888>>,
+{
+    let zones = Some(&*report.zones);
+    draw_boxes(target, frame, report, &plain_boxes(report), zones)
+}
+
+fn plain_boxes(report: &Report) -> Vec<ShownBox<'_>> {
+    report.shown().map(ShownBox::plain).collect()
+}
+
+fn shown_zones(report: &Report) -> Option<&ZoneCounts> {
+    report.zones.map().is_drawn().then_some(&*report.zones)
 }
 
 /// Draws a report as [`draw`] does, with the thing of one of its events marked among the others: its line is thicker, and its
@@ -103,7 +131,7 @@ where
     let others = report.tracks.iter().filter(|t| t.track != event.track);
     let others = others.map(|track| ShownBox::plain(&track.detection));
     let boxes: Vec<ShownBox<'_>> = [marked].into_iter().chain(others).collect();
-    draw_boxes(target, frame, report, &boxes)
+    draw_boxes(target, frame, report, &boxes, shown_zones(report))
 }
 
 /// A detection to draw.
@@ -138,6 +166,7 @@ fn draw_boxes<D>(
     frame: &Frame,
     report: &Report,
     boxes: &[ShownBox<'_>],
+    zones: Option<&ZoneCounts>,
 ) -> Result<(), D::Error>
 where
     D: DrawTarget<Color: From<Rgb888>>,
@@ -152,6 +181,9 @@ where
         Origin::Scene(truths) => truths,
         Origin::Live | Origin::Picture(_) | Origin::Recording(_) => &[],
     };
+    if let Some(zones) = zones {
+        layout.draw_zone_outlines(&mut target, zones.map())?;
+    }
     for truth in truths {
         layout.draw_dashed_box(&mut target, truth)?;
     }
@@ -174,6 +206,9 @@ where
         let label = layout.small_label(truth_caption(truth, report, boxes), WHITE);
         let place = layout.place_of_caption(truth, label.size());
         layout.draw_placed(&mut target, &mut placer, &label, &[place])?;
+    }
+    if let Some(zones) = zones {
+        layout.draw_zone_captions(&mut target, &mut placer, zones)?;
     }
     layout.draw_status(&mut target, frame, report, !boxes.is_empty())?;
     match report_banner(report) {

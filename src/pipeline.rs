@@ -19,11 +19,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::detect::{DetectError, Detector};
+use crate::detect::{DetectError, DetectionFilter, Detector};
 use crate::health::Health;
 use crate::preprocess::PreprocessError;
 use crate::sink::{Sink, SinkError};
 use crate::source::{FrameSource, SourceError, SourceFactory};
+use crate::zone::ZoneMap;
 
 mod capture;
 mod channels;
@@ -45,6 +46,10 @@ pub struct Pipeline<'a> {
     pub display: Option<&'a mut dyn Sink>,
     /// Confidence threshold of a detection, in `0..=1`; `None` for the model's own.
     pub threshold: Option<f32>,
+    /// What counts as a detection.
+    pub filter: DetectionFilter,
+    /// Zones and lines; without effect unless objects are tracked.
+    pub zones: Arc<ZoneMap>,
     /// Whether frames follow each other, so that objects are tracked.
     pub track: bool,
     /// Whether only the primary detection of a frame is reported.
@@ -161,6 +166,8 @@ impl<'a> Pipeline<'a> {
             sinks: Vec::new(),
             display: None,
             threshold: None,
+            filter: DetectionFilter::default(),
+            zones: Arc::default(),
             track: false,
             one: false,
             max_frames: None,

@@ -14,6 +14,7 @@ use crate::health::CaptureState;
 use crate::label::{ClassId, Labels};
 use crate::run_id::RunId;
 use crate::track::{Event, StableDetection};
+use crate::zone_monitor::ZoneCounts;
 
 /// The report on one frame.
 ///
@@ -38,6 +39,8 @@ pub struct Report {
     pub is_tracked: bool,
     /// Events of this frame, in order.
     pub events: Vec<Event>,
+    /// The zones and lines, with what is counted there.
+    pub zones: Arc<ZoneCounts>,
     pub capture: CaptureState,
     /// The class names of the model.
     pub labels: Arc<Labels>,
@@ -67,6 +70,7 @@ impl Report {
             tracks: Vec::new(),
             is_tracked: false,
             events: Vec::new(),
+            zones: Arc::default(),
             capture: CaptureState::default(),
             labels,
             model_hash,

@@ -34,6 +34,8 @@ pub mod web;
 #[cfg(feature = "window")]
 pub mod window;
 mod write_failures;
+#[cfg(any(feature = "mqtt", feature = "web"))]
+mod zone_fields;
 
 /// A consumer of frames and reports.
 pub trait Sink {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::detect::{Detection, Prediction, Thresholds};
 use crate::label::ClassId;
+use crate::zone::{Direction, Line, LineId, Zone, ZoneId, ZoneMap};
 
 mod association;
 mod filters;
@@ -51,7 +52,7 @@ pub struct FrameTracks {
     pub events: Vec<Event>,
 }
 
-/// A track appeared, changed its class or left.
+/// A track appeared, changed its class or left, or did something in a zone or at a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Event {
     pub kind: EventKind,
@@ -61,7 +62,8 @@ pub struct Event {
     pub detection: Detection,
     /// Capture time of the frame that caused the event; of a track that ended in a gap, the last frame before it.
     pub time: SystemTime,
-    /// Time from the track's first frame to this one; for a track that left, to its last frame.
+    /// Time from the track's first frame to this one; for a track that left, to its last frame; for one that loiters in
+    /// a zone or has left it, the time in the zone.
     pub duration: Duration,
 }
 
@@ -73,16 +75,49 @@ pub enum EventKind {
         from: ClassId,
     },
     Left,
+    /// It is in a zone; of [`crate::zone_monitor`], as all below.
+    Entered {
+        zone: ZoneId,
+    },
+    /// It is no longer in a zone.
+    LeftZone {
+        zone: ZoneId,
+    },
+    /// It has been in a zone for the zone's loiter time.
+    Loitering {
+        zone: ZoneId,
+    },
+    /// It has crossed a line.
+    Crossed {
+        line: LineId,
+        direction: Direction,
+    },
 }
 
 impl EventKind {
-    /// The name in logs: `appeared`, `changed` or `left`.
+    /// The name in logs: `appeared`, `changed`, `left`, `entered`, `left_zone`, `loitering` or `crossed`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Appeared => "appeared",
             Self::Changed { .. } => "changed",
             Self::Left => "left",
+            Self::Entered { .. } => "entered",
+            Self::LeftZone { .. } => "left_zone",
+            Self::Loitering { .. } => "loitering",
+            Self::Crossed { .. } => "crossed",
+        }
+    }
+
+    /// The name of the zone or the line where it happened.
+    #[must_use]
+    pub fn place(self, map: &ZoneMap) -> Option<&str> {
+        match self {
+            Self::Entered { zone } | Self::LeftZone { zone } | Self::Loitering { zone } => {
+                map.zone(zone).map(Zone::name)
+            }
+            Self::Crossed { line, .. } => map.line(line).map(Line::name),
+            Self::Appeared | Self::Changed { .. } | Self::Left => None,
         }
     }
 }
@@ -134,8 +169,8 @@ impl Tracker {
         }
     }
 
-    /// Tracks all objects. The primary detection stands for the object that is the same; one that is none of the objects, and
-    /// does not lie over several of them, is tracked as another object.
+    /// Tracks all objects of a model that has object outputs. The primary detection has the number of the object that is the
+    /// same, and is not tracked otherwise.
     #[must_use]
     pub const fn multi_object(settings: TrackSettings) -> Self {
         Self {

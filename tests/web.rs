@@ -12,16 +12,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use boxcam::address::FrameAncestors;
+use boxcam::frame::Frame;
 use boxcam::health::{CaptureState, Health, StateChange};
+use boxcam::report::Report;
 use boxcam::sink::Sink;
 use boxcam::sink::web::{WebSettings, WebSink};
 use boxcam::track::EventKind;
 use common::TestDir;
-use common::reports::{frame, report, wait_until, with_event};
+use common::reports::{frame, report, wait_until, with_event, with_zones};
 use common::running::Running;
 use http::{LiveViewer, get, send};
 use reverse_proxy::{PREFIX, ReverseProxy};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -43,15 +45,23 @@ fn serve(clients: usize) -> (WebSink, Arc<Health>, SocketAddr) {
     (sink, health, address)
 }
 
-/// Shows frames until `work` is done.
-fn while_showing_frames<T>(mut sink: WebSink, work: impl FnOnce() -> T) -> (WebSink, T) {
+/// Shows frames with an apple until `work` is done.
+fn while_showing_frames<T>(sink: WebSink, work: impl FnOnce() -> T) -> (WebSink, T) {
+    while_showing(sink, |frame| report(frame, Some(0)), work)
+}
+
+/// Shows frames with these reports until `work` is done.
+fn while_showing<T>(
+    mut sink: WebSink,
+    report_of: impl Fn(&Frame) -> Report + Send + 'static,
+    work: impl FnOnce() -> T,
+) -> (WebSink, T) {
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || {
         let mut number = 0;
         while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
             let frame = frame(number);
-            sink.show(&frame, &report(&frame, Some(0)))
-                .expect("recorded");
+            sink.show(&frame, &report_of(&frame)).expect("recorded");
             number += 1;
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -69,6 +79,8 @@ fn the_page_is_served_and_read_only() {
         ("/", "text/html; charset=utf-8"),
         ("/page.css", "text/css; charset=utf-8"),
         ("/page.js", "text/javascript; charset=utf-8"),
+        ("/zones", "text/html; charset=utf-8"),
+        ("/zones.js", "text/javascript; charset=utf-8"),
         ("/icon.svg", "image/svg+xml"),
     ];
     for (path, kind) in files {
@@ -219,9 +231,11 @@ fn a_reverse_proxy_can_serve_the_page_below_a_path() {
                 assert_eq!(response.status, expected, "{link}");
             }
         }
-        let script = get(proxy.address, &format!("{PREFIX}page.js")).text();
-        for absolute in ["\"/", "'/", "`/"] {
-            assert!(!script.contains(absolute), "{absolute}");
+        for script in ["page.js", "zones.js"] {
+            let script = get(proxy.address, &format!("{PREFIX}{script}")).text();
+            for absolute in ["\"/", "'/", "`/"] {
+                assert!(!script.contains(absolute), "{absolute}");
+            }
         }
     });
     let live = send(address, "HEAD /live HTTP/1.1\r\nHost: localhost\r\n");
@@ -303,6 +317,52 @@ fn metrics_have_the_format_of_prometheus() {
         "boxcam_info{{camera=\"Hans' \\\"k\u{fc}che\\\"\",model=\"0badcafe\",version=\"{version}\"}}"
     );
     assert_eq!(value(&info), 1.0);
+}
+
+#[test]
+fn zones_and_lines_are_in_the_state_the_metrics_and_the_live_picture() {
+    let (mut sink, _, address) = serve(1);
+    let frame = frame(1);
+    let plain = report(&frame, Some(0));
+    assert!(!get(address, "/metrics").text().contains("zone"));
+    sink.show(&frame, &with_zones(plain.clone()))
+        .expect("recorded");
+    let state = get(address, "/state").json();
+    let expected = json!({ "table": { "count": 1, "classes": { "apple": 1 } } });
+    assert_eq!(state["zones"], expected);
+    let down = &state["lines"]["door"]["down"];
+    assert_eq!(*down, json!({ "count": 1, "classes": { "apple": 1 } }));
+    assert_eq!(state["lines"]["door"]["up"]["count"], 0);
+    let samples = samples(&get(address, "/metrics").text());
+    let crossings = "boxcam_line_crossings_total{line=\"door\",direction=\"down\",class=\"apple\"}";
+    for name in [
+        "boxcam_zone_things{zone=\"table\",class=\"apple\"}",
+        crossings,
+    ] {
+        assert!(samples.contains(&(name.to_owned(), 1.0)), "{samples:?}");
+    }
+    let events = get(address, "/events").json();
+    let places: Vec<(&Value, &Value)> = events
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|event| (&event["event"], &event["zone"]))
+        .collect();
+    let entered = (&json!("entered"), &json!("table"));
+    assert_eq!(places, [entered, (&json!("crossed"), &Value::Null)]);
+    // Drawn over the live picture, although they are not to be drawn on a screen.
+    assert!(!with_zones(plain).zones.map().is_drawn());
+    let zoned = |frame: &Frame| with_zones(report(frame, Some(0)));
+    let (_sink, picture) = while_showing(sink, zoned, || get(address, "/picture.jpg").body);
+    let picture = image::load_from_memory(&picture)
+        .expect("a picture")
+        .to_rgb8();
+    let is_violet = |x: u32, y: u32| {
+        let [red, green, blue] = picture.get_pixel(x, y).0.map(i32::from);
+        red > green + 25 && blue > green + 25
+    };
+    // The upper edge of the zone, where no box is.
+    assert!((70..150).any(|x| (286..291).any(|y| is_violet(x, y))));
 }
 
 /// Each sample with its value. Each belongs to the metric of the header before it.

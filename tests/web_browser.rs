@@ -13,11 +13,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use boxcam::address::FrameAncestors;
 use boxcam::health::{CaptureState, Health, StateChange};
+use boxcam::report::Report;
 use boxcam::sink::Sink;
 use boxcam::sink::web::{WebSettings, WebSink};
 use boxcam::track::EventKind;
 use browser::Browser;
-use common::reports::{frame, report, wait_until, with_event};
+use common::reports::{frame, report, wait_until, with_event, with_zones};
 use reverse_proxy::{PREFIX, ReverseProxy, page_with_frame};
 use test_support::tool_is_missing;
 
@@ -36,9 +37,15 @@ fn run_camera(mut sink: WebSink, health: &Health, is_disconnected: &AtomicBool) 
         }
         let frame = frame(number);
         let plain = report(&frame, Some(0));
+        let zoned = with_zones(report(&frame, Some(0)));
         let report = match number {
             10 => with_event(plain, EventKind::Appeared, 7),
             20 => with_event(report(&frame, Some(1)), EventKind::Left, 6),
+            30 => zoned,
+            31.. => Report {
+                events: Vec::new(),
+                ..zoned
+            },
             _ => plain,
         };
         health.update(|status| {
@@ -226,6 +233,13 @@ fn check_live(browser: &mut Browser) {
             && browser.text("class") == "apple"
             && browser.text("events").contains("hot dog left")
     });
+    wait_until("the page shows zones, lines and their events", || {
+        let (places, events) = (browser.text("places"), browser.text("events"));
+        places.contains("table")
+            && places.contains("down 1, up 0")
+            && events.contains("apple entered table")
+            && events.contains("apple crossed door: down")
+    });
     // The name is inserted as text, not as HTML.
     assert_eq!(browser.text("name"), "Kitchen <b>door</b>");
     assert_eq!(
@@ -263,4 +277,133 @@ fn check_stalled(browser: &mut Browser) {
         (browser.text("when"), browser.text("fps")),
         ("Last detections".to_owned(), "–".to_owned())
     );
+}
+
+/// The value of an input field.
+fn value(browser: &mut Browser, id: &str) -> String {
+    let value = browser.evaluate(&format!("document.getElementById('{id}').value"));
+    value.as_str().expect("text").to_owned()
+}
+
+/// Clicks on an element.
+fn press(browser: &mut Browser, id: &str) {
+    browser.evaluate(&format!("document.getElementById('{id}').click()"));
+}
+
+/// The position in the page of a point of the live picture.
+fn on_picture(browser: &mut Browser, (x, y): (f64, f64)) -> (f64, f64) {
+    let area = "(() => { const area = document.getElementById('shape').getBoundingClientRect(); \
+                return [area.left, area.top, area.width, area.height]; })()";
+    let area = browser.evaluate(area);
+    let side = |index: usize| area[index].as_f64().expect("a number");
+    (side(0) + x * side(2), side(1) + y * side(3))
+}
+
+/// The zones and lines of `boxcam run` with this options file.
+fn zones_of_file(text: &str) -> boxcam::zone::ZoneMap {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("boxcam.toml");
+    std::fs::write(&file, text).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let command = boxcam::options::parse(["boxcam", "run", "--config", file]);
+    match command.unwrap_or_else(|error| panic!("{text}: {error}")) {
+        boxcam::options::Command::Run(run) => run.zones.map().expect("valid"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_page_draws_zones_and_lines_over_the_live_picture() {
+    if tool_is_missing("chromium") {
+        return;
+    }
+    let health = Arc::new(Health::default());
+    let sink = WebSink::serve(settings(), Arc::clone(&health)).expect("served");
+    let proxy = ReverseProxy::start(sink.address(), "127.0.0.1");
+    let is_disconnected = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| run_camera(sink, &health, &is_disconnected));
+        let _disconnect = DisconnectOnDrop(&is_disconnected);
+        let mut browser = Browser::open(&format!("{}zones", proxy.url()), "1200,800");
+        let browser = &mut browser;
+        wait_until("a picture", || {
+            browser.evaluate("document.getElementById('live')?.naturalWidth ?? 0") == 640
+                && browser.evaluate("document.getElementById('waiting').hidden") == true
+        });
+        assert_eq!(value(browser, "toml"), "");
+        check_drawn_zone(browser);
+        check_drawn_line(browser);
+    });
+    for path in proxy.requests() {
+        assert!(path.starts_with(PREFIX), "{path}");
+    }
+}
+
+fn check_drawn_zone(browser: &mut Browser) {
+    // The last two are so near to the lower edge that they are set on it.
+    for point in [(0.25, 0.5), (0.75, 0.5), (0.75, 0.99), (0.25, 0.995)] {
+        let (x, y) = on_picture(browser, point);
+        browser.click(x, y);
+    }
+    browser.evaluate("document.getElementById('name').select()");
+    browser.evaluate(
+        "document.getElementById('name').value = 'table 1'; \
+         document.getElementById('name').dispatchEvent(new Event('input'))",
+    );
+    assert_eq!(browser.text("hint"), "The zone is complete.");
+    save_screenshot(browser, "web-zones.png");
+    let text = value(browser, "toml");
+    let map = zones_of_file(&text);
+    let (_, zone) = map.zones().next().expect("a zone");
+    assert_eq!(zone.name(), "table 1");
+    let corners = [(0.25, 0.5), (0.75, 0.5), (0.75, 1.0), (0.25, 1.0)];
+    assert_eq!(zone.polygon().points().len(), corners.len());
+    for (point, (x, y)) in zone.polygon().points().iter().zip(corners) {
+        assert!((point.x() - x).abs() < 0.005, "{text}");
+        assert!(
+            (point.y() - y).abs() < 0.005 && (y < 1.0 || point.y() == 1.0),
+            "{text}"
+        );
+    }
+    let option = value(browser, "option");
+    let option = option
+        .strip_prefix("--zone \"")
+        .and_then(|o| o.strip_suffix('"'));
+    let option: boxcam::zone::Zone = option.expect("an option").parse().expect("a zone");
+    assert_eq!(option, *zone);
+    // A corner that is dragged over a side.
+    let (from, to) = (
+        on_picture(browser, (0.25, 0.5)),
+        on_picture(browser, (0.9, 0.7)),
+    );
+    browser.drag(&[from, ((from.0 + to.0) / 2.0, from.1), to]);
+    assert!(
+        browser.text("hint").contains("cross"),
+        "{}",
+        browser.text("hint")
+    );
+    assert_eq!(value(browser, "toml"), "");
+    browser.drag(&[to, from]);
+    assert_eq!(value(browser, "toml"), text);
+}
+
+fn check_drawn_line(browser: &mut Browser) {
+    press(browser, "clear");
+    press(browser, "line");
+    for point in [(0.2, 0.4), (0.8, 0.4)] {
+        let (x, y) = on_picture(browser, point);
+        browser.click(x, y);
+    }
+    let text = value(browser, "toml");
+    let map = zones_of_file(&text);
+    let (_, line) = map.lines().next().expect("a line");
+    assert!(
+        line.ends()[0].x() < 0.3 && line.ends()[1].x() > 0.7,
+        "{text}"
+    );
+    save_screenshot(browser, "web-lines.png");
+    press(browser, "reverse");
+    let map = zones_of_file(&value(browser, "toml"));
+    let (_, reversed) = map.lines().next().expect("a line");
+    assert_eq!(reversed.ends()[0], line.ends()[1]);
 }

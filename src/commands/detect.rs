@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use boxcam::detect::Detector as _;
 use boxcam::health::Health;
 use boxcam::options::{DetectOptions, Threshold};
 use boxcam::pipeline::{Pipeline, SourceConfig};
@@ -17,6 +18,8 @@ use super::{Completion, Failure, model};
 pub(super) fn detect(options: &DetectOptions, stop: &AtomicBool) -> Result<Completion, Failure> {
     let engine = model::engine(options.threads);
     let (detector, _) = model::load_from(options.model.file.as_deref(), engine)?;
+    let filter = options.filter.filter();
+    filter.check(&detector.card().labels)?;
     let health = Arc::new(Health::default());
     let mut sinks: Vec<Box<dyn Sink + Send>> = vec![
         Box::new(JsonSink::stdout()),
@@ -28,6 +31,7 @@ pub(super) fn detect(options: &DetectOptions, stop: &AtomicBool) -> Result<Compl
     let pipeline = Pipeline {
         sinks,
         threshold: options.model.threshold.map(Threshold::value),
+        filter,
         health: Arc::clone(&health),
         ..Pipeline::new(Box::new(detector), stop)
     };

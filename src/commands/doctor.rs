@@ -14,7 +14,8 @@ use std::time::Instant;
 use boxcam::address::WebAddress;
 use boxcam::detect::Detector;
 use boxcam::golden;
-use boxcam::options::{DoctorOptions, LogChoice, ModelOptions, RunOptions};
+use boxcam::label::Labels;
+use boxcam::options::{DoctorOptions, LogChoice, RunOptions};
 #[cfg(feature = "mqtt")]
 use boxcam::sink::mqtt;
 use serde::Serialize;
@@ -120,7 +121,7 @@ pub(super) fn doctor(options: &DoctorOptions) -> Result<Completion, Failure> {
 
 fn findings(options: &RunOptions, machine: &Machine) -> Vec<Finding> {
     let mut findings = hardware::board(machine);
-    findings.extend(model_checks(&options.model));
+    findings.extend(model_checks(options));
     findings.extend(hardware::cameras(options, machine));
     findings.extend(source::checks(options));
     findings.extend(hardware::screens(&options.display, machine));
@@ -149,10 +150,11 @@ fn text(findings: &[Finding]) -> String {
     text
 }
 
-/// Whether the model loads, and whether this machine computes its golden examples correctly.
-fn model_checks(options: &ModelOptions) -> Vec<Finding> {
+/// Whether the model loads and has the classes of the options, and whether this machine computes its golden examples
+/// correctly.
+fn model_checks(options: &RunOptions) -> Vec<Finding> {
     let started = Instant::now();
-    let mut detector = match model::load(options.file.as_deref()) {
+    let mut detector = match model::load(options.model.file.as_deref()) {
         Ok(detector) => detector,
         Err(failure) => {
             let fix = "give another file with `--model FILE`, or none for the built-in model";
@@ -169,9 +171,26 @@ fn model_checks(options: &ModelOptions) -> Vec<Finding> {
         card.labels.len(),
         card.input.width,
         card.input.height,
-        options.threshold_or(card.threshold),
+        options.model.threshold_or(card.threshold),
     );
-    vec![Finding::good("model", message), self_test(&mut detector)]
+    let mut findings = vec![Finding::good("model", message)];
+    findings.extend(unknown_class(options, &card.labels));
+    findings.push(self_test(&mut detector));
+    findings
+}
+
+/// A class of the filter, of a zone or of a line that the model does not have.
+fn unknown_class(options: &RunOptions, labels: &Labels) -> Option<Finding> {
+    let filter = options.filter.filter().check(labels);
+    let zones = options.zones.map().map(|zones| zones.check_classes(labels));
+    let message = match (filter, zones) {
+        (Err(error), _) => format!("--classes: {error}"),
+        (Ok(()), Ok(Err(error))) => error.to_string(),
+        (Ok(()), Err(error)) => error.to_string(),
+        (Ok(()), Ok(Ok(()))) => return None,
+    };
+    let fix = "correct the name, or give a model that has the class with `--model FILE`";
+    Some(Finding::failed("classes", message, fix))
 }
 
 fn self_test(detector: &mut dyn Detector) -> Finding {

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use boxcam::camera_choice::CameraChoice;
+use boxcam::detect::Detector as _;
 use boxcam::health::Health;
 use boxcam::log_lines::RecordPer;
 use boxcam::options::{DisplayChoice, LogChoice, RunOptions, SourceChoice, Threshold};
@@ -27,7 +28,15 @@ use super::{Completion, Failure, model};
 pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion, Failure> {
     let engine = model::engine(options.threads);
     let (detector, file) = model::load_from(options.model.file.as_deref(), engine)?;
+    let filter = options.filter.filter();
+    filter.check(&detector.card().labels)?;
+    let zones = options.zones.map()?;
+    zones.check_classes(&detector.card().labels)?;
     let input = Input::of(&options.source)?;
+    let is_tracked = !matches!(input, Input::Pictures(_));
+    if !is_tracked && !zones.is_empty() {
+        warn!("zones and lines have no effect on pictures that do not follow each other");
+    }
     let health = Arc::new(Health::default());
     let stats = ConsoleStats::default();
     let mut sinks: Vec<BoxedSink> = vec![Box::new(stats.clone())];
@@ -50,7 +59,9 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         sinks,
         display: display.as_mut().map(|sink| &mut **sink as &mut dyn Sink),
         threshold: options.model.threshold.map(Threshold::value),
-        track: !matches!(input, Input::Pictures(_)),
+        filter,
+        zones: Arc::new(zones),
+        track: is_tracked,
         one: options.one,
         max_frames: options.frames,
         health: Arc::clone(&health),

@@ -62,6 +62,10 @@ pub enum LogChoice {
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Threshold(f32);
 
+/// An area as a share of the picture, in `0..=1`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd)]
+pub struct AreaShare(f32);
+
 /// Where the threshold curve is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CurveFile {
@@ -191,6 +195,26 @@ impl FromStr for Threshold {
 }
 
 impl Threshold {
+    #[must_use]
+    pub const fn value(self) -> f32 {
+        self.0
+    }
+}
+
+impl FromStr for AreaShare {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text.parse() {
+            Ok(value) if (0.0..=1.0).contains(&value) => Ok(Self(value)),
+            _ => Err(InvalidValue {
+                expected: "a share of the picture between 0 and 1, as 0.01",
+            }),
+        }
+    }
+}
+
+impl AreaShare {
     #[must_use]
     pub const fn value(self) -> f32 {
         self.0

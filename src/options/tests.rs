@@ -198,7 +198,7 @@ fn values_out_of_range_name_the_option() {
 fn texts(error: &OptionsError) -> String {
     let rendered = match error {
         OptionsError::Cli(error) => error.render().ansi().to_string(),
-        OptionsError::File(_) => String::new(),
+        OptionsError::File(_) | OptionsError::Zones(_) => String::new(),
     };
     format!("{error}\n{error:?}\n{rendered}")
 }
@@ -373,6 +373,202 @@ fn an_error_in_a_file_names_file_line_and_key() {
     }
 }
 
+/// A valid zone and a valid line, from line 1 on.
+const ZONE_TABLE: &str =
+    "[[zone]]\nname = \"table\"\npoints = [[0.1, 0.2], [0.5, 0.2], [0.5, 1]]\n";
+const LINE_TABLE: &str = "[[line]]\nname = \"door\"\npoints = [[0, 0.5], [1, 0.5]]\n";
+
+#[test]
+fn tables_of_a_file_are_the_same_as_options() {
+    let text = format!(
+        "classes = [\"cat\", \"hot dog\"]\nmin-area = 0.01\ndraw-zones = true\n{ZONE_TABLE}classes = [\"cat\", \"dog\"]\n\
+         settle = \"2s\"\nloiter = \"1min\"\n{LINE_TABLE}directions = [\"to the room\", \"away\"]\nmargin = 0.1\n{}",
+        ZONE_TABLE.replace("table", "chair")
+    );
+    let (_folder, file) = written(&text);
+    let from_file = run(&format!("boxcam run --config {}", file.display()));
+    let arguments = [
+        "boxcam",
+        "run",
+        "--classes=cat,hot dog",
+        "--min-area=0.01",
+        "--draw-zones",
+        "--zone",
+        "table=0.1,0.2;0.5,0.2;0.5,1;settle=2s;classes=cat,dog;loiter=1min",
+        "--zone",
+        "chair = 0.1,0.2; 0.5,0.2; 0.5,1",
+        "--line=door=0,0.5;1,0.5;directions=to the room,away;margin=0.1",
+    ];
+    let Ok(Command::Run(given)) = parse(arguments) else {
+        panic!("{arguments:?}");
+    };
+    assert_eq!(from_file.zones, given.zones);
+    assert_eq!(from_file.filter, given.filter);
+    let map = given.zones.map().expect("valid");
+    assert_eq!(
+        (map.zones().len(), map.lines().len(), map.is_drawn()),
+        (2, 1, true)
+    );
+    assert_eq!(given.filter.filter().min_area, 0.01);
+}
+
+#[test]
+fn a_zone_of_the_command_line_replaces_that_of_the_file() {
+    let (_folder, file) = written(&format!("classes = \"cat\"\n{ZONE_TABLE}{LINE_TABLE}"));
+    let line = format!(
+        "boxcam run --config {} --classes=dog --zone chair=0,0;1,0;1,1 --zone table=0,0;1,0;0,1 --line door=0,0;1,1",
+        file.display()
+    );
+    let options = run(&line);
+    let names: Vec<&str> = options.zones.zones.iter().map(Zone::name).collect();
+    assert_eq!(names, ["chair", "table"]);
+    assert_eq!(options.zones.zones[1].polygon().points()[2].x(), 0.0);
+    assert_eq!(options.zones.lines.len(), 1);
+    assert_eq!(options.zones.lines[0].ends()[1].y(), 1.0);
+    assert!(options.filter.filter().classes.contains("dog"));
+    assert!(!options.filter.filter().classes.contains("cat"));
+}
+
+#[test]
+fn a_doubled_name_is_an_error() {
+    for (option, text) in [("zone", "a=0,0;1,0;1,1"), ("line", "a=0,0;1,1")] {
+        let line = format!("boxcam run --{option} {text} --{option} {text}");
+        let message = parse_line(&line).expect_err(&line).to_string();
+        let expected = format!("two {option}s are named \"a\"; give each another name");
+        assert_eq!(message, expected);
+    }
+}
+
+#[test]
+fn an_error_in_a_table_names_line_and_key() {
+    let points = "points = [[0.1, 0.2], [0.5, 0.2], [0.5, 1]]";
+    let zone = |rest: &str| format!("rate = 30\n\n{ZONE_TABLE}{rest}\n");
+    let cases = [
+        (
+            zone("settle = \"soon\""),
+            "line 6: zone.settle: expected a time up to 24h",
+        ),
+        (
+            zone("color = \"red\""),
+            "line 6: zone.color: unknown key, expected one of name, points, ",
+        ),
+        (
+            zone("classes = []"),
+            "line 6: zone.classes: expected names of classes",
+        ),
+        (
+            zone("classes = [[1]]"),
+            "line 6: classes: expected a string, a number or an array of them",
+        ),
+        (
+            zone("classes = [\"a;settle=0\"]"),
+            "line 6: classes: a value here must not contain",
+        ),
+        (
+            format!("[[zone]]\n{points}"),
+            "line 1: zone: a table here needs a name, as name = \"door\"",
+        ),
+        (
+            "[[zone]]\nname = \"a\"".to_owned(),
+            "line 1: zone.points: a polygon needs at least 3 points, not 0",
+        ),
+        (
+            "[[zone]]\nname = \"a\"\npoints = [[0.1, 0.2], [0.5, 0.2]]".to_owned(),
+            "line 3: zone.points: a polygon needs at least 3 points, not 2",
+        ),
+        (
+            "[[zone]]\nname = \"a\"\npoints = [[0.1, 0.2], [0.5], [0.1, 0.5]]".to_owned(),
+            "line 3: zone.points: point 2 is not X,Y",
+        ),
+        (
+            "[[zone]]\nname = \"a\"\npoints = [[0.1, 0.2], [320, 240], [0.1, 0.5]]".to_owned(),
+            "line 3: zone.points: point 2 is outside of the picture",
+        ),
+        (
+            "[[zone]]\npoints = [[0.2, 0.2], [0.6, 0.6], [0.6, 0.2], [0.2, 0.6]]\nname = \"a\""
+                .to_owned(),
+            "line 2: zone.points: side 1 (from point 1) meets side 3",
+        ),
+        (
+            "[[zone]]\nname = \"a\"\npoints = [[0.1, 0.1], [0.5, 0.5], [0.9, 0.9]]".to_owned(),
+            "line 3: zone.points: all points are on one line, so it has no area",
+        ),
+        (
+            "[[zone]]\nname = \"a/b\"\npoints = [[0.1, 0.1], [0.5, 0.5], [0.9, 0.1]]".to_owned(),
+            "line 2: zone.name: the name must have",
+        ),
+        (
+            "[[zone]]\nname = \"a\"\npoints = [[0.1, true]]".to_owned(),
+            "line 3: points: expected points, as [[0.1, 0.2]",
+        ),
+        (
+            format!("{ZONE_TABLE}{LINE_TABLE}{ZONE_TABLE}"),
+            "line 8: zone.name: the table at line 1 has the same name; give each another",
+        ),
+        (
+            format!("{LINE_TABLE}[[line]]\nname = \"b\"\npoints = [[0, 0.5]]"),
+            "line 6: line.points: a line has 2 points, not 1",
+        ),
+        (
+            format!("{LINE_TABLE}settle = \"1s\""),
+            "line 4: line.settle: unknown key, expected one of",
+        ),
+        (
+            "zone = [\"a\"]".to_owned(),
+            "line 1: zone: expected tables, each below its header",
+        ),
+        (
+            "zone = true".to_owned(),
+            "line 1: zone: expected tables, each below its header",
+        ),
+        (
+            "zone = \"a\"".to_owned(),
+            "line 1: zone: expected NAME=X,Y;X,Y;...",
+        ),
+        (
+            "zone = [1, {}]".to_owned(),
+            "line 1: zone: expected tables only",
+        ),
+        (
+            "[[zones]]\nname = \"a\"".to_owned(),
+            "line 1: zones: unknown key, expected one of",
+        ),
+        (
+            "[[log]]\nname = \"a\"".to_owned(),
+            "line 1: log: expected a string, a number, true or false",
+        ),
+        (
+            "classes = \"\"".to_owned(),
+            "line 1: classes: expected names of classes with commas",
+        ),
+        (
+            "min-area = 2".to_owned(),
+            "line 1: min-area: expected a share of the picture between 0 and 1",
+        ),
+        (
+            "draw-zones = 1".to_owned(),
+            "line 1: draw-zones: expected true, false",
+        ),
+    ];
+    for (text, expected) in cases {
+        let (_folder, file) = written(&text);
+        let line = format!("boxcam run --config {}", file.display());
+        let message = parse_line(&line).expect_err(&text).to_string();
+        assert!(message.contains(expected), "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_file_of_many_tables_is_refused() {
+    let tables: String = (0..201)
+        .map(|n| format!("[[zone]]\nname = \"{n}\"\n"))
+        .collect();
+    let (_folder, file) = written(&tables);
+    let line = format!("boxcam run --config {}", file.display());
+    let message = parse_line(&line).expect_err("too many").to_string();
+    assert!(message.contains("too many tables"), "{message}");
+}
+
 #[test]
 fn a_missing_file_is_named() {
     let message = parse_line("boxcam run --config no/such.toml")
@@ -404,7 +600,8 @@ fn the_example_file_has_every_option_with_its_default() {
     };
     assert_eq!(from_file, run("boxcam run"));
 
-    let is_setting = |line: &&str| line.contains(" = ") && !line.starts_with("# ");
+    let is_setting =
+        |line: &&str| (line.contains(" = ") || line.contains("[[")) && !line.starts_with("# ");
     let settings: Vec<&str> = text
         .lines()
         .filter(is_setting)
@@ -415,9 +612,9 @@ fn the_example_file_has_every_option_with_its_default() {
     let cli = Cli::command();
     let run = cli.find_subcommand("run").expect("`run` is a command");
     for option in run.get_arguments().filter_map(|arg| arg.get_long()) {
-        let is_set = settings
-            .iter()
-            .any(|line| line.starts_with(&format!("{option} = ")));
+        let is_set = settings.iter().any(|line| {
+            line.starts_with(&format!("{option} = ")) || *line == format!("[[{option}]]")
+        });
         assert!(is_set || ["config", "help"].contains(&option), "{option}");
     }
 }

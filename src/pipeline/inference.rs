@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use super::{Clock, PipelineError};
-use crate::detect::{Detector, Thresholds};
+use crate::detect::{DetectionFilter, Detector, ModelFilter, Thresholds};
 use crate::frame::Frame;
 use crate::health::Health;
 use crate::label::Labels;
@@ -14,6 +14,9 @@ use crate::preprocess::preprocess;
 use crate::report::Report;
 use crate::run_id::RunId;
 use crate::track::{Event, EventKind, FrameTracks, TrackSettings, Tracker};
+use crate::warn;
+use crate::zone::ZoneMap;
+use crate::zone_monitor::{FrameTime, ZoneMonitor};
 
 /// Number of frames over which the frame rate is measured.
 const RATE_FRAMES: usize = 30;
@@ -25,10 +28,12 @@ pub(super) struct Inference {
     new_models: Option<Receiver<Box<dyn Detector>>>,
     /// Overrides the thresholds of the model.
     threshold: Option<f32>,
+    filter: DetectionFilter,
     /// Whether only the primary detection is reported.
     one: bool,
     /// `None` if frames do not follow each other.
     tracker: Option<Tracker>,
+    zones: ZoneMonitor,
     rate: FrameRate,
     health: Arc<Health>,
     clock: Arc<dyn Clock>,
@@ -40,6 +45,7 @@ pub(super) struct Inference {
 struct Model {
     detector: Box<dyn Detector>,
     thresholds: Thresholds,
+    filter: ModelFilter,
     /// Whether it has object outputs.
     has_objects: bool,
     labels: Arc<Labels>,
@@ -51,20 +57,30 @@ impl Inference {
         detector: Box<dyn Detector>,
         new_models: Option<Receiver<Box<dyn Detector>>>,
         threshold: Option<f32>,
+        filter: DetectionFilter,
         health: Arc<Health>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             run: RunId::new(),
-            model: Model::new(detector, threshold, &health),
+            model: Model::new(detector, threshold, &filter, &health),
             new_models,
             threshold,
+            filter,
             one: false,
             tracker: None,
+            zones: ZoneMonitor::new(Arc::default()),
             rate: FrameRate::default(),
             health,
             clock,
             start: None,
+        }
+    }
+
+    pub(super) fn with_zones(self, zones: Arc<ZoneMap>) -> Self {
+        Self {
+            zones: ZoneMonitor::new(zones),
+            ..self
         }
     }
 
@@ -93,6 +109,7 @@ impl Inference {
         Report {
             run: self.run,
             is_tracked: self.tracker.is_some(),
+            zones: self.zones.counts(),
             ..Report::waiting(Arc::clone(&self.model.labels), Arc::clone(&self.model.hash))
         }
     }
@@ -101,7 +118,8 @@ impl Inference {
     pub(super) fn take_new_model(&mut self, last: Option<&Frame>) -> Option<Report> {
         let detector = self.new_models.as_ref()?.try_iter().last()?;
         let report = last.and_then(|frame| self.end_track(frame));
-        self.model = Model::new(detector, self.threshold, &self.health);
+        self.model = Model::new(detector, self.threshold, &self.filter, &self.health);
+        self.warn_of_unknown_classes();
         let old = self.tracker.take();
         let renewed = |old: Tracker| self.new_tracker().with_track_count(old.track_count());
         self.tracker = old.map(renewed);
@@ -127,7 +145,8 @@ impl Inference {
     ) -> Result<Report, PipelineError> {
         let input = preprocess(frame, self.model.detector.card())?;
         let started = self.clock.now();
-        let prediction = self.model.detector.predict(&input)?;
+        let mut prediction = self.model.detector.predict(&input)?;
+        self.model.filter.apply(&mut prediction);
         let now = self.clock.now();
         let at = self.time_of(frame);
         let thresholds = &self.model.thresholds;
@@ -140,6 +159,14 @@ impl Inference {
             tracked = tracker.update(&prediction, thresholds, at, frame.time);
         }
         ended.append(&mut tracked.events);
+        let frame_time = FrameTime {
+            at,
+            time: frame.time,
+        };
+        let labels = &self.model.labels;
+        let events = self
+            .zones
+            .update(&tracked.tracks, ended, frame_time, labels);
         let detection = prediction.detection(thresholds.primary);
         let others = if self.one {
             tracked.numbers.truncate(usize::from(detection.is_some()));
@@ -155,7 +182,7 @@ impl Inference {
             inference: now.saturating_duration_since(started),
             frame_age: now.saturating_duration_since(frame.captured_at),
             frames_per_second: self.rate.tick(now),
-            ..self.report(frame, ended)
+            ..self.report(frame, events)
         };
         self.update_health(&report, now);
         Ok(report)
@@ -169,7 +196,13 @@ impl Inference {
 
     /// Ends all tracks, because no frame follows `last` for now. Returns a report if there were any.
     pub(super) fn end_track(&mut self, last: &Frame) -> Option<Report> {
-        let events = self.tracker.as_mut()?.finish(last.time);
+        let ended = self.tracker.as_mut()?.finish(last.time);
+        let frame_time = FrameTime {
+            at: self.time_of(last),
+            time: last.time,
+        };
+        let labels = &self.model.labels;
+        let events = self.zones.update(&[], ended, frame_time, labels);
         (!events.is_empty()).then(|| self.report(last, events))
     }
 
@@ -181,6 +214,17 @@ impl Inference {
             capture: self.health.state(),
             dropped: self.health.dropped.get(),
             ..self.waiting_report()
+        }
+    }
+
+    /// A model that is loaded during the run may lack classes of the options. It is used nevertheless.
+    fn warn_of_unknown_classes(&self) {
+        let labels = &self.model.labels;
+        if let Err(error) = self.filter.check(labels) {
+            warn!("--classes: {error}");
+        }
+        if let Err(error) = self.zones.counts().map().check_classes(labels) {
+            warn!("{error}");
         }
     }
 
@@ -200,12 +244,24 @@ impl Inference {
 
 impl Model {
     /// Also records the model in `health`.
-    fn new(detector: Box<dyn Detector>, threshold: Option<f32>, health: &Health) -> Self {
+    fn new(
+        detector: Box<dyn Detector>,
+        threshold: Option<f32>,
+        filter: &DetectionFilter,
+        health: &Health,
+    ) -> Self {
         let card = detector.card();
+        let filter = filter.of_model(&card.labels);
+        let mut thresholds = Thresholds::new(card, threshold);
+        if !filter.is_open() {
+            // A class that is left out has the score 0.
+            thresholds = thresholds.at_least(f32::MIN_POSITIVE);
+        }
         let hash = detector.model_hash();
         health.update(|now| hash.clone_into(&mut now.model));
         Self {
-            thresholds: Thresholds::new(card, threshold),
+            thresholds,
+            filter,
             has_objects: card.objects.is_some(),
             labels: Arc::new(card.labels.clone()),
             hash: hash.into(),

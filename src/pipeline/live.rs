@@ -27,12 +27,14 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
         pipeline.detector,
         pipeline.new_models,
         pipeline.threshold,
+        pipeline.filter,
         Arc::clone(&health),
         Arc::clone(&clock),
     );
     let inference = inference
         .with_primary_only(pipeline.one)
-        .with_tracking(pipeline.track);
+        .with_tracking(pipeline.track)
+        .with_zones(pipeline.zones);
     let sinks = pipeline.sinks;
     let queues = sinks.iter().map(|sink| SinkQueue::new(sink.events_only()));
     let shared = Arc::new(Shared::new(

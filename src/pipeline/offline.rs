@@ -24,6 +24,7 @@ pub(super) fn run(
         pipeline.detector,
         pipeline.new_models,
         pipeline.threshold,
+        pipeline.filter,
         Arc::clone(&pipeline.health),
         pipeline.clock,
     );
@@ -31,7 +32,8 @@ pub(super) fn run(
         inference: inference
             .with_frame_positions()
             .with_primary_only(pipeline.one)
-            .with_tracking(pipeline.track),
+            .with_tracking(pipeline.track)
+            .with_zones(pipeline.zones),
         sinks: AllSinks {
             sinks: pipeline.sinks,
             display: pipeline.display,

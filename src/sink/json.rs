@@ -8,7 +8,7 @@
 //! | line | fields |
 //! | --- | --- |
 //! | a frame | `time` and `frame`, or `picture`, or for a frame of a file `picture`, `frame` and `position_s`; `track` if there is one; `width`, `height`, `detection`, `detections`; `truth`, `iou` and `truths` for synthetic frames; `inference_ms`, `frame_age_ms`, `model` |
-//! | an event | `time`, `frame`, `picture` and `position_s` for a frame of a file, `event` (`appeared`, `changed`, `left`), `id`, `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`), `counts`, `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
+//! | an event | `time`, `frame`, `picture` and `position_s` for a frame of a file, `event` (`appeared`, `changed`, `left`, `entered`, `left_zone`, `loitering`, `crossed`), `zone`, or `line` and `direction`, if it was there, `id`, `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`, `entered` and `crossed`), `counts`, `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
 //! | a state | `time`, `state` (`starting`, `live`, `stalled`, `reopening`), `reason`, empty if there is no failure |
 //! | a read failure | `picture`, or `time` for a frame of a stream, and `error` |
 //! | a gap | `time`, `lost` (the number of lines missing here) and `error` (the cause) |
@@ -22,7 +22,7 @@
 //! primary detection; without one, that of the visible track which appeared first. A track's number is unique in a run,
 //! its `id` over all runs: all events of a track have the same. `counts` has the number of visible tracks of each class
 //! after the event, as `{"apple": 2}`. `truths` are all true boxes, `truth` is the one that `iou` belongs to.
-//! `duration_s` is in seconds.
+//! `duration_s` is in seconds: the age of the track or, with `left_zone` and `loitering`, the time in the zone.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
@@ -41,6 +41,7 @@ use crate::label::Labels;
 use crate::path_text::PathText;
 use crate::report::Report;
 use crate::track::{Event, EventKind};
+use crate::zone::ZoneMap;
 
 /// The version of the lines. It is incremented when a field is removed or changes its meaning.
 pub const LINE_SCHEMA: u32 = 1;
@@ -119,7 +120,7 @@ pub(super) fn event_lines(frame: &Frame, report: &Report) -> impl Iterator<Item 
 fn event_line(frame: &Frame, report: &Report, event: &Event) -> String {
     let from = match event.kind {
         EventKind::Changed { from } => Some(report.class_name(from)),
-        EventKind::Appeared | EventKind::Left => None,
+        _ => None,
     };
     let origin = OriginFields::of(frame);
     let (picture, position_s) = match origin {
@@ -130,7 +131,10 @@ fn event_line(frame: &Frame, report: &Report, event: &Event) -> String {
         } => (Some(picture), position_s),
         OriginFields::Live { .. } | OriginFields::Picture { .. } => (None, None),
     };
-    let has_duration = event.kind != EventKind::Appeared;
+    let has_duration = !matches!(
+        event.kind,
+        EventKind::Appeared | EventKind::Entered { .. } | EventKind::Crossed { .. }
+    );
     to_json(&EventLine {
         schema: LINE_SCHEMA,
         time: rfc3339(event.time),
@@ -138,6 +142,7 @@ fn event_line(frame: &Frame, report: &Report, event: &Event) -> String {
         picture,
         position_s,
         event: event.kind.name(),
+        place: PlaceFields::of(event.kind, report.zones.map()),
         id: report.event_id(event.track),
         track: event.track,
         from,
@@ -213,6 +218,8 @@ struct EventLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     position_s: Option<f64>,
     event: &'static str,
+    #[serde(flatten)]
+    place: PlaceFields<'a>,
     id: String,
     track: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -224,6 +231,17 @@ struct EventLine<'a> {
     detection: FrameFields<'a>,
     #[serde(flatten)]
     model: ModelFields<'a>,
+}
+
+/// Where an event of a zone or a line was.
+#[derive(Serialize)]
+struct PlaceFields<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direction: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -352,6 +370,24 @@ impl PictureFields {
         Self {
             picture: text.into_owned(),
             picture_encoding: is_encoded.then_some("percent"),
+        }
+    }
+}
+
+impl<'a> PlaceFields<'a> {
+    fn of(kind: EventKind, map: &'a ZoneMap) -> Self {
+        let place = kind.place(map);
+        match kind {
+            EventKind::Crossed { line, direction } => Self {
+                zone: None,
+                line: place,
+                direction: map.line(line).map(|line| line.direction_name(direction)),
+            },
+            _ => Self {
+                zone: place,
+                line: None,
+                direction: None,
+            },
         }
     }
 }

@@ -17,6 +17,7 @@ use rumqttc::{Client, LastWill, MqttOptions, QoS};
 use serde::Serialize;
 
 use super::presence::Presence;
+use super::zone_fields::ZoneFields;
 use super::{Sink, SinkError, json};
 use crate::address::BrokerAddress;
 use crate::frame::Frame;
@@ -159,7 +160,10 @@ impl Sink for MqttSink {
             CaptureState::Live => self.state.clone(),
             // Without frames, it is unknown what is present.
             CaptureState::Starting | CaptureState::Stalled | CaptureState::Reopening => {
-                StateMessage::default()
+                StateMessage {
+                    zones: self.state.zones.clone().without_things(),
+                    ..StateMessage::default()
+                }
             }
         };
         let capture = change.state.name();
@@ -194,6 +198,8 @@ struct StateMessage {
     /// The number of things of each class.
     counts: BTreeMap<String, usize>,
     capture: &'static str,
+    #[serde(flatten)]
+    zones: ZoneFields,
 }
 
 impl Default for StateMessage {
@@ -206,6 +212,7 @@ impl Default for StateMessage {
             count: 0,
             counts: BTreeMap::new(),
             capture: CaptureState::default().name(),
+            zones: ZoneFields::default(),
         }
     }
 }
@@ -215,9 +222,11 @@ impl StateMessage {
         let capture = report.capture.name();
         let Presence { things, counts } = Presence::of(report);
         let count = things.len();
+        let zones = ZoneFields::of(&report.zones);
         match things.into_iter().next() {
             None => Self {
                 capture,
+                zones,
                 ..Self::default()
             },
             Some(first) => Self {
@@ -228,6 +237,7 @@ impl StateMessage {
                 count,
                 counts,
                 capture,
+                zones,
             },
         }
     }
@@ -495,6 +505,7 @@ mod tests {
             count: 1,
             counts: [("apple".to_owned(), 1)].into(),
             capture: "live",
+            zones: ZoneFields::default(),
         };
         assert!(apple(0.5, 1).equals_except_confidence(&apple(0.75, 1)));
         assert!(!apple(0.5, 1).equals_except_confidence(&apple(0.5, 2)));

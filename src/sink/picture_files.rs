@@ -30,6 +30,14 @@ pub fn annotate(frame: &Frame, report: &Report) -> RgbImage {
     image
 }
 
+/// As [`annotate`], with the zones and lines in any case.
+#[cfg(feature = "web")]
+pub(super) fn annotate_with_zones(frame: &Frame, report: &Report) -> RgbImage {
+    let mut image = frame.image.clone();
+    let Ok(()) = overlay::draw_with_zones(&mut Canvas::new(&mut image), frame, report);
+    image
+}
+
 /// The frame's image with the overlay of its report, and the thing of one of its events marked.
 pub(super) fn annotate_event(frame: &Frame, report: &Report, event: &Event) -> RgbImage {
     let mut image = frame.image.clone();

@@ -1,7 +1,7 @@
 //! Snapshots: annotated frames in a folder whose total size is limited.
 //!
 //! Each event gets a JPEG named by its time, kind, class and track, as
-//! `20261123T204501.123Z-appeared-apple-17.jpg`. With a record per frame, each frame gets a PNG instead, named as in
+//! `20261123T204501.123Z-appeared-apple-17.jpg`; in a zone or at a line, the name of that follows. With a record per frame, each frame gets a PNG instead, named as in
 //! [`super::picture_files`]. A snapshot shows what a display shows: the visible tracks, or the frame's own detections if the
 //! source is not tracked. In that of an event, the thing of the event is marked.
 //!
@@ -98,7 +98,7 @@ impl SnapshotSink {
                 continue;
             }
             let image = annotate_event(frame, report, event);
-            let name = event_file_name(event, &report.labels);
+            let name = event_file_name(event, &report.labels, report.zones.map());
             let saved = match encode_jpeg(&image, QUALITY) {
                 Ok(bytes) => self.save(name, &bytes, true),
                 Err(error) => Err(self.encode_error(name, error)),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::picture_files::annotate;
+use super::picture_files::annotate_with_zones;
 use super::{Sink, SinkError};
 use crate::address::{FrameAncestors, WebHosts};
 use crate::frame::Frame;
@@ -107,7 +107,7 @@ impl WebSink {
         if started < self.next_picture {
             return;
         }
-        let image = annotate(frame, report);
+        let image = annotate_with_zones(frame, report);
         if let Some(picture) = LivePicture::encode(&image) {
             self.state.set_picture(picture);
         }

@@ -1,4 +1,5 @@
 //! Chromium, controlled by its DevTools protocol over a pair of pipes.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -72,6 +73,24 @@ impl Browser {
     pub(crate) fn text(&mut self, id: &str) -> String {
         let text = self.evaluate(&format!("document.getElementById('{id}')?.innerText ?? ''"));
         text.as_str().expect("text").to_owned()
+    }
+
+    /// Clicks at this position in pixels of the page.
+    pub(crate) fn click(&mut self, x: f64, y: f64) {
+        self.drag(&[(x, y)]);
+    }
+
+    /// Presses the button of the mouse at the first of these positions, and releases it at the last.
+    pub(crate) fn drag(&mut self, positions: &[(f64, f64)]) {
+        let mouse = |browser: &mut Self, kind: &str, (x, y): (f64, f64)| {
+            let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
+            browser.request("Input.dispatchMouseEvent", &event);
+        };
+        mouse(self, "mousePressed", positions[0]);
+        for position in &positions[1..] {
+            mouse(self, "mouseMoved", *position);
+        }
+        mouse(self, "mouseReleased", positions[positions.len() - 1]);
     }
 
     /// Saves a screenshot.

@@ -10,6 +10,8 @@ use boxcam::health::CaptureState;
 use boxcam::label::{ClassId, Labels};
 use boxcam::report::Report;
 use boxcam::track::{Event, EventKind, StableDetection};
+use boxcam::zone::ZoneMap;
+use boxcam::zone_monitor::{FrameTime, ZoneMonitor};
 use image::{Rgb, RgbImage};
 
 /// A grey frame, 640 x 480, with a light square whose position depends on the frame number.
@@ -69,6 +71,31 @@ pub(crate) fn with_event(report: Report, kind: EventKind, track: u64) -> Report 
     };
     Report {
         events: vec![event],
+        ..report
+    }
+}
+
+/// The report with its track in the zone `table`, which it reached over the line `door`, and with the events of that.
+pub(crate) fn with_zones(report: Report) -> Report {
+    let zone = "table=0.1,0.6;0.9,0.6;0.9,1;0.1,1;settle=0";
+    let line = "door=0.1,0.5;0.9,0.5;directions=down,up";
+    let zones = vec![zone.parse().expect("a zone")];
+    let lines = vec![line.parse().expect("a line")];
+    let map = ZoneMap::new(zones, lines, false).expect("valid");
+    let mut monitor = ZoneMonitor::new(Arc::new(map));
+    let mut events = Vec::new();
+    for y_max in [0.4, 0.75] {
+        let mut track = report.tracks[0];
+        track.detection.bounding_box = NormBox::new(0.25, 0.75, 0.25, y_max).expect("valid");
+        let frame = FrameTime {
+            at: Instant::now(),
+            time: SystemTime::now(),
+        };
+        events = monitor.update(&[track], Vec::new(), frame, &report.labels);
+    }
+    Report {
+        events,
+        zones: monitor.counts(),
         ..report
     }
 }

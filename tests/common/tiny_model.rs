@@ -57,6 +57,22 @@ pub(crate) fn card() -> ModelCard {
     }
 }
 
+/// The model with a box that is the lower, the more blue a picture has: its lower edge is at 0.2 without blue and at 1.0 with
+/// nothing but blue.
+pub(crate) fn with_moving_box() -> pb::ModelProto {
+    let mut model = model();
+    let slope = 0.4;
+    for values in &mut graph_of(&mut model).initializer {
+        match values.name.as_str() {
+            // Colors are from -1 to 1. The rows are red, green and blue.
+            "box_weights" => values.float_data[10..].fill(slope),
+            "box_bias" => values.float_data = vec![0.4, 0.6, 0.4, 0.6],
+            _ => {}
+        }
+    }
+    model
+}
+
 /// How [`with_objects`] selects objects.
 pub(crate) const OBJECTS: ObjectSettings = ObjectSettings {
     threshold: 0.6,

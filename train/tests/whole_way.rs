@@ -303,6 +303,36 @@ fn the_baseline_recipe_is_trained_calibrated_and_quantized() {
 }
 
 #[test]
+fn the_thresholds_of_a_card_can_be_changed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let changed = folder.path().join("changed.onnx");
+    let change = [
+        "--threshold",
+        "0.5",
+        "--objects-threshold",
+        "0.25",
+        "--output",
+        text(&changed),
+    ];
+    fn with<'a>(model: &'a Path, change: &[&'a str]) -> Vec<&'a str> {
+        [&["model", "card", text(model)][..], change].concat()
+    }
+    let finds_several = model_that_ships().with_file_name("snacks-objects.onnx");
+    succeed(&with(&finds_several, &change));
+    let card = TractDetector::from_file(&changed)
+        .expect("loads")
+        .card()
+        .clone();
+    let objects = card.objects.expect("finds several objects");
+    assert_eq!((card.threshold, objects.threshold), (0.5, 0.25));
+    let (code, said) = fail(&with(&model_that_ships(), &change));
+    assert!(
+        code != 0 && said.contains("has no object outputs"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_closed_pipe_is_not_an_error() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);

@@ -10,6 +10,7 @@ use crate::label::Labels;
 use crate::output_file::{is_temporary, may_delete};
 use crate::sink::json::rfc3339;
 use crate::track::Event;
+use crate::zone::ZoneMap;
 
 /// The snapshots of one folder, from the oldest to the newest.
 ///
@@ -180,16 +181,19 @@ const MAX_CLASS_LENGTH: usize = 40;
 /// The format of the time in a file name, with 0 for each digit.
 const TIME_FORMAT: &str = "00000000T000000.000Z";
 
-/// The file name of an event's snapshot: `20261123T204501.123Z-appeared-apple-17.jpg`. Names sort by time.
-pub(super) fn event_file_name(event: &Event, labels: &Labels) -> String {
+/// The file name of an event's snapshot: `20261123T204501.123Z-appeared-apple-17.jpg`, and of one in a zone or at a line
+/// `20261123T204501.123Z-entered-apple-17-table.jpg`. Names sort by time.
+pub(super) fn event_file_name(event: &Event, labels: &Labels, zones: &ZoneMap) -> String {
     let time = rfc3339(event.time).replace(['-', ':'], "");
     let class = labels.name(event.detection.class).unwrap_or("unknown");
     let (class, kind, track) = (sanitized(class), event.kind.name(), event.track);
-    format!("{time}-{kind}-{class}-{track}.jpg")
+    let place = event.kind.place(zones);
+    let place = place.map_or_else(String::new, |name| format!("-{}", sanitized(name)));
+    format!("{time}-{kind}-{class}-{track}{place}.jpg")
 }
 
 /// Replaces characters that are not portable in file names.
-fn sanitized(class: &str) -> String {
+fn sanitized(name: &str) -> String {
     let sanitize = |letter: char| {
         if letter.is_ascii_alphanumeric() {
             letter
@@ -197,7 +201,7 @@ fn sanitized(class: &str) -> String {
             '_'
         }
     };
-    class.chars().take(MAX_CLASS_LENGTH).map(sanitize).collect()
+    name.chars().take(MAX_CLASS_LENGTH).map(sanitize).collect()
 }
 
 /// Whether the file name is that of a snapshot of any run of boxcam.
@@ -212,13 +216,22 @@ fn is_event(name: &str) -> Option<bool> {
         .chars()
         .map(|letter| if letter.is_ascii_digit() { '0' } else { letter })
         .collect();
-    let is_class = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let is_name = |name: &str| {
+        let is_valid = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        name.chars().all(is_valid)
+    };
+    let place = parts.next();
+    let is_kind = match place {
+        None => ["appeared", "changed", "left"].contains(&kind),
+        Some(_) => ["entered", "left_zone", "loitering", "crossed"].contains(&kind),
+    };
     Some(
         parts.next().is_none()
             && digits_as_0 == TIME_FORMAT
-            && ["appeared", "changed", "left"].contains(&kind)
-            && class.chars().all(is_class)
-            && is_number(track),
+            && is_kind
+            && is_name(class)
+            && is_number(track)
+            && place.is_none_or(|place| !place.is_empty() && is_name(place)),
     )
 }
 
@@ -242,6 +255,7 @@ mod tests {
     use crate::geometry::NormBox;
     use crate::label::ClassId;
     use crate::track::EventKind;
+    use crate::zone::Direction;
 
     /// The least that is recognized as a snapshot of boxcam.
     const MARKED: [u8; 12] = *b"\xff\xd8\xff\xfe\0\x08boxcam";
@@ -383,7 +397,41 @@ mod tests {
             (event(2, EventKind::Left), "left-___a___jpg_1-17.jpg"),
         ];
         for (event, expected) in cases {
-            let name = event_file_name(&event, &labels);
+            let name = event_file_name(&event, &labels, &ZoneMap::default());
+            assert_eq!(name, format!("20261123T204501.123Z-{expected}"));
+            assert!(is_snapshot(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_file_name_of_an_event_in_a_zone_or_at_a_line_ends_with_its_name() {
+        let labels = Labels::new(vec!["apple".to_owned()]).expect("valid");
+        let zone = "front door-1=0,0;1,0;1,1".parse().expect("a zone");
+        let line = "gate=0,0;1,1".parse().expect("a line");
+        let map = ZoneMap::new(vec![zone], vec![line], false).expect("valid");
+        let (zone, line) = (map.zones().next(), map.lines().next());
+        let (zone, line) = (zone.expect("a zone").0, line.expect("a line").0);
+        let direction = Direction::In;
+        let cases = [
+            (
+                EventKind::Entered { zone },
+                "entered-apple-17-front_door_1.jpg",
+            ),
+            (
+                EventKind::LeftZone { zone },
+                "left_zone-apple-17-front_door_1.jpg",
+            ),
+            (
+                EventKind::Loitering { zone },
+                "loitering-apple-17-front_door_1.jpg",
+            ),
+            (
+                EventKind::Crossed { line, direction },
+                "crossed-apple-17-gate.jpg",
+            ),
+        ];
+        for (kind, expected) in cases {
+            let name = event_file_name(&event(0, kind), &labels, &map);
             assert_eq!(name, format!("20261123T204501.123Z-{expected}"));
             assert!(is_snapshot(&name), "{name}");
         }

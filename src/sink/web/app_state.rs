@@ -19,6 +19,8 @@ use crate::picture::encode_jpeg;
 use crate::report::Report;
 use crate::sink::json::{self, rounded, to_json};
 use crate::sink::presence::{Presence, PresentThing};
+use crate::sink::zone_fields::ZoneFields;
+use crate::zone_monitor::ZoneCounts;
 
 /// The number of events to keep.
 const MAX_EVENTS: usize = 100;
@@ -42,6 +44,7 @@ pub(super) struct AppState {
 #[derive(Default)]
 struct LatestReport {
     presence: Presence,
+    zones: Arc<ZoneCounts>,
     /// The class names of the model; `None` before the first report.
     labels: Option<Arc<Labels>>,
     /// JSON objects, the oldest first.
@@ -71,6 +74,8 @@ struct StateFields<'a> {
     things: &'a [PresentThing],
     /// The number of things of each class that is present.
     counts: &'a BTreeMap<String, usize>,
+    #[serde(flatten)]
+    zones: ZoneFields,
     frames_per_second: Option<f64>,
     inference_ms: f64,
     frame_age_ms: f64,
@@ -109,6 +114,7 @@ impl AppState {
         let lines: Vec<String> = json::event_lines(frame, report).collect();
         let mut latest = self.latest.lock();
         latest.presence = Presence::of(report);
+        latest.zones = Arc::clone(&report.zones);
         latest.labels = Some(Arc::clone(&report.labels));
         for line in lines {
             latest.add_event(line);
@@ -173,6 +179,7 @@ impl AppState {
             seen: presence.things.first(),
             things: &presence.things,
             counts: &presence.counts,
+            zones: ZoneFields::of(&self.zones()),
             frames_per_second: status
                 .frames_per_second
                 .map(|rate| rounded(f64::from(rate), 3)),
@@ -191,6 +198,11 @@ impl AppState {
         let names = latest.labels.iter().flat_map(|labels| labels.iter());
         let count = |name: &str| latest.presence.counts.get(name).copied().unwrap_or(0);
         names.map(|name| (name.to_owned(), count(name))).collect()
+    }
+
+    /// The zones and lines with their counts; none before the first report.
+    pub(super) fn zones(&self) -> Arc<ZoneCounts> {
+        Arc::clone(&self.latest.lock().zones)
     }
 
     /// Whether the run is healthy, and the response of `/healthz`.

@@ -4,6 +4,8 @@ use std::fmt::Display;
 
 use super::app_state::AppState;
 use crate::health::{CaptureState, Counter, Health};
+use crate::zone::Direction;
+use crate::zone_monitor::ZoneCounts;
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -69,6 +71,7 @@ pub(super) fn text(app: &AppState) -> String {
         text.add("counter", &format!("{name}_total"), help, value);
     }
     add_gauges(&mut text, app);
+    add_zones(&mut text, &app.zones());
     text.0
 }
 
@@ -135,6 +138,38 @@ fn add_gauges(text: &mut MetricsText, app: &AppState) {
         ("version", env!("CARGO_PKG_VERSION")),
     ];
     text.add_value("info", &labels, 1);
+}
+
+fn add_zones(text: &mut MetricsText, counts: &ZoneCounts) {
+    if counts.zones().len() > 0 {
+        text.add_header(
+            "gauge",
+            "zone_things",
+            "Things that are in a zone, by class.",
+        );
+    }
+    for (zone, present) in counts.zones() {
+        for (class, count) in present {
+            let labels = [("zone", zone.name()), ("class", class.as_str())];
+            text.add_value("zone_things", &labels, count);
+        }
+    }
+    if counts.lines().len() > 0 {
+        let help = "Things that have crossed a line, by direction and class.";
+        text.add_header("counter", "line_crossings_total", help);
+    }
+    for (line, crossed) in counts.lines() {
+        for direction in Direction::ALL {
+            for (class, count) in &crossed[direction.index()] {
+                let labels = [
+                    ("line", line.name()),
+                    ("direction", line.direction_name(direction)),
+                    ("class", class.as_str()),
+                ];
+                text.add_value("line_crossings_total", &labels, count);
+            }
+        }
+    }
 }
 
 #[derive(Default)]

@@ -65,6 +65,24 @@ function showDetections(state, isOld) {
   element("things").replaceChildren(...state.things.map(thingRow));
 }
 
+function placeRow(name, text) {
+  const row = document.createElement("li");
+  row.append(cell("what", name), cell("secondary", text));
+  return row;
+}
+
+function showZones(state) {
+  const present = (zone) => {
+    const classes = Object.entries(zone.classes).filter(([, count]) => count > 0);
+    return formatCounts(Object.fromEntries(classes));
+  };
+  const crossed = (line) => Object.entries(line).map(([direction, { count }]) => direction + " " + count).join(", ");
+  const zones = Object.entries(state.zones ?? {}).map(([name, zone]) => placeRow(name, present(zone)));
+  const lines = Object.entries(state.lines ?? {}).map(([name, line]) => placeRow(name, crossed(line)));
+  element("zones").hidden = !zones.length && !lines.length;
+  element("places").replaceChildren(...zones, ...lines);
+}
+
 function showState(state) {
   document.title = state.name + " · boxcam";
   element("name").textContent = state.name;
@@ -85,6 +103,7 @@ function showState(state) {
   element("waiting").textContent = isLimitReached ? "Viewer limit reached; retrying."
     : isOld ? "No frame for " + formatDuration(since) + "." : "Waiting for the first frame.";
   showDetections(state, isOld);
+  showZones(state);
   element("fps").textContent = formatNumber(isOld ? null : state.frames_per_second, 1, "");
   element("inference").textContent = since === null || isOld ? "–" : formatNumber(state.inference_ms, 1, " ms");
   element("age").textContent = since === null ? "–"
@@ -92,6 +111,14 @@ function showState(state) {
   element("dropped").textContent = state.dropped;
   element("version").textContent = state.version;
   element("model").textContent = state.model || "–";
+}
+
+// A zone or a line has the name that the options give it.
+function eventText(event) {
+  if (event.line) return event.event + " " + event.line + ": " + event.direction;
+  if (!event.zone) return event.event;
+  const verbs = { entered: "entered ", left_zone: "left ", loitering: "loitering in " };
+  return (verbs[event.event] ?? event.event + " ") + event.zone;
 }
 
 function eventRow(event) {
@@ -107,8 +134,9 @@ function eventRow(event) {
     row.className = event.event;
     const name = event.detection ? event.detection.class : "?";
     const from = event.from ? " (was " + event.from + ")" : "";
-    const duration = event.event === "left" ? " after " + formatDuration(event.duration_s) : "";
-    what.textContent = name + " " + event.event + from + duration;
+    const hasEnded = event.event === "left" || event.event === "left_zone";
+    const duration = hasEnded ? " after " + formatDuration(event.duration_s) : "";
+    what.textContent = name + " " + eventText(event) + from + duration;
   } else {
     row.className = event.reason ? "failure" : "";
     what.textContent = "camera " + event.state + (event.reason ? ": " + event.reason : "");

@@ -73,6 +73,14 @@ pub(super) fn router(state: Arc<AppState>, address: SocketAddr) -> Router {
             "/page.js",
             file("text/javascript; charset=utf-8", include_str!("page.js")),
         )
+        .route(
+            "/zones",
+            file("text/html; charset=utf-8", include_str!("zones.html")),
+        )
+        .route(
+            "/zones.js",
+            file("text/javascript; charset=utf-8", include_str!("zones.js")),
+        )
         .route("/icon.svg", file("image/svg+xml", include_str!("icon.svg")))
         .route("/live", get(live))
         .route("/picture.jpg", get(picture))
@@ -141,7 +149,7 @@ async fn prometheus(State(state): State<Arc<AppState>>) -> Response {
 }
 
 async fn not_found() -> Response {
-    let message = "Not found. The routes are /, /live, /picture.jpg, /state, /events, /healthz and /metrics.\n";
+    let message = "Not found. The routes are /, /live, /picture.jpg, /zones, /state, /events, /healthz and /metrics.\n";
     respond(StatusCode::NOT_FOUND, TEXT, message.to_owned())
 }
 

@@ -92,6 +92,7 @@ fn brief(event: &Event) -> String {
         EventKind::Appeared => '+',
         EventKind::Changed { .. } => '>',
         EventKind::Left => '-',
+        other => panic!("the tracker has no event {other:?}"),
     };
     let class = ["a", "b", "c"][event.detection.class.index()];
     format!("{sign}{class}")

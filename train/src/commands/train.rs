@@ -61,7 +61,7 @@ pub(super) const THRESHOLD: f32 = 0.4;
 const OBJECTS: ObjectSettings = ObjectSettings {
     threshold: 0.3,
     nms_iou: 0.5,
-    most: 20,
+    most: 100,
 };
 
 #[derive(Debug, Args)]
