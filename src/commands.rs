@@ -7,8 +7,10 @@ use std::sync::atomic::AtomicBool;
 
 use boxcam::class_selection::UnknownClass;
 use boxcam::dataset::DatasetError;
+use boxcam::dataset::films::FilmError;
 use boxcam::detect::DetectError;
 use boxcam::detect::tract::ModelError;
+use boxcam::evaluate::FilmTrackError;
 use boxcam::options::Command;
 use boxcam::pipeline::PipelineError;
 use boxcam::sink::SinkError;
@@ -75,6 +77,10 @@ pub(crate) enum Failure {
     Source(#[from] SourceError),
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    #[error(transparent)]
+    Film(#[from] FilmError),
+    #[error(transparent)]
+    FilmTrack(#[from] FilmTrackError),
     #[error(transparent)]
     Recorded(#[from] evaluate::RecordedError),
     #[error(transparent)]
@@ -158,7 +164,12 @@ impl Failure {
             | Self::ZoneNames(_) => USAGE,
             Self::ChecksFailed { .. } | Self::Signals(_) => CHECKS_FAILED,
             Self::Model(_) | Self::NoModel { .. } | Self::Detect(_) => MODEL,
-            Self::Source(_) | Self::Dataset(_) | Self::Recorded(_) => SOURCE,
+            Self::FilmTrack(FilmTrackError::Detect(_)) => MODEL,
+            Self::Source(_)
+            | Self::Dataset(_)
+            | Self::Film(_)
+            | Self::FilmTrack(_)
+            | Self::Recorded(_) => SOURCE,
             Self::Sink(_) => SINK,
             #[cfg(all(feature = "framebuffer", target_os = "linux"))]
             Self::Guard { .. } => USAGE,

@@ -6,6 +6,7 @@
 //! another case of its name, another extension, a path, a URL or percent-encoding.
 
 mod csv_rows;
+pub mod films;
 mod picture_index;
 
 use std::path::{Path, PathBuf};

@@ -169,8 +169,8 @@ impl Tracker {
         }
     }
 
-    /// Tracks all objects. The primary detection stands for the object that is the same; one that is none of the objects, and
-    /// does not lie over several of them, is tracked as another object.
+    /// Tracks all objects of a model that has object outputs. The primary detection has the number of the object that is the
+    /// same, and is not tracked otherwise.
     #[must_use]
     pub const fn multi_object(settings: TrackSettings) -> Self {
         Self {

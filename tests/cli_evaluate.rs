@@ -279,6 +279,47 @@ fn the_curve_is_a_table_a_csv_file_or_a_chart() {
     output.assert_stderr_contains(&["no/folder/curve.csv: can't be written"]);
 }
 
+/// A second of a red picture in which the tiny model's box is a true red one, and the true box of a green one that does
+/// not count.
+fn write_film(directory: &TestDir) {
+    let mut truth = String::new();
+    for frame in 1..=15 {
+        directory.write_solid_image(&format!("films/one/img1/{frame:06}.jpg"), "red");
+        truth += &format!("{frame},1,9,7,16,12,1,1,1\n{frame},2,1,1,4,4,0,2,0.1\n");
+    }
+    directory.write("films/one/gt/gt.txt", truth);
+    let info = "[Sequence]\nframeRate=15\nseqLength=15\nimWidth=32\nimHeight=24\n";
+    directory.write("films/one/seqinfo.ini", info);
+    directory.write("films/labels.txt", "red\ngreen\n");
+}
+
+#[test]
+fn the_tracks_of_films_are_compared_with_the_true_ones() {
+    let directory = dataset();
+    write_film(&directory);
+    let output = evaluate(&directory, &["--films", "films", "--json"]);
+    output.assert_exit_code(0);
+    let metrics = output.lines().remove(0);
+    let tracking = &metrics["tracking"];
+    assert_eq!(
+        (&tracking["films"], &tracking["frames"]),
+        (&1.into(), &15.into())
+    );
+    assert_eq!(tracking["true_boxes"], 15);
+    // A track appears after some frames, and then stays.
+    let idf1 = tracking["idf1"].as_f64().expect("a number");
+    assert!(idf1 > 0.7 && idf1 < 1.0, "{tracking}");
+    for none in ["identity_switches", "stray_share", "wrong_label_share"] {
+        assert_eq!(tracking[none].as_f64(), Some(0.0), "{tracking}");
+    }
+    let table = evaluate(&directory, &["--films", "films"]);
+    assert!(table.stdout.contains("tracks, IDF1"), "{}", table.stdout);
+    std::fs::remove_file(directory.path("films/one/img1/000007.jpg")).expect("removed");
+    let output = evaluate(&directory, &["--films", "films"]);
+    output.assert_exit_code(4);
+    output.assert_stderr_contains(&["000007.jpg"]);
+}
+
 #[test]
 fn a_missing_folder_of_negatives_is_an_error() {
     let output = evaluate(&dataset(), &["--negatives", "nowhere"]);

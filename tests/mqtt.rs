@@ -15,7 +15,7 @@ use boxcam::sink::mqtt::{InstanceId, MAX_EVENTS, MqttSink};
 use boxcam::track::EventKind;
 use broker::{Broker, Message, Subscriber};
 use common::TestDir;
-use common::reports::{frame, report, wait_until, with_event};
+use common::reports::{frame, report, wait_until, with_event, with_zones};
 use common::running::Running;
 use serde_json::Value;
 
@@ -194,6 +194,48 @@ fn events_and_states_are_published() {
     );
     drop(sink);
     assert_eq!(health.events_lost.get(), 0);
+}
+
+#[test]
+fn zones_and_lines_are_in_the_state_and_the_events() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let mut subscriber = broker.subscribe_persistently("boxcam/#");
+    let mut sink = start(&broker.url(""), &Arc::default());
+    let frame = frame(1);
+    let report = with_zones(report(&frame, Some(0)));
+    sink.show(&frame, &report).expect("published");
+    let [entered, crossed] = [(); 2].map(|()| subscriber.wait_for("boxcam/cam/event").json());
+    assert_eq!(
+        (&entered["event"], &entered["zone"]),
+        (&"entered".into(), &"table".into())
+    );
+    assert_eq!(
+        (&crossed["event"], &crossed["line"]),
+        (&"crossed".into(), &"door".into())
+    );
+    assert_eq!(crossed["direction"], "down");
+    let state = broker
+        .subscribe("boxcam/cam/state")
+        .wait_for("boxcam/cam/state")
+        .json();
+    assert_eq!(state["zones"]["table"]["classes"]["apple"], 1);
+    assert_eq!(state["lines"]["door"]["down"]["count"], 1);
+    let change = StateChange {
+        state: CaptureState::Stalled,
+        time: std::time::SystemTime::now(),
+        reason: "no frame".to_owned(),
+    };
+    sink.on_state_change(&change).expect("published");
+    let stalled = loop {
+        let state = subscriber.wait_for("boxcam/cam/state").json();
+        if state["capture"] == "stalled" {
+            break state;
+        }
+    };
+    assert_eq!(stalled["zones"]["table"]["count"], 0);
+    assert_eq!(stalled["lines"]["door"]["down"]["count"], 1);
 }
 
 /// Waits for the event of a track. Earlier events may be repeated after a disconnection, since it is unknown whether

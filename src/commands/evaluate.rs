@@ -10,11 +10,13 @@ use std::thread::available_parallelism;
 use std::time::Instant;
 
 use boxcam::dataset::Dataset;
+use boxcam::dataset::films::{Film, read_films};
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{DetectError, Detector as _, Thresholds};
 use boxcam::evaluate::{
-    Compared, Comparison, Details, Evaluation, Evaluator, FalseAlarms, Metrics, NegativeResults,
-    ObjectEvaluation, Predictions, SkippedPicture, ThresholdPoint, threshold_curve,
+    Compared, Comparison, Details, Evaluation, Evaluator, FalseAlarms, FilmTrackError, Metrics,
+    NegativeResults, ObjectEvaluation, Predictions, SkippedPicture, ThresholdPoint,
+    TrackEvaluation, TrackMetrics, threshold_curve, track_film,
 };
 use boxcam::label::Labels;
 use boxcam::options::EvaluateOptions;
@@ -51,6 +53,7 @@ pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> 
     let negatives = negatives.map(Dataset::without_annotations).transpose()?;
     let negatives = negatives.unwrap_or_default();
     warn_each(&negatives.issues);
+    let films = config.films.as_deref().map(read_films).transpose()?;
     let passes = 1 + usize::from(config.sliding_window);
     let progress = Progress::new(annotated.pictures.len() + passes * negatives.pictures.len());
     let step = || progress.step();
@@ -68,7 +71,9 @@ pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> 
     let skipped = unlisted + predictions.skipped.len() + skipped_negatives.len();
     let labels = &detector.card().labels;
     let comparison = recorded.map(|recorded| compare(&recorded, &predictions, labels));
+    let tracking = films.map(|films| track(&detector, &films)).transpose()?;
     let results = Results {
+        tracking,
         comparison: comparison.transpose()?,
         evaluation: Evaluation::of(&predictions, labels.clone()),
         predictions,
@@ -91,6 +96,8 @@ struct Results<'d> {
     evaluation: Evaluation,
     negatives: NegativeResults,
     comparison: Option<NamedComparison>,
+    /// Over the films.
+    tracking: Option<TrackMetrics>,
 }
 
 /// The comparison with another model.
@@ -116,6 +123,16 @@ fn compare(
         model: recorded.model().to_owned(),
         comparison: Comparison::of(&model, &other),
     })
+}
+
+/// Metrics of the tracks that are found in films.
+fn track(detector: &TractDetector, films: &[Film]) -> Result<TrackMetrics, FilmTrackError> {
+    let mut detector = detector.clone();
+    let mut evaluation = TrackEvaluation::default();
+    for film in films {
+        evaluation.add_film(&track_film(&mut detector, film)?);
+    }
+    Ok(evaluation.metrics())
 }
 
 fn on_negatives(
@@ -157,6 +174,9 @@ struct JsonReport<'a> {
     /// With `--compare`.
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<&'a NamedComparison>,
+    /// With `--films`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracking: Option<&'a TrackMetrics>,
 }
 
 /// Writes the files that were requested and prints the metrics.
@@ -205,12 +225,14 @@ fn write_reports(
             details,
             speed,
             comparison: results.comparison.as_ref(),
+            tracking: results.tracking.as_ref(),
         })?)?,
         _ => {
             let mut text = text_report::table(model, metrics, details);
             if let Some(compared) = &results.comparison {
                 text += &text_report::comparison(&compared.model, &compared.comparison);
             }
+            text += &text_report::tracking(results.tracking.as_ref());
             text += &text_report::false_alarms(false_alarms);
             if with_negatives {
                 text += &format!("\n{}", threshold_report::table(&curve));

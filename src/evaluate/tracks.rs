@@ -16,7 +16,7 @@ use crate::geometry::{NormBox, iou};
 use crate::label::ClassId;
 
 /// A box whose IoU with every true box is lower is stray.
-const STRAY_IOU: f32 = 0.3;
+pub(super) const STRAY_IOU: f32 = 0.3;
 
 /// In the assignment of a frame, the weight of a pair that was assigned in the frame before, added to its IoU.
 const CONTINUED_WEIGHT: f64 = 1000.0;

@@ -6,6 +6,8 @@ use image::{Rgb, RgbImage};
 use super::*;
 use crate::label::{ClassId, Labels};
 use crate::track::{EventKind, StableDetection};
+use crate::zone::ZoneMap;
+use crate::zone_monitor::ZoneCounts;
 
 /// A draw target that fails when something is drawn outside of it.
 struct StrictTarget {
@@ -72,6 +74,75 @@ fn frame(report: &Report, truth: Vec<GroundTruth>) -> Frame {
         captured_at: report.captured_at.unwrap_or(frame.captured_at),
         ..frame
     }
+}
+
+/// A report with two zones and two lines that are drawn, at random places.
+fn with_random_zones(report: Report, random: &mut fastrand::Rng) -> Report {
+    let mut point = || format!("{:.3},{:.3}", random.f32(), random.f32());
+    let lines = ["short", "a line with a name that is very long.."].map(|name| {
+        let text = format!("{name}x={};{}", point(), point());
+        text.parse().expect("a line")
+    });
+    let zones = ["whole=0,0;1,0;1,1;0,1", "thin=0,0.999;1,0.999;1,1"];
+    let zones = zones.map(|text| text.parse().expect("a zone"));
+    let map = ZoneMap::new(zones.into(), lines.into(), true).expect("valid");
+    Report {
+        zones: Arc::new(ZoneCounts::new(Arc::new(map))),
+        ..report
+    }
+}
+
+#[test]
+fn zones_are_drawn_inside_of_the_target() {
+    let random = &mut fastrand::Rng::with_seed(7);
+    let frame = Frame::new(0, Origin::Live, RgbImage::new(4, 4));
+    let mut sizes: Vec<Size> = (0..150)
+        .map(|_| Size::new(random.u32(0..400), random.u32(0..300)))
+        .collect();
+    sizes.push(Size::new(8192, 100));
+    for size in sizes {
+        let area = Rectangle::new(Point::new(random.i32(-50..50), 7), size);
+        let drawn = |report: &Report| {
+            let mut strict = StrictTarget {
+                area,
+                drawn_pixels: 0,
+            };
+            draw(&mut strict, &frame, report).expect("inside");
+            strict.drawn_pixels
+        };
+        let plain = report("apple", None);
+        let zoned = with_random_zones(plain.clone(), random);
+        assert!(
+            area.is_zero_sized() || drawn(&zoned) > drawn(&plain),
+            "{size:?}"
+        );
+    }
+}
+
+#[test]
+fn zones_are_drawn_only_if_that_is_asked_for_and_by_the_page_always() {
+    let frame = Frame::new(0, Origin::Live, RgbImage::new(4, 4));
+    let zone = "zone=0.1,0.1;0.9,0.1;0.9,0.9;0.1,0.9".parse();
+    let map = ZoneMap::new(vec![zone.expect("a zone")], Vec::new(), false).expect("valid");
+    let zoned = Report {
+        zones: Arc::new(ZoneCounts::new(Arc::new(map))),
+        ..report("apple", None)
+    };
+    let is_drawn = |draw: &dyn Fn(&mut Canvas<'_>)| {
+        let mut image = RgbImage::new(320, 240);
+        draw(&mut Canvas::new(&mut image));
+        // In the middle of the right side.
+        let right = (280..295).map(|x| *image.get_pixel(x, 120));
+        right
+            .into_iter()
+            .any(|pixel| pixel == Rgb([0xCC, 0x99, 0xFF]))
+    };
+    assert!(!is_drawn(&|canvas| {
+        let Ok(()) = draw(canvas, &frame, &zoned);
+    }));
+    assert!(is_drawn(&|canvas| {
+        let Ok(()) = draw_with_zones(canvas, &frame, &zoned);
+    }));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! The detections of a frame as the multi-object tracker takes them: strong ones, which may begin a track, and weak ones.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::association::SAME_OBJECT_IOU;
@@ -11,43 +10,58 @@ use crate::geometry::iou;
 /// "ByteTrack: Multi-Object Tracking by Associating Every Detection Box", ECCV 2022).
 const WEAK_SHARE: f32 = 0.5;
 
-/// The primary detection is no object of its own if it shares more than this with an object's box, as a share of the
-/// smaller of the two: then it lies over objects that were found one by one.
-const MAX_SHARED_AREA: f32 = 0.3;
+/// A candidate becomes a track from this much above the threshold on, as in ByteTrack, whose margin of 0.1 costs more true
+/// tracks than false ones (docs/tracking.md).
+const BEGIN_MARGIN: f32 = 0.07;
 
 #[derive(Debug, Clone)]
 pub(super) struct FrameDetections {
     /// Strong ones, then weak ones; of each, the highest score first.
     pub(super) detections: Vec<Detection>,
     pub(super) strong_count: usize,
-    /// For each of [`Prediction::detections`] its index in `detections`; `None` for a primary detection over several objects.
+    /// For each of [`Prediction::detections`] its index in `detections`; `None` for a primary detection that is no object.
     pub(super) listed: Vec<Option<usize>>,
     pub(super) class_count: usize,
-    /// The lowest score of a strong detection.
-    pub(super) threshold: f32,
+    /// The smoothed score from which on a candidate becomes a track.
+    pub(super) begin_threshold: f32,
 }
 
 impl FrameDetections {
     pub(super) fn new(prediction: &Prediction, thresholds: &Thresholds) -> Self {
-        let weak = prediction.objects(thresholds.objects * WEAK_SHARE);
-        let object = |detection: &Detection| Found {
-            detection: *detection,
-            is_strong: detection.confidence >= thresholds.objects,
-        };
-        let mut found: Vec<_> = weak.unwrap_or_default().iter().map(object).collect();
         let primary = prediction.detection(thresholds.primary);
-        let others = others(primary.as_ref(), &found, thresholds);
-        let primary = primary.map(|primary| add_primary(&primary, &mut found, thresholds));
-        let mut order: Vec<usize> = (0..found.len()).collect();
-        order.sort_by(|&a, &b| found[a].compare(&found[b]));
-        let position = |index: usize| order.iter().position(|&other| other == index);
-        let listed = primary.into_iter().chain(others.into_iter().map(Some));
+        let Some(objects) = prediction.objects(thresholds.objects * WEAK_SHARE) else {
+            return Self::of_primary(primary, prediction, thresholds);
+        };
+        let is_strong = |object: &&Detection| object.confidence >= thresholds.objects;
+        let strong_count = objects.iter().filter(is_strong).count();
+        let is_other = |index: &usize| {
+            let is_same = |primary| objects[*index].is_same_object(primary, thresholds.nms_iou);
+            !primary.as_ref().is_some_and(is_same)
+        };
+        let others = (0..strong_count).filter(is_other).map(Some);
+        let primary = primary.map(|primary| representative(&primary, objects, thresholds));
         Self {
-            listed: listed.map(|index| position(index?)).collect(),
-            strong_count: found.iter().filter(|found| found.is_strong).count(),
-            detections: order.iter().map(|&index| found[index].detection).collect(),
+            detections: objects.to_vec(),
+            strong_count,
+            listed: primary.into_iter().chain(others).collect(),
             class_count: prediction.scores().len(),
-            threshold: thresholds.primary.min(thresholds.objects),
+            begin_threshold: begin_threshold(thresholds.objects),
+        }
+    }
+
+    /// Of a model without object heads.
+    fn of_primary(
+        primary: Option<Detection>,
+        prediction: &Prediction,
+        thresholds: &Thresholds,
+    ) -> Self {
+        let detections: Vec<_> = primary.into_iter().collect();
+        Self {
+            strong_count: detections.len(),
+            listed: (0..detections.len()).map(Some).collect(),
+            detections,
+            class_count: prediction.scores().len(),
+            begin_threshold: begin_threshold(thresholds.primary),
         }
     }
 
@@ -60,84 +74,32 @@ impl FrameDetections {
     }
 }
 
-/// A detection before all are sorted.
-struct Found {
-    detection: Detection,
-    is_strong: bool,
+/// Below 1 for every threshold below 1.
+fn begin_threshold(threshold: f32) -> f32 {
+    threshold + BEGIN_MARGIN.min((1.0 - threshold) / 2.0)
 }
 
-impl Found {
-    /// Strong ones first, then by score.
-    fn compare(&self, other: &Self) -> Ordering {
-        let by_strength = other.is_strong.cmp(&self.is_strong);
-        let (confidence, others) = (self.detection.confidence, other.detection.confidence);
-        by_strength.then(others.total_cmp(&confidence))
-    }
-}
-
-/// The indices of those that [`Prediction::others`] lists.
-fn others(primary: Option<&Detection>, found: &[Found], thresholds: &Thresholds) -> Vec<usize> {
-    let is_primary = |found: &Found| {
-        let object = &found.detection;
-        primary.is_some_and(|primary| object.is_same_object(primary, thresholds.nms_iou))
-    };
-    let is_listed = |index: &usize| found[*index].is_strong && !is_primary(&found[*index]);
-    (0..found.len()).filter(is_listed).collect()
-}
-
-/// Adds the primary detection to the objects. Returns the index of what it is; `None` if it lies over objects, and is none of
-/// them.
-fn add_primary(
+/// The index of the object that the primary detection is: the nearest of its class, else a strong one of another class at
+/// its place. `None` if there is none: the box of the image heads may lie over several objects, and on films it is wrong
+/// more often than it is an object that the object heads miss (docs/tracking.md).
+fn representative(
     primary: &Detection,
-    found: &mut Vec<Found>,
+    objects: &[Detection],
     thresholds: &Thresholds,
 ) -> Option<usize> {
-    let is_same = |found: &Found| found.detection.is_same_object(primary, thresholds.nms_iou);
-    if let Some(index) = nearest(primary, found, is_same) {
-        let object = &mut found[index];
-        object.is_strong = true;
-        object.detection.confidence = object.detection.confidence.max(primary.confidence);
-        return Some(index);
-    }
-    // The object heads know the class of one of several objects better than the image's.
-    let is_other_name = |found: &Found| {
-        found.is_strong
-            && iou(&found.detection.bounding_box, &primary.bounding_box) >= SAME_OBJECT_IOU
+    let overlap = |object: &Detection| iou(&object.bounding_box, &primary.bounding_box);
+    let nearest = |is_possible: &dyn Fn(&Detection) -> bool| {
+        let possible = (0..objects.len()).filter(|&index| is_possible(&objects[index]));
+        possible.reduce(|best, index| {
+            let is_nearer = overlap(&objects[index]) > overlap(&objects[best]);
+            if is_nearer { index } else { best }
+        })
     };
-    if let Some(index) = nearest(primary, found, is_other_name) {
-        return Some(index);
-    }
-    let lies_over = |found: &Found| {
-        let (a, b) = (&found.detection.bounding_box, &primary.bounding_box);
-        a.intersection_area(b) > MAX_SHARED_AREA * a.area().min(b.area())
-    };
-    if found
-        .iter()
-        .any(|found| found.is_strong && lies_over(found))
-    {
-        return None;
-    }
-    found.push(Found {
-        detection: *primary,
-        is_strong: true,
-    });
-    Some(found.len() - 1)
-}
-
-/// The index of the object with the highest IoU among those that are possible; the first of equal ones.
-fn nearest(
-    primary: &Detection,
-    found: &[Found],
-    is_possible: impl Fn(&Found) -> bool,
-) -> Option<usize> {
-    let overlap = |index: usize| iou(&found[index].detection.bounding_box, &primary.bounding_box);
-    let possible = (0..found.len()).filter(|&index| is_possible(&found[index]));
-    possible.reduce(|best, index| {
-        if overlap(index) > overlap(best) {
-            index
-        } else {
-            best
-        }
+    let of_its_class = nearest(&|object| object.is_same_object(primary, thresholds.nms_iou));
+    of_its_class.or_else(|| {
+        nearest(&|object| {
+            object.confidence >= thresholds.objects && overlap(object) >= SAME_OBJECT_IOU
+        })
     })
 }
 
@@ -218,42 +180,54 @@ mod tests {
     fn the_primary_detection_stands_for_the_object_of_its_class() {
         let objects = [(1, 0.8, LEFT), (0, 0.6, NEARLY_LEFT), (0, 0.5, RIGHT)];
         let (found, strong, listed) = detections(&objects, Some((0, 0.9, LEFT)));
-        assert_eq!((found, strong), (vec![(0, 0.9), (1, 0.8), (0, 0.5)], 3));
-        assert_eq!(listed, [Some(0), Some(1), Some(2)]);
-        // It makes a weak one strong.
+        assert_eq!((found, strong), (vec![(1, 0.8), (0, 0.6), (0, 0.5)], 3));
+        assert_eq!(listed, [Some(1), Some(0), Some(2)]);
+        // Also for a weak one.
         let objects = [(1, 0.8, RIGHT), (0, 0.3, LEFT)];
         let (found, strong, listed) = detections(&objects, Some((0, 0.7, NEARLY_LEFT)));
-        assert_eq!((found, strong), (vec![(1, 0.8), (0, 0.7)], 2));
+        assert_eq!((found, strong), (vec![(1, 0.8), (0, 0.3)], 1));
         assert_eq!(listed, [Some(1), Some(0)]);
     }
 
     #[test]
-    fn a_primary_detection_of_another_class_is_the_object_at_its_place() {
+    fn a_primary_detection_of_another_class_is_the_strong_object_at_its_place() {
         let objects = [(0, 0.6, LEFT), (0, 0.5, RIGHT)];
-        let (found, strong, listed) = detections(&objects, Some((1, 0.9, NEARLY_LEFT)));
-        assert_eq!((found, strong), (vec![(0, 0.6), (0, 0.5)], 2));
+        let (_, _, listed) = detections(&objects, Some((1, 0.9, NEARLY_LEFT)));
         assert_eq!(listed, [Some(0), Some(0), Some(1)]);
-        // A weak object there does not count more than it.
-        let (found, strong, _) = detections(&[(0, 0.3, LEFT)], Some((1, 0.9, NEARLY_LEFT)));
-        assert_eq!((found, strong), (vec![(1, 0.9), (0, 0.3)], 1));
+        let (_, _, listed) = detections(&[(0, 0.3, LEFT)], Some((1, 0.9, NEARLY_LEFT)));
+        assert_eq!(listed, [None]);
     }
 
     #[test]
-    fn a_primary_detection_over_objects_is_none_of_them() {
+    fn a_primary_detection_over_objects_or_elsewhere_is_none() {
         let objects = [(0, 0.6, LEFT), (1, 0.5, RIGHT)];
         for primary in [(0, 0.9, BOTH), (1, 0.9, NEAR_LEFT)] {
             let (found, _, listed) = detections(&objects, Some(primary));
             assert_eq!(found, [(0, 0.6), (1, 0.5)]);
             assert_eq!(listed, [None, Some(0), Some(1)]);
         }
+        assert_eq!(
+            detections(&[], Some((0, 0.9, RIGHT))),
+            (vec![], 0, vec![None])
+        );
     }
 
     #[test]
-    fn a_primary_detection_elsewhere_is_an_object_of_its_own() {
-        let (found, strong, listed) = detections(&[(0, 0.6, LEFT)], Some((0, 0.9, RIGHT)));
-        assert_eq!((found, strong), (vec![(0, 0.9), (0, 0.6)], 2));
-        assert_eq!(listed, [Some(0), Some(1)]);
-        let alone = detections(&[], Some((0, 0.9, RIGHT)));
-        assert_eq!(alone, (vec![(0, 0.9)], 1, vec![Some(0)]));
+    fn without_object_heads_the_primary_detection_is_the_object() {
+        let of = |score: f32| {
+            let prediction = Prediction::new(vec![0.1, score], LEFT).expect("valid");
+            let frame = FrameDetections::new(&prediction, &THRESHOLDS);
+            (frame.detections.len(), frame.strong_count, frame.listed)
+        };
+        assert_eq!(of(0.6), (1, 1, vec![Some(0)]));
+        assert_eq!(of(0.4), (0, 0, vec![]));
+    }
+
+    #[test]
+    fn a_track_can_begin_at_any_threshold() {
+        for threshold in [0.0, 0.3, 0.95, 0.999] {
+            let begin = begin_threshold(threshold);
+            assert!(threshold < begin && begin < 1.0, "{threshold}: {begin}");
+        }
     }
 }

@@ -23,6 +23,10 @@ use crate::geometry::{NormBox, iou};
 /// From this IoU on, an object that is not seen is covered by one that is.
 const COVERED_IOU: f32 = 0.3;
 
+/// Of two boxes of a class, one is a part of the other if they share this much of the smaller one: networks often find
+/// parts of an object too, and non-maximum suppression keeps small ones.
+const PART_SHARE: f32 = 0.7;
+
 #[derive(Debug)]
 pub(super) struct MultiObjectTracker {
     settings: TrackSettings,
@@ -80,7 +84,7 @@ impl MultiObjectTracker {
         let seen_before = self.hypotheses.len();
         self.begin_candidates(frame, &mut association);
         let mut events = self.update_hypotheses(seen_before, frame, &association, step, time);
-        self.start_tracks(frame.threshold, &association, time, &mut events);
+        self.start_tracks(frame.begin_threshold, &association, time, &mut events);
         let number = |detection: Option<usize>| {
             let owner = association.owners[detection?]?;
             self.hypotheses[owner].number()
@@ -140,10 +144,10 @@ impl MultiObjectTracker {
         association
     }
 
-    /// Begins a candidate at each strong detection that remains, the strongest first.
+    /// Begins a candidate at each strong detection that remains and is no part of another, the strongest first.
     fn begin_candidates(&mut self, frame: &FrameDetections, association: &mut Association) {
         for detection in frame.strong() {
-            if association.owners[detection].is_some() {
+            if association.owners[detection].is_some() || association.is_part(detection, frame) {
                 continue;
             }
             let hypothesis = self.hypotheses.len();
@@ -326,6 +330,17 @@ impl Association {
             let best = overlaps.reduce(|best, other| if other.1 > best.1 { other } else { best });
             self.owners[index] = best.map(|(owner, _)| owner);
         }
+    }
+
+    /// Whether a detection is a part of an object of its class, or its surroundings.
+    fn is_part(&self, detection: usize, frame: &FrameDetections) -> bool {
+        let part = &frame.detections[detection];
+        let owned = frame.detections.iter().zip(&self.owners);
+        let mut whole = owned.filter(|(found, owner)| owner.is_some() && found.class == part.class);
+        whole.any(|(found, _)| {
+            let (a, b) = (&found.bounding_box, &part.bounding_box);
+            a.intersection_area(b) >= PART_SHARE * a.area().min(b.area())
+        })
     }
 
     /// The highest IoU of a box with a detection that is of a hypothesis, 0 without one.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use boxcam::evaluate::{
     Comparison, Details, Difference, FalseAlarms, Interval, Intervals, Metrics, ObjectMetrics,
-    SizeMetrics,
+    SizeMetrics, TrackMetrics,
 };
 
 /// Number of confusions listed.
@@ -155,6 +155,33 @@ pub(super) fn comparison(other: &str, comparison: &Comparison) -> String {
             text,
             "{name:<36}{value:>8.4}{other:>9.4}{difference:>+12.4}{standard_error:>12.4}  {low:+.4} to {high:+.4}"
         );
+    }
+    text
+}
+
+/// Of the tracks that are found in films.
+pub(super) fn tracking(metrics: Option<&TrackMetrics>) -> String {
+    let Some(metrics) = metrics else {
+        return String::new();
+    };
+    let shares = [
+        ("tracks, IDF1", metrics.idf1),
+        ("tracks, MOTA", metrics.mota),
+        ("tracks, stray boxes", metrics.stray_share),
+        ("tracks, wrong labels", metrics.wrong_label_share),
+    ];
+    let counts = [
+        ("tracks, identity switches", metrics.identity_switches),
+        ("tracks, boxes", metrics.boxes),
+        ("tracks, true boxes", metrics.true_boxes),
+        ("tracks, frames", metrics.frames),
+    ];
+    let mut text = String::from("\n");
+    for (name, share) in shares {
+        let _ = writeln!(text, "{name:<36}{share:>8.4}");
+    }
+    for (name, count) in counts {
+        let _ = writeln!(text, "{name:<36}{count:>8}");
     }
     text
 }

@@ -114,7 +114,11 @@ function draw() {
     // To the right of the way from the first to the second point.
     const right = [-(b[1] - a[1]) * length, (b[0] - a[0]) * length];
     const middle = [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
-    add("line", { x1: middle[0], y1: middle[1], x2: middle[0] + right[0], y2: middle[1] + right[1], class: "arrow" });
+    const tip = [middle[0] + right[0], middle[1] + right[1]];
+    // The sides of the head go back from the tip, to both sides.
+    const head = [1, -1].map((turn) =>
+      [tip[0] - 0.4 * right[0] + turn * 0.3 * right[1], tip[1] - 0.4 * right[1] - turn * 0.3 * right[0]]);
+    for (const [x, y] of [middle, ...head]) add("line", { x1: x, y1: y, x2: tip[0], y2: tip[1], class: "arrow" });
   }
   for (const [x, y] of pixels) add("circle", { cx: x, cy: y, r: width / 90 });
 }

@@ -69,8 +69,7 @@ fn brief(event: &Event) -> String {
         EventKind::Appeared => '+',
         EventKind::Changed { .. } => '>',
         EventKind::Left => '-',
-        #[allow(unreachable_patterns, reason = "events of zones are made elsewhere")]
-        _ => '?',
+        other => panic!("the tracker has no event {other:?}"),
     };
     let class = name(event.detection.class.index());
     let at = after.expect("after the start").as_millis();
@@ -211,6 +210,36 @@ fn one_animal_that_is_seen_as_cat_and_dog_is_one_track() {
         vec![(if at % 300 == 200 { 'b' } else { 'a' }, 0.7, LEFT)]
     });
     assert_eq!(log, "300+1a");
+}
+
+#[test]
+fn a_part_of_an_object_is_no_object() {
+    let part = [0.12, 0.22, 0.42, 0.55];
+    let mut playback = Playback::new(100);
+    assert_eq!(
+        playback.hold(1000, &[('a', 0.8, LEFT), ('a', 0.7, part)]),
+        "200+1a"
+    );
+    // Of another class, it is one in front of it.
+    assert_eq!(
+        playback.hold(1000, &[('a', 0.8, LEFT), ('b', 0.7, part)]),
+        "1200+2b"
+    );
+    // An object that is known stays known when it comes before another.
+    let mut playback = Playback::new(100);
+    let passing = |at: u64| moved(part, 0.5 - 0.5 * at as f32 / 1000.0);
+    let log = playback.play(1000, |at| vec![('a', 0.8, LEFT), ('a', 0.7, passing(at))]);
+    assert_eq!(log, "200+1a 200+2a");
+    let found = playback.see(&[('a', 0.8, LEFT), ('a', 0.7, part)]);
+    assert_eq!(shown(&found), [(1, 'a'), (2, 'a')]);
+}
+
+#[test]
+fn a_track_begins_with_a_score_above_the_threshold() {
+    let mut playback = Playback::new(100);
+    assert_eq!(playback.hold(3000, &[('a', 0.45, LEFT)]), "");
+    assert_eq!(playback.hold(3000, &[('a', 0.5, LEFT)]), "3100+1a");
+    assert_eq!(playback.hold(3000, &[('a', 0.42, LEFT)]), "");
 }
 
 #[test]

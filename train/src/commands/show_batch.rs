@@ -187,16 +187,16 @@ fn image_class<'a>(truth: &Truth, card: &'a ModelCard) -> &'a str {
     }
 }
 
-/// How many objects are to be found, and of how many classes there may be more.
+/// How many objects are to be found and how many are ignored, and of how many classes there may be more.
 fn counts(truth: &Truth) -> String {
-    let mut text = format!("{} objects", truth.objects.len());
-    if !truth.ignored.is_empty() {
-        text += &format!(", {} ignored", truth.ignored.len());
-    }
-    if !truth.incomplete.is_empty() {
-        text += &format!(", {} classes incomplete", truth.incomplete.len());
-    }
-    text
+    let named = [
+        ("objects", truth.objects.len()),
+        ("ignored", truth.ignored.len()),
+        ("incomplete", truth.incomplete.len()),
+    ];
+    let shown = named.iter().filter(|(_, count)| *count > 0);
+    let shown = shown.map(|(name, count)| format!("{name} {count}"));
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// A picture as the network's input, preprocessed by the code that runs on the device.
