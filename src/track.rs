@@ -5,10 +5,11 @@
 //! starts a track.
 //!
 //! [`Tracker::new`] follows one object, the primary detection. [`Tracker::multi_object`] follows all objects of a model that
-//! has object outputs.
+//! has object outputs. [`Tracker::of_model`] chooses.
 
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::card::ModelCard;
 use crate::detect::{Detection, Prediction, Thresholds};
 use crate::label::ClassId;
 use crate::zone::{Direction, Line, LineId, Zone, ZoneId, ZoneMap};
@@ -166,6 +167,15 @@ impl Tracker {
             reset_after: settings.reset_after,
             mode: Mode::SingleObject(SingleObjectTracker::new(settings)),
             last: None,
+        }
+    }
+
+    /// Tracks all objects of a model that has object outputs, and the primary detection of any other.
+    #[must_use]
+    pub const fn of_model(card: &ModelCard, settings: TrackSettings) -> Self {
+        match card.objects {
+            Some(_) => Self::multi_object(settings),
+            None => Self::new(settings),
         }
     }
 

@@ -100,11 +100,8 @@ fn settings() -> WebSettings {
     }
 }
 
-#[test]
-fn the_page_works_below_a_path_of_a_reverse_proxy() {
-    if tool_is_missing("chromium") {
-        return;
-    }
+/// Opens a page below a path of a reverse proxy, with a camera behind it. All requests are below that path.
+fn with_proxied_page(page: &str, check: impl FnOnce(&mut Browser)) {
     let health = Arc::new(Health::default());
     let sink = WebSink::serve(settings(), Arc::clone(&health)).expect("served");
     let proxy = ReverseProxy::start(sink.address(), "127.0.0.1");
@@ -112,16 +109,26 @@ fn the_page_works_below_a_path_of_a_reverse_proxy() {
     std::thread::scope(|scope| {
         scope.spawn(|| run_camera(sink, &health, &is_disconnected));
         let _disconnect = DisconnectOnDrop(&is_disconnected);
-        let mut browser = Browser::open(&proxy.url(), "1200,800");
-        wait_until("the page is open", || !browser.text("name").is_empty());
-        check_live(&mut browser);
-        let is_styled = "getComputedStyle(document.querySelector('header')).display";
-        assert_eq!(browser.evaluate(is_styled), "flex");
+        let url = format!("{}{page}", proxy.url());
+        check(&mut Browser::open(&url, "1200,800"));
     });
     for path in proxy.requests() {
         // The browser asks for no icon of the site, since the page has one.
         assert!(path.starts_with(PREFIX), "{path}");
     }
+}
+
+#[test]
+fn the_page_works_below_a_path_of_a_reverse_proxy() {
+    if tool_is_missing("chromium") {
+        return;
+    }
+    with_proxied_page("", |browser| {
+        wait_until("the page is open", || !browser.text("name").is_empty());
+        check_live(browser);
+        let is_styled = "getComputedStyle(document.querySelector('header')).display";
+        assert_eq!(browser.evaluate(is_styled), "flex");
+    });
 }
 
 /// Opens a page of another origin with boxcam's page in a frame. Returns the requests of the frame when it has loaded
@@ -317,15 +324,7 @@ fn a_page_draws_zones_and_lines_over_the_live_picture() {
     if tool_is_missing("chromium") {
         return;
     }
-    let health = Arc::new(Health::default());
-    let sink = WebSink::serve(settings(), Arc::clone(&health)).expect("served");
-    let proxy = ReverseProxy::start(sink.address(), "127.0.0.1");
-    let is_disconnected = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| run_camera(sink, &health, &is_disconnected));
-        let _disconnect = DisconnectOnDrop(&is_disconnected);
-        let mut browser = Browser::open(&format!("{}zones", proxy.url()), "1200,800");
-        let browser = &mut browser;
+    with_proxied_page("zones", |browser| {
         wait_until("a picture", || {
             browser.evaluate("document.getElementById('live')?.naturalWidth ?? 0") == 640
                 && browser.evaluate("document.getElementById('waiting').hidden") == true
@@ -334,9 +333,6 @@ fn a_page_draws_zones_and_lines_over_the_live_picture() {
         check_drawn_zone(browser);
         check_drawn_line(browser);
     });
-    for path in proxy.requests() {
-        assert!(path.starts_with(PREFIX), "{path}");
-    }
 }
 
 fn check_drawn_zone(browser: &mut Browser) {

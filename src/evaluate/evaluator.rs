@@ -1,7 +1,7 @@
 //! Runs a detector over a dataset on several threads.
 
 use std::panic::resume_unwind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use thiserror::Error;
@@ -64,7 +64,7 @@ impl<'a, D: Detector + Clone> Evaluator<'a, D> {
     pub fn predict<'d>(&self, dataset: &'d Dataset) -> Result<Predictions<'d>, DetectError> {
         self.each(dataset, |picture, detector| {
             let frame = picture.frame()?;
-            let prediction = predict_frame(picture, &frame, detector)?;
+            let prediction = predict_frame(&picture.path, &frame, detector)?;
             Ok(prediction.map(|prediction| (frame.image.dimensions().into(), prediction)))
         })
     }
@@ -82,7 +82,7 @@ impl<'a, D: Detector + Clone> Evaluator<'a, D> {
             let whole = picture.frame()?;
             for image in sliding_window(&whole.image) {
                 let frame = Frame::new(0, Origin::Live, image);
-                match predict_frame(picture, &frame, detector)? {
+                match predict_frame(&picture.path, &frame, detector)? {
                     Ok(prediction) => clip.push(prediction),
                     Err(error) => return Ok(Err(error)),
                 }
@@ -153,14 +153,15 @@ impl<'a, D: Detector + Clone> Evaluator<'a, D> {
     }
 }
 
-fn predict_frame<D: Detector>(
-    picture: &AnnotatedPicture,
+/// Runs the detector on the frame of the picture `path`.
+pub(super) fn predict_frame<D: Detector>(
+    path: &Path,
     frame: &Frame,
     detector: &mut D,
 ) -> Outcome<Prediction> {
     let input = preprocess(frame, detector.card());
     let input = input.map_err(|source| SkippedPicture::Preprocess {
-        path: picture.path.clone(),
+        path: path.to_owned(),
         source,
     })?;
     Ok(detector.predict(&input))

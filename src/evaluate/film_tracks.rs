@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 use thiserror::Error;
 
 use super::SkippedPicture;
+use super::evaluator::predict_frame;
 use super::tracks::{STRAY_IOU, TrackBox, TrackedFrame};
 use crate::dataset::films::{Film, FilmObject};
 use crate::detect::{DetectError, Detector, Thresholds};
@@ -12,7 +13,6 @@ use crate::frame::{Frame, Origin};
 use crate::geometry::iou;
 use crate::label::Labels;
 use crate::picture;
-use crate::preprocess::preprocess;
 use crate::track::{TrackSettings, Tracker};
 
 /// A film that can't be tracked.
@@ -39,21 +39,13 @@ pub fn track_film<D: Detector>(
 ) -> Result<Vec<TrackedFrame>, FilmTrackError> {
     let thresholds = Thresholds::new(detector.card(), None);
     let settings = TrackSettings::new(thresholds.primary);
-    let mut tracker = match detector.card().objects {
-        Some(_) => Tracker::multi_object(settings),
-        None => Tracker::new(settings),
-    };
+    let mut tracker = Tracker::of_model(detector.card(), settings);
     let (start, time) = (Instant::now(), SystemTime::UNIX_EPOCH);
     let mut frames = Vec::new();
     for (number, frame) in (0..).zip(&film.frames) {
         let image = picture::open(&frame.picture).map_err(SkippedPicture::from)?;
         let image = Frame::new(u64::from(number), Origin::Live, image);
-        let input = preprocess(&image, detector.card());
-        let input = input.map_err(|source| SkippedPicture::Preprocess {
-            path: frame.picture.clone(),
-            source,
-        })?;
-        let prediction = detector.predict(&input)?;
+        let prediction = predict_frame(&frame.picture, &image, detector)??;
         let passed = film.frame_time * number;
         let found = tracker.update(&prediction, &thresholds, start + passed, time + passed);
         let found = found.tracks.iter().map(|stable| TrackBox {

@@ -46,8 +46,6 @@ struct Model {
     detector: Box<dyn Detector>,
     thresholds: Thresholds,
     filter: ModelFilter,
-    /// Whether it has object outputs.
-    has_objects: bool,
     labels: Arc<Labels>,
     hash: Arc<str>,
 }
@@ -130,10 +128,10 @@ impl Inference {
     /// A tracker for the model: of all objects if it finds several and they are reported.
     fn new_tracker(&self) -> Tracker {
         let settings = TrackSettings::new(self.model.thresholds.primary);
-        if self.model.has_objects && !self.one {
-            Tracker::multi_object(settings)
-        } else {
+        if self.one {
             Tracker::new(settings)
+        } else {
+            Tracker::of_model(self.model.detector.card(), settings)
         }
     }
 
@@ -262,7 +260,6 @@ impl Model {
         Self {
             thresholds,
             filter,
-            has_objects: card.objects.is_some(),
             labels: Arc::new(card.labels.clone()),
             hash: hash.into(),
             detector,

@@ -146,15 +146,8 @@ impl SmoothedBox {
         for (filter, value) in self.filters.iter_mut().zip(center_and_size(bounding_box)) {
             filter.update(value, step.as_secs_f32(), settings);
         }
-        let [x, y, width, height] = self.filters.each_ref().map(|filter| filter.value);
-        let (half_width, half_height) = (width / 2.0, height / 2.0);
-        let corners = [
-            x - half_width,
-            x + half_width,
-            y - half_height,
-            y + half_height,
-        ];
-        self.smoothed = NormBox::from_regression(corners).unwrap_or(*bounding_box);
+        let values = self.filters.each_ref().map(|filter| filter.value);
+        self.smoothed = from_center_and_size(values).unwrap_or(*bounding_box);
     }
 
     pub(super) fn smoothed(&self) -> NormBox {
@@ -170,6 +163,17 @@ pub(super) fn center_and_size(bounding_box: &NormBox) -> [f32; 4] {
     let [x_min, x_max, y_min, y_max] = bounding_box.corners();
     let center = [(x_min + x_max) / 2.0, (y_min + y_max) / 2.0];
     [center[0], center[1], x_max - x_min, y_max - y_min]
+}
+
+/// The part that lies in the picture of the box with this centre, width and height; `None` if a value is not finite.
+pub(super) fn from_center_and_size([x, y, width, height]: [f32; 4]) -> Option<NormBox> {
+    let (half_width, half_height) = (width / 2.0, height / 2.0);
+    NormBox::from_regression([
+        x - half_width,
+        x + half_width,
+        y - half_height,
+        y + half_height,
+    ])
 }
 
 /// A One Euro filter: a low-pass filter whose cutoff increases with the speed of the value.

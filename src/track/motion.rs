@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::filters::center_and_size;
+use super::filters::{center_and_size, from_center_and_size};
 use crate::geometry::NormBox;
 
 /// Standard deviation of a measured centre, in sizes of the object.
@@ -80,8 +80,10 @@ impl Motion {
         let step = self.time_since_last(now);
         let size = mean_size(self.size);
         let [x, y] = self.axes.each_ref().map(|axis| axis.after(step, size));
+        let [width, height] = self.size;
+        let bounding_box = from_center_and_size([x.position, y.position, width, height]);
         ExpectedBox {
-            bounding_box: centered([x.position, y.position], self.size),
+            bounding_box: bounding_box.unwrap_or(NormBox::WHOLE),
             deviation: [x, y].map(|axis| axis.position_variance.sqrt()),
         }
     }
@@ -165,18 +167,6 @@ fn coast(step: f32) -> f32 {
 
 fn mean_size([width, height]: [f32; 2]) -> f32 {
     (width * height).sqrt().max(MIN_SIZE)
-}
-
-/// The part of a box that lies in the picture.
-fn centered([x, y]: [f32; 2], [width, height]: [f32; 2]) -> NormBox {
-    let (half_width, half_height) = (width / 2.0, height / 2.0);
-    let corners = [
-        x - half_width,
-        x + half_width,
-        y - half_height,
-        y + half_height,
-    ];
-    NormBox::from_regression(corners).unwrap_or(NormBox::WHOLE)
 }
 
 #[cfg(test)]

@@ -555,7 +555,6 @@ mod tests {
                 [object] => {
                     assert_eq!(composition.image_class, ImageClass::Unknown);
                     single += 1;
-                    let [x_min, x_max, y_min, y_max] = object.bounding_box.corners();
                     let area = object.bounding_box.area();
                     (smallest, largest) = (smallest.min(area), largest.max(area));
                     let (width, height) = picture.dimensions();
@@ -567,24 +566,16 @@ mod tests {
                         ys.clone().min().expect("pixels") as f32,
                         ys.max().expect("pixels") as f32 + 1.0,
                     ];
-                    let expected = [
-                        x_min * width as f32,
-                        x_max * width as f32,
-                        y_min * height as f32,
-                        y_max * height as f32,
-                    ];
-                    for (found, expected) in found.into_iter().zip(expected) {
+                    let in_pixels = |object: &Object| {
+                        let sides = [width, width, height, height];
+                        let corners = object.bounding_box.corners().into_iter().zip(sides);
+                        corners.map(|(corner, side)| corner * side as f32)
+                    };
+                    for (found, expected) in found.into_iter().zip(in_pixels(object)) {
                         assert!((found - expected).abs() < 2.6, "{found} {expected}");
                     }
-                    let [x_min, x_max, y_min, y_max] = exact[0].bounding_box.corners();
-                    let exact = [
-                        x_min * width as f32,
-                        x_max * width as f32,
-                        y_min * height as f32,
-                        y_max * height as f32,
-                    ];
                     // Half opaque pixels are darker, so that the bright ones may miss the last.
-                    for (found, exact) in found.into_iter().zip(exact) {
+                    for (found, exact) in found.into_iter().zip(in_pixels(&exact[0])) {
                         assert!((found - exact).abs() < 1.1, "{found} {exact}");
                     }
                 }
