@@ -219,6 +219,15 @@ pub(crate) fn int(name: &str, value: i64) -> pb::AttributeProto {
     }
 }
 
+fn float(name: &str, value: f32) -> pb::AttributeProto {
+    pb::AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Float as i32,
+        f: value,
+        ..pb::AttributeProto::default()
+    }
+}
+
 fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
     pb::AttributeProto {
         name: name.to_owned(),

@@ -1,0 +1,1 @@
+//! The command, and its model in boxcam.
