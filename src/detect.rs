@@ -309,7 +309,7 @@ impl Primary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::card::ObjectSettings;
+    use crate::card::{ObjectDecode, ObjectSettings};
 
     #[test]
     fn a_score_below_the_threshold_is_no_detection() {
@@ -338,6 +338,7 @@ mod tests {
         threshold: 0.4,
         nms_iou: 0.5,
         most: 10,
+        decode: ObjectDecode::InGraph,
     };
 
     /// Three cells: a banana, a weaker apple that the image's box overlaps, and a weak apple elsewhere.

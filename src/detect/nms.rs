@@ -187,11 +187,13 @@ fn check(cells: &CellOutputs<'_>) -> Result<(), DetectError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::card::ObjectDecode;
 
     const SETTINGS: ObjectSettings = ObjectSettings {
         threshold: 0.5,
         nms_iou: 0.5,
         most: 10,
+        decode: ObjectDecode::InGraph,
     };
 
     /// A cell: its scores and its box.

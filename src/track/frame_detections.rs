@@ -106,7 +106,7 @@ fn representative(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::card::ObjectSettings;
+    use crate::card::{ObjectDecode, ObjectSettings};
     use crate::detect::{CellOutputs, Nms};
 
     const THRESHOLDS: Thresholds = Thresholds {
@@ -147,6 +147,7 @@ mod tests {
                 threshold: THRESHOLDS.objects,
                 nms_iou: THRESHOLDS.nms_iou,
                 most: 10,
+                decode: ObjectDecode::InGraph,
             },
         );
         let nms = &mut Nms::new(settings, objects.len(), 2);
