@@ -56,11 +56,7 @@ pub(crate) enum KernelLayout {
 
 impl KernelLayout {
     /// A kernel as `[out, in / groups, height, width]`; `None` if its shape is not one of this layout.
-    pub(crate) fn to_onnx(
-        self,
-        shape: &[usize],
-        values: &[f32],
-    ) -> Option<([usize; 4], Vec<f32>)> {
+    pub(crate) fn to_onnx(self, shape: &[usize], values: &[f32]) -> Option<([usize; 4], Vec<f32>)> {
         let &[a, b, c, d] = shape else {
             return None;
         };
@@ -99,7 +95,8 @@ mod tests {
     #[test]
     fn kernels_of_all_layouts_become_those_of_onnx() {
         // Value = 1000 * out + 100 * in + 10 * row + column.
-        let value = |o: usize, i: usize, y: usize, x: usize| (1000 * o + 100 * i + 10 * y + x) as f32;
+        let value =
+            |o: usize, i: usize, y: usize, x: usize| (1000 * o + 100 * i + 10 * y + x) as f32;
         let mut hwio = Vec::new();
         let mut ohwi = Vec::new();
         let mut expected = Vec::new();
@@ -112,13 +109,31 @@ mod tests {
             expected.push(value(o, i, y, x));
         }
         let expected = Some(([4, 2, 2, 3], expected));
-        assert_eq!(KernelLayout::HeightWidthInOut.to_onnx(&[2, 3, 2, 4], &hwio), expected);
-        assert_eq!(KernelLayout::OutHeightWidthIn.to_onnx(&[4, 2, 3, 2], &ohwi), expected);
+        assert_eq!(
+            KernelLayout::HeightWidthInOut.to_onnx(&[2, 3, 2, 4], &hwio),
+            expected
+        );
+        assert_eq!(
+            KernelLayout::OutHeightWidthIn.to_onnx(&[4, 2, 3, 2], &ohwi),
+            expected
+        );
         let channels = [0.0, 1.0, 10.0, 11.0, 20.0, 21.0];
         let expected = Some(([2, 1, 1, 3], vec![0.0, 10.0, 20.0, 1.0, 11.0, 21.0]));
-        assert_eq!(KernelLayout::Depthwise.to_onnx(&[1, 3, 2, 1], &channels), expected);
-        assert_eq!(KernelLayout::Depthwise.to_onnx(&[1, 1, 3, 2], &channels), expected);
-        assert_eq!(KernelLayout::Depthwise.to_onnx(&[2, 1, 3, 2], &channels), None);
-        assert_eq!(KernelLayout::OutHeightWidthIn.to_onnx(&[9, 1, 3, 2], &channels), None);
+        assert_eq!(
+            KernelLayout::Depthwise.to_onnx(&[1, 3, 2, 1], &channels),
+            expected
+        );
+        assert_eq!(
+            KernelLayout::Depthwise.to_onnx(&[1, 1, 3, 2], &channels),
+            expected
+        );
+        assert_eq!(
+            KernelLayout::Depthwise.to_onnx(&[2, 1, 3, 2], &channels),
+            None
+        );
+        assert_eq!(
+            KernelLayout::OutHeightWidthIn.to_onnx(&[9, 1, 3, 2], &channels),
+            None
+        );
     }
 }

@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use boxcam::card::{
-    BoxOrder, CARD_SCHEMA, Channels, InputSpec, ModelCard, ObjectSettings, TensorLayout, Training,
+    BoxOrder, CARD_SCHEMA, Channels, InputSpec, ModelCard, ModelOrigin, ObjectDecode,
+    ObjectSettings, Resize, TensorLayout, Training,
 };
 use tract_onnx::pb;
 
@@ -37,7 +38,7 @@ mod write;
 
 use anchors::{Anchor, MapSize};
 use decoding::{Assumed, SCALES};
-use evaluate::Known;
+use evaluate::{Known, MAX_VALUES};
 use graph::Graph;
 use network::{Network, Stem};
 
@@ -76,7 +77,9 @@ pub struct ImportOptions {
     pub anchors: Option<Vec<[f32; 4]>>,
     /// Score from which an object is a detection.
     pub threshold: f32,
-    pub training: Training,
+    /// Instead of what the file says, or of TensorFlow 1's where it says nothing.
+    pub resize: Option<Resize>,
+    pub origin: Option<ModelOrigin>,
 }
 
 impl ImportOptions {
@@ -95,7 +98,8 @@ impl ImportOptions {
             code_scales: SCALES,
             anchors: None,
             threshold: 0.5,
-            training: Training::default(),
+            resize: None,
+            origin: None,
         }
     }
 }
@@ -103,7 +107,10 @@ impl ImportOptions {
 /// An imported model, and what was found in its file.
 #[derive(Debug)]
 pub struct Imported {
+    /// In floats.
     pub model: pb::ModelProto,
+    /// Of a file of integers: least and greatest value of its activations, by their name in the model.
+    pub ranges: BTreeMap<String, [f32; 2]>,
     /// Lines for the user: what was found, what was assumed.
     pub notes: Vec<String>,
 }
@@ -171,6 +178,7 @@ struct Found {
     columns: usize,
     given_on: decoding::Columns,
     scaling: Scaling,
+    resize: Resize,
     /// Height and width in pixels.
     size: [usize; 2],
     nms_iou: f32,
@@ -191,44 +199,73 @@ impl Found {
         }
         let network = network::lower(graph, &known, &heads, Stem { image, size })?;
         let maps = map_sizes(&network, &heads);
+        let values = maps.iter().fold(0usize, |values, map| {
+            values.saturating_add(map.count().saturating_mul(heads.columns.max(4)))
+        });
+        if values > MAX_VALUES {
+            return Err(NetworkFault::TooLarge { values });
+        }
         let assumed = Assumed {
             order: options.code_order,
             scales: options.code_scales,
             anchors: options.anchors.as_ref().map(|anchors| {
                 let anchors = anchors.iter();
-                anchors.map(|&[y, x, height, width]| Anchor { x, y, width, height }).collect()
+                anchors
+                    .map(|&[y, x, height, width]| Anchor {
+                        x,
+                        y,
+                        width,
+                        height,
+                    })
+                    .collect()
             }),
         };
         let decoding = decoding::boxes(graph, &known, &heads, &maps, &assumed)?;
         anchors::check(&decoding.anchors, &maps, size)?;
         let given_on = decoding::columns(graph, &known, &heads, decoding.anchors.len())?;
-        let scaling = options.scaling.or(traced.scaling).unwrap_or(Scaling::SIGNED);
+        let scaling = options
+            .scaling
+            .or(traced.scaling)
+            .unwrap_or(Scaling::SIGNED);
         let mut notes = vec![description(&network, &maps, size, heads.columns)];
         if options.scaling.is_none() && traced.scaling.is_none() {
             notes.push("it does not say how pixels are scaled: -1 to 1 is assumed".to_owned());
         }
-        let of_file = heads.post_process.as_ref().and_then(|node| node.options.nms_iou);
+        let of_file = heads
+            .post_process
+            .as_ref()
+            .and_then(|node| node.options.nms_iou);
         Ok(Self {
             network,
             decoding,
             columns: heads.columns,
             given_on,
             scaling,
+            resize: options.resize.unwrap_or(traced.resize),
             size,
-            nms_iou: of_file.filter(|iou| *iou > 0.0 && *iou <= 1.0).unwrap_or(NMS_IOU),
+            nms_iou: of_file
+                .filter(|iou| *iou > 0.0 && *iou <= 1.0)
+                .unwrap_or(NMS_IOU),
             notes,
         })
     }
 
     fn finish(mut self, options: &ImportOptions) -> Result<Imported, ModelImportError> {
-        let classes = options.labels.assign(self.columns, &self.given_on, options.background);
+        let classes = options
+            .labels
+            .assign(self.columns, &self.given_on, options.background);
         let classes = classes.map_err(|fault| ModelImportError::Labels {
             file: options.labels_name.clone(),
             fault,
         })?;
-        let input = input_spec(&self.scaling, self.size);
+        let input = input_spec(&self.scaling, self.resize, self.size);
         write::fold_image(&mut self.network, &self.scaling, options.is_bgr, &input);
-        write::arrange_heads(&mut self.network, self.columns, &classes.columns, &self.decoding);
+        write::arrange_heads(
+            &mut self.network,
+            self.columns,
+            &classes.columns,
+            &self.decoding,
+        );
         let card = ModelCard {
             schema: CARD_SCHEMA,
             name: options.name.clone(),
@@ -240,8 +277,10 @@ impl Found {
                 threshold: options.threshold,
                 nms_iou: self.nms_iou,
                 most: MOST,
+                decode: ObjectDecode::InGraph,
             }),
-            training: options.training.clone(),
+            training: Training::default(),
+            origin: options.origin.clone(),
             figures: BTreeMap::new(),
             golden: Vec::new(),
         };
@@ -251,8 +290,10 @@ impl Found {
             self.columns,
             self.decoding.anchors.len()
         ));
+        let (model, ranges) = write::model(&self.network, &self.decoding.anchors, &card);
         Ok(Imported {
-            model: write::model(&self.network, &self.decoding.anchors, &card),
+            model,
+            ranges,
             notes: self.notes,
         })
     }
@@ -273,7 +314,7 @@ fn map_sizes(network: &Network, heads: &heads::Heads) -> Vec<MapSize> {
 
 /// The image as boxcam feeds it: with a scale that is a power of two, so that the pixels are int8 inputs exactly, and with
 /// 0 for the channel value that the network takes for 0.
-fn input_spec(scaling: &Scaling, [height, width]: [usize; 2]) -> InputSpec {
+fn input_spec(scaling: &Scaling, resize: Resize, [height, width]: [usize; 2]) -> InputSpec {
     let zeros = scaling.factor.iter().zip(&scaling.offset);
     let zero = zeros.map(|(factor, offset)| -offset / factor).sum::<f32>() / 3.0;
     InputSpec {
@@ -281,6 +322,7 @@ fn input_spec(scaling: &Scaling, [height, width]: [usize; 2]) -> InputSpec {
         height: height as u32,
         layout: TensorLayout::Nchw,
         channels: Channels::Rgb,
+        resize,
         // The middle of the pixels' range, 127.5, is rounded up whatever the rounding errors before.
         zero_point: match zero.is_finite() {
             true => (zero + 0.01).round().clamp(0.0, 255.0),

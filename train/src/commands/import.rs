@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use boxcam::card::Training;
+use boxcam::card::{ModelOrigin, Resize};
 use boxcam_train::golden::add_golden;
 use boxcam_train::import::{
-    Background, CodeOrder, ImportOptions, LabelList, ModelImportError, Scaling, anchors_from_file,
-    import as import_model,
+    Background, CodeOrder, ImportOptions, Imported, LabelList, ModelImportError, Scaling,
+    anchors_from_file, import as import_model,
 };
 use boxcam_train::message;
+use boxcam_train::quantize::{self, Range, WeightScales};
 use clap::{Args, ValueEnum};
+use tract_onnx::pb::ModelProto;
 
 use super::fraction;
 use super::model_file::write_model;
@@ -57,18 +59,35 @@ pub(crate) struct ImportArguments {
     /// Score from which an object is a detection
     #[arg(long, default_value_t = 0.5, value_parser = fraction)]
     threshold: f32,
-    /// Where the model comes from, for its card: an address or a package
+    /// How pictures are resized to the input; by default as the file does it, else as TensorFlow 1, without antialiasing
+    #[arg(long, value_enum)]
+    resize: Option<ResizeChoice>,
+    /// Write floats even if the file has integers, whose scales are kept by default
+    #[arg(long)]
+    float: bool,
+    /// Where the model comes from, for its card: a file or package with its version
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
-    /// Licence of the model, for its card
-    #[arg(long, value_name = "TEXT")]
-    licence: Option<String>,
+    /// Licence of the model, for its card: an SPDX expression
+    #[arg(long, value_name = "SPDX", default_value = "NOASSERTION")]
+    licence: String,
+    /// Address of the model, for its card
+    #[arg(long, value_name = "URL", default_value = "")]
+    url: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ChannelOrder {
     Rgb,
     Bgr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ResizeChoice {
+    /// A mean of all pixels that become one
+    Antialiased,
+    /// Between the two nearest pixels, as TensorFlow 1 does it
+    Bilinear,
 }
 
 /// Order of box codes.
@@ -82,12 +101,26 @@ enum BoxCodes {
 
 pub(super) fn import(arguments: &ImportArguments) -> Result<()> {
     let options = options(arguments)?;
-    let mut imported = import_model(&arguments.model, &options)?;
+    let imported = import_model(&arguments.model, &options)?;
     for note in &imported.notes {
         message!("{note}");
     }
-    add_golden(&mut imported.model, &arguments.output.display().to_string())?;
-    write_model(&arguments.output, &imported.model)
+    let mut model = match imported.ranges.is_empty() || arguments.float {
+        true => imported.model,
+        false => with_own_scales(&imported)?,
+    };
+    add_golden(&mut model, &arguments.output.display().to_string())?;
+    write_model(&arguments.output, &model)
+}
+
+/// The int8 model with the ranges of a file of integers.
+fn with_own_scales(imported: &Imported) -> Result<ModelProto> {
+    let ranges = imported.ranges.iter();
+    let ranges = ranges.map(|(name, &[min, max])| (name.clone(), Range { min, max }));
+    // TFLite's converter makes the largest weight of a channel 127.
+    let model = quantize::quantize(&imported.model, &ranges.collect(), WeightScales::Max)?;
+    message!("the scales of its integers are kept");
+    Ok(model)
 }
 
 fn options(arguments: &ImportArguments) -> Result<ImportOptions, ModelImportError> {
@@ -95,7 +128,10 @@ fn options(arguments: &ImportArguments) -> Result<ImportOptions, ModelImportErro
         true => LabelList::coco(),
         false => LabelList::read(&arguments.labels)?,
     };
-    let name = arguments.name.clone().unwrap_or_else(|| name_of(&arguments.model));
+    let name = arguments
+        .name
+        .clone()
+        .unwrap_or_else(|| name_of(&arguments.model));
     let anchors = arguments.anchors.as_deref().map(anchors_from_file);
     Ok(ImportOptions {
         labels_name: arguments.labels.display().to_string(),
@@ -110,12 +146,15 @@ fn options(arguments: &ImportArguments) -> Result<ImportOptions, ModelImportErro
         code_scales: arguments.box_scales,
         anchors: anchors.transpose()?,
         threshold: arguments.threshold,
-        training: Training {
-            recipe: "imported".to_owned(),
-            data: arguments.source.clone().unwrap_or_default(),
-            credits: arguments.licence.clone().unwrap_or_default(),
-            ..Training::default()
-        },
+        resize: arguments.resize.map(|choice| match choice {
+            ResizeChoice::Antialiased => Resize::Antialiased,
+            ResizeChoice::Bilinear => Resize::Bilinear,
+        }),
+        origin: Some(ModelOrigin {
+            source: arguments.source.clone().unwrap_or_else(|| name.clone()),
+            licence: arguments.licence.clone(),
+            url: arguments.url.clone(),
+        }),
         ..ImportOptions::new(&name, labels)
     })
 }

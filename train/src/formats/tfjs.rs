@@ -145,10 +145,7 @@ pub(crate) fn read(json: &[u8], folder: &Path) -> Result<TfjsModel, FormatError>
     })
 }
 
-fn tensors(
-    groups: &[Group],
-    folder: &Path,
-) -> Result<BTreeMap<String, WeightTensor>, FormatError> {
+fn tensors(groups: &[Group], folder: &Path) -> Result<BTreeMap<String, WeightTensor>, FormatError> {
     let mut all = BTreeMap::new();
     for group in groups {
         let mut bytes = Vec::new();
@@ -187,7 +184,10 @@ fn split_tensor<'a>(
     bytes: &'a [u8],
 ) -> Result<(WeightTensor, &'a [u8]), FormatError> {
     let name = &entry.name;
-    let stored = entry.quantization.as_ref().map_or(&entry.dtype, |q| &q.dtype);
+    let stored = entry
+        .quantization
+        .as_ref()
+        .map_or(&entry.dtype, |q| &q.dtype);
     let unsupported = || {
         FormatError::Unsupported(format!(
             "{name} is of type {stored}, expected float32, float16, int32, bool, uint8 or uint16"
@@ -219,7 +219,9 @@ fn split_tensor<'a>(
         }
         "uint16" => {
             let integers = values.as_chunks().0.iter();
-            integers.map(|b| f32::from(u16::from_le_bytes(*b))).collect()
+            integers
+                .map(|b| f32::from(u16::from_le_bytes(*b)))
+                .collect()
         }
         _ => values.iter().map(|&q| f32::from(q)).collect(),
     };

@@ -260,7 +260,11 @@ impl<'a> TfliteFile<'a> {
         }
         let points = quantization.elements::<8>(QUANTIZATION_ZERO_POINT)?;
         let points = points.unwrap_or_default();
-        let point = |index: usize| points.get(index).map_or(0, |bytes| i64::from_le_bytes(*bytes));
+        let point = |index: usize| {
+            points
+                .get(index)
+                .map_or(0, |bytes| i64::from_le_bytes(*bytes))
+        };
         Ok(Some(TensorScales {
             zero_points: (0..scales.len()).map(point).collect(),
             scales,
@@ -277,7 +281,10 @@ impl<'a> TfliteFile<'a> {
             Some(buffer) => buffer.elements::<1>(BUFFER_DATA)?,
             None => None,
         };
-        let Some(bytes) = data.map(<[[u8; 1]]>::as_flattened).filter(|b| !b.is_empty()) else {
+        let Some(bytes) = data
+            .map(<[[u8; 1]]>::as_flattened)
+            .filter(|b| !b.is_empty())
+        else {
             return Ok(None);
         };
         let kind = tensor.i8(TENSOR_TYPE)?;

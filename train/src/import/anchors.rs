@@ -23,7 +23,8 @@ pub(super) struct MapSize {
 
 impl MapSize {
     pub(super) fn count(&self) -> usize {
-        self.width * self.height * self.anchors
+        let cells = self.width.saturating_mul(self.height);
+        cells.saturating_mul(self.anchors)
     }
 }
 
@@ -148,9 +149,22 @@ mod tests {
         check(&anchors, &maps, [300, 300]).expect("in their cells");
         // From the constant in ssdlite_mobilenet_v2_coco: corners of anchors 0, 1, 1083 and 1916.
         let close = |number: usize, expected: [f32; 4]| {
-            let Anchor { x, y, width, height } = anchors[number];
-            let corners = [y - height / 2.0, x - width / 2.0, y + height / 2.0, x + width / 2.0];
-            let differs = corners.iter().zip(expected).any(|(a, b)| (a - b).abs() > 1e-5);
+            let Anchor {
+                x,
+                y,
+                width,
+                height,
+            } = anchors[number];
+            let corners = [
+                y - height / 2.0,
+                x - width / 2.0,
+                y + height / 2.0,
+                x + width / 2.0,
+            ];
+            let differs = corners
+                .iter()
+                .zip(expected)
+                .any(|(a, b)| (a - b).abs() > 1e-5);
             assert!(!differs, "{number}: {corners:?}");
         };
         close(0, [-0.023_684, -0.023_684, 0.076_316, 0.076_316]);
@@ -175,13 +189,23 @@ mod tests {
         let error = check(&anchors, &small, [300, 300]).expect_err("refused");
         let message = error.to_string();
         assert!(
-            message.contains("2034 anchors") && message.contains("300 x 300") && message.contains("1917"),
+            message.contains("2034 anchors")
+                && message.contains("300 x 300")
+                && message.contains("1917"),
             "{message}"
         );
         // As many anchors, but of maps of other sides.
         let (tall, wide) = (
-            [MapSize { width: 2, height: 3, anchors: 3 }],
-            [MapSize { width: 3, height: 2, anchors: 3 }],
+            [MapSize {
+                width: 2,
+                height: 3,
+                anchors: 3,
+            }],
+            [MapSize {
+                width: 3,
+                height: 2,
+                anchors: 3,
+            }],
         );
         let anchors = generate(&tall).expect("standard");
         let error = check(&anchors, &wide, [96, 64]).expect_err("refused");

@@ -59,7 +59,8 @@ pub(super) fn boxes(
         return post_process_decoding(graph, known, post_process);
     }
     let count = maps.iter().map(MapSize::count).sum();
-    let probe = |codes: &dyn Fn(usize, usize) -> f32| decode(graph, known, &heads.boxes, count, codes);
+    let probe =
+        |codes: &dyn Fn(usize, usize) -> f32| decode(graph, known, &heads.boxes, count, codes);
     let zero = probe(&|_, _| 0.0);
     let Some((output, zero)) = zero.filter(|(_, boxes)| boxes.values.iter().any(|v| *v != 0.0))
     else {
@@ -115,7 +116,11 @@ fn post_process_decoding(
     let anchors = anchors.filter(|anchors| anchors.shape.last() == Some(&4));
     let Some(anchors) = anchors else {
         let node = &graph.nodes[post_process.node];
-        return Err(NetworkFault::at(node, "computed anchors", "constant ones, 4 numbers each"));
+        return Err(NetworkFault::at(
+            node,
+            "computed anchors",
+            "constant ones, 4 numbers each",
+        ));
     };
     let rows = anchors.values.as_chunks().0.iter();
     let anchors = rows.map(|&[y, x, height, width]| Anchor {
@@ -134,7 +139,11 @@ fn post_process_decoding(
 
 /// The tensor that takes the place of joined rows.
 fn seed(joined: &Joined, count: usize, value: impl Fn(usize, usize) -> f32) -> Tensor {
-    let shape: Vec<usize> = joined.sides.iter().map(|side| side.unwrap_or(count)).collect();
+    let shape: Vec<usize> = joined
+        .sides
+        .iter()
+        .map(|side| side.unwrap_or(count))
+        .collect();
     let width = shape.last().copied().unwrap_or(1);
     let total = shape.iter().product::<usize>();
     let values = (0..total).map(|i| value(i / width, i % width)).collect();
@@ -199,7 +208,8 @@ fn solve(zero: &Tensor, moved: &[Rc<Tensor>], maps: &[MapSize]) -> Result<Solved
             }
         }
     }
-    let axes = axes(&change).ok_or_else(|| broken("two codes that move a box and two that scale it were not found"))?;
+    let axes = axes(&change)
+        .ok_or_else(|| broken("two codes that move a box and two that scale it were not found"))?;
     // The columns of a map follow each other, then its rows: x is the axis that changes first.
     let [first, second] = axes;
     let centre = |axis: Axis, row: usize| (rows[row][axis.min] + rows[row][axis.max]) / 2.0;
@@ -214,7 +224,11 @@ fn solve(zero: &Tensor, moved: &[Rc<Tensor>], maps: &[MapSize]) -> Result<Solved
         }
         start += map.count();
     }
-    let [x, y] = if x_is_second { [second, first] } else { [first, second] };
+    let [x, y] = if x_is_second {
+        [second, first]
+    } else {
+        [first, second]
+    };
     let side = |axis: Axis, row: &[f32; 4]| row[axis.max] - row[axis.min];
     let middle = |axis: Axis, row: &[f32; 4]| (row[axis.max] + row[axis.min]) / 2.0;
     let anchors = rows.iter().map(|row| Anchor {
@@ -226,9 +240,8 @@ fn solve(zero: &Tensor, moved: &[Rc<Tensor>], maps: &[MapSize]) -> Result<Solved
     // By the mean over all anchors: rounding cancels out.
     let mean_side = |axis: Axis| rows.iter().map(|row| side(axis, row) / count).sum::<f32>();
     let of_centre = |axis: Axis| mean_side(axis) / change[axis.centre][axis.max];
-    let of_size = |axis: Axis| {
-        1.0 / (1.0 + 2.0 * change[axis.size][axis.max] / mean_side(axis)).ln()
-    };
+    let of_size =
+        |axis: Axis| 1.0 / (1.0 + 2.0 * change[axis.size][axis.max] / mean_side(axis)).ln();
     let scales = [of_centre(x), of_centre(y), of_size(x), of_size(y)];
     if !scales.iter().all(|scale| scale.is_finite() && *scale > 0.0) {
         return Err(broken(&format!("scales {scales:?}")));
@@ -256,7 +269,9 @@ fn axes(change: &[[f32; 4]; 4]) -> Option<[Axis; 2]> {
     let mut centres = Vec::new();
     let mut sizes = Vec::new();
     for (code, columns) in change.iter().enumerate() {
-        let largest = columns.iter().fold(0.0f32, |most, change| most.max(change.abs()));
+        let largest = columns
+            .iter()
+            .fold(0.0f32, |most, change| most.max(change.abs()));
         let moving = |column: &usize| columns[*column].abs() > 1e-2 * largest;
         let moving: Vec<usize> = (0..4).filter(moving).collect();
         let &[a, b] = &moving[..] else {
@@ -270,9 +285,8 @@ fn axes(change: &[[f32; 4]; 4]) -> Option<[Axis; 2]> {
         }
     }
     let axis = |&(centre, columns): &(usize, [usize; 2])| {
-        let same = |(_, min, max): &&(usize, usize, usize)| {
-            columns.contains(min) && columns.contains(max)
-        };
+        let same =
+            |(_, min, max): &&(usize, usize, usize)| columns.contains(min) && columns.contains(max);
         let &(size, min, max) = sizes.iter().find(same)?;
         Some(Axis {
             centre,
@@ -298,9 +312,16 @@ impl Solved {
             anchors,
         } = &self.decoding;
         let [x_min, x_max, y_min, y_max] = self.corners;
-        for (number, (anchor, row)) in anchors.iter().zip(found.values.as_chunks::<4>().0).enumerate() {
+        for (number, (anchor, row)) in anchors
+            .iter()
+            .zip(found.values.as_chunks::<4>().0)
+            .enumerate()
+        {
             let code = |axis: usize| codes(number, order[axis]) / scales[axis];
-            let (x, y) = (anchor.x + code(0) * anchor.width, anchor.y + code(1) * anchor.height);
+            let (x, y) = (
+                anchor.x + code(0) * anchor.width,
+                anchor.y + code(1) * anchor.height,
+            );
             let (width, height) = (anchor.width * code(2).exp(), anchor.height * code(3).exp());
             let expected = [
                 (x_min, x - width / 2.0),
@@ -335,7 +356,11 @@ pub(super) fn columns(
     for node in followers(graph, heads.scores.value) {
         let node = &graph.nodes[node];
         if node.op == Op::Softmax {
-            return Err(NetworkFault::at(node, "scores by softmax", "a sigmoid of each score"));
+            return Err(NetworkFault::at(
+                node,
+                "scores by softmax",
+                "a sigmoid of each score",
+            ));
         }
     }
     if let Some(post_process) = &heads.post_process {
@@ -346,13 +371,20 @@ pub(super) fn columns(
             None => {
                 let node = &graph.nodes[post_process.node];
                 let found = format!("{classes} classes, but {} scores a box", heads.columns);
-                Err(NetworkFault::at(node, found, "at most as many classes as scores"))
+                Err(NetworkFault::at(
+                    node,
+                    found,
+                    "at most as many classes as scores",
+                ))
             }
         };
     }
     // A logit of its own for each column, all where a sigmoid is steep.
     let logit = |column: usize| 6.0 * column as f32 / heads.columns as f32 - 3.0;
-    let values = known.with(heads.scores.value, seed(&heads.scores, count, |_, column| logit(column)));
+    let values = known.with(
+        heads.scores.value,
+        seed(&heads.scores, count, |_, column| logit(column)),
+    );
     let results = results(graph, values);
     let is_scores = |tensor: &Tensor| {
         let width = tensor.shape.last().copied().unwrap_or(0);

@@ -4,6 +4,7 @@ use boxcam::diagnostics::reading_advice;
 use boxcam::label::LabelsError;
 use thiserror::Error;
 
+use super::evaluate::MAX_VALUES;
 use super::graph::Node;
 use crate::formats::FormatError;
 
@@ -17,11 +18,15 @@ pub enum ModelImportError {
     },
     #[error("model {file}: not a complete .tflite or model.json file ({message}); copy it again")]
     Broken { file: String, message: String },
-    #[error("model {file}: neither a .tflite file nor a model.json of TensorFlow.js; give one of the two")]
+    #[error(
+        "model {file}: neither a .tflite file nor a model.json of TensorFlow.js; give one of the two"
+    )]
     UnknownFormat { file: String },
     #[error("model {file}: {fault}")]
     Network { file: String, fault: NetworkFault },
-    #[error("anchors {file}, line {line}, {text:?}: expected four numbers, y,x,height,width; correct it")]
+    #[error(
+        "anchors {file}, line {line}, {text:?}: expected four numbers, y,x,height,width; correct it"
+    )]
     Anchors {
         file: String,
         line: usize,
@@ -65,6 +70,10 @@ pub enum NetworkFault {
         boxes: usize,
         scores: usize,
     },
+    #[error(
+        "its heads give {values} scores, at most {MAX_VALUES} can be imported; give a smaller network"
+    )]
+    TooLarge { values: usize },
     #[error(
         "its {anchors} anchors are not those of its input of {width} x {height} pixels, whose feature maps {maps} need \
          {needed}; export the model again for this input size"
@@ -125,7 +134,9 @@ pub enum LabelsFault {
          or leave the background out"
     )]
     NoBackground { first: String, outputs: usize },
-    #[error("the network has no output {column} for the background, it has {outputs}; give another --background")]
+    #[error(
+        "the network has no output {column} for the background, it has {outputs}; give another --background"
+    )]
     BackgroundColumn { column: usize, outputs: usize },
     #[error(transparent)]
     Names(#[from] LabelsError),

@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use super::graph::{Graph, Op, SliceMasks, Tensor, Value};
 
-/// Most elements of a computed tensor: the scores of a network with 500 classes have a quarter of it.
-const MOST_ELEMENTS: usize = 1 << 22;
+/// Most values of a computed tensor: the scores of a network with 500 classes have a quarter of it.
+pub(super) const MAX_VALUES: usize = 1 << 22;
 
 /// The values of a graph that are known.
 #[derive(Clone)]
@@ -38,9 +38,8 @@ impl<'g> Known<'g> {
         let mut known = self.clone();
         known.values.insert(value, Rc::new(tensor));
         known.propagate();
-        let is_new = |found: &Value, _: &mut Rc<Tensor>| {
-            *found != value && !self.values.contains_key(found)
-        };
+        let is_new =
+            |found: &Value, _: &mut Rc<Tensor>| *found != value && !self.values.contains_key(found);
         known.values.extract_if(.., is_new).collect()
     }
 
@@ -137,11 +136,11 @@ fn compute(op: &Op, inputs: &[Rc<Tensor>]) -> Option<Vec<Rc<Tensor>>> {
     Some(vec![Rc::new(tensor)])
 }
 
-/// Number of elements, if it is not more than [`MOST_ELEMENTS`].
+/// Number of elements, if it is not more than [`MAX_VALUES`].
 fn elements(shape: &[usize]) -> Option<usize> {
     let mut sides = shape.iter();
     let count = sides.try_fold(1usize, |count, &side| count.checked_mul(side))?;
-    (count <= MOST_ELEMENTS).then_some(count)
+    (count <= MAX_VALUES).then_some(count)
 }
 
 /// An axis that may be counted from the end.
@@ -200,7 +199,9 @@ fn broadcast(a: &Tensor, b: &Tensor, compute: impl Fn(f32, f32) -> f32) -> Optio
     }
     let spread = |tensor: &Tensor, own: &[usize]| {
         let steps = steps(own).into_iter().zip(own);
-        let steps: Vec<usize> = steps.map(|(s, &side)| if side == 1 { 0 } else { s }).collect();
+        let steps: Vec<usize> = steps
+            .map(|(s, &side)| if side == 1 { 0 } else { s })
+            .collect();
         gather(tensor, shape.clone(), 0, &steps)
     };
     let (left, right) = (spread(a, &left)?, spread(b, &right)?);
@@ -227,7 +228,8 @@ fn squeeze(tensor: &Tensor, axes: &[i64]) -> Option<Tensor> {
     let rank = tensor.shape.len();
     let axes = axes.iter().map(|&axis| wrapped(axis, rank));
     let axes = axes.collect::<Option<Vec<_>>>()?;
-    let is_gone = |(axis, &side): (usize, &usize)| side == 1 && (axes.is_empty() || axes.contains(&axis));
+    let is_gone =
+        |(axis, &side): (usize, &usize)| side == 1 && (axes.is_empty() || axes.contains(&axis));
     let sides = tensor.shape.iter().enumerate();
     let kept = sides.filter(|side| !is_gone(*side)).map(|(_, &side)| side);
     Some(with_shape(tensor, kept.collect()))
@@ -393,16 +395,52 @@ mod tests {
         let six = tensor(&[2, 3], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         let list = |values: &[f32]| tensor(&[values.len()], values);
         let cases = [
-            (Op::Transpose, vec![six.clone(), list(&[1.0, 0.0])], tensor(&[3, 2], &[0.0, 3.0, 1.0, 4.0, 2.0, 5.0])),
-            (Op::Reshape, vec![six.clone(), list(&[-1.0, 2.0])], tensor(&[3, 2], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])),
-            (Op::ExpandDims, vec![six.clone(), list(&[-1.0])], tensor(&[2, 3, 1], &six.values)),
-            (Op::Slice, vec![six.clone(), list(&[0.0, 1.0]), list(&[-1.0, 2.0])], tensor(&[2, 2], &[1.0, 2.0, 4.0, 5.0])),
-            (Op::Tile, vec![tensor(&[1, 2], &[7.0, 8.0]), list(&[2.0, 1.0])], tensor(&[2, 2], &[7.0, 8.0, 7.0, 8.0])),
+            (
+                Op::Transpose,
+                vec![six.clone(), list(&[1.0, 0.0])],
+                tensor(&[3, 2], &[0.0, 3.0, 1.0, 4.0, 2.0, 5.0]),
+            ),
+            (
+                Op::Reshape,
+                vec![six.clone(), list(&[-1.0, 2.0])],
+                tensor(&[3, 2], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]),
+            ),
+            (
+                Op::ExpandDims,
+                vec![six.clone(), list(&[-1.0])],
+                tensor(&[2, 3, 1], &six.values),
+            ),
+            (
+                Op::Slice,
+                vec![six.clone(), list(&[0.0, 1.0]), list(&[-1.0, 2.0])],
+                tensor(&[2, 2], &[1.0, 2.0, 4.0, 5.0]),
+            ),
+            (
+                Op::Tile,
+                vec![tensor(&[1, 2], &[7.0, 8.0]), list(&[2.0, 1.0])],
+                tensor(&[2, 2], &[7.0, 8.0, 7.0, 8.0]),
+            ),
             (Op::Shape, vec![six.clone()], list(&[2.0, 3.0])),
-            (Op::Binary(Binary::Multiply), vec![six.clone(), list(&[1.0, 10.0, 100.0])], tensor(&[2, 3], &[0.0, 10.0, 200.0, 3.0, 40.0, 500.0])),
-            (Op::Concat { axis: 1 }, vec![tensor(&[2, 1], &[8.0, 9.0]), six.clone()], tensor(&[2, 4], &[8.0, 0.0, 1.0, 2.0, 9.0, 3.0, 4.0, 5.0])),
-            (Op::Pack { axis: 1 }, vec![list(&[1.0, 2.0]), list(&[3.0, 4.0])], tensor(&[2, 2], &[1.0, 3.0, 2.0, 4.0])),
-            (Op::Squeeze { axes: vec![0] }, vec![tensor(&[1, 1, 2], &[1.0, 2.0])], tensor(&[1, 2], &[1.0, 2.0])),
+            (
+                Op::Binary(Binary::Multiply),
+                vec![six.clone(), list(&[1.0, 10.0, 100.0])],
+                tensor(&[2, 3], &[0.0, 10.0, 200.0, 3.0, 40.0, 500.0]),
+            ),
+            (
+                Op::Concat { axis: 1 },
+                vec![tensor(&[2, 1], &[8.0, 9.0]), six.clone()],
+                tensor(&[2, 4], &[8.0, 0.0, 1.0, 2.0, 9.0, 3.0, 4.0, 5.0]),
+            ),
+            (
+                Op::Pack { axis: 1 },
+                vec![list(&[1.0, 2.0]), list(&[3.0, 4.0])],
+                tensor(&[2, 2], &[1.0, 3.0, 2.0, 4.0]),
+            ),
+            (
+                Op::Squeeze { axes: vec![0] },
+                vec![tensor(&[1, 1, 2], &[1.0, 2.0])],
+                tensor(&[1, 2], &[1.0, 2.0]),
+            ),
         ];
         for (op, inputs, expected) in cases {
             assert_eq!(computed(&op, &inputs), Some(expected), "{op:?}");
@@ -413,7 +451,12 @@ mod tests {
             shrink: 2,
             other: 0,
         };
-        let inputs = [six, list(&[0.0, -1.0]), list(&[0.0, 0.0]), list(&[1.0, 1.0])];
+        let inputs = [
+            six,
+            list(&[0.0, -1.0]),
+            list(&[0.0, 0.0]),
+            list(&[1.0, 1.0]),
+        ];
         let expected = Some(list(&[2.0, 5.0]));
         assert_eq!(computed(&Op::StridedSlice(column), &inputs), expected);
     }
@@ -449,14 +492,20 @@ mod tests {
             nodes: vec![
                 node(Op::Input(Vec::new()), vec![]),
                 node(Op::Constant(Rc::new(Tensor::scalar(2.0))), vec![]),
-                node(Op::Binary(Binary::Multiply), vec![Value::of(0), Value::of(1)]),
+                node(
+                    Op::Binary(Binary::Multiply),
+                    vec![Value::of(0), Value::of(1)],
+                ),
             ],
             outputs: vec![],
         };
         let constants = Known::constants(&graph);
         assert_eq!(constants.get(Value::of(2)), None);
         let known = constants.with(Value::of(0), Tensor::scalar(3.0));
-        let values: Vec<_> = known.iter().map(|(value, t)| (value.node, t.values[0])).collect();
+        let values: Vec<_> = known
+            .iter()
+            .map(|(value, t)| (value.node, t.values[0]))
+            .collect();
         assert_eq!(values, [(2, 6.0)]);
     }
 }

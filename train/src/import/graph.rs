@@ -41,6 +41,19 @@ pub(super) struct ActivationScale {
     pub(super) is_unsigned: bool,
 }
 
+impl ActivationScale {
+    /// The least and the greatest number that an integer stands for.
+    pub(super) fn range(&self) -> [f32; 2] {
+        let (least, greatest) = if self.is_unsigned {
+            (0, 255)
+        } else {
+            (-128, 127)
+        };
+        let number = |q: i64| self.scale * (q - self.zero_point) as f32;
+        [number(least), number(greatest)]
+    }
+}
+
 /// Floats in row-major order. Shapes and axes are given as floats too: they are far below 2^24.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tensor {
@@ -59,29 +72,45 @@ pub(super) enum Op {
     /// Inputs: map, kernel, and bias if any.
     Conv(Convolution),
     /// Inputs: map, gamma, beta, mean, variance.
-    BatchNorm { epsilon: f32 },
+    BatchNorm {
+        epsilon: f32,
+    },
     Binary(Binary),
     /// The sum of all inputs.
     Sum,
     Unary(Unary),
     Softmax,
     /// Inputs: values, axes.
-    Mean { keeps_sides: bool },
+    Mean {
+        keeps_sides: bool,
+    },
     /// Mean over a window of these sides.
-    AveragePool { height: usize, width: usize },
+    AveragePool {
+        height: usize,
+        width: usize,
+    },
     /// Inputs: map, amounts.
     Pad,
     /// Inputs: values, shape.
     Reshape,
-    Squeeze { axes: Vec<i64> },
+    Squeeze {
+        axes: Vec<i64>,
+    },
     /// Inputs: values, axis.
     ExpandDims,
     /// Inputs: values, permutation.
     Transpose,
-    Concat { axis: i64 },
+    Concat {
+        axis: i64,
+    },
     /// Joins its inputs along a new axis.
-    Pack { axis: i64 },
-    Unpack { axis: i64, count: usize },
+    Pack {
+        axis: i64,
+    },
+    Unpack {
+        axis: i64,
+        count: usize,
+    },
     /// Inputs: values, begin, size.
     Slice,
     /// Inputs: values, begin, end, strides.
@@ -90,7 +119,10 @@ pub(super) enum Op {
     Tile,
     Shape,
     /// Inputs: image, size `[height, width]`.
-    ResizeImage,
+    ResizeImage {
+        /// Pixels are squares, as in TensorFlow 2, and not points.
+        has_half_pixels: bool,
+    },
     /// `TFLite_Detection_PostProcess`; inputs: box codes, scores, anchors.
     PostProcess(PostProcess),
     Other,

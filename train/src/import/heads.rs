@@ -120,7 +120,9 @@ fn pair<'c>(graph: &Graph, candidates: &'c [Candidate]) -> Option<(&'c Candidate
             let is_boxes = |c: &Candidate| {
                 let name = &graph.node(c.joined.value).name;
                 let first = graph.node(c.heads[0].0);
-                format!("{name} {}", first.name).to_lowercase().contains("box")
+                format!("{name} {}", first.name)
+                    .to_lowercase()
+                    .contains("box")
             };
             match (is_scores(first), is_scores(second)) {
                 (true, false) => fit((second, first)),
@@ -140,7 +142,10 @@ fn pair<'c>(graph: &Graph, candidates: &'c [Candidate]) -> Option<(&'c Candidate
 fn description(graph: &Graph, candidates: &[Candidate]) -> String {
     let name = |c: &Candidate| {
         let width = c.width.map_or("?".to_owned(), |width| width.to_string());
-        format!("{:?} ({width} values an anchor)", graph.node(c.joined.value).name)
+        format!(
+            "{:?} ({width} values an anchor)",
+            graph.node(c.joined.value).name
+        )
     };
     match candidates {
         [] => "none".to_owned(),
@@ -155,7 +160,11 @@ fn post_process(graph: &Graph) -> Result<Option<PostProcessNode>, NetworkFault> 
         };
         let &[_, _, anchors] = &found.inputs[..] else {
             let inputs = format!("{} inputs", found.inputs.len());
-            return Err(NetworkFault::at(found, inputs, "box codes, scores and anchors"));
+            return Err(NetworkFault::at(
+                found,
+                inputs,
+                "box codes, scores and anchors",
+            ));
         };
         return Ok(Some(PostProcessNode {
             options: options.clone(),
@@ -180,7 +189,10 @@ fn before_activation(graph: &Graph, mut value: Value) -> Value {
 
 fn leads_to_sigmoid(graph: &Graph, value: Value) -> bool {
     let is_activation = |&node: &usize| {
-        matches!(graph.nodes[node].op, Op::Unary(Unary::Sigmoid) | Op::Softmax)
+        matches!(
+            graph.nodes[node].op,
+            Op::Unary(Unary::Sigmoid) | Op::Softmax
+        )
     };
     followers(graph, value).iter().any(is_activation)
 }

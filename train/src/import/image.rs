@@ -1,5 +1,7 @@
 //! What a network makes of the pixels before its first convolution.
 
+use boxcam::card::Resize;
+
 use super::error::NetworkFault;
 use super::evaluate::Known;
 use super::graph::{ActivationScale, Binary, Graph, Node, Op, Tensor, Value};
@@ -55,6 +57,8 @@ pub(super) struct Image {
     pub(super) size: Option<[usize; 2]>,
     /// What the file's own operators and integers say; `None` of a file that leaves it to its caller.
     pub(super) scaling: Option<Scaling>,
+    /// That of TensorFlow 1 if the file does not resize images.
+    pub(super) resize: Resize,
 }
 
 /// The way from the image to the first convolution, whose input is `value`.
@@ -75,12 +79,20 @@ pub(super) fn trace(graph: &Graph, known: &Known, value: Value) -> Result<Image,
                     (_, Some(constant)) => (constant, false, a),
                     (Some(constant), None) => (constant, true, b),
                     (None, None) => {
-                        return Err(NetworkFault::at(node, "two computed operands", "a constant"));
+                        return Err(NetworkFault::at(
+                            node,
+                            "two computed operands",
+                            "a constant",
+                        ));
                     }
                 };
                 let Some(values) = channels(constant) else {
                     let found = format!("a constant of shape {:?}", constant.shape);
-                    return Err(NetworkFault::at(node, found, "one number, or one a channel"));
+                    return Err(NetworkFault::at(
+                        node,
+                        found,
+                        "one number, or one a channel",
+                    ));
                 };
                 if matches!(binary, Binary::Maximum | Binary::Minimum)
                     || (is_first && *binary == Binary::Divide)
@@ -91,9 +103,11 @@ pub(super) fn trace(graph: &Graph, known: &Known, value: Value) -> Result<Image,
                 at = next;
             }
             Op::Identity | Op::Reshape if node.scale.is_none() || node.op == Op::Identity => {
-                at = node.inputs.first().copied().ok_or_else(|| {
-                    NetworkFault::at(node, "no operand", "the image")
-                })?;
+                at = node
+                    .inputs
+                    .first()
+                    .copied()
+                    .ok_or_else(|| NetworkFault::at(node, "no operand", "the image"))?;
             }
             _ => break at,
         }
@@ -119,6 +133,7 @@ pub(super) fn trace(graph: &Graph, known: &Known, value: Value) -> Result<Image,
     Ok(Image {
         size,
         scaling: is_known.then_some(scaling),
+        resize: resize(graph),
     })
 }
 
@@ -163,7 +178,11 @@ fn origin(
     }
     match has_input {
         true => Ok((resized_to(graph, known), None)),
-        false => Err(NetworkFault::at(node, "no image", "one that depends on the input")),
+        false => Err(NetworkFault::at(
+            node,
+            "no image",
+            "one that depends on the input",
+        )),
     }
 }
 
@@ -171,7 +190,8 @@ fn origin(
 /// back to it.
 fn resized_to(graph: &Graph, known: &Known) -> Option<[usize; 2]> {
     let resize = |node: &Node| {
-        let target = (node.op == Op::ResizeImage).then(|| node.inputs.get(1))??;
+        let is_resize = matches!(node.op, Op::ResizeImage { .. });
+        let target = is_resize.then(|| node.inputs.get(1))??;
         match known.get(*target)?.values[..] {
             [height, width] => Some([height as usize, width as usize]),
             _ => None,
@@ -182,6 +202,19 @@ fn resized_to(graph: &Graph, known: &Known) -> Option<[usize; 2]> {
     match sizes[..] {
         [size] => Some(size),
         _ => None,
+    }
+}
+
+fn resize(graph: &Graph) -> Resize {
+    let has_half_pixels = |node: &Node| {
+        let half = Op::ResizeImage {
+            has_half_pixels: true,
+        };
+        node.op == half
+    };
+    match graph.nodes.iter().any(has_half_pixels) {
+        true => Resize::Antialiased,
+        false => Resize::Bilinear,
     }
 }
 

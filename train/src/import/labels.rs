@@ -140,7 +140,9 @@ impl LabelList {
     pub fn read(path: &Path) -> Result<Self, ModelImportError> {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text).map_err(|fault| ModelImportError::Labels { file, fault }),
+            Ok(text) => {
+                Self::parse(&text).map_err(|fault| ModelImportError::Labels { file, fault })
+            }
             Err(source) => Err(ModelImportError::ReadLabels { file, source }),
         }
     }
@@ -195,8 +197,8 @@ impl LabelList {
 
 /// A name; `None` for what stands for an output without one.
 fn name(text: &str) -> Option<String> {
-    let is_hole = ["", "???", "n/a", "background", "__background__"]
-        .contains(&text.to_lowercase().as_str());
+    let is_hole =
+        ["", "???", "n/a", "background", "__background__"].contains(&text.to_lowercase().as_str());
     (!is_hole).then(|| text.to_owned())
 }
 
@@ -303,7 +305,9 @@ fn numbered(
         None if outputs == classes + 1 => (1..outputs).collect(),
         // As many outputs as names: the numbers were made to follow each other.
         Some(columns) if columns.len() == named(names) => return Ok(dense(columns, names)),
-        None if outputs == named(names) => return Ok(dense(&(0..outputs).collect::<Vec<_>>(), names)),
+        None if outputs == named(names) => {
+            return Ok(dense(&(0..outputs).collect::<Vec<_>>(), names));
+        }
         None if outputs == named(names) + 1 => {
             return Ok(dense(&(1..outputs).collect::<Vec<_>>(), names));
         }
@@ -356,7 +360,10 @@ mod tests {
     }
 
     fn pairs(pairs: &[(usize, &str)]) -> Result<Vec<(usize, String)>, String> {
-        Ok(pairs.iter().map(|&(c, name)| (c, name.to_owned())).collect())
+        Ok(pairs
+            .iter()
+            .map(|&(c, name)| (c, name.to_owned()))
+            .collect())
     }
 
     const WITHOUT_FIRST: fn() -> Columns = || Columns::Known(vec![1, 2, 3]);
@@ -379,7 +386,10 @@ mod tests {
         for (text, given_on) in [(three, &Columns::Unknown), (three, &all), (four, &all)] {
             assert_eq!(assigned(text, 3, given_on, Background::Auto), expected);
         }
-        assert_eq!(assigned(three, 3, &Columns::Unknown, Background::None), expected);
+        assert_eq!(
+            assigned(three, 3, &Columns::Unknown, Background::None),
+            expected
+        );
         let last = Background::Column(3);
         assert_eq!(assigned(three, 4, &Columns::Unknown, last), expected);
     }
@@ -388,7 +398,10 @@ mod tests {
     fn a_first_label_on_the_background_is_refused() {
         let text = "cat\ndog\ncow\npig\n";
         let error = assigned(text, 4, &WITHOUT_FIRST(), Background::Auto).expect_err("refused");
-        assert!(error.contains("\"cat\"") && error.contains("background"), "{error}");
+        assert!(
+            error.contains("\"cat\"") && error.contains("background"),
+            "{error}"
+        );
         // Without knowledge of a background all four are classes.
         let all = assigned(text, 4, &Columns::Unknown, Background::Auto).expect("fits");
         assert_eq!(all.len(), 4);
@@ -401,11 +414,18 @@ mod tests {
             ("a\nb", &known, ["2 labels", "4 outputs"]),
             ("a\nb", &Columns::Unknown, ["2 labels", "4 outputs"]),
             ("a\nb\nc\nd\ne", &known, ["5 labels", "4 outputs"]),
-            ("a\nb\nc\nd\ne", &Columns::Unknown, ["5 labels", "4 outputs"]),
+            (
+                "a\nb\nc\nd\ne",
+                &Columns::Unknown,
+                ["5 labels", "4 outputs"],
+            ),
             ("1 a\n9 b", &known, ["9 labels", "4 outputs"]),
         ] {
             let error = assigned(text, 4, given_on, Background::Auto).expect_err("refused");
-            assert!(numbers.iter().all(|number| error.contains(number)), "{error}");
+            assert!(
+                numbers.iter().all(|number| error.contains(number)),
+                "{error}"
+            );
         }
         let error = assigned("a", 4, &known, Background::Column(4)).expect_err("refused");
         assert!(error.contains("no output 4"), "{error}");
@@ -415,7 +435,13 @@ mod tests {
     fn numbers_with_holes_name_their_outputs() {
         let expected = pairs(&[(1, "cat"), (3, "dog")]);
         let map = "item { name: '/m/01' id: 1 display_name: \"cat\" }\nitem {\n  id: 3\n  name: \"dog\"\n}\n";
-        for text in ["1 cat\n3 dog", "0 background\n1: cat\n3: dog", "0  cat\n2  dog", "cat\n???\ndog", map] {
+        for text in [
+            "1 cat\n3 dog",
+            "0 background\n1: cat\n3: dog",
+            "0  cat\n2  dog",
+            "cat\n???\ndog",
+            map,
+        ] {
             let found = assigned(text, 4, &WITHOUT_FIRST(), Background::Auto);
             assert_eq!(found, expected, "{text}");
             let found = assigned(text, 4, &Columns::Unknown, Background::Auto);
@@ -423,7 +449,12 @@ mod tests {
         }
         let error = assigned("1 a\n1 b", 2, &Columns::Unknown, Background::Auto);
         assert!(error.expect_err("refused").contains("comes twice"));
-        let error = assigned("item { id: x name: \"a\" }", 2, &Columns::Unknown, Background::Auto);
+        let error = assigned(
+            "item { id: x name: \"a\" }",
+            2,
+            &Columns::Unknown,
+            Background::Auto,
+        );
         assert!(error.expect_err("refused").contains("line 1"));
     }
 
@@ -451,6 +482,9 @@ mod tests {
         assert_eq!(column(&classes(81, &Columns::Unknown), "toothbrush"), 80);
         let error = LabelList::coco().assign(24, &Columns::Unknown, Background::Auto);
         let error = error.expect_err("refused").to_string();
-        assert!(error.contains("90 labels") && error.contains("24 outputs"), "{error}");
+        assert!(
+            error.contains("90 labels") && error.contains("24 outputs"),
+            "{error}"
+        );
     }
 }

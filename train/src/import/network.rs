@@ -10,6 +10,9 @@ use super::graph::{
 use super::heads::Heads;
 use crate::layer::ConvWeights;
 
+/// Most pixels that a padding adds to a side.
+const MAX_PADDING: usize = 64;
+
 /// Layers in order of execution. The first is the image.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Network {
@@ -47,7 +50,11 @@ pub(super) enum LayerOp {
     /// Of two maps; the second may have a side of 1.
     Binary(Binary),
     /// With a constant: one number, or one a channel.
-    Constant { binary: Binary, values: Vec<f32>, is_first: bool },
+    Constant {
+        binary: Binary,
+        values: Vec<f32>,
+        is_first: bool,
+    },
     /// The mean of each channel.
     Pool,
 }
@@ -62,7 +69,11 @@ pub(super) fn lower(
     heads: &Heads,
     stem: Stem,
 ) -> Result<Network, NetworkFault> {
-    let ends: Vec<Value> = heads.maps.iter().flat_map(|map| [map.boxes, map.scores]).collect();
+    let ends: Vec<Value> = heads
+        .maps
+        .iter()
+        .flat_map(|map| [map.boxes, map.scores])
+        .collect();
     let needed = needed(graph, known, &ends, stem.image);
     let mut uses = vec![0; graph.nodes.len()];
     for (number, node) in graph.nodes.iter().enumerate() {
@@ -96,7 +107,11 @@ pub(super) fn lower(
         let layer = lowering.places.get(&value).copied();
         let is_conv = |layer: &usize| matches!(lowering.layers[*layer].op, LayerOp::Conv { .. });
         layer.filter(is_conv).ok_or_else(|| {
-            NetworkFault::at(graph.node(value), "no convolution", "the convolution of a head")
+            NetworkFault::at(
+                graph.node(value),
+                "no convolution",
+                "the convolution of a head",
+            )
         })
     };
     let maps = heads.maps.iter().map(|map| {
@@ -125,7 +140,11 @@ pub(super) struct Stem {
 ///
 /// # Errors
 /// [`NetworkFault::Operator`] if there are several.
-pub(super) fn first_input(graph: &Graph, known: &Known, heads: &Heads) -> Result<Value, NetworkFault> {
+pub(super) fn first_input(
+    graph: &Graph,
+    known: &Known,
+    heads: &Heads,
+) -> Result<Value, NetworkFault> {
     let mut follows_conv = vec![false; graph.nodes.len()];
     for (number, node) in graph.nodes.iter().enumerate() {
         follows_conv[number] = matches!(node.op, Op::Conv(_))
@@ -147,14 +166,23 @@ pub(super) fn first_input(graph: &Graph, known: &Known, heads: &Heads) -> Result
             (Op::Conv(_), Some(&input)) if !follows_conv[input.node] => {
                 // Its padding belongs to the convolution.
                 let image = match graph.node(input) {
-                    Node { op: Op::Pad, inputs, .. } if !inputs.is_empty() => inputs[0],
+                    Node {
+                        op: Op::Pad,
+                        inputs,
+                        ..
+                    } if !inputs.is_empty() => inputs[0],
                     _ => input,
                 };
                 if found.replace(image).is_some_and(|other| other != image) {
                     return Err(NetworkFault::at(node, "a second image", "one input"));
                 }
             }
-            _ => open.extend(node.inputs.iter().filter(|i| known.get(**i).is_none()).map(|i| i.node)),
+            _ => open.extend(
+                node.inputs
+                    .iter()
+                    .filter(|i| known.get(**i).is_none())
+                    .map(|i| i.node),
+            ),
         }
     }
     found.ok_or_else(|| NetworkFault::NoHeads {
@@ -215,9 +243,7 @@ impl Lowering<'_> {
             }
             Op::Binary(binary) => self.binary(node, number, *binary)?,
             Op::Sum => self.sum(node, number)?,
-            Op::Unary(
-                unary @ (Unary::Relu | Unary::Relu6 | Unary::Sigmoid | Unary::HardSwish),
-            ) => {
+            Op::Unary(unary @ (Unary::Relu | Unary::Relu6 | Unary::Sigmoid | Unary::HardSwish)) => {
                 let input = self.map(node, 0)?;
                 let shape = self.layers[input].shape;
                 self.push(LayerOp::Unary(*unary), vec![input], shape, number)
@@ -244,14 +270,22 @@ impl Lowering<'_> {
                 }
                 self.pool(input, number)
             }
-            Op::Softmax | Op::Unary(_) | Op::Other | Op::Concat { .. } | Op::ResizeImage => {
+            Op::Softmax | Op::Unary(_) | Op::Other | Op::Concat { .. } | Op::ResizeImage { .. } => {
                 let expected = "a layer of a MobileNet: a convolution, an addition, a product, a batch norm, an \
                                 activation or the mean of a map";
-                return Err(NetworkFault::at(node, "it is between image and heads", expected));
+                return Err(NetworkFault::at(
+                    node,
+                    "it is between image and heads",
+                    expected,
+                ));
             }
             _ => {
                 let expected = "maps of batch, height, width and channels";
-                return Err(NetworkFault::at(node, "a change of a map's shape", expected));
+                return Err(NetworkFault::at(
+                    node,
+                    "a change of a map's shape",
+                    expected,
+                ));
             }
         };
         if let Some(scale) = node.scale {
@@ -261,13 +295,7 @@ impl Lowering<'_> {
         Ok(layer)
     }
 
-    fn push(
-        &mut self,
-        op: LayerOp,
-        inputs: Vec<usize>,
-        shape: [usize; 3],
-        number: usize,
-    ) -> usize {
+    fn push(&mut self, op: LayerOp, inputs: Vec<usize>, shape: [usize; 3], number: usize) -> usize {
         self.layers.push(NetworkLayer {
             op,
             inputs,
@@ -286,9 +314,14 @@ impl Lowering<'_> {
     /// The layer of an operand that is a map, and not the image.
     fn map(&self, node: &Node, operand: usize) -> Result<usize, NetworkFault> {
         let value = node.inputs.get(operand);
-        let value = value.ok_or_else(|| NetworkFault::at(node, "an operand is missing", "a map"))?;
+        let value =
+            value.ok_or_else(|| NetworkFault::at(node, "an operand is missing", "a map"))?;
         if self.padded.contains_key(value) {
-            return Err(NetworkFault::at(node, "a padded map", "a convolution after a padding"));
+            return Err(NetworkFault::at(
+                node,
+                "a padded map",
+                "a convolution after a padding",
+            ));
         }
         match self.places.get(value) {
             Some(0) => Err(NetworkFault::at(node, "the image", "a convolution first")),
@@ -323,8 +356,15 @@ impl Lowering<'_> {
         if tensor.values.len() == 1 || is_per_channel {
             return Ok(tensor.values.clone());
         }
-        let found = format!("a constant of shape {:?} for {channels} channels", tensor.shape);
-        Err(NetworkFault::at(node, found, "one number, or one a channel"))
+        let found = format!(
+            "a constant of shape {:?} for {channels} channels",
+            tensor.shape
+        );
+        Err(NetworkFault::at(
+            node,
+            found,
+            "one number, or one a channel",
+        ))
     }
 
     fn batch_norm(&self, node: &Node, epsilon: f32) -> Result<Affine, NetworkFault> {
@@ -340,7 +380,9 @@ impl Lowering<'_> {
         let factor = gamma.iter().zip(&variance);
         let factor: Vec<f32> = factor.map(|(g, v)| g / (v + epsilon).sqrt()).collect();
         let offset = beta.iter().zip(&mean).zip(&factor);
-        let offset = offset.map(|((beta, mean), factor)| beta - mean * factor).collect();
+        let offset = offset
+            .map(|((beta, mean), factor)| beta - mean * factor)
+            .collect();
         Ok(Affine { factor, offset })
     }
 
@@ -379,7 +421,11 @@ impl Lowering<'_> {
                 return Ok(self.push(op, vec![layer], [channels, height, width], number));
             }
             (Binary::Divide, true) => {
-                return Err(NetworkFault::at(node, "a division by a map", "a division by a constant"));
+                return Err(NetworkFault::at(
+                    node,
+                    "a division by a map",
+                    "a division by a constant",
+                ));
             }
         };
         self.affine(node, number, layer, Affine { factor, offset })
@@ -395,7 +441,11 @@ impl Lowering<'_> {
     ) -> Result<usize, NetworkFault> {
         let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
         if !finite(&affine.factor) || !finite(&affine.offset) {
-            return Err(NetworkFault::at(node, "a constant that is not finite", "numbers"));
+            return Err(NetworkFault::at(
+                node,
+                "a constant that is not finite",
+                "numbers",
+            ));
         }
         let Affine { factor, offset } = affine;
         let is_sum_only = factor.iter().all(|factor| *factor == 1.0);
@@ -408,10 +458,9 @@ impl Lowering<'_> {
         }
         let shape = self.layers[layer].shape;
         let mut last = layer;
-        for (binary, values, neutral) in [
-            (Binary::Multiply, factor, 1.0),
-            (Binary::Add, offset, 0.0),
-        ] {
+        for (binary, values, neutral) in
+            [(Binary::Multiply, factor, 1.0), (Binary::Add, offset, 0.0)]
+        {
             if values.iter().any(|value| *value != neutral) {
                 let op = LayerOp::Constant {
                     binary,
@@ -477,7 +526,12 @@ impl Lowering<'_> {
                 let found = format!("maps of {shape:?} and {:?}", self.layers[next].shape);
                 return Err(NetworkFault::at(node, found, "equal maps"));
             }
-            last = self.push(LayerOp::Binary(Binary::Add), vec![last, next], shape, number);
+            last = self.push(
+                LayerOp::Binary(Binary::Add),
+                vec![last, next],
+                shape,
+                number,
+            );
         }
         Ok(last)
     }
@@ -485,7 +539,8 @@ impl Lowering<'_> {
     /// A padding, which becomes part of the convolution after it.
     fn pad(&mut self, node: &Node, number: usize) -> Result<usize, NetworkFault> {
         let amounts = self.constant(node, 1)?.integers();
-        let pads: Option<Vec<usize>> = amounts.iter().map(|&pad| pad.try_into().ok()).collect();
+        let pad = |&pad: &i64| usize::try_from(pad).ok().filter(|pad| *pad <= MAX_PADDING);
+        let pads: Option<Vec<usize>> = amounts.iter().map(pad).collect();
         let Some(&[0, 0, top, bottom, left, right, 0, 0]) = pads.as_deref() else {
             let found = format!("a padding of {amounts:?}");
             return Err(NetworkFault::at(node, found, "one of height and width"));
@@ -494,7 +549,8 @@ impl Lowering<'_> {
         let Some(&layer) = self.places.get(&input) else {
             return Err(NetworkFault::at(node, "an operand that is no map", "a map"));
         };
-        self.padded.insert(Value::of(number), [top, left, bottom, right]);
+        self.padded
+            .insert(Value::of(number), [top, left, bottom, right]);
         Ok(layer)
     }
 
@@ -514,7 +570,11 @@ impl Lowering<'_> {
         let converted = conv.layout.to_onnx(&kernel.shape, &kernel.values);
         let Some((shape, weights)) = converted else {
             let found = format!("a kernel of shape {:?}", kernel.shape);
-            return Err(NetworkFault::at(node, found, "4 sides, one channel a depthwise channel"));
+            return Err(NetworkFault::at(
+                node,
+                found,
+                "4 sides, one channel a depthwise channel",
+            ));
         };
         let [out, inner, rows, columns] = shape;
         let value = node.inputs[0];
@@ -533,14 +593,22 @@ impl Lowering<'_> {
             (None, Padding::Valid) => [0; 4],
             (Some(pads), Padding::Valid) => *pads,
             (Some(_), Padding::Same) => {
-                return Err(NetworkFault::at(node, "a padded map and padding SAME", "VALID"));
+                return Err(NetworkFault::at(
+                    node,
+                    "a padded map and padding SAME",
+                    "VALID",
+                ));
             }
         };
         let [top, left, bottom, right] = pads;
         let side = |side: usize, kernel: usize, stride: usize| {
             Some(side.checked_sub(kernel)? / stride + 1)
         };
-        let sides = side(height + top + bottom, rows, stride).zip(side(width + left + right, columns, stride));
+        let sides = side(height + top + bottom, rows, stride).zip(side(
+            width + left + right,
+            columns,
+            stride,
+        ));
         let Some((down, along)) = sides else {
             let found = format!("a kernel of {rows} x {columns} on a map of {height} x {width}");
             return Err(NetworkFault::at(node, found, "a smaller one"));
@@ -549,9 +617,17 @@ impl Lowering<'_> {
             3 => self.per_channel(node, 2, out)?,
             _ => vec![0.0; out],
         };
-        let bias = if bias.len() == out { bias } else { vec![bias[0]; out] };
+        let bias = if bias.len() == out {
+            bias
+        } else {
+            vec![bias[0]; out]
+        };
         if !weights.iter().chain(&bias).all(|weight| weight.is_finite()) {
-            return Err(NetworkFault::at(node, "weights that are not finite", "numbers"));
+            return Err(NetworkFault::at(
+                node,
+                "weights that are not finite",
+                "numbers",
+            ));
         }
         let op = LayerOp::Conv {
             weights: ConvWeights {
@@ -584,7 +660,9 @@ fn scale(conv: &mut ConvWeights, factor: &[f32], offset: &[f32]) {
     let of = |values: &[f32], channel: usize| values[if values.len() == 1 { 0 } else { channel }];
     let per_channel = conv.weights.len() / conv.shape[0];
     for (channel, weights) in conv.weights.chunks_exact_mut(per_channel).enumerate() {
-        weights.iter_mut().for_each(|weight| *weight *= of(factor, channel));
+        weights
+            .iter_mut()
+            .for_each(|weight| *weight *= of(factor, channel));
         let bias = &mut conv.bias[channel];
         *bias = *bias * of(factor, channel) + of(offset, channel);
     }

@@ -8,8 +8,8 @@ use super::error::{NetworkFault, ReadFault};
 use super::graph::{
     Binary, Convolution, Graph, Node, Op, Padding, SliceMasks, Tensor, Unary, Value,
 };
-use crate::formats::tfjs::{self, Node as SourceNode, WeightTensor};
 use crate::formats::KernelLayout;
+use crate::formats::tfjs::{self, Node as SourceNode, WeightTensor};
 
 /// Reads `model.json`, whose shards are in `folder`.
 pub(super) fn read(json: &[u8], folder: &Path) -> Result<Graph, ReadFault> {
@@ -187,7 +187,10 @@ impl Reader {
             }),
             "Unpack" => Ok(Op::Unpack {
                 axis: source.number("axis").unwrap_or(0),
-                count: source.number("num").and_then(|n| n.try_into().ok()).unwrap_or(0),
+                count: source
+                    .number("num")
+                    .and_then(|n| n.try_into().ok())
+                    .unwrap_or(0),
             }),
             "Slice" => Ok(Op::Slice),
             "StridedSlice" => Ok(Op::StridedSlice(SliceMasks {
@@ -199,17 +202,21 @@ impl Reader {
             })),
             "Tile" => Ok(Op::Tile),
             "Shape" => Ok(Op::Shape),
-            "ResizeBilinear" => Ok(Op::ResizeImage),
+            "ResizeBilinear" => Ok(Op::ResizeImage {
+                has_half_pixels: source.flag("half_pixel_centers"),
+            }),
             _ => Ok(Op::Other),
         }
     }
 
     /// A concatenation, whose axis is its last input.
     fn concat(&self, source: &SourceNode, inputs: &mut Vec<Value>) -> Result<Op, ReadFault> {
-        let axis = inputs.pop().and_then(|axis| match &self.graph.node(axis).op {
-            Op::Constant(tensor) => tensor.integers().first().copied(),
-            _ => None,
-        });
+        let axis = inputs
+            .pop()
+            .and_then(|axis| match &self.graph.node(axis).op {
+                Op::Constant(tensor) => tensor.integers().first().copied(),
+                _ => None,
+            });
         match axis {
             Some(axis) => Ok(Op::Concat { axis }),
             None => Err(fault(source, "a computed axis", "a constant one").into()),
@@ -218,7 +225,10 @@ impl Reader {
 }
 
 fn is_fused(source: &SourceNode) -> bool {
-    matches!(source.op.as_str(), "_FusedConv2D" | "FusedDepthwiseConv2dNative")
+    matches!(
+        source.op.as_str(),
+        "_FusedConv2D" | "FusedDepthwiseConv2dNative"
+    )
 }
 
 /// The activation that is part of a fused convolution.

@@ -107,9 +107,7 @@ impl Reader<'_> {
             node: self.file.name(output)?,
         };
         let op = op(operator, code, &place)?;
-        if let Op::Squeeze { .. } | Op::Concat { .. } = op {
-            // Nothing but the values to read.
-        } else if op == Op::Reshape && inputs.len() < 2 {
+        if op == Op::Reshape && inputs.len() < 2 {
             inputs.push(self.new_shape(operator, output)?);
         }
         let activation = activation(operator, code, &place)?;
@@ -250,11 +248,7 @@ fn squeezed_axes(operator: Operator) -> Result<Vec<i64>, FormatError> {
 }
 
 /// The activation that is part of an operator.
-fn activation(
-    operator: Operator,
-    code: i32,
-    place: &Place,
-) -> Result<Option<Unary>, ReadFault> {
+fn activation(operator: Operator, code: i32, place: &Place) -> Result<Option<Unary>, ReadFault> {
     let field = match code {
         builtin::CONV_2D => options::CONV_ACTIVATION,
         builtin::DEPTHWISE_CONV_2D => options::DEPTHWISE_ACTIVATION,
@@ -283,7 +277,10 @@ fn convolution(
     let side = |field, what: &str| -> Result<usize, ReadFault> {
         let side = number(operator, field)?;
         let wrong = || place.fault(format!("{what} {side}"), "a number above 0");
-        usize::try_from(side).ok().filter(|side| *side > 0).ok_or_else(wrong)
+        usize::try_from(side)
+            .ok()
+            .filter(|side| *side > 0)
+            .ok_or_else(wrong)
     };
     // A field that is left out is 1 for a dilation.
     let dilation = |field| -> Result<usize, ReadFault> {
@@ -318,7 +315,9 @@ fn post_process(operator: Operator, place: &Place) -> Result<PostProcess, ReadFa
         let scale = scale.filter(|scale| scale.is_finite() && *scale > 0.0);
         scale.ok_or_else(|| place.fault(format!("no {name}"), "a scale above 0"))
     };
-    let classes = entries.get("num_classes").filter(|classes| **classes >= 1.0);
+    let classes = entries
+        .get("num_classes")
+        .filter(|classes| **classes >= 1.0);
     Ok(PostProcess {
         classes: *classes.ok_or_else(|| place.fault("no num_classes", "1 or more"))? as usize,
         scales: [
@@ -343,7 +342,9 @@ fn activation_scale(
         let (&[scale], &[zero_point]) = (&scales.scales[..], &scales.zero_points[..]) else {
             return None;
         };
-        Some(ActivationScale {
+        // A scale that is no number, or a zero point outside, is none.
+        let is_sound = scale.is_finite() && scale > 0.0 && zero_point.abs() <= 255;
+        is_sound.then_some(ActivationScale {
             scale,
             zero_point,
             is_unsigned: file.is_unsigned(tensor).unwrap_or(false),

@@ -1,5 +1,7 @@
 //! Writes a network with SSD heads as boxcam's model: outputs `object_scores` and `object_boxes`.
 
+use std::collections::BTreeMap;
+
 use boxcam::card::{InputSpec, ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT};
 use tract_onnx::pb;
 
@@ -33,8 +35,11 @@ pub(super) fn fold_image(network: &mut Network, scaling: &Scaling, is_bgr: bool,
             let mut moved = 0.0;
             for (channel, weights) in kernel.chunks_exact_mut(pixels).enumerate() {
                 // In double precision: thousands of weights are summed.
-                moved += weights.iter().map(|&w| f64::from(w)).sum::<f64>() * f64::from(shift[channel]);
-                weights.iter_mut().for_each(|weight| *weight *= gain[channel]);
+                moved +=
+                    weights.iter().map(|&w| f64::from(w)).sum::<f64>() * f64::from(shift[channel]);
+                weights
+                    .iter_mut()
+                    .for_each(|weight| *weight *= gain[channel]);
             }
             *bias = (f64::from(*bias) + moved) as f32;
             if is_bgr {
@@ -47,7 +52,12 @@ pub(super) fn fold_image(network: &mut Network, scaling: &Scaling, is_bgr: bool,
 
 /// Cuts the score convolutions down to the kept columns, and brings the codes of the box convolutions into the order x, y,
 /// width, height with TensorFlow's scales.
-pub(super) fn arrange_heads(network: &mut Network, columns: usize, kept: &[usize], decoding: &Decoding) {
+pub(super) fn arrange_heads(
+    network: &mut Network,
+    columns: usize,
+    kept: &[usize],
+    decoding: &Decoding,
+) {
     let CodeOrder(order) = decoding.order;
     let codes: Vec<(usize, f32)> = (0..4)
         .map(|axis| (order[axis], SCALES[axis] / decoding.scales[axis]))
@@ -59,6 +69,13 @@ pub(super) fn arrange_heads(network: &mut Network, columns: usize, kept: &[usize
             if let LayerOp::Conv { weights, .. } = &mut layer.op {
                 select(weights, width, rows);
                 layer.shape[0] = weights.shape[0];
+                // A range that all rows fit in.
+                let most = rows
+                    .iter()
+                    .fold(0.0f32, |most, (_, factor)| most.max(*factor));
+                if let Some(scale) = &mut layer.scale {
+                    scale.scale *= most;
+                }
             }
         }
     }
@@ -86,8 +103,12 @@ fn select(conv: &mut ConvWeights, width: usize, rows: &[(usize, f32)]) {
     (conv.weights, conv.bias) = (weights, bias);
 }
 
-/// The model with its card.
-pub(super) fn model(network: &Network, anchors: &[Anchor], card: &ModelCard) -> pb::ModelProto {
+/// The model with its card, and the ranges of its activations as far as the network has scales for integers.
+pub(super) fn model(
+    network: &Network,
+    anchors: &[Anchor],
+    card: &ModelCard,
+) -> (pb::ModelProto, BTreeMap<String, [f32; 2]>) {
     let mut graph = GraphBuilder::new(&card.name, &card.input);
     let mut outputs: Vec<String> = Vec::with_capacity(network.layers.len());
     let mut number = 0;
@@ -104,19 +125,25 @@ pub(super) fn model(network: &Network, anchors: &[Anchor], card: &ModelCard) -> 
         let output = write_layer(&mut graph, layer, &name, index, &outputs);
         outputs.push(output);
     }
+    let ranges = network.layers.iter().zip(&outputs);
+    let ranges = ranges.filter_map(|(layer, name)| Some((name.clone(), layer.scale?.range())));
+    let ranges = ranges.collect();
     let classes = card.labels.len();
-    let logits = rows(&mut graph, network, &outputs, "scores", classes, |map| map.scores);
+    let logits = rows(&mut graph, network, &outputs, "scores", classes, |map| {
+        map.scores
+    });
     let scores = graph.sigmoid(&format!("{OBJECT_PREFIX}probabilities"), &logits);
     let codes = rows(&mut graph, network, &outputs, "boxes", 4, |map| map.boxes);
     let corners = corners(&mut graph, &codes, anchors);
     let count = anchors.len();
-    graph.finish_with(
+    let model = graph.finish_with(
         &[
             (OBJECT_SCORES_OUTPUT, &scores, vec![1, count, classes]),
             (OBJECT_BOXES_OUTPUT, &corners, vec![1, count, 4]),
         ],
         card,
-    )
+    );
+    (model, ranges)
 }
 
 fn write_layer(
@@ -153,7 +180,11 @@ fn write_layer(
             values,
             is_first,
         } => {
-            let dims: &[usize] = if values.len() == 1 { &[] } else { &[1, values.len(), 1, 1] };
+            let dims: &[usize] = if values.len() == 1 {
+                &[]
+            } else {
+                &[1, values.len(), 1, 1]
+            };
             let constant = graph.floats(&own("constant"), dims, values);
             let name = own(&operator(*binary).to_lowercase());
             match is_first {
@@ -202,7 +233,8 @@ fn rows(
 fn corners(graph: &mut GraphBuilder, codes: &str, anchors: &[Anchor]) -> String {
     let name = |what: &str| format!("{OBJECT_PREFIX}{what}");
     let dims = [1, anchors.len(), 2];
-    let column = |of: &dyn Fn(&Anchor) -> [f32; 2]| anchors.iter().flat_map(of).collect::<Vec<f32>>();
+    let column =
+        |of: &dyn Fn(&Anchor) -> [f32; 2]| anchors.iter().flat_map(of).collect::<Vec<f32>>();
     let [along, down, wide, high] = SCALES;
     let sizes = column(&|a| [a.width / along, a.height / down]);
     let middles = column(&|a| [a.x, a.y]);

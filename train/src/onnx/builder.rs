@@ -6,7 +6,8 @@ use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::{
-    BACKBONE_PREFIX, INPUT, RELU6_SUFFIX, float, int, ints, node, set_card, string, tensor, value_info,
+    BACKBONE_PREFIX, INPUT, RELU6_SUFFIX, float, int, ints, node, set_card, string, tensor,
+    value_info,
 };
 use crate::layer::{ConvWeights, Layer};
 
@@ -201,14 +202,7 @@ impl GraphBuilder {
     }
 
     /// Entries `from..to` along an axis.
-    pub fn slice_axis(
-        &mut self,
-        name: &str,
-        input: &str,
-        axis: i64,
-        from: i64,
-        to: i64,
-    ) -> String {
+    pub fn slice_axis(&mut self, name: &str, input: &str, axis: i64, from: i64, to: i64) -> String {
         let mut bound = |which: &str, value: i64| {
             let bound = format!("{name}.{which}");
             self.tensor(&bound, DataType::Int64, &[1], value.to_le_bytes().to_vec());

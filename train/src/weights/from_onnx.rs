@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost::Message;
 use tract_onnx::pb;
 
-use super::{BackboneWeights, HeadWeights, FormatError};
+use super::{BackboneWeights, FormatError, HeadWeights};
 use crate::layer::{ConvWeights, DenseWeights, Layer};
 use crate::onnx::{
     BACKBONE_PREFIX, BOX_PREFIX, CLASS_LAYER, Constants, INPUT, OBJECT_PREFIX, RELU6_SUFFIX, card,

@@ -40,11 +40,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<BackboneWeights, FormatError> {
     })
 }
 
-fn layer(
-    file: &TfliteFile,
-    operator: &Operator,
-    is_depthwise: bool,
-) -> Result<Layer, FormatError> {
+fn layer(file: &TfliteFile, operator: &Operator, is_depthwise: bool) -> Result<Layer, FormatError> {
     let table = operator.options()?;
     let table = table.ok_or("a convolution has no options")?;
     let activation = match is_depthwise {

@@ -10,14 +10,22 @@ const NAMES: [&str; 4] = ["cat", "dog", "cow", "pig"];
 
 #[test]
 fn an_operator_that_no_ssd_has_is_named_with_its_node() {
-    for (code, name) in [(54, "PRELU"), (25, "SOFTMAX"), (97, "RESIZE_NEAREST_NEIGHBOR"), (122, "number 122")] {
+    for (code, name) in [
+        (54, "PRELU"),
+        (25, "SOFTMAX"),
+        (97, "RESIZE_NEAREST_NEIGHBOR"),
+        (122, "number 122"),
+    ] {
         let form = tflite::Form {
             unknown: Some(code),
             ..tflite::Form::raw()
         };
         let error = import_bytes(&tflite::write(&Ssd::v1(5), &form), &options(&NAMES));
         let error = error.expect_err("refused").to_string();
-        assert!(error.contains(name) && error.contains("\"unknown\"") && error.contains("expected"), "{error}");
+        assert!(
+            error.contains(name) && error.contains("\"unknown\"") && error.contains("expected"),
+            "{error}"
+        );
     }
 }
 
@@ -25,11 +33,17 @@ fn an_operator_that_no_ssd_has_is_named_with_its_node() {
 fn other_files_are_told_apart() {
     for bytes in [&b""[..], b"hello", b"\x89PNG\r\n\x1a\n"] {
         let error = import_bytes(bytes, &options(&NAMES)).expect_err("refused");
-        assert!(matches!(error, ModelImportError::UnknownFormat { .. }), "{error}");
+        assert!(
+            matches!(error, ModelImportError::UnknownFormat { .. }),
+            "{error}"
+        );
     }
     let folder = tempfile::tempdir().expect("a folder");
     let error = import(&folder.path().join("no.tflite"), &options(&NAMES)).expect_err("refused");
-    assert!(error.to_string().contains("no.tflite: can't be read"), "{error}");
+    assert!(
+        error.to_string().contains("no.tflite: can't be read"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -72,7 +86,11 @@ fn damaged_json_is_an_error() {
         ("\"U0FNRQ==\"", "\"RVhQTElDSVQ=\"", "padding EXPLICIT"),
         ("\"ConcatV2\"", "\"Stack\"", "no heads"),
         ("\"layer0/weights\"]", "\"nothing\"]", "nothing"),
-        ("\"input\":[\"factor\",\"resized\"]", "\"input\":[\"factor\",\"decoded\"]", "depends on itself"),
+        (
+            "\"input\":[\"factor\",\"resized\"]",
+            "\"input\":[\"factor\",\"decoded\"]",
+            "depends on itself",
+        ),
     ] {
         let text = whole.replace(from, to);
         assert_ne!(text, whole, "{from}");

@@ -73,7 +73,12 @@ impl Table {
 
     /// Appends the table and what it refers to; gives its position. Every field takes four bytes.
     fn write(&self, out: &mut Vec<u8>) -> usize {
-        let fields = self.0.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
+        let fields = self
+            .0
+            .iter()
+            .map(|(number, _)| number + 1)
+            .max()
+            .unwrap_or(0);
         align(out, 4, 0);
         let vtable = out.len();
         let size = 4 + 4 * self.0.len();
@@ -82,7 +87,11 @@ impl Table {
             offsets[*number] = (4 + 4 * place) as u16;
         }
         let head = [(4 + 2 * fields) as u16, size as u16];
-        out.extend(head.iter().chain(&offsets).flat_map(|value| value.to_le_bytes()));
+        out.extend(
+            head.iter()
+                .chain(&offsets)
+                .flat_map(|value| value.to_le_bytes()),
+        );
         align(out, 4, 0);
         let table = out.len();
         out.extend(((table - vtable) as i32).to_le_bytes());
@@ -154,7 +163,11 @@ pub(crate) fn flex_map(entries: &[(&str, FlexNumber)]) -> Vec<u8> {
     }
     align(&mut out, 4, 0);
     let offset = out.len() - keys_at;
-    out.extend([offset as u32, 1, entries.len() as u32].iter().flat_map(|v| v.to_le_bytes()));
+    out.extend(
+        [offset as u32, 1, entries.len() as u32]
+            .iter()
+            .flat_map(|v| v.to_le_bytes()),
+    );
     let values = out.len();
     for (_, number) in entries {
         out.extend(match number {

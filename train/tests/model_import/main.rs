@@ -1,6 +1,8 @@
 //! `model import`: detectors of the SSD family that the tests build, as TFLite and TensorFlow.js files, give the same
 //! scores and boxes in boxcam's form.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod errors;
 mod flatbuffer;
 mod formats;
@@ -58,7 +60,12 @@ fn run(model: &pb::ModelProto, pixels: &[u8]) -> (ModelCard, Rows) {
         of_channel.map(|&value| input.normalized(value))
     };
     let image: Vec<f32> = (0..3).flat_map(scaled).collect();
-    let names: Vec<&str> = model.graph.iter().flat_map(|graph| &graph.output).map(|o| o.name.as_str()).collect();
+    let names: Vec<&str> = model
+        .graph
+        .iter()
+        .flat_map(|graph| &graph.output)
+        .map(|o| o.name.as_str())
+        .collect();
     assert_eq!(names, [OBJECT_SCORES_OUTPUT, OBJECT_BOXES_OUTPUT]);
     let runnable = tract_onnx::onnx()
         .parse(model, None)
@@ -69,11 +76,16 @@ fn run(model: &pb::ModelProto, pixels: &[u8]) -> (ModelCard, Rows) {
     let outputs = runnable.run(tvec!(image.into())).expect("runs");
     let values = |output: usize, width: usize| -> Vec<f32> {
         assert_eq!(outputs[output].shape(), [1, ANCHORS, width]);
-        let view = outputs[output].to_plain_array_view::<f32>().expect("floats");
+        let view = outputs[output]
+            .to_plain_array_view::<f32>()
+            .expect("floats");
         view.iter().copied().collect()
     };
     let rows = Rows {
-        scores: values(0, card.labels.len()).chunks_exact(card.labels.len()).map(<[f32]>::to_vec).collect(),
+        scores: values(0, card.labels.len())
+            .chunks_exact(card.labels.len())
+            .map(<[f32]>::to_vec)
+            .collect(),
         boxes: values(1, 4).as_chunks().0.to_vec(),
     };
     (card, rows)
@@ -88,16 +100,25 @@ fn check(imported: &Imported, ssd: &Ssd, columns: &[usize], tolerance: f32) {
         assert_eq!(card.labels.len(), columns.len());
         for anchor in 0..ANCHORS {
             for (class, &column) in columns.iter().enumerate() {
-                let (found, expected) = (found.scores[anchor][class], expected.scores[anchor][column]);
-                assert!((found - expected).abs() <= tolerance, "anchor {anchor}, column {column}: {found}, {expected}");
+                let (found, expected) =
+                    (found.scores[anchor][class], expected.scores[anchor][column]);
+                assert!(
+                    (found - expected).abs() <= tolerance,
+                    "anchor {anchor}, column {column}: {found}, {expected}"
+                );
             }
             for (found, expected) in found.boxes[anchor].iter().zip(expected.boxes[anchor]) {
-                assert!((found - expected).abs() <= tolerance, "box {anchor}: {found}, {expected}");
+                assert!(
+                    (found - expected).abs() <= tolerance,
+                    "box {anchor}: {found}, {expected}"
+                );
             }
         }
         // The network does not say the same of everything.
         let scores = expected.scores.iter().flatten();
-        let (least, most) = scores.fold((1.0f32, 0.0f32), |(least, most), s| (least.min(*s), most.max(*s)));
+        let (least, most) = scores.fold((1.0f32, 0.0f32), |(least, most), s| {
+            (least.min(*s), most.max(*s))
+        });
         assert!(most - least > 0.2, "{least} to {most}");
     }
 }

@@ -104,15 +104,28 @@ impl Builder {
     }
 
     /// A convolution; depthwise if `out` is 0.
-    fn conv(&mut self, input: usize, out: usize, kernel: usize, stride: usize, activation: Activation) -> usize {
+    fn conv(
+        &mut self,
+        input: usize,
+        out: usize,
+        kernel: usize,
+        stride: usize,
+        activation: Activation,
+    ) -> usize {
         let inputs = self.channels[input];
         let is_depthwise = out == 0;
-        let (out, inner) = if is_depthwise { (inputs, 1) } else { (out, inputs) };
+        let (out, inner) = if is_depthwise {
+            (inputs, 1)
+        } else {
+            (out, inputs)
+        };
         let count = inner * kernel * kernel;
         let gain = 3.0 / (count as f32).sqrt();
         let random = &mut self.random;
         let conv = Conv {
-            weights: (0..out * count).map(|_| (random.f32() - 0.45) * gain).collect(),
+            weights: (0..out * count)
+                .map(|_| (random.f32() - 0.45) * gain)
+                .collect(),
             bias: (0..out).map(|_| random.f32() - 0.4).collect(),
             inputs,
             kernel,
@@ -152,14 +165,23 @@ impl Builder {
 fn anchors() -> Vec<[f32; 4]> {
     let mut anchors = Vec::new();
     let first = [(0.1, 1.0), (0.2, 2.0), (0.2, 0.5)];
-    let second = [(0.95, 1.0), (0.95, 2.0), (0.95, 0.5), (0.95, 3.0), (0.95, 1.0 / 3.0), (0.95f32.sqrt(), 1.0f32)];
+    let second = [
+        (0.95, 1.0),
+        (0.95, 2.0),
+        (0.95, 0.5),
+        (0.95, 3.0),
+        (0.95, 1.0 / 3.0),
+        (0.95f32.sqrt(), 1.0f32),
+    ];
     for (side, shapes) in [(4, &first[..]), (2, &second[..])] {
         for cell in 0..side * side {
             let middle = |at: usize| (at as f32 + 0.5) / side as f32;
             let (x, y) = (middle(cell % side), middle(cell / side));
-            anchors.extend(shapes.iter().map(|(scale, ratio)| {
-                [x, y, scale * ratio.sqrt(), scale / ratio.sqrt()]
-            }));
+            anchors.extend(
+                shapes
+                    .iter()
+                    .map(|(scale, ratio)| [x, y, scale * ratio.sqrt(), scale / ratio.sqrt()]),
+            );
         }
     }
     anchors
@@ -225,7 +247,9 @@ impl Ssd {
         let image = Map {
             side: SIDE,
             channels: 3,
-            values: scaled.map(|(i, &v)| f32::from(v) * factor[i % 3] + offset[i % 3]).collect(),
+            values: scaled
+                .map(|(i, &v)| f32::from(v) * factor[i % 3] + offset[i % 3])
+                .collect(),
         };
         let mut values = vec![image];
         for layer in &self.layers {
@@ -242,7 +266,8 @@ impl Ssd {
             }
             let scores = values[scores].values.chunks_exact(self.columns);
             let sigmoid = |x: &f32| 1.0 / (1.0 + (-x).exp());
-            rows.scores.extend(scores.map(|row| row.iter().map(sigmoid).collect()));
+            rows.scores
+                .extend(scores.map(|row| row.iter().map(sigmoid).collect()));
         }
         rows
     }
@@ -252,7 +277,19 @@ impl Ssd {
         let code = |axis: usize| codes[self.order[axis]] / self.scales[axis];
         let (x, y) = (x + code(0) * width, y + code(1) * height);
         let (width, height) = (width * code(2).exp(), height * code(3).exp());
-        [x - width / 2.0, x + width / 2.0, y - height / 2.0, y + height / 2.0]
+        [
+            x - width / 2.0,
+            x + width / 2.0,
+            y - height / 2.0,
+            y + height / 2.0,
+        ]
+    }
+
+    /// Makes the weights of the first layer smaller, for an image of larger numbers.
+    pub(crate) fn weaken_first_layer(&mut self, factor: f32) {
+        if let Some(Layer::Conv(_, conv)) = self.layers.first_mut() {
+            conv.weights.iter_mut().for_each(|weight| *weight *= factor);
+        }
     }
 
     /// Channels of every value.
@@ -278,7 +315,10 @@ impl Ssd {
             sides.push(match layer {
                 Layer::Conv(input, conv) => sides[*input].div_ceil(conv.stride),
                 Layer::Mean(_) => 1,
-                Layer::Add(a, _) | Layer::Gate(a, _) | Layer::HardSwish(a) | Layer::HardSigmoid(a) => sides[*a],
+                Layer::Add(a, _)
+                | Layer::Gate(a, _)
+                | Layer::HardSwish(a)
+                | Layer::HardSigmoid(a) => sides[*a],
             });
         }
         sides
@@ -305,7 +345,9 @@ impl Layer {
                 let (map, gate) = (&values[*map], &values[*gate]);
                 let values = map.values.iter().enumerate();
                 Map {
-                    values: values.map(|(i, x)| x * gate.values[i % map.channels]).collect(),
+                    values: values
+                        .map(|(i, x)| x * gate.values[i % map.channels])
+                        .collect(),
                     ..map.clone()
                 }
             }
@@ -335,9 +377,13 @@ impl Conv {
         let padding = ((side - 1) * self.stride + self.kernel).saturating_sub(map.side) / 2;
         let inner = if self.is_depthwise { 1 } else { self.inputs };
         let mut values = Vec::new();
-        for (row, column, out) in (0..side * side).flat_map(|cell| (0..self.out()).map(move |out| (cell / side, cell % side, out))) {
+        for (row, column, out) in (0..side * side)
+            .flat_map(|cell| (0..self.out()).map(move |out| (cell / side, cell % side, out)))
+        {
             let mut sum = self.bias[out];
-            for (down, along, channel) in (0..self.kernel * self.kernel).flat_map(|k| (0..inner).map(move |c| (k / self.kernel, k % self.kernel, c))) {
+            for (down, along, channel) in (0..self.kernel * self.kernel)
+                .flat_map(|k| (0..inner).map(move |c| (k / self.kernel, k % self.kernel, c)))
+            {
                 let y = (row * self.stride + down).checked_sub(padding);
                 let x = (column * self.stride + along).checked_sub(padding);
                 let (Some(y @ 0..), Some(x @ 0..)) = (y, x) else {
@@ -347,7 +393,8 @@ impl Conv {
                     continue;
                 }
                 let read = if self.is_depthwise { out } else { channel };
-                let weight = self.weights[((out * inner + channel) * self.kernel + down) * self.kernel + along];
+                let weight = self.weights
+                    [((out * inner + channel) * self.kernel + down) * self.kernel + along];
                 sum += weight * map.values[(y * map.side + x) * map.channels + read];
             }
             values.push(match self.activation {

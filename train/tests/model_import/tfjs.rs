@@ -36,14 +36,18 @@ impl File {
     }
 
     fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
-        self.manifest.push(json!({ "name": name, "shape": shape, "dtype": "float32" }));
-        self.bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        self.manifest
+            .push(json!({ "name": name, "shape": shape, "dtype": "float32" }));
+        self.bytes
+            .extend(values.iter().flat_map(|value| value.to_le_bytes()));
         self.plain("Const", name, &[])
     }
 
     fn integers(&mut self, name: &str, shape: &[usize], values: &[i32]) -> String {
-        self.manifest.push(json!({ "name": name, "shape": shape, "dtype": "int32" }));
-        self.bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        self.manifest
+            .push(json!({ "name": name, "shape": shape, "dtype": "int32" }));
+        self.bytes
+            .extend(values.iter().flat_map(|value| value.to_le_bytes()));
         self.plain("Const", name, &[])
     }
 
@@ -76,11 +80,21 @@ pub(crate) fn write(folder: &Path, ssd: &Ssd, form: Form) -> PathBuf {
             let zero = file.integers(&format!("{part}/0"), &[1], &[0]);
             let one = file.integers(&format!("{part}/1"), &[1], &[1]);
             let mask = json!({ "shrink_axis_mask": { "i": "1" } });
-            let batch = file.node("StridedSlice", &format!("{part}/batch"), &[&shape, &zero, &one, &one], mask);
+            let batch = file.node(
+                "StridedSlice",
+                &format!("{part}/batch"),
+                &[&shape, &zero, &one, &one],
+                mask,
+            );
             let open = file.integers(&format!("{part}/open"), &[], &[-1]);
             let width = file.integers(&format!("{part}/width"), &[], &[width]);
             let pack = json!({ "axis": { "i": "0" }, "N": { "i": "3" } });
-            let shape = file.node("Pack", &format!("{part}/shape"), &[&batch, &open, &width], pack);
+            let shape = file.node(
+                "Pack",
+                &format!("{part}/shape"),
+                &[&batch, &open, &width],
+                pack,
+            );
             parts.push(file.plain("Reshape", &part, &[map, &shape]));
         }
         parts.push(axis.clone());
@@ -134,7 +148,11 @@ fn convolution(file: &mut File, conv: &Conv, input: &str, name: &str, form: Form
             weights.extend((0..out).map(|out| at(out) * share));
         }
     }
-    let shape = if conv.is_depthwise { [kernel, kernel, out, 1] } else { [kernel, kernel, inner, out] };
+    let shape = if conv.is_depthwise {
+        [kernel, kernel, out, 1]
+    } else {
+        [kernel, kernel, inner, out]
+    };
     let weights = file.floats(&format!("{name}/weights"), &shape, &weights);
     let stride = conv.stride.to_string();
     let attributes = json!({
@@ -142,7 +160,11 @@ fn convolution(file: &mut File, conv: &Conv, input: &str, name: &str, form: Form
         "padding": { "s": "U0FNRQ==" },
         "data_format": { "s": "TkhXQw==" },
     });
-    let op = if conv.is_depthwise { "DepthwiseConv2dNative" } else { "Conv2D" };
+    let op = if conv.is_depthwise {
+        "DepthwiseConv2dNative"
+    } else {
+        "Conv2D"
+    };
     let mut last = file.node(op, &format!("{name}/conv"), &[input, &weights], attributes);
     let bias = file.floats(&format!("{name}/bias"), &[out], &conv.bias);
     last = match (form.norms, conv.is_depthwise) {
@@ -161,7 +183,12 @@ fn convolution(file: &mut File, conv: &Conv, input: &str, name: &str, form: Form
             let beta = file.floats(&format!("{name}/beta"), &[out], &beta);
             let epsilon = json!({ "epsilon": { "f": 0.25 } });
             let inputs = [&last, &gamma, &beta, &mean, &variance].map(String::as_str);
-            file.node("FusedBatchNormV3", &format!("{name}/norm"), &inputs, epsilon)
+            file.node(
+                "FusedBatchNormV3",
+                &format!("{name}/norm"),
+                &inputs,
+                epsilon,
+            )
         }
     };
     match conv.activation {
@@ -174,7 +201,12 @@ fn convolution(file: &mut File, conv: &Conv, input: &str, name: &str, form: Form
 /// Boxes of codes by anchors that are corners; y comes first in both.
 fn decoding(file: &mut File, ssd: &Ssd, boxes: &str) {
     let corners = ssd.anchors.iter().flat_map(|&[x, y, width, height]| {
-        [y - height / 2.0, x - width / 2.0, y + height / 2.0, x + width / 2.0]
+        [
+            y - height / 2.0,
+            x - width / 2.0,
+            y + height / 2.0,
+            x + width / 2.0,
+        ]
     });
     let corners: Vec<f32> = corners.collect();
     let anchors = file.floats("anchors", &[ANCHORS, 4], &corners);
@@ -203,7 +235,11 @@ fn decoding(file: &mut File, ssd: &Ssd, boxes: &str) {
         let shift = file.plain("Mul", &name("moved"), &[&shift, &side]);
         let centre = file.plain("Add", &name("centre"), &[&shift, &middle]);
         let scale = file.scalar(&name("size_scale"), 1.0 / ssd.scales[2 + axis]);
-        let size = file.plain("Mul", &name("log"), &[&at(&codes, ssd.order[2 + axis]), &scale]);
+        let size = file.plain(
+            "Mul",
+            &name("log"),
+            &[&at(&codes, ssd.order[2 + axis]), &scale],
+        );
         let size = file.plain("Exp", &name("factor"), &[&size]);
         let size = file.plain("Mul", &name("size"), &[&size, &half_side]);
         ends.push([

@@ -78,18 +78,28 @@ impl File {
                 self.buffers.len() - 1
             }
         };
-        let table = Table::new().i32s(0, &shape).i8(1, kind).i32(2, buffer as i32).text(3, name);
+        let table = Table::new()
+            .i32s(0, &shape)
+            .i8(1, kind)
+            .i32(2, buffer as i32)
+            .text(3, name);
         self.tensors.push(table);
         self.tensors.len() as i32 - 1
     }
 
     fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> i32 {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         self.tensor(name, shape, FLOAT32, &bytes)
     }
 
     fn integers(&mut self, name: &str, values: &[i32]) -> i32 {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
         self.tensor(name, &[values.len()], INT32, &bytes)
     }
 
@@ -104,7 +114,10 @@ impl File {
             self.codes.push(code);
             self.codes.len() - 1
         });
-        let mut table = Table::new().i32(0, index as i32).i32s(1, inputs).i32s(2, outputs);
+        let mut table = Table::new()
+            .i32(0, index as i32)
+            .i32s(1, inputs)
+            .i32s(2, outputs);
         if let Some(options) = options {
             table = table.table(4, options);
         }
@@ -145,11 +158,22 @@ pub(crate) fn write(ssd: &Ssd, form: &Form) -> Vec<u8> {
         let name = format!("layer{number}");
         let out = shape(number + 1);
         let value = match layer {
-            Layer::Conv(input, conv) => write_conv(&mut file, conv, values[*input], &name, out, form),
+            Layer::Conv(input, conv) => {
+                write_conv(&mut file, conv, values[*input], &name, out, form)
+            }
             Layer::Add(a, b) | Layer::Gate(a, b) => {
-                let code = if matches!(layer, Layer::Add(..)) { ADD } else { MUL };
+                let code = if matches!(layer, Layer::Add(..)) {
+                    ADD
+                } else {
+                    MUL
+                };
                 let output = file.computed(&name, &out);
-                file.operator(code, &[values[*a], values[*b]], &[output], Some(Table::new()));
+                file.operator(
+                    code,
+                    &[values[*a], values[*b]],
+                    &[output],
+                    Some(Table::new()),
+                );
                 output
             }
             Layer::HardSwish(input) => {
@@ -187,9 +211,18 @@ pub(crate) fn write(ssd: &Ssd, form: &Form) -> Vec<u8> {
     file.finish(&[image], &outputs)
 }
 
-fn write_conv(file: &mut File, conv: &Conv, input: i32, name: &str, out: [usize; 4], form: &Form) -> i32 {
+fn write_conv(
+    file: &mut File,
+    conv: &Conv,
+    input: i32,
+    name: &str,
+    out: [usize; 4],
+    form: &Form,
+) -> i32 {
     let (inner, kernel) = (if conv.is_depthwise { 1 } else { conv.inputs }, conv.kernel);
-    let value = |out: usize, channel: usize, pixel: usize| conv.weights[(out * inner + channel) * kernel * kernel + pixel];
+    let value = |out: usize, channel: usize, pixel: usize| {
+        conv.weights[(out * inner + channel) * kernel * kernel + pixel]
+    };
     let mut weights = Vec::new();
     let shape = if conv.is_depthwise {
         for pixel in 0..kernel * kernel {
@@ -205,14 +238,24 @@ fn write_conv(file: &mut File, conv: &Conv, input: i32, name: &str, out: [usize;
         [conv.out(), kernel, kernel, inner]
     };
     let weights = write_weights(file, &format!("{name}/weights"), &shape, &weights, form);
-    let bias = write_weights(file, &format!("{name}/bias"), &[conv.out()], &conv.bias, form);
+    let bias = write_weights(
+        file,
+        &format!("{name}/bias"),
+        &[conv.out()],
+        &conv.bias,
+        form,
+    );
     let output = file.computed(name, &out);
     let activation = match conv.activation {
         Activation::None => 0,
         Activation::Relu => 1,
         Activation::Relu6 => 3,
     };
-    let (code, field) = if conv.is_depthwise { (DEPTHWISE_CONV_2D, 4) } else { (CONV_2D, 3) };
+    let (code, field) = if conv.is_depthwise {
+        (DEPTHWISE_CONV_2D, 4)
+    } else {
+        (CONV_2D, 3)
+    };
     let options = Table::new()
         .i8(0, 0)
         .i32(1, conv.stride as i32)
@@ -226,7 +269,10 @@ fn write_weights(file: &mut File, name: &str, shape: &[usize], values: &[f32], f
     if !form.is_half {
         return file.floats(name, shape, values);
     }
-    let bytes: Vec<u8> = values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();
+    let bytes: Vec<u8> = values
+        .iter()
+        .flat_map(|v| f16::from_f32(*v).to_le_bytes())
+        .collect();
     let half = file.tensor(name, shape, FLOAT16, &bytes);
     let output = file.computed(&format!("{name}_dequantize"), shape);
     file.operator(DEQUANTIZE, &[half], &[output], None);
@@ -245,7 +291,12 @@ fn write_heads(file: &mut File, ssd: &Ssd, form: &Form, values: &[i32]) -> Vec<i
             parts.push(part);
         }
         let joined = file.computed(kind, &[1, ANCHORS, width]);
-        file.operator(CONCATENATION, &parts, &[joined], Some(Table::new().i32(0, 1)));
+        file.operator(
+            CONCATENATION,
+            &parts,
+            &[joined],
+            Some(Table::new().i32(0, 1)),
+        );
         joined
     };
     let boxes = join("boxes", 4, &|head| head.0);
@@ -258,12 +309,18 @@ fn write_heads(file: &mut File, ssd: &Ssd, form: &Form, values: &[i32]) -> Vec<i
     let Some(classes) = form.post_process else {
         return vec![boxes, scores];
     };
-    let own = ssd.anchors.iter().map(|&[x, y, width, height]| [y, x, height, width]);
+    let own = ssd
+        .anchors
+        .iter()
+        .map(|&[x, y, width, height]| [y, x, height, width]);
     let anchors = form.anchors.clone().unwrap_or_else(|| own.collect());
     let anchors = file.floats("anchors", &[anchors.len(), 4], anchors.as_flattened());
     // What the post-processing leaves in the slots that it does not fill is never read.
     let sides: [&[usize]; 4] = [&[1, 10, 4], &[1, 10], &[1, 10], &[1]];
-    let outputs: Vec<i32> = sides.iter().map(|shape| file.computed("detections", shape)).collect();
+    let outputs: Vec<i32> = sides
+        .iter()
+        .map(|shape| file.computed("detections", shape))
+        .collect();
     file.operator(CUSTOM, &[boxes, scores, anchors], &outputs, None);
     let [x, y, width, height] = ssd.scales;
     let options = flex_map(&[

@@ -20,7 +20,12 @@ fn a_background_shifts_no_label() {
     }
     let mut last = exact(options(&["cat", "dog", "cow"]));
     last.background = Background::Column(3);
-    check(&import_bytes(&raw, &last).expect("fits"), &ssd, &[0, 1, 2], 2e-4);
+    check(
+        &import_bytes(&raw, &last).expect("fits"),
+        &ssd,
+        &[0, 1, 2],
+        2e-4,
+    );
     // The post-processing tells: four classes of four scores, or three.
     let all = tflite::write(&ssd, &tflite::Form::post_processed(4));
     let imported = import_bytes(&all, &exact(options(&["cat", "dog", "cow", "pig"])));
@@ -49,7 +54,10 @@ fn coco_is_80_of_91_outputs() {
     let imported = import_bytes(&bytes, &coco).expect("fits");
     let (card, _) = run(&imported.model, &pixels(1));
     let names: Vec<&str> = card.labels.iter().collect();
-    assert_eq!((names.len(), names[0], names[79]), (80, "person", "toothbrush"));
+    assert_eq!(
+        (names.len(), names[0], names[79]),
+        (80, "person", "toothbrush")
+    );
     let holes = [0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83];
     let columns: Vec<usize> = (0..91).filter(|column| !holes.contains(column)).collect();
     check(&imported, &ssd, &columns, 2e-4);
@@ -59,9 +67,14 @@ fn coco_is_80_of_91_outputs() {
 fn fewer_or_more_labels_than_outputs_are_refused_with_both_numbers() {
     let raw = tflite::write(&Ssd::v1(5), &tflite::Form::raw());
     for names in [&["a", "b", "c"][..], &["a", "b", "c", "d", "e", "f"]] {
-        let error = import_bytes(&raw, &options(names)).expect_err("refused").to_string();
+        let error = import_bytes(&raw, &options(names))
+            .expect_err("refused")
+            .to_string();
         let labels = format!("{} labels", names.len());
-        assert!(error.contains(&labels) && error.contains("5 outputs"), "{error}");
+        assert!(
+            error.contains(&labels) && error.contains("5 outputs"),
+            "{error}"
+        );
     }
 }
 
@@ -70,7 +83,10 @@ fn slots_of_the_post_processing_are_never_read() {
     // The same network with and without it gives the same model: nothing of its outputs can matter.
     let ssd = Ssd::v2(4);
     let options = exact(options(&["cat", "dog", "cow"]));
-    let with = import_bytes(&tflite::write(&ssd, &tflite::Form::post_processed(3)), &options);
+    let with = import_bytes(
+        &tflite::write(&ssd, &tflite::Form::post_processed(3)),
+        &options,
+    );
     let without = import_bytes(&tflite::write(&ssd, &tflite::Form::raw()), &options);
     let (with, without) = (with.expect("reads"), without.expect("reads"));
     let image = pixels(3);
@@ -88,7 +104,14 @@ fn blue_first_and_any_range_become_the_same_pixels() {
         (([1.0 / 255.0; 3], [0.0; 3]), Scaling::UNIT, 2e-4),
         // What stands for 0 lies between two channel values: at the borders the network sees half a step less.
         (([2.0 / 255.0; 3], [-1.0; 3]), Scaling::SIGNED, 0.02),
-        (per_channel, Scaling { factor: per_channel.0, offset: per_channel.1 }, 0.1),
+        (
+            per_channel,
+            Scaling {
+                factor: per_channel.0,
+                offset: per_channel.1,
+            },
+            0.1,
+        ),
     ];
     for (scaling, option, tolerance) in scalings {
         let mut ssd = Ssd::v1(4);
@@ -105,10 +128,16 @@ fn blue_first_and_any_range_become_the_same_pixels() {
         options.is_bgr = true;
         let imported = import_bytes(&raw, &options).expect("reads");
         let image = pixels(8);
-        let swapped: Vec<u8> = image.chunks_exact(3).flat_map(|p| [p[2], p[1], p[0]]).collect();
+        let swapped: Vec<u8> = image
+            .chunks_exact(3)
+            .flat_map(|p| [p[2], p[1], p[0]])
+            .collect();
         let (expected, (_, found)) = (ssd.rows(&swapped), run(&imported.model, &image));
         for (found, expected) in found.scores.iter().zip(&expected.scores) {
-            assert!((found[0] - expected[1]).abs() <= tolerance, "{found:?}, {expected:?}");
+            assert!(
+                (found[0] - expected[1]).abs() <= tolerance,
+                "{found:?}, {expected:?}"
+            );
         }
     }
 }
@@ -122,19 +151,33 @@ fn the_order_and_scales_of_box_codes_are_the_files_or_those_given() {
     let mut options = exact(options(&["cat", "dog", "cow"]));
     options.code_order = CodeOrder::X_FIRST;
     options.code_scales = [1.0; 4];
-    check(&import_bytes(&raw, &options).expect("reads"), &ssd, &[1, 2, 3], 2e-3);
+    check(
+        &import_bytes(&raw, &options).expect("reads"),
+        &ssd,
+        &[1, 2, 3],
+        2e-3,
+    );
     // The post-processing knows its own scales, whatever is given.
     let mut ssd = Ssd::v2(4);
     ssd.scales = [5.0, 4.0, 3.0, 2.0];
     let own = tflite::write(&ssd, &tflite::Form::post_processed(3));
     options.code_scales = [7.0; 4];
-    check(&import_bytes(&own, &options).expect("reads"), &ssd, &[1, 2, 3], 1e-3);
+    check(
+        &import_bytes(&own, &options).expect("reads"),
+        &ssd,
+        &[1, 2, 3],
+        1e-3,
+    );
 }
 
 #[test]
 fn anchors_of_another_input_size_are_refused() {
     let ssd = Ssd::v2(4);
-    let own: Vec<[f32; 4]> = ssd.anchors.iter().map(|&[x, y, w, h]| [y, x, h, w]).collect();
+    let own: Vec<[f32; 4]> = ssd
+        .anchors
+        .iter()
+        .map(|&[x, y, w, h]| [y, x, h, w])
+        .collect();
     let more = [&own[..], &own[..6]].concat();
     let mut swapped = own.clone();
     swapped.swap(0, 40);
@@ -146,7 +189,10 @@ fn anchors_of_another_input_size_are_refused() {
             anchors: Some(anchors),
             ..tflite::Form::post_processed(3)
         };
-        let error = import_bytes(&tflite::write(&ssd, &form), &options(&["cat", "dog", "cow"]));
+        let error = import_bytes(
+            &tflite::write(&ssd, &form),
+            &options(&["cat", "dog", "cow"]),
+        );
         let error = error.expect_err("refused").to_string();
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     }
@@ -160,8 +206,18 @@ fn anchors_may_be_given() {
     }
     let raw = tflite::write(&ssd, &tflite::Form::raw());
     let mut options = exact(options(&["cat", "dog", "cow"]));
-    options.anchors = Some(ssd.anchors.iter().map(|&[x, y, w, h]| [y, x, h, w]).collect());
-    check(&import_bytes(&raw, &options).expect("reads"), &ssd, &[1, 2, 3], 2e-4);
+    options.anchors = Some(
+        ssd.anchors
+            .iter()
+            .map(|&[x, y, w, h]| [y, x, h, w])
+            .collect(),
+    );
+    check(
+        &import_bytes(&raw, &options).expect("reads"),
+        &ssd,
+        &[1, 2, 3],
+        2e-4,
+    );
     assert_eq!(SIDE, 32, "the anchors are those of this side");
 }
 
