@@ -6,6 +6,7 @@ mod common;
 mod errors;
 mod flatbuffer;
 mod formats;
+mod integers;
 mod network;
 mod program;
 mod tfjs;

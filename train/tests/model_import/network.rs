@@ -240,8 +240,8 @@ impl Ssd {
         b.finish([first, second], columns)
     }
 
-    /// What the network gives for an image of `SIDE` x `SIDE` RGB pixels.
-    pub(crate) fn rows(&self, pixels: &[u8]) -> Rows {
+    /// All values for an image of `SIDE` x `SIDE` RGB pixels.
+    pub(crate) fn values(&self, pixels: &[u8]) -> Vec<Map> {
         let (factor, offset) = self.scaling;
         let scaled = pixels.iter().enumerate();
         let image = Map {
@@ -256,6 +256,12 @@ impl Ssd {
             let next = layer.compute(&values);
             values.push(next);
         }
+        values
+    }
+
+    /// What the network gives for an image of `SIDE` x `SIDE` RGB pixels.
+    pub(crate) fn rows(&self, pixels: &[u8]) -> Rows {
+        let values = self.values(pixels);
         let mut rows = Rows {
             scores: Vec::new(),
             boxes: Vec::new(),

@@ -3,6 +3,7 @@
 use half::f16;
 
 use crate::flatbuffer::{FlexNumber, Table, flex_map};
+use crate::integers::Integers;
 use crate::network::{ANCHORS, Activation, Conv, Layer, SIDE, Ssd};
 
 // Values of BuiltinOperator.
@@ -22,6 +23,8 @@ const HARD_SWISH: i32 = 117;
 const FLOAT32: i8 = 0;
 const FLOAT16: i8 = 1;
 const INT32: i8 = 2;
+const UINT8: i8 = 3;
+const INT8: i8 = 9;
 
 /// How a file is written.
 #[derive(Debug, Clone)]
@@ -34,6 +37,8 @@ pub(crate) struct Form {
     pub(crate) post_process: Option<i32>,
     /// An operator that no SSD has, between image and heads.
     pub(crate) unknown: Option<i32>,
+    /// 8-bit integers instead of floats.
+    pub(crate) integers: Option<Integers>,
     /// Anchors that the post-processing has, instead of the network's: y, x, height, width.
     pub(crate) anchors: Option<Vec<[f32; 4]>>,
 }
@@ -45,6 +50,7 @@ impl Form {
             has_sigmoid: false,
             post_process: None,
             unknown: None,
+            integers: None,
             anchors: None,
         }
     }
@@ -87,6 +93,28 @@ impl File {
         self.tensors.len() as i32 - 1
     }
 
+    /// A tensor of integers, 8-bit ones if `kind` says so; the scales belong to the entries of `dimension`.
+    fn quantized(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        (kind, values): (i8, &[i32]),
+        (scales, zero_point, dimension): (&[f32], i64, i32),
+    ) -> i32 {
+        let bytes: Vec<u8> = match kind {
+            INT32 => values.iter().flat_map(|q| q.to_le_bytes()).collect(),
+            _ => values.iter().map(|q| *q as u8).collect(),
+        };
+        let tensor = self.tensor(name, shape, kind, &bytes);
+        let quantization = Table::new()
+            .f32s(2, scales)
+            .i64s(3, &vec![zero_point; scales.len()])
+            .i32(6, dimension);
+        let table = std::mem::take(&mut self.tensors[tensor as usize]);
+        self.tensors[tensor as usize] = table.table(4, quantization);
+        tensor
+    }
+
     fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> i32 {
         let bytes: Vec<u8> = values
             .iter()
@@ -101,6 +129,18 @@ impl File {
             .flat_map(|value| value.to_le_bytes())
             .collect();
         self.tensor(name, &[values.len()], INT32, &bytes)
+    }
+
+    /// A value of the network.
+    fn value(&mut self, name: &str, shape: &[usize], form: &Form, value: usize) -> i32 {
+        match &form.integers {
+            None => self.computed(name, shape),
+            Some(integers) => {
+                let kind = if integers.is_unsigned { UINT8 } else { INT8 };
+                let (scale, zero_point) = integers.values[value];
+                self.quantized(name, shape, (kind, &[]), (&[scale], zero_point, 0))
+            }
+        }
     }
 
     /// A tensor that an operator computes.
@@ -152,14 +192,15 @@ pub(crate) fn write(ssd: &Ssd, form: &Form) -> Vec<u8> {
     file.buffers.push(Table::new());
     let (channels, sides) = (ssd.channels(), ssd.sides());
     let shape = |value: usize| [1, sides[value], sides[value], channels[value]];
-    let image = file.computed("image", &[1, SIDE, SIDE, 3]);
+    let image = file.value("image", &[1, SIDE, SIDE, 3], form, 0);
     let mut values = vec![image];
     for (number, layer) in ssd.layers.iter().enumerate() {
         let name = format!("layer{number}");
         let out = shape(number + 1);
         let value = match layer {
             Layer::Conv(input, conv) => {
-                write_conv(&mut file, conv, values[*input], &name, out, form)
+                let input = (*input, values[*input]);
+                write_conv(&mut file, conv, input, number, out, form)
             }
             Layer::Add(a, b) | Layer::Gate(a, b) => {
                 let code = if matches!(layer, Layer::Add(..)) {
@@ -167,7 +208,7 @@ pub(crate) fn write(ssd: &Ssd, form: &Form) -> Vec<u8> {
                 } else {
                     MUL
                 };
-                let output = file.computed(&name, &out);
+                let output = file.value(&name, &out, form, number + 1);
                 file.operator(
                     code,
                     &[values[*a], values[*b]],
@@ -211,41 +252,67 @@ pub(crate) fn write(ssd: &Ssd, form: &Form) -> Vec<u8> {
     file.finish(&[image], &outputs)
 }
 
+/// Values of a kernel in TFLite's order, and its sides.
+fn in_order<T: Copy>(conv: &Conv, values: &[T]) -> (Vec<T>, [usize; 4]) {
+    let (inner, kernel) = (if conv.is_depthwise { 1 } else { conv.inputs }, conv.kernel);
+    let value = |out: usize, channel: usize, pixel: usize| {
+        values[(out * inner + channel) * kernel * kernel + pixel]
+    };
+    let mut ordered = Vec::new();
+    if conv.is_depthwise {
+        for pixel in 0..kernel * kernel {
+            ordered.extend((0..conv.out()).map(|out| value(out, 0, pixel)));
+        }
+        return (ordered, [1, kernel, kernel, conv.out()]);
+    }
+    for out in 0..conv.out() {
+        for pixel in 0..kernel * kernel {
+            ordered.extend((0..inner).map(|channel| value(out, channel, pixel)));
+        }
+    }
+    (ordered, [conv.out(), kernel, kernel, inner])
+}
+
+/// The convolution of layer `number`, whose input is value `source` of the network and tensor `input` of the file.
 fn write_conv(
     file: &mut File,
     conv: &Conv,
-    input: i32,
-    name: &str,
+    (source, input): (usize, i32),
+    number: usize,
     out: [usize; 4],
     form: &Form,
 ) -> i32 {
-    let (inner, kernel) = (if conv.is_depthwise { 1 } else { conv.inputs }, conv.kernel);
-    let value = |out: usize, channel: usize, pixel: usize| {
-        conv.weights[(out * inner + channel) * kernel * kernel + pixel]
-    };
-    let mut weights = Vec::new();
-    let shape = if conv.is_depthwise {
-        for pixel in 0..kernel * kernel {
-            weights.extend((0..conv.out()).map(|out| value(out, 0, pixel)));
+    let name = format!("layer{number}");
+    let bias_name = format!("{name}/bias");
+    let weights_name = format!("{name}/weights");
+    let (weights, bias) = match &form.integers {
+        None => {
+            let (weights, shape) = in_order(conv, &conv.weights);
+            (
+                write_weights(file, &weights_name, &shape, &weights, form),
+                write_weights(file, &bias_name, &[conv.out()], &conv.bias, form),
+            )
         }
-        [1, kernel, kernel, conv.out()]
-    } else {
-        for out in 0..conv.out() {
-            for pixel in 0..kernel * kernel {
-                weights.extend((0..inner).map(|channel| value(out, channel, pixel)));
-            }
+        Some(integers) => {
+            let layer = integers.layers[number].as_ref().expect("a convolution");
+            let (weights, shape) = in_order(conv, &layer.weights);
+            let kind = if integers.is_unsigned { UINT8 } else { INT8 };
+            let dimension = if conv.is_depthwise { 3 } else { 0 };
+            let (input_scale, _) = integers.values[source];
+            let bias_scales: Vec<f32> = layer.scales.iter().map(|s| s * input_scale).collect();
+            let scales = (&layer.scales[..], layer.zero_point, dimension);
+            (
+                file.quantized(&weights_name, &shape, (kind, &weights), scales),
+                file.quantized(
+                    &bias_name,
+                    &[conv.out()],
+                    (INT32, &layer.bias),
+                    (&bias_scales, 0, 0),
+                ),
+            )
         }
-        [conv.out(), kernel, kernel, inner]
     };
-    let weights = write_weights(file, &format!("{name}/weights"), &shape, &weights, form);
-    let bias = write_weights(
-        file,
-        &format!("{name}/bias"),
-        &[conv.out()],
-        &conv.bias,
-        form,
-    );
-    let output = file.computed(name, &out);
+    let output = file.value(&name, &out, form, number + 1);
     let activation = match conv.activation {
         Activation::None => 0,
         Activation::Relu => 1,
@@ -280,27 +347,35 @@ fn write_weights(file: &mut File, name: &str, shape: &[usize], values: &[f32], f
 }
 
 fn write_heads(file: &mut File, ssd: &Ssd, form: &Form, values: &[i32]) -> Vec<i32> {
+    let sides = ssd.sides();
     let mut join = |kind: &str, width: usize, value: &dyn Fn(&(usize, usize, usize)) -> usize| {
-        let sides = ssd.sides();
         let mut parts = Vec::new();
         for (number, head) in ssd.heads.iter().enumerate() {
             let rows = sides[head.0] * sides[head.0] * head.2;
             let new_shape = file.integers(&format!("{kind}{number}/shape"), &[1, -1, width as i32]);
-            let part = file.computed(&format!("{kind}{number}"), &[1, rows, width]);
+            let shape = [1, rows, width];
+            let part = file.value(&format!("{kind}{number}"), &shape, form, value(head));
             file.operator(RESHAPE, &[values[value(head)], new_shape], &[part], None);
             parts.push(part);
         }
-        let joined = file.computed(kind, &[1, ANCHORS, width]);
-        file.operator(
-            CONCATENATION,
-            &parts,
-            &[joined],
-            Some(Table::new().i32(0, 1)),
-        );
+        let first = value(&ssd.heads[0]);
+        let joined = file.value(kind, &[1, ANCHORS, width], form, first);
+        let options = Table::new().i32(0, 1);
+        file.operator(CONCATENATION, &parts, &[joined], Some(options));
         joined
     };
-    let boxes = join("boxes", 4, &|head| head.0);
+    let mut boxes = join("boxes", 4, &|head| head.0);
     let mut scores = join("scores", ssd.columns, &|head| head.1);
+    if form.integers.is_some() {
+        for (name, tensor, width) in [
+            ("float_boxes", &mut boxes, 4),
+            ("float_scores", &mut scores, ssd.columns),
+        ] {
+            let output = file.computed(name, &[1, ANCHORS, width]);
+            file.operator(DEQUANTIZE, &[*tensor], &[output], None);
+            *tensor = output;
+        }
+    }
     if form.has_sigmoid {
         let output = file.computed("probabilities", &[1, ANCHORS, ssd.columns]);
         file.operator(LOGISTIC, &[scores], &[output], None);
