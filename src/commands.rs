@@ -11,6 +11,7 @@ use boxcam::dataset::films::FilmError;
 use boxcam::detect::DetectError;
 use boxcam::detect::tract::ModelError;
 use boxcam::evaluate::FilmTrackError;
+use boxcam::label::RenameError;
 use boxcam::options::Command;
 use boxcam::pipeline::PipelineError;
 use boxcam::sink::SinkError;
@@ -55,6 +56,8 @@ pub(crate) enum Failure {
     },
     #[error("--classes: {0}")]
     Classes(#[from] UnknownClass),
+    #[error("--rename: {0}")]
+    Rename(#[from] RenameError),
     #[error(transparent)]
     ZoneClasses(#[from] UnknownZoneClass),
     #[error(transparent)]
@@ -160,6 +163,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::NotBuilt { .. }
             | Self::Classes(_)
+            | Self::Rename(_)
             | Self::ZoneClasses(_)
             | Self::ZoneNames(_) => USAGE,
             Self::ChecksFailed { .. } | Self::Signals(_) => CHECKS_FAILED,

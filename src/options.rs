@@ -29,8 +29,8 @@ mod choice;
 mod config_file;
 
 pub use choice::{
-    AreaShare, CurveFile, DisplayChoice, FrameSize, InvalidValue, LogChoice, ReportFile,
-    SourceChoice, SourceChoiceError, Threshold,
+    AreaShare, ClassRename, CurveFile, DisplayChoice, FrameSize, InvalidValue, LogChoice,
+    ReportFile, SourceChoice, SourceChoiceError, Threshold,
 };
 pub use config_file::ConfigFileError;
 
@@ -250,6 +250,12 @@ pub struct EvaluateOptions {
     /// Compare with another model: its predictions for the same pictures, a file that --predictions wrote
     #[arg(long, value_name = "FILE")]
     pub compare: Option<PathBuf>,
+    /// Also measure the agreement with another model: its predictions for the same pictures, a file that --predictions wrote
+    #[arg(long, value_name = "FILE")]
+    pub reference: Option<PathBuf>,
+    /// Give a class of the model its name in the annotations; can be repeated
+    #[arg(long, value_name = "FROM=TO")]
+    pub rename: Vec<ClassRename>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
