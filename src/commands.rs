@@ -20,6 +20,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 mod bench;
+mod config;
 mod detect;
 mod doctor;
 mod evaluate;
@@ -107,6 +108,7 @@ pub(crate) fn execute(command: &Command, stop: &AtomicBool) -> Result<Completion
         Command::Evaluate(options) => evaluate::evaluate(options),
         Command::Bench(options) => bench::bench(options),
         Command::Doctor(options) => doctor::doctor(options),
+        Command::Config(options) => config::config(options),
         #[cfg(all(feature = "framebuffer", target_os = "linux"))]
         Command::ConsoleGuard => {
             boxcam::sink::framebuffer::guard_console()
