@@ -41,7 +41,10 @@ fn the_users_own_file_is_found_and_the_command_line_wins() {
     let report = json(&["--threshold", "0.3"], home.path());
     assert_eq!(report["file"], file.to_str().expect("plain"));
     let rate = option(&report, "rate");
-    assert_eq!((&rate["value"], &rate["origin"]["line"]), (&"12".into(), &2.into()));
+    assert_eq!(
+        (&rate["value"], &rate["origin"]["line"]),
+        (&"12".into(), &2.into())
+    );
     assert_eq!(rate["origin"]["path"], file.to_str().expect("plain"));
     let threshold = option(&report, "threshold");
     assert_eq!(threshold["value"], "0.3");
@@ -69,7 +72,11 @@ fn the_text_can_be_saved_as_a_configuration_file() {
     let saved = home.path().join("saved.toml");
     fs::write(&saved, &text).expect("written");
     let report = json(&["--config", saved.to_str().expect("plain")], home.path());
-    for (name, value) in [("rate", "12"), ("classes", "apple,banana"), ("wait", "true")] {
+    for (name, value) in [
+        ("rate", "12"),
+        ("classes", "apple,banana"),
+        ("wait", "true"),
+    ] {
         assert_eq!(option(&report, name)["value"], value, "{text}");
     }
 }
@@ -80,5 +87,8 @@ fn an_invalid_file_that_was_found_is_named_with_its_line() {
     let output = boxcam(&["run", "--source", "demo", "--frames", "1"], home.path());
     assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8_lossy(&output.stderr);
-    assert!(message.contains("boxcam/boxcam.toml: line 2: rat: unknown key"), "{message}");
+    assert!(
+        message.contains("boxcam/boxcam.toml: line 2: rat: unknown key"),
+        "{message}"
+    );
 }

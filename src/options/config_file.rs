@@ -100,7 +100,9 @@ fn candidates_of(config_home: Option<OsString>, home: Option<OsString>) -> Vec<P
     let config_home = config_home.filter(|folder| folder.is_absolute());
     let folder = config_home.or_else(|| Some(PathBuf::from(home?).join(".config")));
     let own = folder.map(|folder| folder.join("boxcam/boxcam.toml"));
-    own.into_iter().chain([PathBuf::from(SYSTEM_FILE)]).collect()
+    own.into_iter()
+        .chain([PathBuf::from(SYSTEM_FILE)])
+        .collect()
 }
 
 /// Reads the settings of a file, in the order of their lines.
@@ -301,7 +303,10 @@ mod tests {
         let own = |path: &str| vec![format!("{path}/boxcam/boxcam.toml"), system.clone()];
         assert_eq!(of(Some("/xdg"), Some("/home/me")), own("/xdg"));
         assert_eq!(of(None, Some("/home/me")), own("/home/me/.config"));
-        assert_eq!(of(Some("relative"), Some("/home/me")), own("/home/me/.config"));
-        assert_eq!(of(None, None), [system.clone()]);
+        assert_eq!(
+            of(Some("relative"), Some("/home/me")),
+            own("/home/me/.config")
+        );
+        assert_eq!(of(None, None), std::slice::from_ref(&system));
     }
 }

@@ -111,7 +111,8 @@ fn effective(
 fn values(option: &Arg, matches: &ArgMatches) -> Vec<String> {
     let raw = matches.get_raw(option.get_id().as_str());
     let raw = raw.into_iter().flatten();
-    raw.map(|value| value.to_string_lossy().into_owned()).collect()
+    raw.map(|value| value.to_string_lossy().into_owned())
+        .collect()
 }
 
 fn without_password(name: &str, value: &str) -> String {
@@ -177,6 +178,9 @@ mod tests {
     fn passwords_are_not_shown() {
         let options = options(&[], "mqtt = \"mqtt://cam:secret@host\"\n");
         let shown = format!("{options:?}");
-        assert!(shown.contains("host") && !shown.contains("secret"), "{shown}");
+        assert!(
+            shown.contains("host") && !shown.contains("secret"),
+            "{shown}"
+        );
     }
 }

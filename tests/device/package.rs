@@ -62,7 +62,10 @@ fn every_command_has_a_man_page_and_every_shell_its_completions() {
     assert!(read("boxcam-run.1").contains(r"\-\-source"));
     for name in ["boxcam.bash", "boxcam.fish", "_boxcam"] {
         let text = read(name);
-        assert!(text.contains("evaluate") && text.contains("source"), "{name}");
+        assert!(
+            text.contains("evaluate") && text.contains("source"),
+            "{name}"
+        );
     }
 }
 
@@ -75,17 +78,30 @@ fn the_package_has_the_program_its_service_and_its_options() {
     make(folder.path()).expect(0, PACKAGE);
     let package = folder.path().join(PACKAGE);
     let about = debian("dpkg-deb", &["--info"], &package).expect(0, "Architecture: amd64");
-    assert!(about.text.contains(concat!("Version: ", env!("CARGO_PKG_VERSION"), "\n")));
+    assert!(
+        about
+            .text
+            .contains(concat!("Version: ", env!("CARGO_PKG_VERSION"), "\n"))
+    );
     let root = folder.path().join("root");
-    run(Command::new("dpkg-deb").arg("--extract").args([&package, &root])).expect(0, "");
+    run(Command::new("dpkg-deb")
+        .arg("--extract")
+        .args([&package, &root]))
+    .expect(0, "");
     let read = |path: &str| fs::read_to_string(root.join(path)).expect(path);
     run(Command::new(root.join("usr/bin/boxcam")).arg("--version"))
         .expect(0, env!("CARGO_PKG_VERSION"));
     let unit = read("usr/lib/systemd/system/boxcam.service");
     assert!(unit.contains("\nExecStart=/usr/bin/boxcam run --config /etc/boxcam/boxcam.toml\n"));
-    assert!(!unit.contains("install.sh"), "the unit is the package's own");
+    assert!(
+        !unit.contains("install.sh"),
+        "the unit is the package's own"
+    );
     let control = folder.path().join("control");
-    run(Command::new("dpkg-deb").arg("--control").args([&package, &control])).expect(0, "");
+    run(Command::new("dpkg-deb")
+        .arg("--control")
+        .args([&package, &control]))
+    .expect(0, "");
     let conffiles = fs::read_to_string(control.join("conffiles")).expect("there");
     assert_eq!(conffiles, "/etc/boxcam/boxcam.toml\n");
     let options = root.join("etc/boxcam/boxcam.toml");
@@ -136,11 +152,19 @@ fn the_tarball_runs_from_any_folder() {
     let unpack = ["--strip-components=1", "-C"];
     let root = folder.path().join("anywhere");
     fs::create_dir(&root).expect("created");
-    run(Command::new("tar").args(["-xzf", TARBALL]).args(unpack).arg(&root).current_dir(&folder))
-        .expect(0, "");
+    run(Command::new("tar")
+        .args(["-xzf", TARBALL])
+        .args(unpack)
+        .arg(&root)
+        .current_dir(&folder))
+    .expect(0, "");
     run(Command::new(root.join("bin/boxcam")).arg("--version"))
         .expect(0, env!("CARGO_PKG_VERSION"));
-    for file in ["LICENSE-MIT", "share/man/man1/boxcam-run.1.gz", "share/boxcam/models/coco.onnx"] {
+    for file in [
+        "LICENSE-MIT",
+        "share/man/man1/boxcam-run.1.gz",
+        "share/boxcam/models/coco.onnx",
+    ] {
         assert!(root.join(file).exists(), "{file}");
     }
 }
