@@ -22,6 +22,7 @@ use crate::address::{
 use crate::class_selection::ClassSelection;
 use crate::detect::DetectionFilter;
 use crate::log_lines::LogLines;
+use crate::model_choice::ModelChoice;
 use crate::rotation::Rotation;
 use crate::zone::{DuplicateName, Line, Zone, ZoneError, ZoneMap};
 
@@ -30,8 +31,8 @@ mod config_file;
 mod effective;
 
 pub use choice::{
-    AreaShare, CurveFile, DisplayChoice, FrameSize, InvalidValue, LogChoice, ReportFile,
-    SourceChoice, SourceChoiceError, Threshold,
+    AliasChoice, AreaShare, CurveFile, DisplayChoice, FrameSize, InvalidValue, LogChoice,
+    ReportFile, SourceChoice, SourceChoiceError, Threshold,
 };
 pub use config_file::{ConfigFileError, candidates};
 pub use effective::{EffectiveOption, Origin};
@@ -60,6 +61,8 @@ pub enum Command {
     Evaluate(EvaluateOptions),
     /// Measure the time and memory that a frame takes on this machine
     Bench(BenchOptions),
+    /// List the models that `--model` finds by name
+    Models(ModelsOptions),
     /// Check this machine and suggest fixes; takes the options of `run`
     Doctor(Box<DoctorOptions>),
     /// Print the options that `run` would use, and where each value comes from; takes the options of `run`
@@ -79,8 +82,8 @@ pub struct RunOptions {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where frames come from: camera (the first that works), camera:0, camera:/dev/v4l/by-id/..., camera:NAME,
-    /// rpicam, rpicam:1, rtsp://... or http://... (through ffmpeg), - (a stream on standard input), demo, a picture, a
-    /// folder of pictures, a recording (motion JPEG, YUV4MPEG2) or a named pipe
+    /// rpicam, rpicam:1, rtsp://... or http://... (through ffmpeg), - (a stream on standard input), demo, demo:FOLDER
+    /// (photographs, zoomed and panned), a picture, a folder of pictures, a recording (motion JPEG, YUV4MPEG2) or a named pipe
     #[arg(long, value_name = "SOURCE", default_value = "camera")]
     pub source: SourceChoice,
     /// Frame size to request from a camera
@@ -166,20 +169,25 @@ pub struct RunOptions {
 /// The model file and its threshold.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct ModelOptions {
-    /// Model file; `run` reloads it when it changes [default: boxcam.onnx beside the program, else the built-in model]
-    #[arg(long = "model", value_name = "FILE")]
-    pub file: Option<PathBuf>,
+    /// Model: a name that `boxcam models` lists, as coco, or a file; `run` reloads the file when it changes [default:
+    /// boxcam.onnx beside the program, else the built-in model]
+    #[arg(long = "model", value_name = "NAME|FILE")]
+    pub choice: Option<ModelChoice>,
     /// Confidence threshold of a detection, also of several objects, 0 to 1 [default: the model's own]
     #[arg(long, value_name = "T")]
     pub threshold: Option<Threshold>,
 }
 
-/// What counts as a detection.
+/// What counts as a detection, and what it is called.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct FilterOptions {
     /// Detect only these classes of the model [default: all]
     #[arg(long, value_name = "NAME,...")]
     pub classes: Option<ClassSelection>,
+    /// Show labels in another language: de, fr, es, zh, or a TOML file with lines as cat = "Katze"; --classes and zones take
+    /// them, too
+    #[arg(long, value_name = "LANGUAGE|FILE")]
+    pub aliases: Option<AliasChoice>,
     /// Least area of a bounding box, as a share of the picture, 0 to 1
     #[arg(long, value_name = "SHARE", default_value = "0")]
     pub min_area: AreaShare,
@@ -258,9 +266,9 @@ pub struct EvaluateOptions {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
-    /// Model file [default: boxcam.onnx beside the program, else the built-in model]
-    #[arg(long, value_name = "FILE")]
-    pub model: Option<PathBuf>,
+    /// Model: a name that `boxcam models` lists, or a file [default: boxcam.onnx beside the program, else the built-in model]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub model: Option<ModelChoice>,
     /// Number of pictures to process at the same time [default: number of cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
@@ -292,9 +300,17 @@ pub struct BenchOptions {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
-    /// Model file [default: boxcam.onnx beside the program, else the built-in model]
-    #[arg(long, value_name = "FILE")]
-    pub model: Option<PathBuf>,
+    /// Model: a name that `boxcam models` lists, or a file [default: boxcam.onnx beside the program, else the built-in model]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub model: Option<ModelChoice>,
+}
+
+/// Options of `boxcam models`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct ModelsOptions {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `boxcam doctor`.

@@ -43,7 +43,7 @@ mod threshold_report;
 const TIMED_PICTURES: usize = 100;
 
 pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> {
-    let detector = model::load(config.model.as_deref())?;
+    let detector = model::load(config.model.as_ref())?;
     let recorded = config.compare.as_deref().map(RecordedFile::read);
     let recorded = recorded.transpose()?;
     let annotated = Dataset::read(&config.pictures, &config.annotations)?;

@@ -51,6 +51,9 @@ fn sources_are_parsed() {
     assert!(source("camera:").is_err() && source("rpicam:left").is_err());
     assert!(source("").is_err());
     assert_eq!(source("-"), Ok(SourceChoice::Stdin));
+    let photographs = SourceChoice::DemoPhotographs("my photos".into());
+    assert_eq!(source("demo:my photos"), Ok(photographs));
+    assert!(source("demo:").is_err());
     assert_eq!(source("rpicam"), Ok(SourceChoice::Rpicam(0)));
     assert_eq!(source("rpicam:1"), Ok(SourceChoice::Rpicam(1)));
     for path in [
