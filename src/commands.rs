@@ -25,6 +25,7 @@ use model::catalog::UnknownModel;
 
 mod aliases;
 mod bench;
+mod config;
 mod detect;
 mod doctor;
 mod evaluate;
@@ -116,6 +117,7 @@ pub(crate) fn execute(command: &Command, stop: &AtomicBool) -> Result<Completion
         Command::Bench(options) => bench::bench(options),
         Command::Models(options) => models::models(options),
         Command::Doctor(options) => doctor::doctor(options),
+        Command::Config(options) => config::config(options),
         #[cfg(all(feature = "framebuffer", target_os = "linux"))]
         Command::ConsoleGuard => {
             boxcam::sink::framebuffer::guard_console()
