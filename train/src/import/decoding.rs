@@ -330,8 +330,8 @@ impl Solved {
                 (y_max, y + height / 2.0),
             ];
             for (column, expected) in expected {
-                // Written so that NaN is refused too.
-                if !((row[column] - expected).abs() <= 1e-3) {
+                let difference = (row[column] - expected).abs();
+                if difference.is_nan() || difference > 1e-3 {
                     return Err(broken(&format!(
                         "anchor {number} gives {} for {expected}",
                         row[column]
@@ -403,7 +403,7 @@ pub(super) fn columns(
         scores.values[..width].iter().map(column).collect()
     };
     let columns = matched(&|x| Unary::Sigmoid.compute(x)).or_else(|| matched(&|x| x));
-    let columns = columns.ok_or_else(|| broken_scores())?;
+    let columns = columns.ok_or_else(broken_scores)?;
     match columns.len() == heads.columns {
         true => Ok(Columns::Unknown),
         false => Ok(Columns::Known(columns)),

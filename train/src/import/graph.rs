@@ -222,6 +222,7 @@ pub(super) struct PostProcess {
 }
 
 impl Tensor {
+    #[cfg(test)]
     pub(super) fn scalar(value: f32) -> Self {
         Self {
             shape: Vec::new(),

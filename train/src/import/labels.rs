@@ -184,8 +184,8 @@ impl LabelList {
             (Background::Auto, Columns::Unknown) => None,
         };
         let names = match self {
-            Self::Ordered(names) => ordered(names, outputs, foreground)?,
-            Self::Numbered(names) => numbered(names, outputs, foreground)?,
+            Self::Ordered(names) => ordered(names, outputs, foreground.as_deref())?,
+            Self::Numbered(names) => numbered(names, outputs, foreground.as_deref())?,
         };
         let (columns, names) = names.into_iter().unzip();
         Ok(Classes {
@@ -259,10 +259,10 @@ type Named = Vec<(usize, String)>;
 fn ordered(
     names: &[Option<String>],
     outputs: usize,
-    foreground: Option<Vec<usize>>,
+    foreground: Option<&[usize]>,
 ) -> Result<Named, LabelsFault> {
     let first = || names.first().cloned().flatten();
-    let columns = match &foreground {
+    let columns = match foreground {
         // One more than classes: the first line must stand for the background.
         Some(columns) if names.len() == columns.len() + 1 && names.len() == outputs => {
             return match first() {
@@ -270,14 +270,14 @@ fn ordered(
                 Some(first) => Err(LabelsFault::NoBackground { first, outputs }),
             };
         }
-        Some(columns) if names.len() == columns.len() => columns.clone(),
+        Some(columns) if names.len() == columns.len() => columns.to_vec(),
         // A file without a background, and a list that begins with one.
         Some(columns) if names.len() == columns.len() + 1 && first().is_none() => {
             return Ok(pairs(columns, &names[1..]));
         }
         None if names.len() == outputs => (0..outputs).collect(),
         None if names.len() + 1 == outputs => (1..outputs).collect(),
-        _ => return Err(count(names.len(), outputs, foreground.as_deref())),
+        _ => return Err(count(names.len(), outputs, foreground)),
     };
     Ok(pairs(&columns, names))
 }
@@ -292,15 +292,15 @@ fn pairs(columns: &[usize], names: &[Option<String>]) -> Named {
 fn numbered(
     names: &BTreeMap<usize, Option<String>>,
     outputs: usize,
-    foreground: Option<Vec<usize>>,
+    foreground: Option<&[usize]>,
 ) -> Result<Named, LabelsFault> {
     let last = names.keys().next_back().copied().unwrap_or(0);
     // Numbers from 0 are those of the classes, unless 0 is the background; numbers from 1 leave 0 to it.
     let counts_from_0 = names.get(&0).is_some_and(Option::is_some);
     let from = if counts_from_0 { 0 } else { 1 };
     let classes = last + 1 - from;
-    let columns: Vec<usize> = match &foreground {
-        Some(columns) if columns.len() == classes => columns.clone(),
+    let columns: Vec<usize> = match foreground {
+        Some(columns) if columns.len() == classes => columns.to_vec(),
         None if outputs == classes => (0..outputs).collect(),
         None if outputs == classes + 1 => (1..outputs).collect(),
         // As many outputs as names: the numbers were made to follow each other.
@@ -311,7 +311,7 @@ fn numbered(
         None if outputs == named(names) + 1 => {
             return Ok(dense(&(1..outputs).collect::<Vec<_>>(), names));
         }
-        _ => return Err(count(classes, outputs, foreground.as_deref())),
+        _ => return Err(count(classes, outputs, foreground)),
     };
     let column = |(number, name): (&usize, &Option<String>)| {
         Some((*columns.get(number.checked_sub(from)?)?, name.clone()?))

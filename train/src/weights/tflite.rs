@@ -130,9 +130,9 @@ impl Layers {
 
     /// A residual addition of the last layer's output and an earlier one's.
     fn add(&mut self, operator: &Operator) -> Result<(), FormatError> {
-        let options = operator.options()?;
-        let activation = match options {
-            Some(options) => table.i8(options::ADD_ACTIVATION)?,
+        let table = operator.options()?;
+        let activation = match table {
+            Some(table) => table.i8(options::ADD_ACTIVATION)?,
             None => options::NO_ACTIVATION,
         };
         if activation != options::NO_ACTIVATION {
