@@ -39,8 +39,9 @@ impl Integers {
             }
         }
         // What is joined has one scale.
-        for head in [|head: &(usize, usize, usize)| head.0, |head| head.1] {
-            let heads: Vec<usize> = ssd.heads.iter().map(head).collect();
+        let heads = |of: fn(&(usize, usize, usize)) -> usize| ssd.heads.iter().map(of).collect();
+        let joined: [Vec<usize>; 2] = [heads(|head| head.0), heads(|head| head.1)];
+        for heads in joined {
             let joined = heads.iter().fold((0.0f32, 0.0f32), |(min, max), head| {
                 (min.min(ranges[*head].0), max.max(ranges[*head].1))
             });

@@ -68,7 +68,7 @@ fn run(model: &pb::ModelProto, pixels: &[u8]) -> (ModelCard, Rows) {
         .map(|o| o.name.as_str())
         .collect();
     assert_eq!(names, [OBJECT_SCORES_OUTPUT, OBJECT_BOXES_OUTPUT]);
-    let runnable = tract_onnx::onnx()
+    let runnable = onnx()
         .parse(model, None)
         .and_then(|parsed| parsed.model.into_optimized())
         .and_then(TypedModel::into_runnable)
