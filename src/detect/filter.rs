@@ -3,6 +3,7 @@
 use super::{Detection, Prediction};
 use crate::class_selection::{ClassSelection, UnknownClass};
 use crate::geometry::NormBox;
+use crate::label::aliases::Aliases;
 use crate::label::{ClassId, Labels};
 
 /// What counts as a detection; by default, everything.
@@ -22,6 +23,15 @@ pub struct ModelFilter {
 }
 
 impl DetectionFilter {
+    /// The filter with aliases replaced by the classes that they stand for.
+    #[must_use]
+    pub fn without_aliases(self, labels: &Labels, aliases: &Aliases) -> Self {
+        Self {
+            classes: self.classes.without_aliases(labels, aliases),
+            ..self
+        }
+    }
+
     /// Checks that a model has all selected classes.
     ///
     /// # Errors

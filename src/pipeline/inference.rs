@@ -10,6 +10,7 @@ use crate::detect::{DetectionFilter, Detector, ModelFilter, Thresholds};
 use crate::frame::Frame;
 use crate::health::Health;
 use crate::label::Labels;
+use crate::label::aliases::Aliases;
 use crate::preprocess::preprocess;
 use crate::report::Report;
 use crate::run_id::RunId;
@@ -29,6 +30,7 @@ pub(super) struct Inference {
     /// Overrides the thresholds of the model.
     threshold: Option<f32>,
     filter: DetectionFilter,
+    aliases: Arc<Aliases>,
     /// Whether only the primary detection is reported.
     one: bool,
     /// `None` if frames do not follow each other.
@@ -65,6 +67,7 @@ impl Inference {
             new_models,
             threshold,
             filter,
+            aliases: Arc::default(),
             one: false,
             tracker: None,
             zones: ZoneMonitor::new(Arc::default()),
@@ -73,6 +76,10 @@ impl Inference {
             clock,
             start: None,
         }
+    }
+
+    pub(super) fn with_aliases(self, aliases: Arc<Aliases>) -> Self {
+        Self { aliases, ..self }
     }
 
     pub(super) fn with_zones(self, zones: Arc<ZoneMap>) -> Self {
@@ -108,6 +115,7 @@ impl Inference {
             run: self.run,
             is_tracked: self.tracker.is_some(),
             zones: self.zones.counts(),
+            aliases: Arc::clone(&self.aliases),
             ..Report::waiting(Arc::clone(&self.model.labels), Arc::clone(&self.model.hash))
         }
     }

@@ -33,7 +33,8 @@ pub(super) fn run(
             .with_frame_positions()
             .with_primary_only(pipeline.one)
             .with_tracking(pipeline.track)
-            .with_zones(pipeline.zones),
+            .with_zones(pipeline.zones)
+            .with_aliases(pipeline.aliases),
         sinks: AllSinks {
             sinks: pipeline.sinks,
             display: pipeline.display,
