@@ -26,10 +26,15 @@ pub(super) struct FrameDetections {
     pub(super) begin_threshold: f32,
 }
 
+/// The score from which on an object may continue a track.
+pub(super) fn weak_threshold(thresholds: &Thresholds) -> f32 {
+    thresholds.objects * WEAK_SHARE
+}
+
 impl FrameDetections {
     pub(super) fn new(prediction: &Prediction, thresholds: &Thresholds) -> Self {
         let primary = prediction.detection(thresholds.primary);
-        let Some(objects) = prediction.objects(thresholds.objects * WEAK_SHARE) else {
+        let Some(objects) = prediction.objects(weak_threshold(thresholds)) else {
             return Self::of_primary(primary, prediction, thresholds);
         };
         let is_strong = |object: &&Detection| object.confidence >= thresholds.objects;
