@@ -224,34 +224,63 @@ fn numbers(rows: Vec<(usize, &str)>) -> Result<LabelList, LabelsFault> {
 /// A label map of TensorFlow's object detection API: items with `id`, and `display_name` or `name`.
 fn label_map(text: &str) -> Result<LabelList, LabelsFault> {
     let mut rows = Vec::new();
+    for (line, text) in (1..).zip(text.lines()) {
+        words(line, text, &mut rows);
+    }
+    let mut items = Vec::new();
     // Number, name and the name for people of the item that is open.
     let mut item: (Option<usize>, Option<&str>, Option<&str>) = (None, None, None);
-    for (line, text) in (1..).zip(text.lines()) {
-        let text = text.split('#').next().unwrap_or_default().trim();
+    let mut key = "";
+    for (line, word) in rows {
         let fault = || LabelsFault::Line {
             line,
-            text: text.to_owned(),
+            text: word.to_owned(),
         };
-        for part in text.split_inclusive(['{', '}', ',']) {
-            let part = part.trim().trim_end_matches(',');
-            let field = part.trim_end_matches(['{', '}']).trim();
-            if let Some((key, value)) = field.split_once(':') {
-                let value = value.trim().trim_matches(['"', '\'']);
-                match key.trim() {
-                    "id" => item.0 = Some(value.parse().map_err(|_| fault())?),
-                    "name" => item.1 = Some(value),
-                    "display_name" => item.2 = Some(value),
-                    _ => {}
-                }
-            }
-            if part.ends_with('}') {
+        match word {
+            "{" | ":" => {}
+            "}" => {
                 let (id, name, shown) = std::mem::take(&mut item);
-                let name = shown.or(name);
-                rows.push(id.zip(name).ok_or_else(fault)?);
+                items.push(id.zip(shown.or(name)).ok_or_else(fault)?);
+            }
+            value => {
+                let is_value = match key {
+                    "id" => item
+                        .0
+                        .replace(value.parse().map_err(|_| fault())?)
+                        .is_none(),
+                    "name" => item.1.replace(value).is_none(),
+                    "display_name" => item.2.replace(value).is_none(),
+                    _ => false,
+                };
+                key = if is_value { "" } else { value };
             }
         }
     }
-    numbers(rows)
+    numbers(items)
+}
+
+/// Appends the words of a line, up to a comment, with its number: brackets, colons, texts in quotes and what is between.
+fn words<'a>(line: usize, text: &'a str, words: &mut Vec<(usize, &'a str)>) {
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let (word, end) = match first {
+            '#' => return,
+            '{' | '}' | ':' | ',' | ';' => (&rest[..1], 1),
+            '"' | '\'' => {
+                let length = rest[1..].find(first).unwrap_or(rest.len() - 1);
+                (&rest[1..=length], (length + 2).min(rest.len()))
+            }
+            _ => {
+                let is_end = |c: char| c.is_whitespace() || "{}:,;#".contains(c);
+                let end = rest.find(is_end).unwrap_or(rest.len());
+                (&rest[..end], end)
+            }
+        };
+        if !matches!(word, "," | ";") {
+            words.push((line, word));
+        }
+        rest = rest[end..].trim_start();
+    }
 }
 
 type Named = Vec<(usize, String)>;
