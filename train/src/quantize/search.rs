@@ -328,7 +328,7 @@ fn predictions(
 
 #[cfg(test)]
 mod tests {
-    use boxcam::card::ObjectSettings;
+    use boxcam::card::{ObjectDecode, ObjectSettings};
     use boxcam::detect::{CellOutputs, Nms};
 
     use super::*;
@@ -357,6 +357,7 @@ mod tests {
             threshold: 0.3,
             nms_iou: 0.5,
             most: 10,
+            decode: ObjectDecode::InGraph,
         };
         // Two cells with two classes; a score of 0 is no object.
         let found = |scores: [f32; 4], boxes: [[f32; 4]; 2]| {
