@@ -7,6 +7,7 @@ use boxcam::detect::Detector as _;
 use boxcam::health::Health;
 use boxcam::options::{DetectOptions, Threshold};
 use boxcam::pipeline::{Pipeline, SourceConfig};
+use boxcam::regions::DEFAULT_REGION_RATE;
 use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::json::JsonSink;
 use boxcam::sink::picture_files::PictureSink;
@@ -20,6 +21,7 @@ pub(super) fn detect(options: &DetectOptions, stop: &AtomicBool) -> Result<Compl
     let (detector, _) = model::load_from(options.model.file.as_deref(), engine)?;
     let filter = options.filter.filter();
     filter.check(&detector.card().labels)?;
+    model::check_regions(options.regions, detector.card())?;
     let health = Arc::new(Health::default());
     let mut sinks: Vec<Box<dyn Sink + Send>> = vec![
         Box::new(JsonSink::stdout()),
@@ -32,6 +34,7 @@ pub(super) fn detect(options: &DetectOptions, stop: &AtomicBool) -> Result<Compl
         sinks,
         threshold: options.model.threshold.map(Threshold::value),
         filter,
+        regions: options.regions.then_some(DEFAULT_REGION_RATE),
         health: Arc::clone(&health),
         ..Pipeline::new(Box::new(detector), stop)
     };

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime};
 
+use boxcam::card::ModelCard;
 use boxcam::detect::Detector;
 use boxcam::detect::tract::{EngineOptions, ModelError, TractDetector};
 use boxcam::golden::{self, Agreement, GoldenError};
@@ -54,6 +55,16 @@ pub(super) fn load_from(
         None => return Ok((built_in(&beside, engine)?, None)),
     };
     Ok((TractDetector::from_file_with(&file, engine)?, Some(file)))
+}
+
+/// Checks that a model can be used with `--regions`, if that is given.
+pub(super) fn check_regions(regions: bool, card: &ModelCard) -> Result<(), Failure> {
+    match card.objects {
+        None if regions => Err(Failure::NoObjects {
+            model: card.name.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(feature = "embedded-model")]

@@ -30,6 +30,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
     let (detector, file) = model::load_from(options.model.file.as_deref(), engine)?;
     let filter = options.filter.filter();
     filter.check(&detector.card().labels)?;
+    model::check_regions(options.regions, detector.card())?;
     let zones = options.zones.map()?;
     zones.check_classes(&detector.card().labels)?;
     let input = Input::of(&options.source)?;
@@ -63,6 +64,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         zones: Arc::new(zones),
         track: is_tracked,
         one: options.one,
+        regions: options.regions.then_some(options.region_rate),
         max_frames: options.frames,
         health: Arc::clone(&health),
         timeouts: Timeouts {
