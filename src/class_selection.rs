@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::label::{ClassId, Labels};
+use crate::label::Labels;
+use crate::label::aliases::Aliases;
+use crate::spelling;
 
 /// The selected classes: all, or those of these names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,19 +24,13 @@ pub struct ClassSelectionError;
 
 /// A selected class that a model does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the model has no class \"{name}\"{}; its classes are {}", suggestion(nearest.as_deref()), classes.join(", "))]
+#[error("the model has no class \"{name}\"{}; its classes are {}", spelling::suggestion(nearest.as_deref()), classes.join(", "))]
 pub struct UnknownClass {
     pub name: String,
     /// The class of the model whose name is spelt most alike, if one is.
     pub nearest: Option<String>,
     /// All classes of the model.
     pub classes: Vec<String>,
-}
-
-fn suggestion(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |nearest| {
-        format!(" (did you mean \"{nearest}\"?)")
-    })
 }
 
 impl ClassSelection {
@@ -53,6 +49,30 @@ impl ClassSelection {
         Some(labels.iter().map(|name| self.contains(name)).collect())
     }
 
+    /// The selection with aliases replaced by the classes that they stand for. The name of a class of the model is always
+    /// that class.
+    #[must_use]
+    pub fn without_aliases(&self, labels: &Labels, aliases: &Aliases) -> Self {
+        let classes_of = |name: &String| -> Vec<String> {
+            let known = |class: &&str| labels.find(class).is_some();
+            let classes: Vec<&str> = aliases.classes_of(name).filter(known).collect();
+            match labels.find(name) {
+                None if !classes.is_empty() => classes.into_iter().map(str::to_owned).collect(),
+                _ => vec![name.clone()],
+            }
+        };
+        let names = self.names.as_ref();
+        Self {
+            names: names.map(|names| names.iter().flat_map(classes_of).collect()),
+        }
+    }
+
+    /// The selected names; `None` if all classes are selected.
+    #[must_use]
+    pub fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
+    }
+
     /// Checks that a model has all selected classes.
     ///
     /// # Errors
@@ -64,7 +84,7 @@ impl ClassSelection {
             None => Ok(()),
             Some(name) => Err(UnknownClass {
                 name: name.clone(),
-                nearest: nearest(name, labels),
+                nearest: spelling::nearest(name, labels.iter()).map(str::to_owned),
                 classes: labels.iter().map(str::to_owned).collect(),
             }),
         }
@@ -81,34 +101,6 @@ impl FromStr for ClassSelection {
         }
         Ok(Self { names: Some(names) })
     }
-}
-
-/// The class whose name is nearest, in lower case, if less than half of its letters differ.
-fn nearest(name: &str, labels: &Labels) -> Option<String> {
-    let name = name.to_lowercase();
-    let rated = (0..labels.len()).filter_map(|index| {
-        let class = labels.name(ClassId::new(index))?;
-        let distance = edit_distance(&name, &class.to_lowercase());
-        (2 * distance < class.chars().count()).then_some((distance, class))
-    });
-    let nearest = rated.min_by_key(|(distance, _)| *distance);
-    nearest.map(|(_, class)| class.to_owned())
-}
-
-/// The least number of letters to insert, remove or replace (Levenshtein, 1965).
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -157,18 +149,25 @@ mod tests {
     }
 
     #[test]
-    fn the_edit_distance_counts_letters() {
-        let cases = [
-            ("", "", 0),
-            ("", "ab", 2),
-            ("kitten", "sitting", 3),
-            ("ab", "ba", 2),
-        ];
-        for (a, b, expected) in cases {
-            assert_eq!(
-                (edit_distance(a, b), edit_distance(b, a)),
-                (expected, expected)
-            );
-        }
+    fn an_alias_stands_for_its_classes() {
+        let text = "apple = \"Apfel\"\ngrape = \"apple\"\n\"hot dog\" = \"Essen\"\nCup = \"Essen\"\nzebra = \"Tier\"";
+        let aliases = Aliases::parse(text).expect("valid");
+        let resolved = |text: &str| {
+            let selection: ClassSelection = text.parse().expect("valid");
+            selection.without_aliases(&labels(), &aliases)
+        };
+        let expected = |text: &str| text.parse::<ClassSelection>().expect("valid");
+        assert_eq!(resolved("Apfel,grape"), expected("apple,grape"));
+        assert_eq!(resolved("apple"), expected("apple"), "a class of the model");
+        assert_eq!(resolved("Essen").check(&labels()), Ok(()));
+        assert_eq!(
+            resolved("Essen").mask(&labels()),
+            Some(vec![false, true, false, true])
+        );
+        // A class of another model stays unknown, and the error repeats what was given.
+        let unknown = resolved("Tier").check(&labels()).expect_err("unknown");
+        assert_eq!(unknown.name, "Tier");
+        let all = ClassSelection::default();
+        assert_eq!(all.without_aliases(&labels(), &aliases), all);
     }
 }

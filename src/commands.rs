@@ -11,6 +11,7 @@ use boxcam::dataset::films::FilmError;
 use boxcam::detect::DetectError;
 use boxcam::detect::tract::ModelError;
 use boxcam::evaluate::FilmTrackError;
+use boxcam::label::RenameError;
 use boxcam::options::Command;
 use boxcam::pipeline::PipelineError;
 use boxcam::sink::SinkError;
@@ -19,11 +20,17 @@ use boxcam::zone::{DuplicateName, UnknownZoneClass};
 use serde::Serialize;
 use thiserror::Error;
 
+use aliases::AliasFileError;
+use model::catalog::UnknownModel;
+
+mod aliases;
 mod bench;
+mod config;
 mod detect;
 mod doctor;
 mod evaluate;
 mod model;
+mod models;
 mod run;
 
 /// How a command without an error ended.
@@ -55,6 +62,10 @@ pub(crate) enum Failure {
     },
     #[error("--classes: {0}")]
     Classes(#[from] UnknownClass),
+    #[error("--rename: {0}")]
+    Rename(#[from] RenameError),
+    #[error(transparent)]
+    Aliases(#[from] AliasFileError),
     #[error(transparent)]
     ZoneClasses(#[from] UnknownZoneClass),
     #[error(transparent)]
@@ -71,11 +82,9 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Model(#[from] ModelError),
     #[error("no model: none is built in and {beside} does not exist; give one with `--model FILE`")]
-    #[cfg_attr(
-        feature = "embedded-model",
-        allow(dead_code, reason = "a model is built in")
-    )]
     NoModel { beside: String },
+    #[error(transparent)]
+    UnknownModel(#[from] UnknownModel),
     #[error(transparent)]
     Detect(#[from] DetectError),
     #[error(transparent)]
@@ -111,7 +120,9 @@ pub(crate) fn execute(command: &Command, stop: &AtomicBool) -> Result<Completion
         Command::Detect(options) => detect::detect(options, stop),
         Command::Evaluate(options) => evaluate::evaluate(options),
         Command::Bench(options) => bench::bench(options),
+        Command::Models(options) => models::models(options),
         Command::Doctor(options) => doctor::doctor(options),
+        Command::Config(options) => config::config(options),
         #[cfg(all(feature = "framebuffer", target_os = "linux"))]
         Command::ConsoleGuard => {
             boxcam::sink::framebuffer::guard_console()
@@ -166,10 +177,14 @@ impl Failure {
             Self::NotBuilt { .. }
             | Self::Classes(_)
             | Self::NoObjects { .. }
+            | Self::Rename(_)
+            | Self::Aliases(_)
             | Self::ZoneClasses(_)
             | Self::ZoneNames(_) => USAGE,
             Self::ChecksFailed { .. } | Self::Signals(_) => CHECKS_FAILED,
-            Self::Model(_) | Self::NoModel { .. } | Self::Detect(_) => MODEL,
+            Self::Model(_) | Self::NoModel { .. } | Self::UnknownModel(_) | Self::Detect(_) => {
+                MODEL
+            }
             Self::FilmTrack(FilmTrackError::Detect(_)) => MODEL,
             Self::Source(_)
             | Self::Dataset(_)

@@ -5,7 +5,7 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`], [`run_id`], [`class_selection`], [`zone`] |
+//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`], [`run_id`], [`spelling`], [`class_selection`], [`model_choice`], [`zone`] |
 //! | input and output | [`walk`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`], [`regions`] |
@@ -30,6 +30,7 @@ pub mod golden;
 pub mod health;
 pub mod label;
 pub mod log_lines;
+pub mod model_choice;
 pub mod options;
 pub mod output_file;
 pub mod overlay;
@@ -46,6 +47,7 @@ pub mod run_id;
 pub mod scene;
 pub mod sink;
 pub mod source;
+pub mod spelling;
 pub mod stream_url;
 pub mod text;
 pub mod track;

@@ -28,6 +28,7 @@ mod text;
 mod zone_outlines;
 
 pub use canvas::Canvas;
+pub use text::can_draw;
 
 use placement::LabelPlacer;
 use text::{ScaledFont, TextLabel};
@@ -346,7 +347,7 @@ impl OverlayLayout {
     fn detection_label(&self, shown: &ShownBox<'_>, report: &Report) -> TextLabel {
         let class = shown.detection.class;
         TextLabel {
-            text: self.shortened(report.class_name(class), &shown.details()),
+            text: self.shortened(drawn_name(class, report), &shown.details()),
             font: self.label_font,
             color: BLACK,
             background: class_color(class),
@@ -541,7 +542,18 @@ fn format_age(age: Duration) -> String {
 }
 
 /// The highest IoU with a detection, and the true class if that of the detection differs or there is none.
+/// The alias of a class, or its own name if it has no alias or the fonts lack a character of it.
+fn drawn_name(class: ClassId, report: &Report) -> &str {
+    let alias = report.alias(class).filter(|alias| can_draw(alias));
+    alias.unwrap_or_else(|| report.class_name(class))
+}
+
 fn truth_caption(truth: &GroundTruth, report: &Report, boxes: &[ShownBox<'_>]) -> String {
+    let alias = report
+        .aliases
+        .get(&truth.label)
+        .filter(|alias| can_draw(alias));
+    let name = alias.unwrap_or(&truth.label);
     let overlaps = boxes.iter().map(|shown| {
         let overlap = iou(&shown.detection.bounding_box, &truth.bounding_box);
         (overlap, shown.detection.class)
@@ -551,8 +563,8 @@ fn truth_caption(truth: &GroundTruth, report: &Report, boxes: &[ShownBox<'_>]) -
         Some((overlap, class)) if report.class_name(class) == truth.label => {
             format!("IoU {overlap:.2}")
         }
-        Some((overlap, _)) => format!("true: {}  IoU {overlap:.2}", truth.label),
-        None => format!("true: {}", truth.label),
+        Some((overlap, _)) => format!("true: {name}  IoU {overlap:.2}"),
+        None => format!("true: {name}"),
     }
 }
 

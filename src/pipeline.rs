@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use crate::detect::{DetectError, DetectionFilter, Detector};
 use crate::health::Health;
+use crate::label::aliases::Aliases;
 use crate::preprocess::PreprocessError;
 use crate::regions::RegionsError;
 use crate::sink::{Sink, SinkError};
@@ -50,6 +51,8 @@ pub struct Pipeline<'a> {
     pub threshold: Option<f32>,
     /// What counts as a detection.
     pub filter: DetectionFilter,
+    /// The names to show for classes.
+    pub aliases: Arc<Aliases>,
     /// Zones and lines; without effect unless objects are tracked.
     pub zones: Arc<ZoneMap>,
     /// Whether frames follow each other, so that objects are tracked.
@@ -180,6 +183,7 @@ impl<'a> Pipeline<'a> {
             display: None,
             threshold: None,
             filter: DetectionFilter::default(),
+            aliases: Arc::default(),
             zones: Arc::default(),
             track: false,
             one: false,

@@ -11,6 +11,7 @@ use crate::detect::Detection;
 use crate::frame::{Frame, GroundTruth, Origin};
 use crate::geometry::iou;
 use crate::health::CaptureState;
+use crate::label::aliases::Aliases;
 use crate::label::{ClassId, Labels};
 use crate::regions::View;
 use crate::run_id::RunId;
@@ -45,6 +46,8 @@ pub struct Report {
     pub capture: CaptureState,
     /// The class names of the model.
     pub labels: Arc<Labels>,
+    /// The names to show for classes.
+    pub aliases: Arc<Aliases>,
     /// The first 8 hex digits of the SHA-256 of the model file.
     pub model_hash: Arc<str>,
     /// Duration of the inference, or of all inferences of the frame.
@@ -76,6 +79,7 @@ impl Report {
             zones: Arc::default(),
             capture: CaptureState::default(),
             labels,
+            aliases: Arc::default(),
             model_hash,
             inference: Duration::ZERO,
             views: None,
@@ -133,6 +137,12 @@ impl Report {
     #[must_use]
     pub fn class_name(&self, class: ClassId) -> &str {
         self.labels.name(class).unwrap_or("?")
+    }
+
+    /// The name to show for a class, if it is not the class's own.
+    #[must_use]
+    pub fn alias(&self, class: ClassId) -> Option<&str> {
+        self.aliases.get(self.labels.name(class)?)
     }
 
     /// Name of the class of the frame's own detection.

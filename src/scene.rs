@@ -17,10 +17,12 @@ mod path;
 mod rng;
 mod sprite;
 mod texture;
+mod view;
 
 pub use emoji::SNACKS;
 pub use moving::MovingScene;
 pub use negatives::{NegativeKind, negative_picture};
+pub use view::View;
 
 use emoji::emoji;
 use rng::Rng;
@@ -52,12 +54,19 @@ enum Stream {
     Negative,
     /// Numbers of snacks in moving scenes.
     Counts,
+    /// Views of photographs.
+    View,
 }
 
 impl Stream {
     fn rng(self, seed: u64) -> Rng {
         Rng::new(seed, self as u64)
     }
+}
+
+/// The seed of a scene of a film.
+fn scene_seed(seed: u64, scene: u64) -> u64 {
+    seed.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(scene)
 }
 
 /// A picture with one of the 20 snacks, completely inside: its longer visible side is 0.25 to 0.85 of the picture's

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::class_selection::{ClassSelection, UnknownClass};
 use crate::label::Labels;
+use crate::label::aliases::Aliases;
 
 mod parse;
 mod polygon;
@@ -195,6 +196,17 @@ impl ZoneMap {
         let lines = map.lines.iter().map(Line::name);
         check_unique("line", lines)?;
         Ok(map)
+    }
+
+    /// The same with aliases of classes replaced by the classes that they stand for.
+    #[must_use]
+    pub fn without_aliases(mut self, labels: &Labels, aliases: &Aliases) -> Self {
+        let zones = self.zones.iter_mut().map(|zone| &mut zone.classes);
+        let lines = self.lines.iter_mut().map(|line| &mut line.classes);
+        for classes in zones.chain(lines) {
+            *classes = classes.without_aliases(labels, aliases);
+        }
+        self
     }
 
     /// Checks that a model has the classes of all zones and lines.

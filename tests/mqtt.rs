@@ -11,7 +11,7 @@ use std::sync::Arc;
 use boxcam::address::BrokerAddress;
 use boxcam::health::{CaptureState, Health, StateChange};
 use boxcam::sink::Sink;
-use boxcam::sink::mqtt::{InstanceId, MAX_EVENTS, MqttSink};
+use boxcam::sink::mqtt::{InstanceId, MAX_EVENTS, MqttSettings, MqttSink};
 use boxcam::track::EventKind;
 use broker::{Broker, Message, Subscriber};
 use common::TestDir;
@@ -117,6 +117,64 @@ fn the_program_publishes_discovery_and_its_end() {
         "offline"
     );
     assert_eq!(program.wait().code(), Some(0), "{:?}", program.lines);
+}
+
+/// A class has a sensor from the start if it is selected, else from its first detection on.
+#[cfg(feature = "demo")]
+#[test]
+fn classes_have_sensors_in_home_assistant() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let folder = TestDir::new();
+    folder.write("de.toml", "red = \"rot\"\nblue = \"blau\"\n");
+    folder.write_solid_image("photographs/a.png", "red");
+    let url = broker.url("");
+    let source = ["run", "--source", "demo:photographs", "--display", "none"];
+    let model = ["--model", "tiny.onnx", "--aliases", "de.toml"];
+    let sensor = |camera: &str, class: &str| {
+        format!("homeassistant/binary_sensor/boxcam_{camera}/class_{class}/config")
+    };
+    let run = |camera: &str, more: &[&str]| {
+        let sink = ["--name", camera, "--mqtt", &url];
+        let arguments = [&source[..], &model, &sink, more].concat();
+        Running::with_stderr(&mut folder.command(&arguments))
+    };
+    let mut program = run("cam", &["--classes", "rot,blue"]);
+    let mut subscriber = broker.subscribe("homeassistant/#");
+    for (class, name) in [("blue", "Blau"), ("red", "Rot")] {
+        let entity = subscriber.wait_for(&sensor("cam", class)).json();
+        assert_eq!(
+            (&entity["name"], &entity["state_topic"]),
+            (&name.into(), &"boxcam/cam/state".into())
+        );
+        let template = entity["value_template"].as_str().expect("a text");
+        assert!(
+            template.contains(&format!("value_json.counts.get(\"{class}\", 0) > 0")),
+            "{template}"
+        );
+    }
+    let mut states = broker.subscribe("boxcam/cam/state");
+    let state = loop {
+        let state = states.wait_for("boxcam/cam/state").json();
+        if state["present"] == true {
+            break state;
+        }
+    };
+    assert_eq!(
+        (&state["class"], &state["label"]),
+        (&"red".into(), &"rot".into())
+    );
+    assert_eq!(state["counts"]["red"], 1);
+    program.signal("-TERM");
+    program.wait();
+    let mut program = run("other", &[]);
+    let entity = subscriber.wait_for(&sensor("other", "red")).json();
+    assert_eq!(entity["name"], "Rot");
+    program.signal("-TERM");
+    program.wait();
+    let topics = broker.retained_topics();
+    assert!(!topics.contains(&sensor("other", "blue")), "{topics:?}");
 }
 
 #[cfg(feature = "demo")]
@@ -462,7 +520,11 @@ fn board(host_name: &str) -> tempfile::TempDir {
 fn start_on(board: &tempfile::TempDir, camera: &str, name: &str, broker: &Broker) -> MqttSink {
     let instance = InstanceId::on_board(board.path(), &[camera]);
     let address: BrokerAddress = broker.url("").parse().expect("an address");
-    let sink = MqttSink::start_instance(&address, name, instance, Arc::default()).expect("started");
+    let settings = MqttSettings {
+        instance,
+        ..MqttSettings::new(address, name.to_owned())
+    };
+    let sink = MqttSink::start_with(settings, Arc::default()).expect("started");
     let status = format!("boxcam/{name}/status");
     let mut subscriber = broker.subscribe(&status);
     while subscriber.wait_for(&status).payload != "online" {}

@@ -9,11 +9,11 @@
 
 #[path = "tracking/films.rs"]
 mod films;
+#[path = "tracking/python.rs"]
+mod python;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::LazyLock;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use boxcam::detect::Thresholds;
@@ -23,6 +23,7 @@ use boxcam::label::ClassId;
 use boxcam::track::{TrackSettings, Tracker};
 use fastrand::Rng;
 use films::Film;
+use python::{PeerFilm, peers, python, run, track_boxes};
 use serde_json::{Value, json};
 
 const THRESHOLDS: Thresholds = Thresholds {
@@ -124,7 +125,7 @@ fn sort_has_the_figures_that_are_compared_with() {
     let folder = tempfile::tempdir().expect("a folder");
     for (rate, (idf1, switches)) in RATES.into_iter().zip(SORT) {
         let films = films_at(rate);
-        let peers = peers(&films, python, folder.path());
+        let peers = peers_of(&films, python, folder.path());
         let by_name = peers.as_object().expect("an object");
         for (name, tracks) in by_name {
             print(rate, name, &metrics(&found_by(&films, tracks)));
@@ -221,96 +222,32 @@ fn track_box(track: u64, x: f32) -> TrackBox {
     }
 }
 
-/// Python with the packages of `tests/tracking/requirements.txt` in a virtual environment, kept between runs; `None` if they
-/// cannot be installed.
-fn python() -> Option<&'static Path> {
-    static PYTHON: LazyLock<Option<PathBuf>> = LazyLock::new(install);
-    PYTHON.as_deref()
-}
-
-fn install() -> Option<PathBuf> {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tracking");
-    let python = home.join("bin/python");
-    let succeeds = |command: &mut Command| {
-        let output = command.output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    let made = python.exists() || succeeds(Command::new("python3").args(["-m", "venv"]).arg(&home));
-    let pip = ["-m", "pip", "install", "--quiet", "--requirement"];
-    let requirements = script("requirements.txt");
-    let ready = made && succeeds(Command::new(&python).args(pip).arg(requirements));
-    ready.then_some(python)
-}
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/tracking")
-        .join(name)
-}
-
-/// Runs a script with a file of input, and perhaps one of output. Returns what it prints.
-fn run(python: &Path, name: &str, files: &[PathBuf]) -> Vec<u8> {
-    let output = Command::new(python)
-        .arg("-B")
-        .arg(script(name))
-        .args(files)
-        .output();
-    let output = output.expect("python starts");
-    let messages = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{messages}");
-    output.stdout
-}
-
 /// The tracks of other trackers, by name.
-fn peers(films: &[Film], python: &Path, folder: &Path) -> Value {
-    let detections = |frame: &films::FilmFrame| {
-        let objects = frame.prediction.objects(0.0).expect("has objects").iter();
-        let row = |object: &boxcam::detect::Detection| {
-            let [x_min, x_max, y_min, y_max] = object.bounding_box.corners();
-            json!([
-                object.class.index(),
-                object.confidence,
-                x_min,
-                y_min,
-                x_max,
-                y_max
-            ])
-        };
-        objects.map(row).collect::<Vec<_>>()
-    };
-    let film = |film: &Film| {
-        let frames: Vec<_> = film.frames.iter().map(detections).collect();
-        json!({"rate": film.rate, "frames": frames})
-    };
-    let films: Vec<_> = films.iter().map(film).collect();
-    let (input, output) = (folder.join("films.json"), folder.join("tracks.json"));
-    fs::write(&input, json!(films).to_string()).expect("written");
-    run(python, "peers.py", &[input, output.clone()]);
-    serde_json::from_slice(&fs::read(output).expect("written")).expect("JSON")
+fn peers_of(films: &[Film], python: &Path, folder: &Path) -> Value {
+    let mut detections = Vec::new();
+    for film in films {
+        let frames = film.frames.iter();
+        detections.push(PeerFilm {
+            rate: film.rate,
+            frames: frames
+                .map(|frame| frame.prediction.objects(0.0).expect("has objects"))
+                .collect(),
+        });
+    }
+    peers(&detections, THRESHOLDS.objects, python, folder)
 }
 
 /// The films with the tracks of another tracker.
 fn found_by(films: &[Film], tracks: &Value) -> Vec<Vec<TrackedFrame>> {
-    let rows = |value: &Value| value.as_array().expect("a list").clone();
-    let film = |(film, tracks): (&Film, Value)| {
-        let frames = film.frames.iter().zip(rows(&tracks));
-        let frame = |(frame, tracks): (&films::FilmFrame, Value)| TrackedFrame {
+    let film = |(film, tracks): (&Film, Vec<Vec<TrackBox>>)| {
+        let frames = film.frames.iter().zip(tracks);
+        let frame = |(frame, found): (&films::FilmFrame, Vec<TrackBox>)| TrackedFrame {
             truth: frame.truth.clone(),
-            found: rows(&tracks).iter().map(found_box).collect(),
+            found,
         };
         frames.map(frame).collect()
     };
-    films.iter().zip(rows(tracks)).map(film).collect()
-}
-
-fn found_box(row: &Value) -> TrackBox {
-    let number = |index: usize| row[index].as_f64().expect("a number");
-    let corners = [2, 4, 3, 5].map(|index| number(index) as f32);
-    TrackBox {
-        track: number(0) as u64,
-        class: ClassId::new(number(1) as usize),
-        bounding_box: NormBox::from_regression(corners).expect("finite"),
-    }
+    films.iter().zip(track_boxes(tracks)).map(film).collect()
 }
 
 /// The figures of TrackEval.

@@ -85,7 +85,7 @@ pub(super) fn bench(options: &BenchOptions) -> Result<Completion, Failure> {
     let picture = EncodedPicture::read(options.picture.as_deref())?;
     let started = Instant::now();
     let engine = model::engine(Some(options.threads));
-    let (mut detector, _) = model::load_from(options.model.as_deref(), engine)?;
+    let (mut detector, _) = model::load_from(options.model.as_ref(), engine)?;
     let load = started.elapsed();
     time_frame(&picture, &mut detector)?;
     let first_box = started.elapsed();

@@ -14,14 +14,19 @@ use boxcam::sink::picture_files::PictureSink;
 use boxcam::sink::{Sink, SinkError};
 use boxcam::source::pictures::PicturesSource;
 
-use super::{Completion, Failure, model};
+use super::{Completion, Failure, aliases, model};
 
 pub(super) fn detect(options: &DetectOptions, stop: &AtomicBool) -> Result<Completion, Failure> {
     let engine = model::engine(options.threads);
-    let (detector, _) = model::load_from(options.model.file.as_deref(), engine)?;
-    let filter = options.filter.filter();
-    filter.check(&detector.card().labels)?;
+    let (detector, _) = model::load_from(options.model.choice.as_ref(), engine)?;
+    let labels = &detector.card().labels;
+    let aliases = aliases::load(options.filter.aliases.as_ref(), labels)?;
+    let filter = options.filter.filter().without_aliases(labels, &aliases);
+    filter.check(labels)?;
     model::check_regions(options.regions, detector.card())?;
+    if options.annotate.is_some() {
+        aliases::warn_of_missing_characters(&aliases, labels);
+    }
     let health = Arc::new(Health::default());
     let mut sinks: Vec<Box<dyn Sink + Send>> = vec![
         Box::new(JsonSink::stdout()),
@@ -35,6 +40,7 @@ pub(super) fn detect(options: &DetectOptions, stop: &AtomicBool) -> Result<Compl
         threshold: options.model.threshold.map(Threshold::value),
         filter,
         regions: options.regions.then_some(DEFAULT_REGION_RATE),
+        aliases,
         health: Arc::clone(&health),
         ..Pipeline::new(Box::new(detector), stop)
     };

@@ -20,7 +20,7 @@ use boxcam::options::{DoctorOptions, LogChoice, RunOptions};
 use boxcam::sink::mqtt;
 use serde::Serialize;
 
-use super::{Completion, Failure, json, model, print};
+use super::{Completion, Failure, aliases, json, model, print};
 use machine::Machine;
 
 mod hardware;
@@ -154,7 +154,7 @@ fn text(findings: &[Finding]) -> String {
 /// correctly.
 fn model_checks(options: &RunOptions) -> Vec<Finding> {
     let started = Instant::now();
-    let mut detector = match model::load(options.model.file.as_deref()) {
+    let mut detector = match model::load(options.model.choice.as_ref()) {
         Ok(detector) => detector,
         Err(failure) => {
             let fix = "give another file with `--model FILE`, or none for the built-in model";
@@ -183,10 +183,21 @@ fn model_checks(options: &RunOptions) -> Vec<Finding> {
     findings
 }
 
-/// A class of the filter, of a zone or of a line that the model does not have.
+/// Aliases that can't be used, or a class of the filter, of a zone or of a line that the model does not have.
 fn unknown_class(options: &RunOptions, labels: &Labels) -> Option<Finding> {
-    let filter = options.filter.filter().check(labels);
-    let zones = options.zones.map().map(|zones| zones.check_classes(labels));
+    let aliases = match aliases::load(options.filter.aliases.as_ref(), labels) {
+        Ok(aliases) => aliases,
+        Err(error) => {
+            let fix = "correct the file, or give another with `--aliases`";
+            return Some(Finding::failed("aliases", error.to_string(), fix));
+        }
+    };
+    let filter = options.filter.filter();
+    let filter = filter.without_aliases(labels, &aliases).check(labels);
+    let zones = options.zones.map().map(|zones| {
+        let zones = zones.without_aliases(labels, &aliases);
+        zones.check_classes(labels)
+    });
     let message = match (filter, zones) {
         (Err(error), _) => format!("--classes: {error}"),
         (Ok(()), Ok(Err(error))) => error.to_string(),

@@ -1,5 +1,5 @@
-//! Loads the model of a command: the one that was given, else the one beside the program, else the built-in one. Reloads
-//! a model file that changes during a run.
+//! Loads the model of a command: the one that was given by name or file, else the one beside the program, else the
+//! built-in one. Reloads a model file that changes during a run.
 
 use std::fs::Metadata;
 use std::num::NonZeroUsize;
@@ -14,13 +14,15 @@ use boxcam::detect::Detector;
 use boxcam::detect::tract::{EngineOptions, ModelError, TractDetector};
 use boxcam::golden::{self, Agreement, GoldenError};
 use boxcam::health::Health;
+use boxcam::model_choice::ModelChoice;
 use boxcam::warn;
 use thiserror::Error;
 
 use super::Failure;
 
-/// The name of the model file beside the program.
-const MODEL_BESIDE_PROGRAM: &str = "boxcam.onnx";
+pub(super) mod catalog;
+
+use catalog::{Catalog, ModelSource};
 
 /// Maximum of the default number of threads: a layer has too few rows for more.
 const MAX_DEFAULT_THREADS: usize = 4;
@@ -38,23 +40,28 @@ pub(super) fn engine(threads: Option<NonZeroUsize>) -> EngineOptions {
 }
 
 /// Loads the model for one thread.
-pub(super) fn load(file: Option<&Path>) -> Result<TractDetector, Failure> {
-    load_from(file, EngineOptions::default()).map(|(detector, _)| detector)
+pub(super) fn load(choice: Option<&ModelChoice>) -> Result<TractDetector, Failure> {
+    load_from(choice, EngineOptions::default()).map(|(detector, _)| detector)
 }
 
-/// Loads the model and returns its file; `None` for the built-in one.
+/// Loads the chosen model, or the default one, and returns its file; `None` for a built-in one.
 pub(super) fn load_from(
-    file: Option<&Path>,
+    choice: Option<&ModelChoice>,
     engine: EngineOptions,
 ) -> Result<(TractDetector, Option<PathBuf>), Failure> {
-    let program = std::env::current_exe().unwrap_or_default();
-    let beside = program.with_file_name(MODEL_BESIDE_PROGRAM);
-    let file = match file {
-        Some(file) => file.to_owned(),
-        None if beside.exists() => beside,
-        None => return Ok((built_in(&beside, engine)?, None)),
+    let catalog = Catalog::of_program();
+    let source = match choice {
+        Some(choice) => catalog.find(choice)?,
+        None => catalog.default_model().ok_or_else(|| Failure::NoModel {
+            beside: catalog.default_file().display().to_string(),
+        })?,
     };
-    Ok((TractDetector::from_file_with(&file, engine)?, Some(file)))
+    let detector = load_source(&source, engine)?;
+    let file = match source {
+        ModelSource::File(file) => Some(file),
+        ModelSource::BuiltIn(_) => None,
+    };
+    Ok((detector, file))
 }
 
 /// Checks that a model can be used with `--regions`, if that is given.
@@ -67,16 +74,17 @@ pub(super) fn check_regions(regions: bool, card: &ModelCard) -> Result<(), Failu
     }
 }
 
-#[cfg(feature = "embedded-model")]
-fn built_in(_beside: &Path, engine: EngineOptions) -> Result<TractDetector, Failure> {
-    let bytes = include_bytes!("../../models/snacks.onnx");
-    Ok(TractDetector::from_bytes_with("(built in)", bytes, engine)?)
-}
-
-#[cfg(not(feature = "embedded-model"))]
-fn built_in(beside: &Path, _: EngineOptions) -> Result<TractDetector, Failure> {
-    let beside = beside.display().to_string();
-    Err(Failure::NoModel { beside })
+pub(super) fn load_source(
+    source: &ModelSource,
+    engine: EngineOptions,
+) -> Result<TractDetector, ModelError> {
+    match source {
+        ModelSource::File(file) => TractDetector::from_file_with(file, engine),
+        ModelSource::BuiltIn(model) => {
+            let name = format!("{} (built in)", model.name);
+            TractDetector::from_bytes_with(&name, model.bytes, engine)
+        }
+    }
 }
 
 /// How often the model file is checked. It is loaded when it is the same at two checks, so that a copy in progress is

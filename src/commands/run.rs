@@ -9,6 +9,8 @@ use std::time::Duration;
 use boxcam::camera_choice::CameraChoice;
 use boxcam::detect::Detector as _;
 use boxcam::health::Health;
+use boxcam::label::Labels;
+use boxcam::label::aliases::Aliases;
 use boxcam::log_lines::RecordPer;
 use boxcam::options::{DisplayChoice, LogChoice, RunOptions, SourceChoice, Threshold};
 use boxcam::pipeline::{LiveSource, Pipeline, PipelineError, SourceConfig, Timeouts};
@@ -23,16 +25,18 @@ use boxcam::source::{FrameSource, SourceFactory};
 use boxcam::stream_url::StreamUrl;
 use boxcam::warn;
 
-use super::{Completion, Failure, model};
+use super::{Completion, Failure, aliases, model};
 
 pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion, Failure> {
     let engine = model::engine(options.threads);
-    let (detector, file) = model::load_from(options.model.file.as_deref(), engine)?;
-    let filter = options.filter.filter();
-    filter.check(&detector.card().labels)?;
+    let (detector, file) = model::load_from(options.model.choice.as_ref(), engine)?;
+    let labels = detector.card().labels.clone();
+    let aliases = aliases::load(options.filter.aliases.as_ref(), &labels)?;
+    let filter = options.filter.filter().without_aliases(&labels, &aliases);
+    filter.check(&labels)?;
     model::check_regions(options.regions, detector.card())?;
-    let zones = options.zones.map()?;
-    zones.check_classes(&detector.card().labels)?;
+    let zones = options.zones.map()?.without_aliases(&labels, &aliases);
+    zones.check_classes(&labels)?;
     let input = Input::of(&options.source)?;
     let is_tracked = !matches!(input, Input::Pictures(_));
     if !is_tracked && !zones.is_empty() {
@@ -41,8 +45,16 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
     let health = Arc::new(Health::default());
     let stats = ConsoleStats::default();
     let mut sinks: Vec<BoxedSink> = vec![Box::new(stats.clone())];
-    sinks.extend(open_sinks(options, &input, &health)?);
+    let classes = DetectedClasses {
+        labels: &labels,
+        aliases: &aliases,
+        selected: filter.classes.names().unwrap_or_default(),
+    };
+    sinks.extend(open_sinks(options, &input, &classes, &health)?);
     let mut display = open_display(options, &input)?;
+    if display.is_some() || options.snapshots.is_some() || options.web.is_some() {
+        aliases::warn_of_missing_characters(&aliases, &labels);
+    }
     // Real time for interactive runs; as fast as possible with `--frames`, for the same frames each time.
     let is_interactive = display.is_some() || options.frames.is_none();
     let source = open_source(&input, options, is_interactive)?;
@@ -61,6 +73,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         display: display.as_mut().map(|sink| &mut **sink as &mut dyn Sink),
         threshold: options.model.threshold.map(Threshold::value),
         filter,
+        aliases: Arc::clone(&aliases),
         zones: Arc::new(zones),
         track: is_tracked,
         one: options.one,
@@ -75,7 +88,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         ..Pipeline::new(Box::new(detector), stop)
     };
     let summary = pipeline.run(source)?;
-    if matches!(input, Input::Demo) && std::io::stderr().is_terminal() {
+    if matches!(input, Input::Demo { .. }) && std::io::stderr().is_terminal() {
         warn!("{stats}");
     }
     // A live run continues without what could not be written; an offline run must write everything.
@@ -93,7 +106,10 @@ enum Input {
     Network(StreamUrl),
     Stdin,
     Pipe(PathBuf),
-    Demo,
+    Demo {
+        /// The folder of the photographs; `None` for the built-in scenes.
+        photographs: Option<PathBuf>,
+    },
     Pictures(PathBuf),
     Recording(PathBuf),
 }
@@ -105,7 +121,10 @@ impl Input {
             SourceChoice::Rpicam(camera) => Self::Rpicam(*camera),
             SourceChoice::Network(url) => Self::Network(url.clone()),
             SourceChoice::Stdin => Self::Stdin,
-            SourceChoice::Demo => Self::Demo,
+            SourceChoice::Demo => Self::Demo { photographs: None },
+            SourceChoice::DemoPhotographs(path) => Self::Demo {
+                photographs: Some(path.clone()),
+            },
             SourceChoice::Path(path) => match given_path::recognize(path)? {
                 PathKind::Pictures => Self::Pictures(path.clone()),
                 PathKind::Recording => Self::Recording(path.clone()),
@@ -149,7 +168,7 @@ fn open_source(
         Input::Network(url) => open_network(url, options),
         Input::Stdin => open_stdin(options),
         Input::Pipe(path) => open_pipe(path, options),
-        Input::Demo => open_demo(is_interactive),
+        Input::Demo { photographs } => open_demo(photographs.as_deref(), is_interactive),
     }
 }
 
@@ -283,21 +302,28 @@ const NO_STREAMS: Failure = Failure::NotBuilt {
 };
 
 #[cfg(feature = "demo")]
-fn open_demo(is_interactive: bool) -> Result<SourceConfig, Failure> {
+fn open_demo(photographs: Option<&Path>, is_interactive: bool) -> Result<SourceConfig, Failure> {
     use boxcam::source::demo::{DemoSource, Timing};
+    let photographs = photographs.map(Path::to_owned);
+    let open = move |timing| match &photographs {
+        None => Ok(DemoSource::new(timing)),
+        Some(path) => DemoSource::of_photographs(path, timing),
+    };
     if !is_interactive {
-        let source = DemoSource::new(Timing::Immediate);
+        let source = open(Timing::Immediate)?;
         return Ok(SourceConfig::Offline(Box::new(source)));
     }
+    let open: SourceFactory =
+        Box::new(move || Ok(Box::new(open(Timing::RealTime)?) as Box<dyn FrameSource>));
     Ok(SourceConfig::Live(LiveSource {
-        open: Box::new(|| Ok(Box::new(DemoSource::new(Timing::RealTime)))),
+        open,
         reopen: false,
         wait: false,
     }))
 }
 
 #[cfg(not(feature = "demo"))]
-fn open_demo(_: bool) -> Result<SourceConfig, Failure> {
+fn open_demo(_: Option<&Path>, _: bool) -> Result<SourceConfig, Failure> {
     Err(Failure::NotBuilt {
         what: "the demo",
         feature: "demo",
@@ -306,10 +332,23 @@ fn open_demo(_: bool) -> Result<SourceConfig, Failure> {
 
 type BoxedSink = Box<dyn Sink + Send>;
 
+/// The classes that a run detects.
+#[cfg_attr(
+    not(feature = "mqtt"),
+    allow(dead_code, reason = "only MQTT needs them")
+)]
+struct DetectedClasses<'a> {
+    labels: &'a Labels,
+    aliases: &'a Arc<Aliases>,
+    /// Empty if all are.
+    selected: &'a [String],
+}
+
 /// Opens all sinks but the display, the log first.
 fn open_sinks(
     options: &RunOptions,
     input: &Input,
+    classes: &DetectedClasses<'_>,
     health: &Arc<Health>,
 ) -> Result<Vec<BoxedSink>, Failure> {
     let record_per = options.lines.resolve(auto_lines(input));
@@ -334,7 +373,7 @@ fn open_sinks(
     if let Some(service) = boxcam::sink::service::ServiceSink::from_environment() {
         sinks.push(Box::new(service));
     }
-    sinks.extend(open_mqtt(options, health)?);
+    sinks.extend(open_mqtt(options, classes, health)?);
     sinks.extend(open_web(options, health)?);
     Ok(sinks)
 }
@@ -342,7 +381,7 @@ fn open_sinks(
 /// What `--lines auto` means for a source.
 fn auto_lines(input: &Input) -> RecordPer {
     match input {
-        Input::Demo | Input::Pictures(_) | Input::Recording(_) => RecordPer::Frame,
+        Input::Demo { .. } | Input::Pictures(_) | Input::Recording(_) => RecordPer::Frame,
         Input::Camera(_) | Input::Rpicam(_) | Input::Network(_) | Input::Stdin | Input::Pipe(_) => {
             RecordPer::Event
         }
@@ -350,13 +389,23 @@ fn auto_lines(input: &Input) -> RecordPer {
 }
 
 #[cfg(feature = "mqtt")]
-fn open_mqtt(options: &RunOptions, health: &Arc<Health>) -> Result<Option<BoxedSink>, Failure> {
-    use boxcam::sink::mqtt::MqttSink;
+fn open_mqtt(
+    options: &RunOptions,
+    classes: &DetectedClasses<'_>,
+    health: &Arc<Health>,
+) -> Result<Option<BoxedSink>, Failure> {
+    use boxcam::sink::mqtt::{MqttSettings, MqttSink};
     let Some(broker) = &options.mqtt else {
         return Ok(None);
     };
-    let (name, instance) = (camera_name(options), instance(options));
-    let sink = MqttSink::start_instance(broker, &name, instance, Arc::clone(health))?;
+    let settings = MqttSettings {
+        instance: instance(options),
+        labels: Some(classes.labels.clone()),
+        selected: classes.selected.to_vec(),
+        aliases: Arc::clone(classes.aliases),
+        ..MqttSettings::new(broker.clone(), camera_name(options))
+    };
+    let sink = MqttSink::start_with(settings, Arc::clone(health))?;
     Ok(Some(Box::new(sink)))
 }
 
@@ -372,7 +421,11 @@ fn instance(options: &RunOptions) -> Option<boxcam::sink::mqtt::InstanceId> {
 }
 
 #[cfg(not(feature = "mqtt"))]
-fn open_mqtt(options: &RunOptions, _: &Arc<Health>) -> Result<Option<BoxedSink>, Failure> {
+fn open_mqtt(
+    options: &RunOptions,
+    _: &DetectedClasses<'_>,
+    _: &Arc<Health>,
+) -> Result<Option<BoxedSink>, Failure> {
     match options.mqtt {
         None => Ok(None),
         Some(_) => Err(Failure::NotBuilt {

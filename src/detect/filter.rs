@@ -3,6 +3,7 @@
 use super::{Detection, Prediction};
 use crate::class_selection::{ClassSelection, UnknownClass};
 use crate::geometry::NormBox;
+use crate::label::aliases::Aliases;
 use crate::label::{ClassId, Labels};
 
 /// What counts as a detection; by default, everything.
@@ -22,6 +23,15 @@ pub struct ModelFilter {
 }
 
 impl DetectionFilter {
+    /// The filter with aliases replaced by the classes that they stand for.
+    #[must_use]
+    pub fn without_aliases(self, labels: &Labels, aliases: &Aliases) -> Self {
+        Self {
+            classes: self.classes.without_aliases(labels, aliases),
+            ..self
+        }
+    }
+
     /// Checks that a model has all selected classes.
     ///
     /// # Errors
@@ -86,7 +96,7 @@ impl ModelFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::card::ObjectSettings;
+    use crate::card::{ObjectDecode, ObjectSettings};
     use crate::detect::{CellOutputs, Nms, Thresholds};
 
     const THRESHOLDS: Thresholds = Thresholds {
@@ -106,6 +116,7 @@ mod tests {
             threshold: 0.3,
             nms_iou: 0.5,
             most: 10,
+            decode: ObjectDecode::InGraph,
         };
         Nms::new(settings, 3, 2)
     }

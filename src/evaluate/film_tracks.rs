@@ -6,11 +6,10 @@ use thiserror::Error;
 
 use super::SkippedPicture;
 use super::evaluator::predict_frame;
-use super::tracks::{STRAY_IOU, TrackBox, TrackedFrame};
+use super::tracks::{TrackBox, TrackedFrame};
 use crate::dataset::films::{Film, FilmObject};
 use crate::detect::{DetectError, Detector, Thresholds};
 use crate::frame::{Frame, Origin};
-use crate::geometry::iou;
 use crate::label::Labels;
 use crate::picture;
 use crate::track::{TrackSettings, Tracker};
@@ -67,17 +66,11 @@ pub fn track_film<D: Detector>(
 fn tracked_frame(
     film: &Film,
     objects: &[FilmObject],
-    mut found: Vec<TrackBox>,
+    found: Vec<TrackBox>,
     labels: &Labels,
 ) -> Result<TrackedFrame, FilmTrackError> {
-    // Where an object that does not count is the nearest, it is that one.
-    found.retain(|found| {
-        let overlap = |object: &FilmObject| iou(&object.bounding_box, &found.bounding_box);
-        let nearest = objects
-            .iter()
-            .max_by(|a, b| overlap(a).total_cmp(&overlap(b)));
-        nearest.is_none_or(|nearest| nearest.counts || overlap(nearest) < STRAY_IOU)
-    });
+    let ignored = objects.iter().filter(|object| !object.counts);
+    let ignored: Vec<_> = ignored.map(|object| object.bounding_box).collect();
     let truth = objects.iter().filter(|object| object.counts).map(|object| {
         let class = labels.find(&object.class_name);
         let class = class.ok_or_else(|| FilmTrackError::UnknownClass {
@@ -90,10 +83,11 @@ fn tracked_frame(
             bounding_box: object.bounding_box,
         })
     });
-    Ok(TrackedFrame {
+    let frame = TrackedFrame {
         truth: truth.collect::<Result<_, FilmTrackError>>()?,
         found,
-    })
+    };
+    Ok(frame.ignoring(&ignored))
 }
 
 #[cfg(test)]

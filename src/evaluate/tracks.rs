@@ -6,7 +6,7 @@
 //! 2008: boxes are assigned in each frame. Both are computed as in TrackEval, with an IoU of 0.5. Classes do not matter for
 //! them; whether a box has the right one is counted apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -15,8 +15,12 @@ use super::assignment::assign;
 use crate::geometry::{NormBox, iou};
 use crate::label::ClassId;
 
+mod coverage;
+
+use coverage::{Coverage, CoverageCounts};
+
 /// A box whose IoU with every true box is lower is stray.
-pub(super) const STRAY_IOU: f32 = 0.3;
+const STRAY_IOU: f32 = 0.3;
 
 /// In the assignment of a frame, the weight of a pair that was assigned in the frame before, added to its IoU.
 const CONTINUED_WEIGHT: f64 = 1000.0;
@@ -51,6 +55,7 @@ pub struct TrackEvaluation {
     identity_switches: usize,
     stray: usize,
     wrong_labels: usize,
+    coverage: CoverageCounts,
 }
 
 /// How well objects were tracked in films. A share of nothing is 0.
@@ -70,12 +75,37 @@ pub struct TrackMetrics {
     pub id_recall: f64,
     /// How often a true track is continued by another found track than the last.
     pub identity_switches: usize,
+    /// How often a true track that has a box has none in its next frame.
+    pub drop_outs: usize,
+    /// Number of true tracks.
+    pub true_tracks: usize,
+    /// Number of true tracks that never get a box.
+    pub tracks_without_box: usize,
+    /// Frames of a true track before the first with a box: the mean over those that get one.
+    pub frames_before_box: f64,
     /// 1 less the shares of true boxes that are missed, that have a wrong box too many, and that are switched.
     pub mota: f64,
     /// Share of the boxes whose IoU with every true box is below 0.3.
     pub stray_share: f64,
     /// Share of the boxes that are not stray, but whose class is not that of the true box which they overlap most.
     pub wrong_label_share: f64,
+}
+
+impl TrackedFrame {
+    /// Leaves out found boxes at objects that do not count, which is neither missed nor wrong: those that overlap one of
+    /// `ignored` more than any true box.
+    #[must_use]
+    pub fn ignoring(mut self, ignored: &[NormBox]) -> Self {
+        let truth = &self.truth;
+        self.found.retain(|found| {
+            let overlap = |other: &NormBox| iou(other, &found.bounding_box);
+            let with_truth = truth.iter().map(|truth| overlap(&truth.bounding_box));
+            let nearest = with_truth.fold(0.0, f32::max);
+            let with_ignored = ignored.iter().map(overlap).fold(0.0, f32::max);
+            with_ignored < STRAY_IOU || nearest >= with_ignored
+        });
+        self
+    }
 }
 
 impl TrackEvaluation {
@@ -86,10 +116,13 @@ impl TrackEvaluation {
         let overlaps: Vec<_> = frames.iter().map(Overlaps::new).collect();
         self.identity_matches += identity_matches(frames, &overlaps);
         let mut continuity = Continuity::default();
+        let mut coverage = Coverage::default();
         for (frame, overlaps) in frames.iter().zip(&overlaps) {
             self.true_boxes += frame.truth.len();
             self.found_boxes += frame.found.len();
-            self.frame_matches += continuity.add(frame, overlaps);
+            let matched = continuity.add(frame, overlaps);
+            self.frame_matches += matched.len();
+            coverage.add(frame.truth.iter().map(|truth| truth.track), &matched);
             for (index, found) in frame.found.iter().enumerate() {
                 match overlaps.nearest_truth(index) {
                     Some((truth, iou)) if iou >= STRAY_IOU => {
@@ -100,6 +133,7 @@ impl TrackEvaluation {
             }
         }
         self.identity_switches += continuity.switches;
+        self.coverage.add(coverage.counts());
     }
 
     #[must_use]
@@ -119,6 +153,10 @@ impl TrackEvaluation {
             id_precision: share(self.identity_matches, self.found_boxes),
             id_recall: share(self.identity_matches, self.true_boxes),
             identity_switches: self.identity_switches,
+            drop_outs: self.coverage.drop_outs,
+            true_tracks: self.coverage.tracks,
+            tracks_without_box: self.coverage.tracks - self.coverage.with_box,
+            frames_before_box: share(self.coverage.frames_before_box, self.coverage.with_box),
             mota: if self.true_boxes > 0 {
                 1.0 - errors
             } else {
@@ -206,10 +244,10 @@ struct Continuity {
 }
 
 impl Continuity {
-    /// Adds a frame; returns how many boxes are assigned.
-    fn add(&mut self, frame: &TrackedFrame, overlaps: &Overlaps) -> usize {
+    /// Adds a frame; returns the true tracks to which a box is assigned.
+    fn add(&mut self, frame: &TrackedFrame, overlaps: &Overlaps) -> BTreeSet<u64> {
         if frame.truth.is_empty() || frame.found.is_empty() {
-            return 0;
+            return BTreeSet::new();
         }
         let weight = |truth: usize, found: usize| {
             let overlap = overlaps.values[truth][found];
@@ -230,7 +268,7 @@ impl Continuity {
             self.switches += usize::from(before.is_some_and(|before| before != found));
             self.last_frame.insert(truth.track, found);
         }
-        self.last_frame.len()
+        self.last_frame.keys().copied().collect()
     }
 }
 
@@ -295,6 +333,33 @@ mod tests {
         assert!((found.id_recall - 0.6).abs() < 1e-9);
         assert!((found.id_precision - 0.75).abs() < 1e-9);
         assert!((found.mota - 0.6).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_true_track_that_loses_its_box_is_a_drop_out() {
+        let found = metrics(&[
+            frame(&[(1, 0), (2, 1)], &[]),
+            frame(&[(1, 0), (2, 1)], &[(5, 0)]),
+            frame(&[(1, 0)], &[]),
+            frame(&[(1, 0)], &[(5, 0)]),
+            frame(&[(1, 0)], &[(5, 2)]),
+        ]);
+        assert_eq!((found.true_tracks, found.tracks_without_box), (2, 1));
+        assert_eq!((found.drop_outs, found.frames_before_box), (2, 1.0));
+    }
+
+    #[test]
+    fn what_overlaps_an_object_that_does_not_count_is_left_out() {
+        let places = |found: &[(u64, usize)]| {
+            let ignored = frame(&[(1, 1)], &[]).truth[0].bounding_box;
+            let frame = frame(&[(1, 0)], found).ignoring(&[ignored]);
+            frame
+                .found
+                .iter()
+                .map(|found| found.track)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(places(&[(4, 0), (5, 1), (6, 2)]), [4, 6]);
     }
 
     #[test]

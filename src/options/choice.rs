@@ -6,6 +6,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::camera_choice::{CameraChoice, CameraChoiceError};
+use crate::label::aliases::Language;
 use crate::stream_url::{StreamUrl, StreamUrlError, percent_decoded};
 
 /// A text that could not be parsed.
@@ -35,6 +36,8 @@ pub enum SourceChoice {
     Stdin,
     /// The built-in moving scenes.
     Demo,
+    /// The photographs of this folder, zoomed and panned.
+    DemoPhotographs(PathBuf),
     /// A picture, a folder of them, a recording, a named pipe or the device of a camera.
     Path(PathBuf),
 }
@@ -48,6 +51,15 @@ pub enum DisplayChoice {
     /// This framebuffer, or the first.
     Framebuffer(Option<PathBuf>),
     None,
+}
+
+/// The names to show for classes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AliasChoice {
+    /// Those that come along for this language.
+    Language(Language),
+    /// Those of a TOML file.
+    File(PathBuf),
 }
 
 /// Where JSON lines are written.
@@ -71,6 +83,15 @@ pub struct AreaShare(f32);
 pub enum CurveFile {
     Csv(PathBuf),
     Svg(PathBuf),
+}
+
+/// A class of a model and the name that it has in a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassRename {
+    /// The name in the model.
+    pub from: String,
+    /// The name in the data set.
+    pub to: String,
 }
 
 /// The HTML file of an evaluation report.
@@ -100,6 +121,13 @@ impl FromStr for SourceChoice {
                 expected: "rpicam or rpicam:1",
             })?;
             return Ok(Self::Rpicam(number));
+        }
+        if let Some(path) = text.strip_prefix("demo:") {
+            if path.is_empty() {
+                let expected = "demo or demo:FOLDER";
+                return Err(InvalidValue { expected }.into());
+            }
+            return Ok(Self::DemoPhotographs(path.into()));
         }
         if let Some(camera) = device(text) {
             return Ok(Self::Camera(camera));
@@ -167,6 +195,22 @@ impl FromStr for DisplayChoice {
     }
 }
 
+impl FromStr for AliasChoice {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        if text.is_empty() {
+            return Err(InvalidValue {
+                expected: "de, fr, es, zh or a file",
+            });
+        }
+        Ok(match text.parse() {
+            Ok(language) => Self::Language(language),
+            Err(_) => Self::File(text.into()),
+        })
+    }
+}
+
 impl FromStr for LogChoice {
     type Err = InvalidValue;
 
@@ -231,6 +275,25 @@ impl FromStr for CurveFile {
             Some("svg") => Ok(Self::Svg(path)),
             _ => Err(InvalidValue {
                 expected: "a file name that ends in .csv or .svg",
+            }),
+        }
+    }
+}
+
+impl FromStr for ClassRename {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let names = text
+            .split_once('=')
+            .map(|(from, to)| (from.trim(), to.trim()));
+        match names {
+            Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok(Self {
+                from: from.to_owned(),
+                to: to.to_owned(),
+            }),
+            _ => Err(InvalidValue {
+                expected: "FROM=TO: a class of the model and its name in the annotations",
             }),
         }
     }

@@ -1,21 +1,90 @@
 //! Text at a size that suits the image.
 //!
 //! The fonts of embedded-graphics have fixed sizes for small displays. On a large image their pixels are scaled up by
-//! a whole number.
+//! a whole number. Each has the characters of one part of ISO 8859; a text may mix them.
 
-use embedded_graphics::mono_font::iso_8859_1::{
-    FONT_6X10, FONT_8X13_BOLD, FONT_9X15_BOLD, FONT_10X20,
+use embedded_graphics::mono_font::{
+    MonoFont, MonoTextStyle, iso_8859_1, iso_8859_2, iso_8859_5, iso_8859_7, iso_8859_9,
+    iso_8859_13, iso_8859_15,
 };
-use embedded_graphics::mono_font::{MonoFont, MonoTextStyle};
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::*;
 use embedded_graphics::primitives::{PrimitiveStyle, Rectangle};
 use embedded_graphics::text::{Baseline, Text};
 
+/// Fonts of one size and style. The first one replaces characters that none has.
+struct FontFamily([&'static MonoFont<'static>; 7]);
+
+/// The font with this name of each part of ISO 8859: Western, Central European, Cyrillic, Greek, Turkish, Baltic, and
+/// Western with the letters that French and Finnish lack in the first.
+macro_rules! family {
+    ($font:ident) => {
+        FontFamily([
+            &iso_8859_1::$font,
+            &iso_8859_2::$font,
+            &iso_8859_5::$font,
+            &iso_8859_7::$font,
+            &iso_8859_9::$font,
+            &iso_8859_13::$font,
+            &iso_8859_15::$font,
+        ])
+    };
+}
+
+static FONT_6X10: FontFamily = family!(FONT_6X10);
+static FONT_8X13_BOLD: FontFamily = family!(FONT_8X13_BOLD);
+static FONT_9X15_BOLD: FontFamily = family!(FONT_9X15_BOLD);
+static FONT_10X20: FontFamily = family!(FONT_10X20);
+
+/// Whether the fonts have all characters of a text.
+#[must_use]
+pub fn can_draw(text: &str) -> bool {
+    text.chars().all(|c| FONT_10X20.font_of(c).is_some())
+}
+
+impl FontFamily {
+    const fn size(&self) -> Size {
+        self.0[0].character_size
+    }
+
+    /// The first font with a character.
+    fn font_of(&self, c: char) -> Option<&'static MonoFont<'static>> {
+        let fonts = self.0.into_iter();
+        let mut with_character = fonts.filter(|font| has_character(font, c));
+        with_character.next()
+    }
+
+    /// The longest parts of a text that one font has, each with the number of characters before it.
+    fn runs<'t>(&self, text: &'t str) -> Vec<(usize, &'static MonoFont<'static>, &'t str)> {
+        let mut runs: Vec<(usize, &'static MonoFont<'static>, &str)> = Vec::new();
+        let mut start = 0;
+        for (number, (at, c)) in text.char_indices().enumerate() {
+            let end = at + c.len_utf8();
+            match runs.last_mut() {
+                Some((_, font, run)) if has_character(font, c) => *run = &text[start..end],
+                _ => {
+                    start = at;
+                    let font = self.font_of(c).unwrap_or(self.0[0]);
+                    runs.push((number, font, &text[start..end]));
+                }
+            }
+        }
+        runs
+    }
+}
+
+fn has_character(font: &MonoFont<'_>, c: char) -> bool {
+    let index = |c| font.glyph_mapping.index(c);
+    c == REPLACEMENT || index(c) != index(REPLACEMENT)
+}
+
+/// What the fonts draw for a character that they lack.
+const REPLACEMENT: char = '?';
+
 /// A font, scaled by a whole number.
 #[derive(Clone, Copy)]
 pub(super) struct ScaledFont {
-    font: &'static MonoFont<'static>,
+    family: &'static FontFamily,
     scale: u32,
 }
 
@@ -24,9 +93,9 @@ impl ScaledFont {
     /// scale, which is finer.
     pub(super) fn of_height(height: u32) -> Self {
         let fonts = [&FONT_10X20, &FONT_9X15_BOLD, &FONT_8X13_BOLD, &FONT_6X10];
-        let scaled = fonts.map(|font| Self {
-            font,
-            scale: height / font.character_size.height,
+        let scaled = fonts.map(|family| Self {
+            family,
+            scale: height / family.size().height,
         });
         let tallest = scaled.map(Self::height).into_iter().max().unwrap_or(0);
         let is_candidate = |font: &Self| font.scale > 0 && font.height() * 20 >= tallest * 17;
@@ -35,7 +104,7 @@ impl ScaledFont {
             .filter(is_candidate)
             .min_by_key(|font| font.scale)
             .unwrap_or(Self {
-                font: &FONT_6X10,
+                family: &FONT_6X10,
                 scale: 1,
             })
     }
@@ -51,7 +120,7 @@ impl ScaledFont {
 
     /// Height of a line in pixels.
     pub(super) fn height(self) -> u32 {
-        self.font.character_size.height * self.scale
+        self.family.size().height * self.scale
     }
 
     /// Width of a line in pixels.
@@ -87,14 +156,18 @@ impl ScaledFont {
             target: &mut translated,
             scale: self.scale,
         };
-        let style = MonoTextStyle::new(self.font, color.into());
-        Text::with_baseline(text, Point::zero(), style, Baseline::Top).draw(&mut upscaled)?;
+        let advance = self.advance() / self.scale;
+        for (before, font, run) in self.family.runs(text) {
+            let style = MonoTextStyle::new(font, color.into());
+            let start = Point::new((before as u32 * advance) as i32, 0);
+            Text::with_baseline(run, start, style, Baseline::Top).draw(&mut upscaled)?;
+        }
         Ok(())
     }
 
     /// Distance in pixels from one character to the next.
     fn advance(self) -> u32 {
-        (self.font.character_size.width + self.font.character_spacing) * self.scale
+        self.family.size().width * self.scale
     }
 
     /// Distance in pixels between the text and the edge of a [`TextLabel`].
@@ -199,6 +272,52 @@ mod tests {
         let heights =
             [0, 9, 10, 14, 19, 21, 33, 49, 100].map(|h| ScaledFont::of_height(h).height());
         assert_eq!(heights, [10, 10, 10, 13, 15, 20, 30, 40, 100]);
+    }
+
+    #[test]
+    fn all_fonts_of_a_family_have_the_same_size() {
+        for family in [&FONT_6X10, &FONT_8X13_BOLD, &FONT_9X15_BOLD, &FONT_10X20] {
+            for font in family.0 {
+                assert_eq!(font.character_size, family.size());
+                assert_eq!(font.character_spacing, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn alphabets_of_europe_can_be_drawn() {
+        for text in [
+            "apple 7%?",
+            "Löffel",
+            "bœuf",
+            "muñeca",
+            "łóżko",
+            "лошадь",
+            "σκύλος",
+            "ağaç",
+        ] {
+            assert!(can_draw(text), "{text}");
+        }
+        for text in ["猫", "apple 猫", "🐈", "קשת"] {
+            assert!(!can_draw(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_of_two_alphabets_is_drawn_by_two_fonts_in_order() {
+        let runs = FONT_10X20.runs("zebra кот œ猫");
+        let parts: Vec<(usize, &str)> = runs.iter().map(|(at, _, run)| (*at, *run)).collect();
+        assert_eq!(parts, [(0, "zebra "), (6, "кот "), (10, "œ"), (11, "猫")]);
+        let drawn = |text: &str| {
+            let mut image = RgbImage::new(140, 20);
+            let font = ScaledFont::of_height(20);
+            let mut canvas = Canvas::new(&mut image);
+            font.draw(&mut canvas, text, Point::zero(), Rgb888::WHITE)
+                .expect("infallible");
+            image
+        };
+        assert_eq!(drawn("猫x"), drawn("?x"));
+        assert_ne!(drawn("zebra кот"), drawn("zebra ???"));
     }
 
     #[test]

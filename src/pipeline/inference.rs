@@ -12,6 +12,7 @@ use crate::detect::{DetectionFilter, Detector, ModelFilter, Thresholds};
 use crate::frame::Frame;
 use crate::health::Health;
 use crate::label::Labels;
+use crate::label::aliases::Aliases;
 use crate::regions::Coverage;
 use crate::report::Report;
 use crate::run_id::RunId;
@@ -31,6 +32,7 @@ pub(super) struct Inference {
     /// Overrides the thresholds of the model.
     threshold: Option<f32>,
     filter: DetectionFilter,
+    aliases: Arc<Aliases>,
     /// Whether only the primary detection is reported.
     one: bool,
     /// Looks at parts of frames; `None` if a frame is looked at as a whole.
@@ -69,6 +71,7 @@ impl Inference {
             new_models,
             threshold,
             filter,
+            aliases: Arc::default(),
             one: false,
             observer: None,
             tracker: None,
@@ -78,6 +81,10 @@ impl Inference {
             clock,
             start: None,
         }
+    }
+
+    pub(super) fn with_aliases(self, aliases: Arc<Aliases>) -> Self {
+        Self { aliases, ..self }
     }
 
     pub(super) fn with_zones(self, zones: Arc<ZoneMap>) -> Self {
@@ -121,6 +128,7 @@ impl Inference {
             run: self.run,
             is_tracked: self.tracker.is_some(),
             zones: self.zones.counts(),
+            aliases: Arc::clone(&self.aliases),
             ..Report::waiting(Arc::clone(&self.model.labels), Arc::clone(&self.model.hash))
         }
     }
@@ -214,6 +222,7 @@ impl Inference {
     /// Runs the model on the frame as a whole or, if its model finds objects, on parts of it.
     fn observe(&mut self, frame: &Frame) -> Result<Observation, PipelineError> {
         let is_live = self.start.is_none();
+        let min_score = self.min_object_score();
         let Self {
             model,
             observer,
@@ -237,8 +246,20 @@ impl Inference {
                     &**clock,
                 )
             }
-            _ => Observation::whole(frame, &mut *model.detector, &**clock),
+            _ => {
+                model.detector.set_min_object_score(min_score);
+                Observation::whole(frame, &mut *model.detector, &**clock)
+            }
         }
+    }
+
+    /// The lowest score of an object that a frame needs.
+    fn min_object_score(&self) -> f32 {
+        let thresholds = &self.model.thresholds;
+        let tracked = self.tracker.as_ref();
+        let tracked = tracked.map(|tracker| tracker.min_object_score(thresholds));
+        let reported = thresholds.primary.min(thresholds.objects);
+        tracked.unwrap_or(reported).min(reported)
     }
 
     fn time_of(&self, frame: &Frame) -> Instant {

@@ -35,7 +35,8 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
         .with_primary_only(pipeline.one)
         .with_regions(pipeline.regions)
         .with_tracking(pipeline.track)
-        .with_zones(pipeline.zones);
+        .with_zones(pipeline.zones)
+        .with_aliases(pipeline.aliases);
     let sinks = pipeline.sinks;
     let queues = sinks.iter().map(|sink| SinkQueue::new(sink.events_only()));
     let shared = Arc::new(Shared::new(

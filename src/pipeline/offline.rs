@@ -34,7 +34,8 @@ pub(super) fn run(
             .with_primary_only(pipeline.one)
             .with_regions(pipeline.regions)
             .with_tracking(pipeline.track)
-            .with_zones(pipeline.zones),
+            .with_zones(pipeline.zones)
+            .with_aliases(pipeline.aliases),
         sinks: AllSinks {
             sinks: pipeline.sinks,
             display: pipeline.display,

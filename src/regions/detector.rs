@@ -107,6 +107,7 @@ impl RegionDetector {
         thresholds: &Thresholds,
     ) -> Result<Looked, RegionsError> {
         let sizes = Sizes::new(picture.image.dimensions(), &detector.card().input);
+        detector.set_min_object_score(thresholds.objects * LEAST_SHARE);
         let mut found = self.look(picture, &picture_views(&sizes), detector)?;
         let mut close_ups = Vec::new();
         for detection in unsure(&merged(&found, thresholds), thresholds) {
@@ -140,6 +141,7 @@ impl RegionDetector {
             inferences: self.budget.next(hints.timing),
             needs_whole: hints.needs_whole || self.has_image_heads,
         };
+        detector.set_min_object_score(thresholds.objects * LEAST_SHARE);
         let Plan { views } = plan(&request, &mut self.cursor);
         let found = self.look(frame, &views, detector)?;
         let objects = merged(&found, thresholds);
@@ -295,7 +297,7 @@ mod tests {
     use image::Rgb;
 
     use super::*;
-    use crate::card::{ModelCard, ObjectSettings, test_card};
+    use crate::card::{ModelCard, ObjectDecode, ObjectSettings, test_card};
     use crate::detect::{CellOutputs, Nms};
     use crate::frame::Origin;
     use crate::preprocess::InputTensor;
@@ -320,6 +322,7 @@ mod tests {
                 threshold: 0.5,
                 nms_iou: 0.6,
                 most: 10,
+                decode: ObjectDecode::InGraph,
             };
             let card = ModelCard {
                 objects: Some(settings),

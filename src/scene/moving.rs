@@ -11,7 +11,7 @@ use super::path::Path;
 use super::rng::Rng;
 use super::sprite::Sprite;
 use super::texture::Texture;
-use super::{MIN_SIDE, Scene, Stream, ground_truth};
+use super::{MIN_SIDE, Scene, Stream, ground_truth, scene_seed};
 
 /// A sequence of scenes.
 #[derive(Debug)]
@@ -103,10 +103,6 @@ impl MovingScene {
         }));
         image
     }
-}
-
-fn scene_seed(seed: u64, scene: u64) -> u64 {
-    seed.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(scene)
 }
 
 /// The photograph of a scene. All are shown before one repeats.

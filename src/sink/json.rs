@@ -37,7 +37,6 @@ use crate::detect::Detection;
 use crate::frame::{Frame, GroundTruth, Origin, UnreadableFrame};
 use crate::geometry::NormBox;
 use crate::health::StateChange;
-use crate::label::Labels;
 use crate::path_text::PathText;
 use crate::regions::View;
 use crate::report::Report;
@@ -126,7 +125,7 @@ pub(super) fn event_lines(frame: &Frame, report: &Report) -> impl Iterator<Item 
 
 fn event_line(frame: &Frame, report: &Report, event: &Event) -> String {
     let from = match event.kind {
-        EventKind::Changed { from } => Some(report.class_name(from)),
+        EventKind::Changed { from } => Some(from),
         _ => None,
     };
     let origin = OriginFields::of(frame);
@@ -152,12 +151,13 @@ fn event_line(frame: &Frame, report: &Report, event: &Event) -> String {
         place: PlaceFields::of(event.kind, report.zones.map()),
         id: report.event_id(event.track),
         track: event.track,
-        from,
+        from: from.map(|class| report.class_name(class)),
+        from_label: from.and_then(|class| report.alias(class)),
         duration_s: has_duration.then(|| rounded(event.duration.as_secs_f64(), 3)),
         counts: report.counts(),
         detection: FrameFields::of(
             frame,
-            Some(DetectionFields::of(frame, &event.detection, &report.labels)),
+            Some(DetectionFields::of(frame, &event.detection, report)),
         ),
         model: ModelFields::of(report),
     })
@@ -234,6 +234,8 @@ struct EventLine<'a> {
     track: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from_label: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_s: Option<f64>,
     counts: BTreeMap<&'a str, usize>,
@@ -316,6 +318,9 @@ struct FrameFields<'a> {
 #[derive(Clone, Serialize)]
 struct DetectionFields<'a> {
     class: &'a str,
+    /// The alias of the class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
     confidence: f64,
     #[serde(flatten)]
     corners: Corners,
@@ -416,10 +421,11 @@ impl<'a> FrameFields<'a> {
 }
 
 impl<'a> DetectionFields<'a> {
-    fn of(frame: &Frame, detection: &Detection, labels: &'a Labels) -> Self {
+    fn of(frame: &Frame, detection: &Detection, report: &'a Report) -> Self {
         let (width, height) = frame.image.dimensions();
         Self {
-            class: labels.name(detection.class).unwrap_or("?"),
+            class: report.class_name(detection.class),
+            label: report.alias(detection.class),
             confidence: rounded(f64::from(detection.confidence), 4),
             corners: Corners::of(&detection.bounding_box),
             pixels: edges(&detection.bounding_box.to_pixels(width, height)),
@@ -432,7 +438,7 @@ impl<'a> DetectionFields<'a> {
 fn all_detections<'a>(frame: &Frame, report: &'a Report) -> Vec<DetectionFields<'a>> {
     let fields = |(detection, track)| DetectionFields {
         track,
-        ..DetectionFields::of(frame, detection, &report.labels)
+        ..DetectionFields::of(frame, detection, report)
     };
     report.numbered_detections().map(fields).collect()
 }

@@ -7,7 +7,7 @@
 //! has acknowledged it. A failure of the broker does not end the run. The connection is not encrypted: use it in a
 //! trusted network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -16,12 +16,14 @@ use parking_lot::{Condvar, Mutex};
 use rumqttc::{Client, LastWill, MqttOptions, QoS};
 use serde::Serialize;
 
-use super::presence::Presence;
+use super::presence::{Presence, PresentThing};
 use super::zone_fields::ZoneFields;
 use super::{Sink, SinkError, json};
 use crate::address::BrokerAddress;
 use crate::frame::Frame;
 use crate::health::{CaptureState, Health, StateChange};
+use crate::label::Labels;
+use crate::label::aliases::Aliases;
 use crate::report::Report;
 use crate::warn;
 
@@ -50,6 +52,21 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Minimum time between two states that differ in their confidence only.
 const CONFIDENCE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What to publish, and where.
+#[derive(Debug, Clone)]
+pub struct MqttSettings {
+    pub broker: BrokerAddress,
+    /// The name of the camera.
+    pub name: String,
+    /// What this instance published under a former name is removed from the broker after the first connection.
+    pub instance: Option<InstanceId>,
+    /// The classes of the model; `None` if they are not known.
+    pub labels: Option<Labels>,
+    /// Classes that Home Assistant gets a sensor for from the start; others get theirs when they are first detected.
+    pub selected: Vec<String>,
+    pub aliases: Arc<Aliases>,
+}
+
 /// Publishes to a broker until it is dropped.
 pub struct MqttSink {
     publisher: Arc<Publisher>,
@@ -70,26 +87,21 @@ impl MqttSink {
         name: &str,
         health: Arc<Health>,
     ) -> Result<Self, SinkError> {
-        Self::start_instance(broker, name, None, health)
+        let settings = MqttSettings::new(broker.clone(), name.to_owned());
+        Self::start_with(settings, health)
     }
 
-    /// As [`Self::start`]. What this `instance` published under a former name is removed from the broker after the first
-    /// connection.
+    /// As [`Self::start`], with all settings.
     ///
     /// # Errors
     /// [`SinkError::Thread`]
-    pub fn start_instance(
-        broker: &BrokerAddress,
-        name: &str,
-        instance: Option<InstanceId>,
-        health: Arc<Health>,
-    ) -> Result<Self, SinkError> {
-        let topics = Topics::of(name);
+    pub fn start_with(settings: MqttSettings, health: Arc<Health>) -> Result<Self, SinkError> {
+        let topics = Topics::of(&settings.name);
         let capacity = publish_queue::MAX_IN_FLIGHT + 8;
-        let (client, connection) = Client::new(options(broker, &topics), capacity);
-        let publisher = Arc::new(Publisher::new(client, topics, name, instance, health));
-        let connection =
-            BrokerConnection::new(connection, Arc::clone(&publisher), broker.to_string());
+        let (client, connection) = Client::new(options(&settings.broker, &topics), capacity);
+        let broker = settings.broker.to_string();
+        let publisher = Arc::new(Publisher::new(client, topics, settings, health));
+        let connection = BrokerConnection::new(connection, Arc::clone(&publisher), broker);
         let (sender, thread_ended) = channel();
         let run = move || {
             // Dropped when the thread ends, also on a panic.
@@ -130,6 +142,21 @@ impl MqttSink {
     }
 }
 
+impl MqttSettings {
+    /// Without an instance, classes and aliases.
+    #[must_use]
+    pub fn new(broker: BrokerAddress, name: String) -> Self {
+        Self {
+            broker,
+            name,
+            instance: None,
+            labels: None,
+            selected: Vec::new(),
+            aliases: Arc::default(),
+        }
+    }
+}
+
 fn options(broker: &BrokerAddress, topics: &Topics) -> MqttOptions {
     // A fixed client ID: a broker that still holds the connection from before a power cut then closes it.
     let mut options = MqttOptions::new(topics.client_id(), &broker.host, broker.port);
@@ -147,6 +174,7 @@ impl Sink for MqttSink {
         for line in json::event_lines(frame, report) {
             self.publisher.publish_event(line);
         }
+        self.publisher.publish_classes(report.counts().keys());
         self.publish_state(StateMessage::of(report), Instant::now());
         Ok(())
     }
@@ -191,12 +219,17 @@ struct StateMessage {
     present: bool,
     /// Of several things, that of the one that appeared first, as the confidence and the track.
     class: String,
+    /// The alias of the class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
     confidence: Option<f64>,
     track: Option<u64>,
     /// The number of things.
     count: usize,
     /// The number of things of each class.
     counts: BTreeMap<String, usize>,
+    /// The number of things of each class that are not stationary.
+    moving: BTreeMap<String, usize>,
     capture: &'static str,
     #[serde(flatten)]
     zones: ZoneFields,
@@ -207,10 +240,12 @@ impl Default for StateMessage {
         Self {
             present: false,
             class: "nothing".to_owned(),
+            label: None,
             confidence: None,
             track: None,
             count: 0,
             counts: BTreeMap::new(),
+            moving: BTreeMap::new(),
             capture: CaptureState::default().name(),
             zones: ZoneFields::default(),
         }
@@ -222,6 +257,7 @@ impl StateMessage {
         let capture = report.capture.name();
         let Presence { things, counts } = Presence::of(report);
         let count = things.len();
+        let moving = moving(&things);
         let zones = ZoneFields::of(&report.zones);
         match things.into_iter().next() {
             None => Self {
@@ -232,10 +268,12 @@ impl StateMessage {
             Some(first) => Self {
                 present: true,
                 class: first.class,
+                label: first.label,
                 confidence: Some(first.confidence),
                 track: first.track,
                 count,
                 counts,
+                moving,
                 capture,
                 zones,
             },
@@ -251,6 +289,15 @@ impl StateMessage {
     }
 }
 
+/// The number of things of each class that are not stationary.
+fn moving(things: &[PresentThing]) -> BTreeMap<String, usize> {
+    let mut moving = BTreeMap::new();
+    for thing in things.iter().filter(|t| t.stationary == Some(false)) {
+        *moving.entry(thing.class.clone()).or_default() += 1;
+    }
+    moving
+}
+
 /// Passes messages from the sink to the connection's thread.
 ///
 /// While the connection is up, a message goes to the client at once. That never blocks: the client's channel holds as
@@ -258,9 +305,7 @@ impl StateMessage {
 struct Publisher {
     client: Client,
     topics: Topics,
-    /// The name of the camera.
-    name: String,
-    instance: Option<InstanceId>,
+    settings: MqttSettings,
     health: Arc<Health>,
     state: Mutex<MqttState>,
     shutdown_requested: Condvar,
@@ -271,6 +316,8 @@ struct MqttState {
     queue: PublishQueue,
     /// The payload of the last state.
     last_state: Option<String>,
+    /// The classes that Home Assistant has a sensor for.
+    classes: BTreeSet<String>,
     is_connected: bool,
     /// Until all are found, or the first connection has ended.
     former_names: Option<FormerNames>,
@@ -288,25 +335,18 @@ enum MqttShutdown {
 }
 
 impl Publisher {
-    fn new(
-        client: Client,
-        topics: Topics,
-        name: &str,
-        instance: Option<InstanceId>,
-        health: Arc<Health>,
-    ) -> Self {
-        let former_names = instance
-            .as_ref()
-            .map(|instance| FormerNames::new(&topics, instance.as_str()));
+    fn new(client: Client, topics: Topics, settings: MqttSettings, health: Arc<Health>) -> Self {
+        let instance = settings.instance.as_ref();
+        let former_names = instance.map(|instance| FormerNames::new(&topics, instance.as_str()));
         let state = MqttState {
             former_names,
+            classes: settings.selected.iter().cloned().collect(),
             ..MqttState::default()
         };
         Self {
             client,
             topics,
-            name: name.to_owned(),
-            instance,
+            settings,
             health,
             state: Mutex::new(state),
             shutdown_requested: Condvar::new(),
@@ -334,6 +374,32 @@ impl Publisher {
             };
             self.enqueue(&mut state, message);
         }
+    }
+
+    /// Publishes the sensors of classes that have none yet.
+    fn publish_classes<'a>(&self, classes: impl Iterator<Item = &'a &'a str>) {
+        let mut state = self.state.lock();
+        for class in classes {
+            if state.classes.contains(*class) {
+                continue;
+            }
+            state.classes.insert((*class).to_owned());
+            // Without a connection, they are published on connect.
+            if state.is_connected {
+                let message = self.class_message(class);
+                self.enqueue(&mut state, message);
+            }
+        }
+    }
+
+    fn class_message(&self, class: &str) -> MqttMessage {
+        let name = self.settings.aliases.get(class).unwrap_or(class);
+        retained(discovery::class_message(
+            &self.topics,
+            &self.settings.name,
+            class,
+            name,
+        ))
     }
 
     /// Called on connect. The retained messages are sent before the queued events.
@@ -370,14 +436,10 @@ impl Publisher {
             // It only fails if the connection is already lost again.
             let _ = self.client.try_unsubscribe(filter);
         }
-        for topic in former.iter().flat_map(Topics::retained) {
+        let classes = || self.settings.labels.iter().flat_map(Labels::iter);
+        for topic in former.iter().flat_map(|names| names.retained(classes())) {
             // An empty payload removes the retained message.
-            let message = MqttMessage {
-                kind: MqttMessageKind::Retained,
-                topic,
-                payload: String::new(),
-            };
-            self.enqueue(&mut state, message);
+            self.enqueue(&mut state, retained((topic, String::new())));
         }
         former.iter().map(|topics| topics.id().to_owned()).collect()
     }
@@ -439,17 +501,14 @@ impl Publisher {
 
     /// The discovery messages, then the state, then `online`.
     fn enqueue_retained(&self, state: &mut MqttState) {
-        let retained = |(topic, payload)| MqttMessage {
-            kind: MqttMessageKind::Retained,
-            topic,
-            payload,
-        };
-        let discovery = discovery::messages(&self.topics, &self.name);
+        let discovery = discovery::messages(&self.topics, &self.settings.name);
         let mut messages: Vec<MqttMessage> = discovery.into_iter().map(retained).collect();
+        let classes = state.classes.iter();
+        messages.extend(classes.map(|class| self.class_message(class)));
         let last_state = state.last_state.clone();
         messages.extend(last_state.map(|payload| retained((self.topics.state(), payload))));
         messages.push(retained((self.topics.status(), ONLINE.to_owned())));
-        let instance = self.instance.as_ref();
+        let instance = self.settings.instance.as_ref();
         let instance = instance.map(|id| (self.topics.instance(), id.as_str().to_owned()));
         messages.extend(instance.map(retained));
         state.queue.push_front_all(messages);
@@ -469,11 +528,8 @@ impl Publisher {
         }
         if state.shutdown == MqttShutdown::Requested {
             state.shutdown = MqttShutdown::LastMessageQueued;
-            state.queue.push(MqttMessage {
-                kind: MqttMessageKind::Retained,
-                topic: self.topics.status(),
-                payload: OFFLINE.to_owned(),
-            });
+            let offline = (self.topics.status(), OFFLINE.to_owned());
+            state.queue.push(retained(offline));
         }
         while let Some(message) = state.queue.next_to_send() {
             let is_retained = message.kind != MqttMessageKind::Event;
@@ -491,19 +547,51 @@ impl Publisher {
     }
 }
 
+/// A message from its topic and payload.
+fn retained((topic, payload): (String, String)) -> MqttMessage {
+    MqttMessage {
+        kind: MqttMessageKind::Retained,
+        topic,
+        payload,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn things_that_are_not_stationary_are_counted_by_class() {
+        let thing = |class: &str, stationary| PresentThing {
+            class: class.to_owned(),
+            label: None,
+            confidence: 0.9,
+            track: Some(1),
+            duration_s: Some(1.0),
+            stationary,
+        };
+        let things = [
+            thing("car", Some(true)),
+            thing("car", Some(false)),
+            thing("dog", Some(false)),
+            thing("cat", Some(true)),
+            thing("cup", None),
+        ];
+        let expected = [("car".to_owned(), 1), ("dog".to_owned(), 1)];
+        assert_eq!(moving(&things), expected.into());
+    }
 
     #[test]
     fn the_state_message_has_null_without_a_detection() {
         let apple = |confidence, track| StateMessage {
             present: true,
             class: "apple".to_owned(),
+            label: None,
             confidence: Some(confidence),
             track: Some(track),
             count: 1,
             counts: [("apple".to_owned(), 1)].into(),
+            moving: [("apple".to_owned(), 1)].into(),
             capture: "live",
             zones: ZoneFields::default(),
         };
@@ -518,12 +606,12 @@ mod tests {
         assert!(!apple(0.5, 1).equals_except_confidence(&two));
         let expected = concat!(
             r#"{"present":true,"class":"apple","confidence":0.5,"track":1,"#,
-            r#""count":1,"counts":{"apple":1},"capture":"live"}"#
+            r#""count":1,"counts":{"apple":1},"moving":{"apple":1},"capture":"live"}"#
         );
         assert_eq!(json::to_json(&apple(0.5, 1)), expected);
         let nothing = concat!(
             r#"{"present":false,"class":"nothing","confidence":null,"track":null,"#,
-            r#""count":0,"counts":{},"capture":"starting"}"#
+            r#""count":0,"counts":{},"moving":{},"capture":"starting"}"#
         );
         assert_eq!(json::to_json(&StateMessage::default()), nothing);
     }

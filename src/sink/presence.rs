@@ -22,6 +22,9 @@ pub(super) struct Presence {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct PresentThing {
     pub(super) class: String,
+    /// The alias of the class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) label: Option<String>,
     /// To two decimals.
     pub(super) confidence: f64,
     /// `None` if the source is not tracked, as for the following.
@@ -56,6 +59,7 @@ impl PresentThing {
     fn untracked(detection: &Detection, report: &Report) -> Self {
         Self {
             class: report.class_name(detection.class).to_owned(),
+            label: report.alias(detection.class).map(str::to_owned),
             confidence: rounded(f64::from(detection.confidence), 2),
             track: None,
             duration_s: None,

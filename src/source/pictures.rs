@@ -76,7 +76,7 @@ impl FrameSource for PicturesSource {
 }
 
 /// The pictures in a folder and its subfolders, sorted by name, and errors for what can't be listed.
-fn list(folder: &Path) -> VecDeque<Result<PathBuf, SourceError>> {
+pub(super) fn list(folder: &Path) -> VecDeque<Result<PathBuf, SourceError>> {
     let is_known = |path: &Path| FileKind::of_extension(path).is_some();
     let found = walk::files(folder, usize::MAX, is_known).into_iter();
     let found: Vec<_> = found.map(|found| found.or_else(listing_error)).collect();

@@ -2,8 +2,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod figures;
-mod scenes;
 
 use std::fs;
 

@@ -1,7 +1,7 @@
 """Tracks the detections of films with the trackers of the package `trackers`, with its defaults, and writes their tracks.
 
-Input: a list of films, each {"rate": frames per second, "frames": [[class, score, x_min, y_min, x_max, y_max]]}. Output: for
-each tracker a list of films, each a list of frames with [track, class, x_min, y_min, x_max, y_max].
+Input: {"threshold": confidence from which a track begins, "films": [...]}, each film {"rate": frames per second, "frames":
+[[class, score, x_min, y_min, x_max, y_max]]}. Output: for each tracker a list of films, each a list of frames with [track, class, x_min, y_min, x_max, y_max].
 """
 
 import json
@@ -13,7 +13,10 @@ from trackers import ByteTrackTracker, SORTTracker
 
 # The trackers assume pixels in places.
 SIDE = 1000.0
-THRESHOLD = 0.4
+
+with open(sys.argv[1]) as file:
+    given = json.load(file)
+THRESHOLD, films = given["threshold"], given["films"]
 
 
 def tracks(tracker, film, least, suppress=False):
@@ -51,8 +54,6 @@ def byte_track(film):
     return tracks(tracker, film, THRESHOLD / 2, suppress=True)
 
 
-with open(sys.argv[1]) as file:
-    films = json.load(file)
 found = {
     "SORT": [sort(film) for film in films],
     "SORT after NMS across classes": [sort(film, suppress=True) for film in films],

@@ -22,7 +22,8 @@ pub(super) fn checks(options: &RunOptions) -> Vec<Finding> {
         SourceChoice::Camera(_)
         | SourceChoice::Rpicam(_)
         | SourceChoice::Stdin
-        | SourceChoice::Demo => Vec::new(),
+        | SourceChoice::Demo
+        | SourceChoice::DemoPhotographs(_) => Vec::new(),
     }
 }
 

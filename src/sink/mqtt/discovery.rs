@@ -1,8 +1,11 @@
 //! The topics of a camera, and the messages by which Home Assistant discovers it: a sensor for the detected class, one for
-//! the number of things, one for occupancy, and one for camera failures.
+//! the number of things, one for occupancy, one for camera failures, and one for each class that is selected or was
+//! detected.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+
+mod class_sensor;
 
 /// Payload of the status while connected.
 pub(super) const ONLINE: &str = "online";
@@ -77,12 +80,13 @@ impl Topics {
         self.topic("instance")
     }
 
-    /// All topics with a retained message; the one that tells whose they are is the last.
-    pub(super) fn retained(&self) -> Vec<String> {
+    /// All topics with a retained message, of a model with these classes; the one that tells whose they are is the last.
+    pub(super) fn retained<'a>(&self, classes: impl Iterator<Item = &'a str>) -> Vec<String> {
         let entities = ENTITIES.into_iter();
         let mut topics: Vec<String> = entities
             .map(|(component, entity)| self.discovery(component, entity))
             .collect();
+        topics.extend(classes.map(|class| self.class_discovery(class)));
         topics.extend([self.state(), self.status(), self.instance()]);
         topics
     }
@@ -93,6 +97,11 @@ impl Topics {
             "homeassistant/{component}/{}/{entity}/config",
             self.client_id()
         )
+    }
+
+    /// The topic that configures the sensor of a class.
+    fn class_discovery(&self, class: &str) -> String {
+        self.discovery("binary_sensor", &class_entity(class))
     }
 
     fn topic(&self, last: &str) -> String {
@@ -115,6 +124,34 @@ const ENTITIES: [(&str, &str); 4] = [
     ("binary_sensor", "occupancy"),
     ("binary_sensor", "trouble"),
 ];
+
+/// The name of the entity of a class: no other one begins with `class_`, and different classes have different ones.
+fn class_entity(class: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == ' ' || c == '-';
+    let replaced = class.chars().map(|c| match is_plain(c) && c != ' ' {
+        true => c,
+        false => '_',
+    });
+    let id: String = replaced.take(MAX_ID_LENGTH).collect();
+    let is_own = class.len() <= MAX_ID_LENGTH && class.chars().all(is_plain);
+    match is_own {
+        true => format!("class_{id}"),
+        false => format!("class_{id}-{}", short_hash(class.as_bytes())),
+    }
+}
+
+/// Topic and JSON payload of the discovery message of a class's sensor, to be retained. `camera` is the name of the camera,
+/// `name` is shown for the class.
+pub(super) fn class_message(
+    topics: &Topics,
+    camera: &str,
+    class: &str,
+    name: &str,
+) -> (String, String) {
+    let fields = class_sensor::fields(class, name);
+    let payload = with_common_fields(fields, topics, camera, &class_entity(class));
+    (topics.class_discovery(class), payload.to_string())
+}
 
 /// Topics and JSON payloads of the discovery messages, to be retained. `name` is the name of the camera.
 pub(super) fn messages(topics: &Topics, name: &str) -> Vec<(String, String)> {
@@ -202,6 +239,49 @@ mod tests {
     }
 
     #[test]
+    fn the_sensor_of_a_class_belongs_to_the_camera() {
+        let (topic, payload) = class_message(&Topics::of("k"), "K", "hot dog", "Hotdog");
+        assert_eq!(
+            topic,
+            "homeassistant/binary_sensor/boxcam_k/class_hot_dog/config"
+        );
+        let sensor: Value = serde_json::from_str(&payload).expect("JSON");
+        assert_eq!(sensor["name"], "Hotdog");
+        assert_eq!(sensor["unique_id"], "boxcam_k_class_hot_dog");
+        assert_eq!(sensor["state_topic"], "boxcam/k/state");
+        assert_eq!(sensor["device"]["name"], "K");
+    }
+
+    #[test]
+    fn classes_have_distinct_entities_of_valid_characters() {
+        let long = "x".repeat(100);
+        let classes = [
+            "cup",
+            "hot dog",
+            "hot_dog",
+            "hot-dog",
+            "猫",
+            "狗",
+            "a/b",
+            "a+b",
+            "",
+            &long,
+            &long[..99],
+        ];
+        let mut entities = classes.map(class_entity);
+        for entity in &entities {
+            let is_valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            assert!(
+                entity.chars().all(is_valid) && entity.len() < 90,
+                "{entity}"
+            );
+        }
+        assert_eq!(entities[..2], ["class_cup", "class_hot_dog"]);
+        entities.sort_unstable();
+        assert!(entities.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
     fn a_name_that_is_a_valid_id_is_kept() {
         let longest = "x".repeat(MAX_ID_LENGTH);
         for name in ["kitchen", "Kitchen", "a_b", "a-b", "cam_", "7", &longest] {
@@ -258,11 +338,13 @@ mod tests {
     #[test]
     fn the_topics_of_all_retained_messages_are_listed() {
         let topics = Topics::of("k");
-        let retained = topics.retained();
-        for (topic, _) in messages(&topics, "k") {
+        let classes = ["person", "hot dog"];
+        let retained = topics.retained(classes.into_iter());
+        let of_classes = classes.map(|class| class_message(&topics, "k", class, class));
+        for (topic, _) in messages(&topics, "k").into_iter().chain(of_classes) {
             assert!(retained.contains(&topic), "{topic}");
         }
-        assert_eq!(retained.len(), 7);
+        assert_eq!(retained.len(), 9);
         assert_eq!(retained.last(), Some(&"boxcam/k/instance".to_owned()));
     }
 }

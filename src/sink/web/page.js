@@ -8,6 +8,8 @@ let isConnected = false;
 let eventsTotal = -1;
 let isLimitReached = false;
 let wasLive = true;
+// The names to show for classes, as far as things and events had them.
+const labels = new Map();
 
 function openLive() {
   isLimitReached = false;
@@ -36,9 +38,15 @@ function formatDuration(seconds) {
   return (seconds / 3600).toFixed(1) + " h";
 }
 
+function learnLabels(things) {
+  for (const thing of things) if (thing && thing.label) labels.set(thing.class, thing.label);
+}
+
+const labelOf = (name) => labels.get(name) ?? name;
+
 // Each class with the number of its things, as "apple \u00d7 2, banana".
 function formatCounts(counts) {
-  const names = Object.entries(counts).map(([name, count]) => count > 1 ? name + " \u00d7 " + count : name);
+  const names = Object.entries(counts).map(([name, count]) => labelOf(name) + (count > 1 ? " \u00d7 " + count : ""));
   return names.join(", ") || "nothing";
 }
 
@@ -51,7 +59,7 @@ function cell(className, text) {
 
 function thingRow(thing) {
   const row = document.createElement("li");
-  row.append(cell("what", thing.class), " ", cell("secondary", Math.round(thing.confidence * 100) + "%"));
+  row.append(cell("what", labelOf(thing.class)), " ", cell("secondary", Math.round(thing.confidence * 100) + "%"));
   if (thing.duration_s !== null) row.append(" ", cell("secondary", "for " + formatDuration(thing.duration_s)));
   return row;
 }
@@ -60,6 +68,7 @@ function thingRow(thing) {
 function showDetections(state, isOld) {
   element("seen").classList.toggle("old", isOld);
   element("when").textContent = isOld ? "Last detections" : "Detected now";
+  learnLabels(state.things);
   element("class").textContent = formatCounts(state.counts);
   element("class").classList.toggle("none", !state.things.length);
   element("things").replaceChildren(...state.things.map(thingRow));
@@ -132,8 +141,8 @@ function eventRow(event) {
   const what = cell("what", "");
   if (event.event) {
     row.className = event.event;
-    const name = event.detection ? event.detection.class : "?";
-    const from = event.from ? " (was " + event.from + ")" : "";
+    const name = event.detection ? labelOf(event.detection.class) : "?";
+    const from = event.from ? " (was " + (event.from_label ?? event.from) + ")" : "";
     const hasEnded = event.event === "left" || event.event === "left_zone";
     const duration = hasEnded ? " after " + formatDuration(event.duration_s) : "";
     what.textContent = name + " " + eventText(event) + from + duration;
@@ -148,6 +157,7 @@ function eventRow(event) {
 async function showEvents(total) {
   const events = await getJson("events");
   eventsTotal = total;
+  learnLabels(events.map((event) => event.detection));
   if (events.length) element("events").replaceChildren(...events.reverse().map(eventRow));
 }
 
