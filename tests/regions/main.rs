@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod figures;
+mod scenes;
 
 use std::fs;
 
