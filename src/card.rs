@@ -47,6 +47,9 @@ pub struct ModelCard {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects: Option<ObjectSettings>,
     pub training: Training,
+    /// Where an imported network comes from; `None` if it was trained by `boxcam-train`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ModelOrigin>,
     /// Metrics on the validation pictures, named as by `boxcam evaluate --json`.
     pub figures: BTreeMap<String, f64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -87,6 +90,23 @@ pub struct ObjectSettings {
     pub nms_iou: f32,
     /// Maximum number of objects in a picture, from 1 to [`MAX_OBJECTS`].
     pub most: usize,
+    #[serde(default, skip_serializing_if = "ObjectDecode::is_default")]
+    pub decode: ObjectDecode,
+}
+
+/// What turns the outputs of the object heads into scores and corners.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectDecode {
+    /// The graph itself: its outputs are scores and corners.
+    #[default]
+    InGraph,
+}
+
+impl ObjectDecode {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Preprocessing: a picture is resized to `width` x `height` without keeping its aspect ratio, and each 8-bit channel value
@@ -102,6 +122,26 @@ pub struct InputSpec {
     pub zero_point: f32,
     /// Finite and above 0.
     pub scale: f32,
+    #[serde(default, skip_serializing_if = "Resize::is_default")]
+    pub resize: Resize,
+}
+
+/// How a picture is resized to the input size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resize {
+    /// A triangle filter as wide as the pixels of the smaller side: every pixel of the picture counts.
+    #[default]
+    Antialiased,
+    /// TensorFlow 1's bilinear interpolation: output pixel `i` is the picture at `i * picture side / input side`, between the
+    /// two nearest pixels along each side. A large picture is sampled, not averaged.
+    Bilinear,
+}
+
+impl Resize {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Order of the dimensions of the input tensor.
@@ -143,6 +183,18 @@ pub struct Training {
     pub seed: u64,
 }
 
+/// Where a network that was imported from another program's file comes from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelOrigin {
+    /// The file or package, with its version.
+    pub source: String,
+    /// SPDX expression, such as `Apache-2.0`.
+    pub licence: String,
+    /// Empty if it has no address.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub url: String,
+}
+
 /// Metadata without a usable card.
 #[derive(Debug, Error)]
 pub enum CardError {
@@ -179,6 +231,7 @@ impl InputSpec {
             channels: Channels::Rgb,
             zero_point: 128.0,
             scale: 1.0 / 128.0,
+            resize: Resize::Antialiased,
         }
     }
 
@@ -262,6 +315,7 @@ impl ModelCard {
                 threshold,
                 nms_iou,
                 most,
+                decode: ObjectDecode::InGraph,
             } = objects;
             if !(0.0..=1.0).contains(threshold) {
                 return Err(invalid("objects.threshold", threshold, "0 to 1"));
@@ -288,6 +342,7 @@ pub(crate) fn test_card(side: u32) -> ModelCard {
         threshold: 0.5,
         objects: None,
         training: Training::default(),
+        origin: None,
         figures: BTreeMap::from([("mean_iou".to_owned(), 0.5)]),
         golden: Vec::new(),
     }
@@ -301,6 +356,7 @@ mod tests {
         threshold: 0.4,
         nms_iou: 0.6,
         most: 20,
+        decode: ObjectDecode::InGraph,
     };
 
     fn read(json: &str) -> Result<ModelCard, CardError> {
@@ -313,12 +369,48 @@ mod tests {
         let (key, json) = card.to_metadata();
         assert_eq!(key, METADATA_KEY);
         assert_eq!(read(&json).expect("reads"), card);
-        assert!(!json.contains("objects"), "a card without is as before");
+        for added in ["objects", "resize", "origin"] {
+            assert!(!json.contains(added), "a card without is as before");
+        }
         let card = ModelCard {
             objects: Some(OBJECTS),
             ..card
         };
-        assert_eq!(read(&card.to_metadata().1).expect("reads"), card);
+        let json = card.to_metadata().1;
+        assert_eq!(read(&json).expect("reads"), card);
+        assert!(!json.contains("decode"), "the default is left out");
+    }
+
+    #[test]
+    fn an_imported_model_says_its_resize_and_origin() {
+        let mut card = test_card(300);
+        card.input.resize = Resize::Bilinear;
+        card.origin = Some(ModelOrigin {
+            source: "detector 1.0".to_owned(),
+            licence: "Apache-2.0".to_owned(),
+            url: String::new(),
+        });
+        let json = card.to_metadata().1;
+        assert!(json.contains(r#""resize":"bilinear""#), "{json}");
+        assert!(!json.contains("url"), "{json}");
+        assert_eq!(read(&json).expect("reads"), card);
+        let unknown = read(&json.replace("bilinear", "bicubic")).expect_err("refused");
+        assert!(unknown.to_string().contains("`bicubic`"), "{unknown}");
+    }
+
+    #[test]
+    fn an_unknown_decoder_is_named() {
+        let card = ModelCard {
+            objects: Some(OBJECTS),
+            ..test_card(224)
+        };
+        let json = card.to_metadata().1;
+        let with = |decode: &str| {
+            json.replace(r#""most":20"#, &format!(r#""most":20,"decode":"{decode}""#))
+        };
+        assert_eq!(read(&with("in_graph")).expect("reads"), card);
+        let error = read(&with("yolox")).expect_err("refused");
+        assert!(error.to_string().contains("`yolox`"), "{error}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use boxcam::dataset::films::FilmError;
 use boxcam::detect::DetectError;
 use boxcam::detect::tract::ModelError;
 use boxcam::evaluate::FilmTrackError;
+use boxcam::label::RenameError;
 use boxcam::options::Command;
 use boxcam::pipeline::PipelineError;
 use boxcam::sink::SinkError;
@@ -24,6 +25,7 @@ use model::catalog::UnknownModel;
 
 mod aliases;
 mod bench;
+mod config;
 mod detect;
 mod doctor;
 mod evaluate;
@@ -60,6 +62,8 @@ pub(crate) enum Failure {
     },
     #[error("--classes: {0}")]
     Classes(#[from] UnknownClass),
+    #[error("--rename: {0}")]
+    Rename(#[from] RenameError),
     #[error(transparent)]
     Aliases(#[from] AliasFileError),
     #[error(transparent)]
@@ -113,6 +117,7 @@ pub(crate) fn execute(command: &Command, stop: &AtomicBool) -> Result<Completion
         Command::Bench(options) => bench::bench(options),
         Command::Models(options) => models::models(options),
         Command::Doctor(options) => doctor::doctor(options),
+        Command::Config(options) => config::config(options),
         #[cfg(all(feature = "framebuffer", target_os = "linux"))]
         Command::ConsoleGuard => {
             boxcam::sink::framebuffer::guard_console()
@@ -166,6 +171,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::NotBuilt { .. }
             | Self::Classes(_)
+            | Self::Rename(_)
             | Self::Aliases(_)
             | Self::ZoneClasses(_)
             | Self::ZoneNames(_) => USAGE,

@@ -17,12 +17,12 @@ mod nms;
 pub mod tract;
 
 pub use filter::{DetectionFilter, ModelFilter};
-pub use nms::{CellOutputs, Nms};
+pub use nms::{CellOutputs, Nms, ObjectOutputs};
 
 use nms::{Objects, Strongest};
 
-/// One score per class; up to 32 are stored inline, so that a prediction allocates nothing.
-type Scores = SmallVec<[f32; 32]>;
+/// One score per class. Up to 96 are stored inline, so that a prediction of COCO's 80 classes allocates nothing.
+pub type Scores = SmallVec<[f32; 96]>;
 
 /// The output of a network for one image, without a threshold. A model has image heads (a class and a box for the whole
 /// image), object heads, or both.
@@ -137,6 +137,12 @@ pub trait Detector: Send {
     /// # Errors
     /// [`DetectError`] if the tensor was preprocessed for another model or the engine fails.
     fn predict(&mut self, input: &InputTensor) -> Result<Prediction, DetectError>;
+
+    /// Says that objects with lower scores, `0..=1`, are not needed. Predictions from now on may lack them; objects with at
+    /// least this score do not change.
+    fn set_min_object_score(&mut self, score: f32) {
+        let _ = score;
+    }
 }
 
 impl Prediction {
@@ -147,7 +153,7 @@ impl Prediction {
     /// [`DetectError::NotFinite`] if a value is not finite; [`DetectError::Engine`] if there are no scores.
     pub fn new<S>(scores: S, corners: [f32; 4]) -> Result<Self, DetectError>
     where
-        SmallVec<[f32; 32]>: From<S>,
+        Scores: From<S>,
     {
         Ok(Self {
             primary: Primary::new(Scores::from(scores), corners)?,
@@ -156,14 +162,18 @@ impl Prediction {
         })
     }
 
-    /// Creates a prediction from the outputs of object heads alone. Its scores are the highest of each class over all cells,
-    /// its box is that of the best object.
+    /// Creates a prediction from the outputs of object heads alone. Its scores are the highest of each class over the
+    /// candidates of non-maximum suppression, 0 for a class without one; its box is that of the best object.
     ///
     /// # Errors
     /// [`DetectError`] if a value is not finite or a score is not in `0..=1`.
-    pub fn of_objects(cells: CellOutputs<'_>, nms: &mut Nms) -> Result<Self, DetectError> {
-        let objects = nms.objects(cells)?;
-        let Strongest { scores, corners } = nms.strongest(cells);
+    pub fn of_objects<'a>(
+        outputs: impl Into<ObjectOutputs<'a>>,
+        nms: &mut Nms,
+    ) -> Result<Self, DetectError> {
+        let outputs = outputs.into();
+        let objects = nms.objects(outputs)?;
+        let Strongest { scores, corners } = nms.strongest(outputs);
         Ok(Self {
             primary: Primary::new(scores, corners)?,
             has_image_heads: false,
@@ -175,9 +185,13 @@ impl Prediction {
     ///
     /// # Errors
     /// [`DetectError`] if a value is not finite or a score is not in `0..=1`.
-    pub fn with_objects(self, cells: CellOutputs<'_>, nms: &mut Nms) -> Result<Self, DetectError> {
+    pub fn with_objects<'a>(
+        self,
+        outputs: impl Into<ObjectOutputs<'a>>,
+        nms: &mut Nms,
+    ) -> Result<Self, DetectError> {
         Ok(Self {
-            objects: Some(nms.objects(cells)?),
+            objects: Some(nms.objects(outputs.into())?),
             ..self
         })
     }
@@ -309,7 +323,7 @@ impl Primary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::card::ObjectSettings;
+    use crate::card::{ObjectDecode, ObjectSettings};
 
     #[test]
     fn a_score_below_the_threshold_is_no_detection() {
@@ -338,6 +352,7 @@ mod tests {
         threshold: 0.4,
         nms_iou: 0.5,
         most: 10,
+        decode: ObjectDecode::InGraph,
     };
 
     /// Three cells: a banana, a weaker apple that the image's box overlaps, and a weak apple elsewhere.

@@ -13,6 +13,7 @@ use crate::detect::Detection;
 use crate::geometry::iou;
 use crate::label::{ClassId, Labels};
 
+mod agreement;
 mod assignment;
 mod average_precision;
 mod bootstrap;
@@ -27,6 +28,7 @@ mod sliding_window;
 mod threshold_curve;
 mod tracks;
 
+pub use agreement::{Agreement, ClassAgreement, REFERENCE_SCORE};
 pub use average_precision::{AveragePrecision, PrecisionRecall};
 pub use bootstrap::{Interval, Intervals};
 pub use comparison::{Compared, Comparison, Difference};
@@ -333,6 +335,16 @@ mod fixtures {
         Evaluation {
             labels: Labels::new(names[..classes].to_vec()).expect("valid"),
             pictures,
+        }
+    }
+
+    /// A picture of the folder `apple` without ground-truth boxes.
+    pub(super) fn picture(name: &str) -> crate::dataset::AnnotatedPicture {
+        crate::dataset::AnnotatedPicture {
+            path: format!("apple/{name}.jpg").into(),
+            folder: "apple".to_owned(),
+            annotations: Vec::new(),
+            exhaustive: None,
         }
     }
 

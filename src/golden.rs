@@ -212,7 +212,7 @@ mod tests {
     use image::Rgb;
 
     use super::*;
-    use crate::card::{ModelCard, ObjectSettings, test_card};
+    use crate::card::{ModelCard, ObjectDecode, ObjectSettings, test_card};
     use crate::detect::{CellOutputs, Nms};
     use crate::preprocess::InputTensor;
 
@@ -292,6 +292,7 @@ mod tests {
             threshold: 0.4,
             nms_iou: 0.5,
             most: 10,
+            decode: ObjectDecode::InGraph,
         });
         let card = ModelCard {
             objects,

@@ -40,6 +40,21 @@ pub enum LabelsError {
     Duplicate { name: String },
 }
 
+/// A class that can't be renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RenameError {
+    #[error("the model has no class \"{name}\"; it has: {known}")]
+    Unknown {
+        name: String,
+        /// The classes of the model, separated by commas.
+        known: String,
+    },
+    #[error(
+        "\"{from}\" can't become \"{to}\": the model has a class of that name; rename only one of them"
+    )]
+    Taken { from: String, to: String },
+}
+
 impl Labels {
     /// From names in the order of the model's scores.
     ///
@@ -77,6 +92,25 @@ impl Labels {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<ClassId> {
         self.0.iter().position(|n| n == name).map(ClassId)
+    }
+
+    /// With another name for a class.
+    ///
+    /// # Errors
+    /// [`RenameError`] if no class is named `from`, or another one is named `to`.
+    pub fn renamed(mut self, from: &str, to: &str) -> Result<Self, RenameError> {
+        let class = self.find(from).ok_or_else(|| RenameError::Unknown {
+            name: from.to_owned(),
+            known: self.0.join(", "),
+        })?;
+        if self.find(to).is_some_and(|other| other != class) {
+            return Err(RenameError::Taken {
+                from: from.to_owned(),
+                to: to.to_owned(),
+            });
+        }
+        to.clone_into(&mut self.0[class.0]);
+        Ok(self)
     }
 
     /// The names, in the order of the scores.
@@ -117,6 +151,26 @@ mod tests {
         );
         assert_eq!(labels.find("Apple"), None);
         assert_eq!(labels.name(ClassId::new(2)), None);
+    }
+
+    #[test]
+    fn a_renamed_class_keeps_its_index() {
+        let labels = Labels::new(names(&["apple", "donut"])).expect("valid");
+        let renamed = labels.clone().renamed("donut", "doughnut").expect("valid");
+        assert_eq!(renamed.find("doughnut"), Some(ClassId::new(1)));
+        assert_eq!(renamed.find("donut"), None);
+        let unknown = labels
+            .clone()
+            .renamed("pear", "apple")
+            .expect_err("unknown");
+        let expected = "the model has no class \"pear\"; it has: apple, donut";
+        assert_eq!(unknown.to_string(), expected);
+        let taken = labels.renamed("donut", "apple").expect_err("taken");
+        assert!(
+            taken
+                .to_string()
+                .contains("the model has a class of that name")
+        );
     }
 
     #[test]

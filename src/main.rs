@@ -14,7 +14,7 @@ mod stop;
 const USAGE_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
-    let command = match options::parse(std::env::args_os()) {
+    let command = match options::parse(std::env::args_os(), &options::candidates()) {
         Ok(command) => command,
         Err(OptionsError::Cli(error)) => {
             // Nothing can report that the terminal can't be written to.

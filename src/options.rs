@@ -28,12 +28,14 @@ use crate::zone::{DuplicateName, Line, Zone, ZoneError, ZoneMap};
 
 mod choice;
 mod config_file;
+mod effective;
 
 pub use choice::{
-    AliasChoice, AreaShare, CurveFile, DisplayChoice, FrameSize, InvalidValue, LogChoice,
-    ReportFile, SourceChoice, SourceChoiceError, Threshold,
+    AliasChoice, AreaShare, ClassRename, CurveFile, DisplayChoice, FrameSize, InvalidValue,
+    LogChoice, ReportFile, SourceChoice, SourceChoiceError, Threshold,
 };
-pub use config_file::ConfigFileError;
+pub use config_file::{ConfigFileError, candidates};
+pub use effective::{EffectiveOption, Origin};
 
 use config_file::{Setting, Shape};
 
@@ -63,6 +65,8 @@ pub enum Command {
     Models(ModelsOptions),
     /// Check this machine and suggest fixes; takes the options of `run`
     Doctor(Box<DoctorOptions>),
+    /// Print the options that `run` would use, and where each value comes from; takes the options of `run`
+    Config(Box<ConfigOptions>),
     /// Restore the console after boxcam has ended; started by boxcam itself
     #[cfg(all(feature = "framebuffer", target_os = "linux"))]
     #[command(hide = true)]
@@ -73,7 +77,8 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(args_override_self = true)]
 pub struct RunOptions {
-    /// Read options from this TOML file; options of the command line override them
+    /// Read options from this TOML file; options of the command line override them [default: boxcam/boxcam.toml in
+    /// $XDG_CONFIG_HOME or ~/.config, else /etc/boxcam/boxcam.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where frames come from: camera (the first that works), camera:0, camera:/dev/v4l/by-id/..., camera:NAME,
@@ -258,6 +263,12 @@ pub struct EvaluateOptions {
     /// Compare with another model: its predictions for the same pictures, a file that --predictions wrote
     #[arg(long, value_name = "FILE")]
     pub compare: Option<PathBuf>,
+    /// Also measure the agreement with another model: its predictions for the same pictures, a file that --predictions wrote
+    #[arg(long, value_name = "FILE")]
+    pub reference: Option<PathBuf>,
+    /// Give a class of the model its name in the annotations; can be repeated
+    #[arg(long, value_name = "FROM=TO")]
+    pub rename: Vec<ClassRename>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
@@ -318,6 +329,19 @@ pub struct DoctorOptions {
     pub run: RunOptions,
 }
 
+/// Options of `boxcam config`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct ConfigOptions {
+    /// Print one JSON object instead of a text
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub run: RunOptions,
+    /// Filled by [`parse`].
+    #[arg(skip)]
+    pub effective: Vec<EffectiveOption>,
+}
+
 /// Invalid options.
 #[derive(Debug, Error)]
 pub enum OptionsError {
@@ -330,32 +354,62 @@ pub enum OptionsError {
     Zones(#[from] DuplicateName),
 }
 
-/// Parses a command line, which starts with the program's name, and the configuration file that it names.
+/// The command line as clap describes it, for manuals and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Parses a command line, which starts with the program's name, and the configuration file: the one that it names, else the
+/// first of `candidates` that exists.
 ///
 /// # Errors
 /// [`OptionsError`]; a request for help is one, too.
-pub fn parse<A>(arguments: impl IntoIterator<Item = A>) -> Result<Command, OptionsError>
+pub fn parse<A>(
+    arguments: impl IntoIterator<Item = A>,
+    candidates: &[PathBuf],
+) -> Result<Command, OptionsError>
 where
     A: Into<OsString>,
 {
     let mut arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     let command = parse_arguments(&arguments)?.command;
-    let zones = command.run_options().map(|run| &run.zones);
-    zones.map(ZoneOptions::map).transpose()?;
-    let Some(path) = command.config() else {
+    let Some(run) = command.run_options() else {
         return Ok(command);
     };
-    let path = path.to_owned();
+    run.zones.map()?;
+    let found = candidates.iter().find(|path| path.exists());
+    let Some(path) = run.config.as_ref().or(found).cloned() else {
+        return finish(command, &arguments, None);
+    };
     let mut settings = config_file::read(&path)?;
     for setting in &settings {
         check(setting, &path)?;
     }
     check_names(&settings, &path)?;
     // A zone of the command line replaces that of the same name.
-    settings.retain(|setting| !zones.is_some_and(|zones| zones.has_named(setting)));
+    settings.retain(|setting| !run.zones.has_named(setting));
+    let given = arguments.clone();
     // The first argument is the program, the second the command. Of an option that is given twice the last counts.
-    arguments.splice(2..2, settings.iter().map(|s| s.argument().into()));
-    Ok(parse_arguments(&arguments)?.command)
+    let of_file = settings.iter().map(|s| s.argument().into());
+    arguments.splice(2..2, of_file);
+    let mut command = parse_arguments(&arguments)?.command;
+    if let Some(run) = command.run_options_mut() {
+        run.config = Some(path.clone());
+    }
+    finish(command, &given, Some((&path, &settings)))
+}
+
+/// Adds to `boxcam config` what it prints.
+fn finish(
+    mut command: Command,
+    arguments: &[OsString],
+    file: Option<(&PathBuf, &[Setting])>,
+) -> Result<Command, OptionsError> {
+    if let Command::Config(config) = &mut command {
+        config.effective = effective::effective_options(arguments, file)?;
+    }
+    Ok(command)
 }
 
 fn parse_arguments(arguments: &[OsString]) -> Result<Cli, clap::Error> {
@@ -556,13 +610,18 @@ impl Command {
         match self {
             Self::Run(run) => Some(run),
             Self::Doctor(doctor) => Some(&doctor.run),
+            Self::Config(config) => Some(&config.run),
             _ => None,
         }
     }
 
-    /// The configuration file that the command line names.
-    fn config(&self) -> Option<&Path> {
-        self.run_options()?.config.as_deref()
+    fn run_options_mut(&mut self) -> Option<&mut RunOptions> {
+        match self {
+            Self::Run(run) => Some(run),
+            Self::Doctor(doctor) => Some(&mut doctor.run),
+            Self::Config(config) => Some(&mut config.run),
+            _ => None,
+        }
     }
 
     /// Whether a signal ends the command at its next step, and not at once, so that what it has begun is finished.

@@ -8,8 +8,10 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer};
 use thiserror::Error;
 
-use crate::card::{InputSpec, ModelCard, TensorLayout};
+use crate::card::{InputSpec, ModelCard, Resize, TensorLayout};
 use crate::frame::Frame;
+
+mod bilinear;
 
 /// The input of a network, made by [`preprocess`].
 ///
@@ -36,7 +38,7 @@ pub enum PreprocessError {
 
 /// Stretches a frame to the input size of the model.
 ///
-/// The filter is bilinear with antialiasing, in integer arithmetic, so the result is the same on every machine.
+/// The filter is the one of the card, in integer arithmetic, so the result is the same on every machine.
 ///
 /// # Errors
 /// [`PreprocessError`] if the frame has no pixels.
@@ -46,13 +48,27 @@ pub fn preprocess(frame: &Frame, card: &ModelCard) -> Result<InputTensor, Prepro
         return Err(PreprocessError::Empty { width, height });
     }
     let spec = card.input.clone();
-    if (width, height) == (spec.width, spec.height) {
-        let pixels = frame.image.as_raw().clone();
-        return Ok(InputTensor { spec, pixels });
-    }
+    let (pixels, size) = (frame.image.as_raw(), [width, height]);
+    let pixels = if size == [spec.width, spec.height] {
+        pixels.clone()
+    } else {
+        match spec.resize {
+            Resize::Antialiased => antialiased(pixels, size, &spec)?,
+            Resize::Bilinear => bilinear::resize(pixels, size, [spec.width, spec.height]),
+        }
+    };
+    Ok(InputTensor { spec, pixels })
+}
+
+/// [`Resize::Antialiased`]
+fn antialiased(
+    pixels: &[u8],
+    [width, height]: [u32; 2],
+    spec: &InputSpec,
+) -> Result<Vec<u8>, PreprocessError> {
     let mut resized = Image::new(spec.width, spec.height, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    ImageRef::new(width, height, frame.image.as_raw(), PixelType::U8x3)
+    ImageRef::new(width, height, pixels, PixelType::U8x3)
         .map_err(|_| PreprocessError::Empty { width, height })
         .and_then(|source| {
             Resizer::new()
@@ -63,10 +79,7 @@ pub fn preprocess(frame: &Frame, card: &ModelCard) -> Result<InputTensor, Prepro
                     source,
                 })
         })?;
-    Ok(InputTensor {
-        spec,
-        pixels: resized.into_vec(),
-    })
+    Ok(resized.into_vec())
 }
 
 impl InputTensor {
@@ -170,6 +183,17 @@ mod tests {
             interleaved.to_f32()[..4],
             [red[0], green[0], blue[0], red[1]]
         );
+    }
+
+    #[test]
+    fn the_card_says_how_to_resize() {
+        let stripes = RgbImage::from_fn(4, 4, |x, _| Rgb([x as u8 % 2 * 200; 3]));
+        let mut card = test_card(2);
+        let averaged = preprocess(&frame(stripes.clone()), &card).expect("has pixels");
+        assert!(averaged.pixels().iter().all(|v| (50..=150).contains(v)));
+        card.input.resize = Resize::Bilinear;
+        let sampled = preprocess(&frame(stripes), &card).expect("has pixels");
+        assert_eq!(sampled.pixels(), [0; 12]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod single_object;
 
 pub use settings::TrackSettings;
 
-use frame_detections::FrameDetections;
+use frame_detections::{FrameDetections, weak_threshold};
 use multi_object::MultiObjectTracker;
 use single_object::SingleObjectTracker;
 
@@ -208,6 +208,16 @@ impl Tracker {
         match &self.mode {
             Mode::SingleObject(tracker) => tracker.track_count(),
             Mode::MultiObject(tracker) => tracker.track_count(),
+        }
+    }
+
+    /// The lowest score of an object that [`Self::update`] looks at: weaker ones need not be computed.
+    #[must_use]
+    pub fn min_object_score(&self, thresholds: &Thresholds) -> f32 {
+        match &self.mode {
+            // It smooths the scores of all classes.
+            Mode::SingleObject(_) => 0.0,
+            Mode::MultiObject(_) => weak_threshold(thresholds),
         }
     }
 

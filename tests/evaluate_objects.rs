@@ -397,6 +397,129 @@ fn the_table_has_the_comparison() {
 }
 
 #[test]
+fn a_model_agrees_with_its_own_detections() {
+    let folder = dataset();
+    let record = ["--predictions", "both.jsonl"];
+    let alone = evaluate(&folder, "both.onnx", &record);
+    assert!(alone["reference"].is_null());
+    let report = evaluate(&folder, "both.onnx", &["--reference", "both.jsonl"]);
+    let reference = &report["reference"];
+    assert_near(&reference["agreement"], &json!(1.0), 1e-9);
+    let classes = reference["per_class"].as_array().expect("a list");
+    let names: Vec<&str> = classes.iter().filter_map(|c| c["class"].as_str()).collect();
+    assert_eq!(names, CLASSES);
+    let boxes: u64 = classes.iter().filter_map(|c| c["rows"].as_u64()).sum();
+    assert!(boxes > 50 && reference["rows"] == json!(boxes), "{boxes}");
+    // A model with one box finds only the few quarters that are like it: none.
+    let tiny = evaluate(&folder, "tiny.onnx", &["--reference", "both.jsonl"]);
+    assert_near(&tiny["reference"]["agreement"], &json!(0.0), 1e-9);
+    assert_eq!(tiny["reference"]["rows"], json!(boxes));
+}
+
+/// One red and one blue detection of a reference in each picture, and a weak green one; the model's class `red` is `apple` in
+/// the annotations.
+#[test]
+fn classes_are_renamed_in_the_model_and_in_the_reference() {
+    let folder = dataset();
+    let detection = |class: &str, score: f64, [x_min, x_max, y_min, y_max]: [f32; 4]| json!({"class": class, "score": score, "x_min": x_min, "x_max": x_max, "y_min": y_min, "y_max": y_max});
+    let lines = (0..PICTURES).map(|number| {
+        let detections = [
+            detection("red", 0.9, [-0.4, 0.5, -0.2, 0.5]),
+            detection("green", 0.49, QUARTERS[1]),
+            detection("blue", 0.5, QUARTERS[2]),
+        ];
+        let picture = format!("elsewhere/{}/p{number}.png", CLASSES[number % 3]);
+        json!({"picture": picture, "detections": detections}).to_string()
+    });
+    let lines: Vec<String> = lines.collect();
+    folder.write("reference.jsonl", lines.join("\n"));
+    let csv = std::fs::read_to_string(folder.path("boxes.csv")).expect("written");
+    folder.write("boxes.csv", csv.replace(",red,", ",apple,"));
+    let renamed = ["--reference", "reference.jsonl", "--rename", "red=apple"];
+    let report = evaluate(&folder, "both.onnx", &renamed);
+    let classes = report["reference"]["per_class"].as_array().expect("a list");
+    let rows: Vec<_> = classes.iter().map(|c| (&c["class"], &c["rows"])).collect();
+    assert_eq!(
+        rows,
+        [
+            (&json!("apple"), &json!(PICTURES)),
+            (&json!("blue"), &json!(PICTURES))
+        ]
+    );
+    assert_eq!(report["unknown_class_rows"], 0);
+    let mean = classes
+        .iter()
+        .filter_map(|c| c["ap50"].as_f64())
+        .sum::<f64>()
+        / 2.0;
+    assert_near(&report["reference"]["agreement"], &mean.into(), 1e-9);
+    assert!(mean > 0.05 && mean < 1.0, "{mean}");
+    // The same picture by picture as with the names of the model.
+    let all: Value = serde_json::from_str(EXPECTED).expect("JSON");
+    assert_near(&report["objects"]["ap50"], &all["ap50"], 1e-6);
+}
+
+#[test]
+fn classes_that_the_model_lacks_are_named() {
+    let folder = dataset();
+    let csv = std::fs::read_to_string(folder.path("boxes.csv")).expect("written");
+    let reds = csv.matches(",red,").count();
+    folder.write("boxes.csv", csv.replace(",red,", ",apple,"));
+    let evaluate = |more: &[&str]| {
+        let arguments = [
+            "evaluate",
+            "--pictures",
+            "val",
+            "--annotations",
+            "boxes.csv",
+        ];
+        let model = ["--model", "both.onnx"];
+        folder.run(&[&arguments[..], &model[..], more].concat())
+    };
+    let output = evaluate(&[]);
+    output.assert_exit_code(0);
+    let message = format!("{reds} boxes are of classes that the model lacks");
+    output.assert_stderr_contains(&[&message, &format!("apple ({reds})"), "`--rename FROM=TO`"]);
+    for (rename, expected) in [
+        (
+            "yellow=apple",
+            "the model has no class \"yellow\"; it has: red, green, blue",
+        ),
+        ("red=blue", "\"red\" can't become \"blue\""),
+        ("red", "expected FROM=TO"),
+    ] {
+        let output = evaluate(&["--rename", rename]);
+        output.assert_exit_code(2);
+        output.assert_stderr_contains(&[expected]);
+    }
+}
+
+#[test]
+fn the_table_has_the_agreement() {
+    let folder = dataset();
+    evaluate(&folder, "both.onnx", &["--predictions", "both.jsonl"]);
+    let output = folder.run(&[
+        "evaluate",
+        "--pictures",
+        "val",
+        "--annotations",
+        "boxes.csv",
+        "--model",
+        "both.onnx",
+        "--reference",
+        "both.jsonl",
+    ]);
+    output.assert_exit_code(0);
+    let line = "agreement, AP at IoU 0.5";
+    let line = output.stdout.lines().find(|found| found.starts_with(line));
+    assert!(
+        line.is_some_and(|line| line.contains(" 1.0000, boxes ")),
+        "{}",
+        output.stdout
+    );
+}
+
+#[test]
 fn results_that_cannot_be_written_are_an_output_error() {
     let folder = dataset();
     for option in ["--coco-results", "--predictions"] {

@@ -4,6 +4,7 @@
     reason = "shows what was measured with --nocapture"
 )]
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -46,8 +47,31 @@ fn the_model_of_several_objects_has_its_documented_metrics() {
     assert_metrics("models/snacks-objects.onnx", &bounds);
 }
 
+/// The classes that the snacks and COCO have in common, and the agreement with the float model, whose first class is person.
+#[test]
+fn the_coco_model_has_its_documented_metrics() {
+    let Some(answers) = test_support::data("coco/answers-val.jsonl") else {
+        return;
+    };
+    let bounds = [
+        ("/objects/ap50", 0.377),
+        ("/reference/agreement", 0.95),
+        ("/reference/per_class/0/ap50", 0.98),
+    ];
+    let reference = ["--reference".as_ref(), answers.as_os_str()];
+    let rename = ["--rename", "donut=doughnut"].map(OsStr::new);
+    let more = [reference, rename].concat();
+    assert_metrics_with(&more, "models/coco.onnx", &bounds);
+}
+
 #[track_caller]
 fn assert_metrics(model: &str, bounds: LowerBounds<'_>) {
+    assert_metrics_with(&[], model, bounds);
+}
+
+/// `more`: further arguments.
+#[track_caller]
+fn assert_metrics_with(more: &[&OsStr], model: &str, bounds: LowerBounds<'_>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let Some(data) = test_support::data("snacks") else {
         return;
@@ -60,6 +84,7 @@ fn assert_metrics(model: &str, bounds: LowerBounds<'_>) {
         .arg(data.join("val"))
         .arg("--annotations")
         .arg(annotations)
+        .args(more)
         .output()
         .expect("boxcam starts");
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -17,6 +17,9 @@ INT8_TAG, FLOAT_TAG = 0x000D4B38, 0
 RELU, CLIP = 1, 3
 ADD, SUB, MUL, DIV, MAX, MIN = range(6)
 NEAREST = 1
+EXPONENTIAL = 7
+# Of Permute: the axes from the innermost on are channel, column, row.
+CHANNELS_LAST = 3
 
 
 def write(net, param, weights):
@@ -161,6 +164,24 @@ class _Writer:
     def write_relu(self, layer):
         self.layer("ReLU", layer.name, layer.inputs, layer.output, {})
 
+    def write_sigmoid(self, layer):
+        self.layer("Sigmoid", layer.name, layer.inputs, layer.output, {})
+
+    def write_exp(self, layer):
+        self.layer("UnaryOp", layer.name, layer.inputs, layer.output, {0: EXPONENTIAL})
+
+    def write_concat(self, layer):
+        # ncnn has no batch axis.
+        axis = layer.attributes["axis"] % len(self.net.shapes[layer.output]) - 1
+        self.layer("Concat", layer.name, layer.inputs, layer.output, {0: axis})
+
+    def write_transpose(self, layer):
+        qdq.check_transpose(layer)
+        self.layer("Permute", layer.name, layer.inputs, layer.output, {0: CHANNELS_LAST})
+
+    def write_unsqueeze(self, layer):
+        self.write_reshape(layer)
+
     def write_softmax(self, layer):
         axis = layer.attributes.get("axis", -1) % len(self.net.shapes[layer.output])
         # ncnn has no batch axis; 1=1 says that the axis is counted as it is today, not as in its first versions.
@@ -191,6 +212,6 @@ class _Writer:
 
     def write_reshape(self, layer):
         shape = self.net.shapes[layer.output][1:]
-        if not 1 <= len(shape) <= 2:
-            layer.refuse("only new shapes of two and three axes are known")
+        if not 1 <= len(shape) <= 3:
+            layer.refuse("only new shapes of two to four axes are known")
         self.layer("Reshape", layer.name, layer.inputs, layer.output, dict(enumerate(reversed(shape))))

@@ -5,7 +5,8 @@ FOLDER: the files of make_models.py, the model's card.json, and images.u8: image
 the other.
 Prints a line of JSON: the engine's version, the CPU time to load the model and that of its first inference, and
 scores and corners for each image. Then for each line "N" on standard input it runs N inferences of the first image and
-prints their CPU time (of this process) and their wall time in seconds.
+prints their CPU time (of this process) and their wall time in seconds. Scores and corners of a model without outputs of
+the image are the highest score of each class and the box with the highest of them.
 
 The inputs are ready made: floats for engines that take floats, in memory that the engine may read without a copy.
 Converting pixels is not timed, unlike in boxcam, which favours these engines.
@@ -47,6 +48,9 @@ class OnnxRuntime:
     def run(self):
         self.session.run_with_iobinding(self.binding)
 
+    def names(self):
+        return self.outputs
+
     def output(self, name):
         return self.outputs[name].numpy()
 
@@ -69,6 +73,9 @@ class OpenVino:
     def run(self):
         # Without sharing it would copy the outputs each time; asynchronously it would wake another thread.
         self.request.infer(share_outputs=True)
+
+    def names(self):
+        return {name for output in self.compiled.outputs for name in output.names}
 
     def output(self, name):
         return self.request.get_tensor(name).data
@@ -95,6 +102,9 @@ class LiteRt:
             self.interpreter.set_tensor(self.spec["index"], values.astype(numpy.int8)[None])
         else:
             self.interpreter.set_tensor(self.spec["index"], pixels[None])
+
+    def names(self):
+        return self.indices
 
     def output(self, name):
         return self.interpreter.get_tensor(self.indices[name]["index"])
@@ -126,7 +136,10 @@ class Ncnn:
     def run(self):
         extractor = self.net.create_extractor()
         extractor.input(self.source, self.input)
-        self.outputs = {name: extractor.extract(name)[1] for name in ("class_prediction", "bbox_prediction")}
+        self.outputs = {name: extractor.extract(name)[1] for name in self.net.output_names()}
+
+    def names(self):
+        return self.net.output_names()
 
     def output(self, name):
         return numpy.array(self.outputs[name])[None]
@@ -141,6 +154,14 @@ ENGINES = {
     "litert-int8": ("ai_edge_litert.interpreter", lambda model, folder: LiteRt(folder / "int8.tflite")),
     "ncnn-int8": ("ncnn", lambda model, folder: Ncnn(folder / "int8")),
 }
+
+
+def prediction(peer):
+    """Scores and corners of the last inference."""
+    if "class_prediction" in peer.names():
+        return [peer.output(name).reshape(-1).tolist() for name in ("class_prediction", "bbox_prediction")]
+    scores, boxes = (numpy.squeeze(peer.output(name)) for name in ("object_scores", "object_boxes"))
+    return [scores.max(axis=0).tolist(), boxes[scores.max(axis=1).argmax()].tolist()]
 
 
 def images(folder):
@@ -168,7 +189,7 @@ def main():
     for pixels, floats in inputs:
         peer.set_input(pixels, floats)
         peer.run()
-        predictions.append([peer.output(o).reshape(-1).tolist() for o in ("class_prediction", "bbox_prediction")])
+        predictions.append(prediction(peer))
     peer.set_input(*inputs[0])
     ready = {
         "version": metadata.version(peer.package),

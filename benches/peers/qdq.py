@@ -13,11 +13,13 @@ from onnx import numpy_helper
 
 # What a layer may be. Each writer knows all of them, so that an operator is refused here or nowhere.
 KINDS = {
-    "Add", "Conv", "Div", "Flatten", "Gemm", "GlobalAveragePool", "MatMul", "Max", "Min", "Mul", "Relu", "Reshape",
-    "Resize", "Slice", "Softmax", "Sub",
+    "Add", "Concat", "Conv", "Div", "Exp", "Flatten", "Gemm", "GlobalAveragePool", "MatMul", "Max", "Min", "Mul", "Relu",
+    "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Sub", "Transpose", "Unsqueeze",
 }
 # Layers that only rearrange or repeat numbers: what they give is rounded as what they got.
-REARRANGING = {"Flatten", "Reshape", "Resize", "Slice"}
+REARRANGING = {"Flatten", "Reshape", "Resize", "Slice", "Transpose", "Unsqueeze"}
+# To channels last, the only Transpose that is known: of an SSD's logits and box codes.
+CHANNELS_LAST = [0, 2, 3, 1]
 
 
 class Unsupported(Exception):
@@ -117,6 +119,12 @@ def slice_of(layer, shape):
         first, last = (min(max(int(edge) + (whole if edge < 0 else 0), 0), whole) for edge in (start, end))
         begin[axis], size[axis] = first, last - first
     return begin, size
+
+
+def check_transpose(layer):
+    """Refuses a Transpose that is not from channels first to channels last."""
+    if list(layer.attributes.get("perm", [])) != CHANNELS_LAST:
+        layer.refuse("only from channels first to channels last is known")
 
 
 def enlargement(layer):

@@ -34,6 +34,8 @@ class _Writer:
         self.codes = []
         # Which tensor holds a value in which type.
         self.held = {}
+        # Values of four axes that have the shape that they have in ONNX: they are no pictures.
+        self.plain = set()
 
     def model(self):
         source = self.value_tensor(self.net.input, "int8" if self.net.input in self.net.rounding else "float32")
@@ -66,7 +68,9 @@ class _Writer:
         quantization = None
         if kind == "int8":
             quantization = schema.QuantizationParametersT(scale=[rounding.scale], zeroPoint=[rounding.zero_point])
-        self.held[value, kind] = self.tensor(f"{value}:{kind}", _nhwc(self.net.shapes[value]), kind, quantization)
+        shape = self.net.shapes[value]
+        shape = shape if value in self.plain else _nhwc(shape)
+        self.held[value, kind] = self.tensor(f"{value}:{kind}", shape, kind, quantization)
         return self.held[value, kind]
 
     def constant(self, name, array, scales=None, axis=0):
@@ -196,6 +200,35 @@ class _Writer:
             inputs.insert(position, self.constant(f"{layer.name}.{position}", array.astype(numpy.float32)))
         return inputs
 
+    def write_sigmoid(self, layer):
+        self.operator("LOGISTIC", [self.read(layer.inputs[0], "float32")], self.value_tensor(layer.output, "float32"))
+
+    def write_exp(self, layer):
+        inputs, output = [self.read(layer.inputs[0], "float32")], self.value_tensor(layer.output, "float32")
+        self.operator("EXP", inputs, output, schema.ExpOptionsT(), "ExpOptions")
+
+    def write_concat(self, layer):
+        """In float: each input may have a scale of its own."""
+        is_plain = [value in self.plain for value in layer.inputs]
+        if len(self.net.shapes[layer.output]) == 4 and not all(is_plain):
+            layer.refuse("a concatenation of pictures is not known")
+        self.plain.add(layer.output)
+        axis = layer.attributes["axis"] % len(self.net.shapes[layer.output])
+        inputs, options = [self.read(value, "float32") for value in layer.inputs], schema.ConcatenationOptionsT(axis)
+        output = self.value_tensor(layer.output, "float32")
+        self.operator("CONCATENATION", inputs, output, options, "ConcatenationOptions")
+
+    def write_transpose(self, layer):
+        """A picture has its channels last already."""
+        qdq.check_transpose(layer)
+        kind = self.rearranged_kind(layer)
+        self.plain.add(layer.output)
+        self.held[layer.output, kind] = self.read(layer.inputs[0], kind)
+
+    def write_unsqueeze(self, layer):
+        self.plain.add(layer.output)
+        self.write_reshape(layer)
+
     def write_relu(self, layer):
         self.operator("RELU", [self.read(layer.inputs[0], "float32")], self.value_tensor(layer.output, "float32"))
 
@@ -250,9 +283,9 @@ class _Writer:
         kind = self.rearranged_kind(layer)
         source, before = self.read(layer.inputs[0], kind), self.net.shapes[layer.inputs[0]]
         after = self.net.shapes[layer.output]
-        if len(after) == 4:
+        if len(after) == 4 and layer.output not in self.plain:
             layer.refuse("a new shape of four axes is not known")
-        if len(before) == 4 and before[2:] != [1, 1]:
+        if len(before) == 4 and before[2:] != [1, 1] and layer.inputs[0] not in self.plain:
             quantization = self.graph.tensors[source].quantization
             turned = self.tensor(layer.name + ".turned", before, kind, quantization)
             inputs = [source, self.indices(layer.name + ".order", [0, 3, 1, 2])]

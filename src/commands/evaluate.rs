@@ -9,17 +9,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Instant;
 
+use boxcam::card::ModelCard;
 use boxcam::dataset::Dataset;
 use boxcam::dataset::films::{Film, read_films};
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{DetectError, Detector as _, Thresholds};
 use boxcam::evaluate::{
-    Compared, Comparison, Details, Evaluation, Evaluator, FalseAlarms, FilmTrackError, Metrics,
-    NegativeResults, ObjectEvaluation, Predictions, SkippedPicture, ThresholdPoint,
+    Agreement, Compared, Comparison, Details, Evaluation, Evaluator, FalseAlarms, FilmTrackError,
+    Metrics, NegativeResults, ObjectEvaluation, Predictions, SkippedPicture, ThresholdPoint,
     TrackEvaluation, TrackMetrics, threshold_curve, track_film,
 };
-use boxcam::label::Labels;
-use boxcam::options::EvaluateOptions;
+use boxcam::label::{Labels, RenameError};
+use boxcam::options::{ClassRename, EvaluateOptions};
 use boxcam::output_file::{self, WriteSettings};
 use boxcam::preprocess::preprocess;
 use boxcam::sink::SinkError;
@@ -31,11 +32,13 @@ use super::{json, json_error, print};
 use html_report::HtmlReport;
 pub(super) use recorded_file::RecordedError;
 use recorded_file::RecordedFile;
+use reference_file::ReferenceFile;
 
 mod chart;
 mod html_report;
 mod prediction_files;
 mod recorded_file;
+mod reference_file;
 mod text_report;
 mod threshold_report;
 
@@ -44,11 +47,17 @@ const TIMED_PICTURES: usize = 100;
 
 pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> {
     let detector = model::load(config.model.as_ref())?;
+    let card = renamed(detector.card(), &config.rename)?;
     let recorded = config.compare.as_deref().map(RecordedFile::read);
     let recorded = recorded.transpose()?;
+    let reference = config.reference.as_deref().map(ReferenceFile::read);
+    let reference = reference.transpose()?;
     let annotated = Dataset::read(&config.pictures, &config.annotations)?;
     warn_each(&annotated.notes);
     warn_each(&annotated.issues);
+    if let Some(message) = unknown_classes(&annotated, &card.labels) {
+        warn!("{message}");
+    }
     let negatives = config.negatives.as_deref();
     let negatives = negatives.map(Dataset::without_annotations).transpose()?;
     let negatives = negatives.unwrap_or_default();
@@ -69,18 +78,67 @@ pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> 
     warn_each(&skipped_negatives);
     let unlisted = annotated.issues.len() + negatives.issues.len();
     let skipped = unlisted + predictions.skipped.len() + skipped_negatives.len();
-    let labels = &detector.card().labels;
+    let labels = &card.labels;
+    let agreement = reference.map(|reference| {
+        // Both the name in the model and the one in the annotations.
+        let find = |name: &str| {
+            labels
+                .find(name)
+                .or_else(|| detector.card().labels.find(name))
+        };
+        let found = reference.detections(&predictions, find)?;
+        Ok::<_, RecordedError>(Agreement::of(&predictions, &found, labels))
+    });
     let comparison = recorded.map(|recorded| compare(&recorded, &predictions, labels));
     let tracking = films.map(|films| track(&detector, &films)).transpose()?;
     let results = Results {
         tracking,
+        agreement: agreement.transpose()?,
         comparison: comparison.transpose()?,
         evaluation: Evaluation::of(&predictions, labels.clone()),
         predictions,
         negatives: on_negatives,
     };
-    write_reports(config, &detector, &annotated, &results)?;
+    write_reports(config, &detector, &card, &annotated, &results)?;
     Ok(Completion::of(skipped as u64))
+}
+
+/// The card with the names that classes have in the annotations.
+fn renamed(card: &ModelCard, renames: &[ClassRename]) -> Result<ModelCard, RenameError> {
+    let mut labels = card.labels.clone();
+    for ClassRename { from, to } in renames {
+        labels = labels.renamed(from, to)?;
+    }
+    Ok(ModelCard {
+        labels,
+        ..card.clone()
+    })
+}
+
+/// A message about the boxes of classes that the model does not know; `None` without any.
+fn unknown_classes(dataset: &Dataset, labels: &Labels) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let annotations = dataset
+        .pictures
+        .iter()
+        .flat_map(|picture| &picture.annotations);
+    for annotation in annotations {
+        if labels.find(&annotation.class_name).is_none() {
+            *counts.entry(&annotation.class_name).or_default() += 1;
+        }
+    }
+    let boxes: usize = counts.values().sum();
+    let classes = counts
+        .iter()
+        .map(|(class, count)| format!("{class} ({count})"));
+    let classes: Vec<String> = classes.collect();
+    (boxes > 0).then(|| {
+        format!(
+            "annotations: {boxes} boxes are of classes that the model lacks and are left out of average precision: {}; give the \
+             model's name of a class with `--rename FROM=TO`",
+            classes.join(", ")
+        )
+    })
 }
 
 fn warn_each(issues: &[impl Display]) {
@@ -96,6 +154,7 @@ struct Results<'d> {
     evaluation: Evaluation,
     negatives: NegativeResults,
     comparison: Option<NamedComparison>,
+    agreement: Option<Agreement>,
     /// Over the films.
     tracking: Option<TrackMetrics>,
 }
@@ -174,6 +233,9 @@ struct JsonReport<'a> {
     /// With `--compare`.
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<&'a NamedComparison>,
+    /// With `--reference`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a Agreement>,
     /// With `--films`.
     #[serde(skip_serializing_if = "Option::is_none")]
     tracking: Option<&'a TrackMetrics>,
@@ -183,12 +245,13 @@ struct JsonReport<'a> {
 fn write_reports(
     config: &EvaluateOptions,
     detector: &TractDetector,
+    card: &ModelCard,
     annotated: &Dataset,
     results: &Results<'_>,
 ) -> Result<(), Failure> {
     let model = detector.model_hash();
     let metrics = &results.evaluation.metrics();
-    let labels = &detector.card().labels;
+    let labels = &card.labels;
     let objects = ObjectEvaluation::of(&results.predictions, labels.clone());
     let details = &Details::of(&results.evaluation).with_objects(&objects);
     let curve = threshold_curve(&results.evaluation, &results.negatives);
@@ -205,7 +268,7 @@ fn write_reports(
     if let (Some(file), Some(speed)) = (&config.report, &speed) {
         let page = HtmlReport {
             model,
-            card: detector.card(),
+            card,
             metrics,
             details,
             speed,
@@ -225,6 +288,7 @@ fn write_reports(
             details,
             speed,
             comparison: results.comparison.as_ref(),
+            reference: results.agreement.as_ref(),
             tracking: results.tracking.as_ref(),
         })?)?,
         _ => {
@@ -232,6 +296,7 @@ fn write_reports(
             if let Some(compared) = &results.comparison {
                 text += &text_report::comparison(&compared.model, &compared.comparison);
             }
+            text += &text_report::agreement(results.agreement.as_ref());
             text += &text_report::tracking(results.tracking.as_ref());
             text += &text_report::false_alarms(false_alarms);
             if with_negatives {

@@ -96,7 +96,7 @@ impl ModelFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::card::ObjectSettings;
+    use crate::card::{ObjectDecode, ObjectSettings};
     use crate::detect::{CellOutputs, Nms, Thresholds};
 
     const THRESHOLDS: Thresholds = Thresholds {
@@ -116,6 +116,7 @@ mod tests {
             threshold: 0.3,
             nms_iou: 0.5,
             most: 10,
+            decode: ObjectDecode::InGraph,
         };
         Nms::new(settings, 3, 2)
     }

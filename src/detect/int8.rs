@@ -6,6 +6,7 @@
 //! | [`tensor`] | quantized values, memory layouts, convolution geometry |
 //! | [`graph`] | the operations of a network |
 //! | [`float_ops`] | the operations on floats after the heads |
+//! | [`ssd_head`] | scores and boxes of the rows of an SSD |
 //! | [`kernels`] | the convolution loops, one implementation per processor family |
 //! | [`network`] | a graph with packed weights and a memory plan, ready to run |
 //! | [`fuse`] | a tract pass that replaces quantized operators with one network operator |
@@ -18,4 +19,5 @@ pub mod fuse;
 pub mod graph;
 pub mod kernels;
 pub mod network;
+pub mod ssd_head;
 pub mod tensor;

@@ -2,11 +2,13 @@
 //!
 //! A cell predicts a score for each class and one box. The candidates are visited in the order of their scores, equal ones
 //! in the order of cell and class. A candidate is an object unless its IoU with an object of its class that was found
-//! before is at least [`ObjectSettings::nms_iou`]. So the objects above a threshold do not depend on the candidates below it.
+//! before is at least [`ObjectSettings::nms_iou`]. So the objects above a threshold do not depend on the candidates below it,
+//! and an engine may leave those out ([`ObjectOutputs::Candidates`]).
 //! [`Nms`] allocates its buffers when it is made, and nothing for a picture.
 
 use smallvec::SmallVec;
 
+use super::int8::ssd_head::{Candidate, Candidates};
 use super::{DetectError, Detection, Scores};
 use crate::card::{MAX_OBJECTS, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT, ObjectSettings};
 use crate::geometry::{NormBox, iou};
@@ -34,15 +36,10 @@ const SCORE_TOLERANCE: f32 = 1e-3;
 pub struct Nms {
     settings: ObjectSettings,
     classes: usize,
+    /// Candidates with a lower score are ignored.
+    min_score: f32,
+    /// In the order in which they are visited. No two have the same index.
     candidates: Vec<Candidate>,
-}
-
-/// A class of a cell.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Candidate {
-    score: f32,
-    /// Index of the score: `cell * classes + class`. No two candidates have the same.
-    index: usize,
 }
 
 /// The predictions of all cells: the values of the two object outputs.
@@ -54,12 +51,37 @@ pub struct CellOutputs<'a> {
     pub boxes: &'a [f32],
 }
 
+/// The outputs of object heads.
+#[derive(Debug, Clone, Copy)]
+pub enum ObjectOutputs<'a> {
+    /// Of all cells.
+    Cells(CellOutputs<'a>),
+    /// Those scores that are at least a minimum, and the boxes of their cells.
+    Candidates(&'a Candidates),
+}
+
+impl<'a> From<CellOutputs<'a>> for ObjectOutputs<'a> {
+    fn from(cells: CellOutputs<'a>) -> Self {
+        Self::Cells(cells)
+    }
+}
+
+impl<'a> ObjectOutputs<'a> {
+    /// Corners of each cell; those without a candidate may have any.
+    fn boxes(self) -> &'a [[f32; 4]] {
+        match self {
+            Self::Cells(cells) => cells.boxes.as_chunks().0,
+            Self::Candidates(candidates) => candidates.boxes(),
+        }
+    }
+}
+
 /// What stands for the image's heads in a model without them.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Strongest {
-    /// The highest score of each class over all cells whose box has an area.
+    /// The highest score of each class over all candidates whose box has an area; 0 without one.
     pub(super) scores: Scores,
-    /// The box of the cell with the highest of these scores, the first of equal ones.
+    /// The box of the candidate with the highest of these scores, the first of equal ones.
     pub(super) corners: [f32; 4],
 }
 
@@ -70,8 +92,19 @@ impl Nms {
         Self {
             settings,
             classes: classes.max(1),
+            min_score: MIN_SCORE,
             candidates: Vec::with_capacity(cells * classes),
         }
+    }
+
+    /// Ignores candidates with a lower score. The objects with at least this score do not change.
+    pub fn set_min_score(&mut self, score: f32) {
+        self.min_score = score.max(MIN_SCORE);
+    }
+
+    #[must_use]
+    pub const fn min_score(&self) -> f32 {
+        self.min_score
     }
 
     /// The objects of a picture, at most [`ObjectSettings::most`], the highest score first. Boxes are clamped to the picture;
@@ -79,19 +112,16 @@ impl Nms {
     ///
     /// # Errors
     /// [`DetectError`] if a value is not finite or a score is not in `0..=1`.
-    pub(super) fn objects(&mut self, cells: CellOutputs<'_>) -> Result<Objects, DetectError> {
-        check(&cells)?;
-        self.collect(cells.scores);
+    pub(super) fn objects(&mut self, outputs: ObjectOutputs<'_>) -> Result<Objects, DetectError> {
+        self.collect(outputs)?;
+        let boxes = outputs.boxes();
         let mut objects = Objects::new();
         for candidate in &self.candidates {
             if objects.len() == self.settings.most {
                 break;
             }
-            let (cell, class) = (
-                candidate.index / self.classes,
-                candidate.index % self.classes,
-            );
-            let corners = cells.boxes.as_chunks().0.get(cell);
+            let (cell, class) = self.cell_and_class(candidate);
+            let corners = boxes.get(cell);
             let Some(bounding_box) = corners.and_then(|c| NormBox::from_regression(*c)) else {
                 continue;
             };
@@ -108,13 +138,29 @@ impl Nms {
         Ok(objects)
     }
 
+    fn cell_and_class(&self, candidate: &Candidate) -> (usize, usize) {
+        let index = candidate.index as usize;
+        (index / self.classes, index % self.classes)
+    }
+
     /// Fills the candidates, sorted.
-    fn collect(&mut self, scores: &[f32]) {
+    fn collect(&mut self, outputs: ObjectOutputs<'_>) -> Result<(), DetectError> {
+        let min_score = self.min_score;
         let candidates = &mut self.candidates;
         candidates.clear();
-        let all = scores.iter().enumerate();
-        let possible = all.filter(|(_, score)| **score >= MIN_SCORE);
-        candidates.extend(possible.map(|(index, &score)| Candidate { score, index }));
+        match outputs {
+            ObjectOutputs::Cells(cells) => {
+                check_scores(cells.scores)?;
+                check_boxes(cells.boxes)?;
+                let all = (0..).zip(cells.scores);
+                let possible = all.filter(|(_, score)| **score >= min_score);
+                candidates.extend(possible.map(|(index, &score)| Candidate { index, score }));
+            }
+            ObjectOutputs::Candidates(found) => {
+                let possible = found.scores().iter().copied();
+                candidates.extend(possible.filter(|candidate| candidate.score >= min_score));
+            }
+        }
         // The index makes the order total, so the unstable algorithms, which do not allocate, are deterministic.
         let order = |a: &Candidate, b: &Candidate| {
             let by_score = b.score.total_cmp(&a.score);
@@ -125,28 +171,32 @@ impl Nms {
             candidates.truncate(MAX_CANDIDATES);
         }
         candidates.sort_unstable_by(order);
+        if let ObjectOutputs::Candidates(found) = outputs {
+            for candidate in &self.candidates {
+                let (cell, _) = self.cell_and_class(candidate);
+                check_boxes(found.boxes().get(cell).map_or(&[], |corners| corners))?;
+            }
+        }
+        Ok(())
     }
 
-    /// What stands for the image's heads.
-    pub(super) fn strongest(&self, cells: CellOutputs<'_>) -> Strongest {
+    /// What stands for the image's heads, after [`Self::objects`] of the same outputs.
+    pub(super) fn strongest(&self, outputs: ObjectOutputs<'_>) -> Strongest {
         let mut scores = Scores::from_elem(0.0, self.classes);
-        let (mut best, mut best_corners) = (f32::NEG_INFINITY, [0.0; 4]);
-        let rows = cells.scores.chunks_exact(self.classes);
-        for (row, corners) in rows.zip(cells.boxes.as_chunks().0) {
-            let bounding_box = NormBox::from_regression(*corners);
-            if bounding_box.is_none_or(|bounding_box| bounding_box.area() <= 0.0) {
+        let mut best = None;
+        for candidate in &self.candidates {
+            let (cell, class) = self.cell_and_class(candidate);
+            let Some(corners) = outputs.boxes().get(cell) else {
                 continue;
-            }
-            for (highest, &score) in scores.iter_mut().zip(row) {
-                *highest = highest.max(score.min(1.0));
-                if score > best {
-                    (best, best_corners) = (score, *corners);
-                }
+            };
+            if NormBox::from_regression(*corners).is_some_and(|found| found.area() > 0.0) {
+                scores[class] = scores[class].max(candidate.score.min(1.0));
+                best = best.or(Some(*corners));
             }
         }
         Strongest {
             scores,
-            corners: best_corners,
+            corners: best.unwrap_or_default(),
         }
     }
 }
@@ -162,36 +212,43 @@ impl Detection {
     }
 }
 
-fn check(cells: &CellOutputs<'_>) -> Result<(), DetectError> {
-    // Not `all`, which would stop at the first: without branches the loops are vectorized.
+fn check_scores(scores: &[f32]) -> Result<(), DetectError> {
+    // Not `all`, which would stop at the first: without branches the loop is vectorized.
     let is_score = |score: f32| (-SCORE_TOLERANCE..=1.0 + SCORE_TOLERANCE).contains(&score);
     let fold = |all: bool, one: bool| all & one;
-    if !cells.scores.iter().map(|s| is_score(*s)).fold(true, fold) {
-        let mut invalid = cells.scores.iter().filter(|score| !is_score(**score));
-        let value = invalid.next().copied().unwrap_or(f32::NAN);
-        let output = OBJECT_SCORES_OUTPUT;
-        return Err(match value.is_finite() {
-            true => DetectError::NoScore { output, value },
-            false => DetectError::NotFinite { output, value },
-        });
+    if scores.iter().map(|s| is_score(*s)).fold(true, fold) {
+        return Ok(());
     }
-    if !cells.boxes.iter().map(|c| c.is_finite()).fold(true, fold) {
-        let mut invalid = cells.boxes.iter().filter(|corner| !corner.is_finite());
-        let value = invalid.next().copied().unwrap_or(f32::NAN);
-        let output = OBJECT_BOXES_OUTPUT;
-        return Err(DetectError::NotFinite { output, value });
+    let mut invalid = scores.iter().filter(|score| !is_score(**score));
+    let value = invalid.next().copied().unwrap_or(f32::NAN);
+    let output = OBJECT_SCORES_OUTPUT;
+    Err(match value.is_finite() {
+        true => DetectError::NoScore { output, value },
+        false => DetectError::NotFinite { output, value },
+    })
+}
+
+fn check_boxes(boxes: &[f32]) -> Result<(), DetectError> {
+    let fold = |all: bool, one: bool| all & one;
+    if boxes.iter().map(|c| c.is_finite()).fold(true, fold) {
+        return Ok(());
     }
-    Ok(())
+    let mut invalid = boxes.iter().filter(|corner| !corner.is_finite());
+    let value = invalid.next().copied().unwrap_or(f32::NAN);
+    let output = OBJECT_BOXES_OUTPUT;
+    Err(DetectError::NotFinite { output, value })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::card::ObjectDecode;
 
     const SETTINGS: ObjectSettings = ObjectSettings {
         threshold: 0.5,
         nms_iou: 0.5,
         most: 10,
+        decode: ObjectDecode::InGraph,
     };
 
     /// A cell: its scores and its box.
@@ -209,8 +266,9 @@ mod tests {
             scores: &scores,
             boxes: &boxes,
         };
-        let found = nms.objects(outputs).expect("valid");
-        assert_eq!(nms.objects(outputs).expect("valid"), found, "a second time");
+        let found = nms.objects(outputs.into()).expect("valid");
+        let again = nms.objects(outputs.into()).expect("valid");
+        assert_eq!(again, found, "a second time");
         let fields = |object: &Detection| {
             let corners = object.bounding_box.corners();
             (object.class.index(), object.confidence, corners)
@@ -390,7 +448,7 @@ mod tests {
                 scores: &scores,
                 boxes: &boxes,
             };
-            let found = Nms::new(SETTINGS, 2, 1).objects(outputs);
+            let found = Nms::new(SETTINGS, 2, 1).objects(outputs.into());
             found.map(|_| ()).map_err(|error| error.to_string())
         };
         let boxes = [0.5; 8];
@@ -414,16 +472,48 @@ mod tests {
 
     #[test]
     fn the_strongest_cell_stands_for_the_image() {
-        let nms = Nms::new(SETTINGS, 4, 2);
-        let strongest = nms.strongest(CellOutputs {
-            scores: &[0.9, 0.9, 0.1, 0.7, 0.3, 0.2, 0.6, 0.7],
+        let mut nms = Nms::new(SETTINGS, 4, 3);
+        let outputs = CellOutputs {
+            scores: &[0.9, 0.9, 0.0, 0.1, 0.7, 0.004, 0.3, 0.2, 0.0, 0.6, 0.7, 0.0],
             boxes: &[[0.5; 4], LEFT_SHIFTED, LEFT, RIGHT].concat(),
-        });
+        };
+        let _ = nms.objects(outputs.into()).expect("valid");
+        let strongest = nms.strongest(outputs.into());
         assert_eq!(
             strongest.scores[..],
-            [0.6, 0.7],
-            "a box without area counts nothing"
+            [0.6, 0.7, 0.0],
+            "a box without area counts nothing, nor does a score far below any threshold"
         );
         assert_eq!(strongest.corners, LEFT_SHIFTED);
+    }
+
+    /// The objects of at least a score do not depend on whether weaker candidates are looked at.
+    #[test]
+    fn a_minimum_score_leaves_the_objects_above_it_as_they_are() {
+        let random = &mut fastrand::Rng::with_seed(5);
+        let mut any = || {
+            let [a, b] = [random.f32() * 0.7, random.f32() * 0.7];
+            ([(); 3].map(|()| random.f32()), [a, a + 0.3, b, b + 0.3])
+        };
+        let cells: Vec<Cell<3>> = (0..200).map(|_| any()).collect();
+        let scores: Vec<f32> = cells.iter().flat_map(|cell| cell.0).collect();
+        let boxes: Vec<f32> = cells.iter().flat_map(|cell| cell.1).collect();
+        let outputs = CellOutputs {
+            scores: &scores,
+            boxes: &boxes,
+        };
+        let settings = ObjectSettings {
+            most: 100,
+            ..SETTINGS
+        };
+        let mut nms = Nms::new(settings, 200, 3);
+        let all = nms.objects(outputs.into()).expect("valid");
+        for min_score in [0.0, 0.3, 0.9, 1.0] {
+            nms.set_min_score(min_score);
+            let found = nms.objects(outputs.into()).expect("valid");
+            let strong = |object: &&Detection| object.confidence >= min_score;
+            assert!(found.iter().filter(strong).eq(all.iter().filter(strong)));
+            assert!(found.iter().all(|object| object.confidence >= min_score));
+        }
     }
 }

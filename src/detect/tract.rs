@@ -16,7 +16,7 @@ use tract_onnx::prelude::*;
 
 use engine::{Engine, EngineOutput};
 
-use super::{CellOutputs, DetectError, Detector, Nms, Prediction};
+use super::{CellOutputs, DetectError, Detector, Nms, ObjectOutputs, Prediction};
 use crate::card::{
     BOX_OUTPUT, CLASS_OUTPUT, CardError, ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT,
 };
@@ -272,6 +272,7 @@ impl TractDetector {
         let cells = shapes.check(name, &self.card)?;
         let settings = self.card.objects;
         self.nms = settings.map(|settings| Nms::new(settings, cells, self.card.labels.len()));
+        self.set_min_object_score(0.0);
         match self.predict(&blank) {
             Ok(_) => Ok(()),
             Err(source) => Err(ModelError::Broken {
@@ -306,6 +307,13 @@ impl Detector for TractDetector {
         let output = output.map_err(|error| engine_error(&error))?;
         predict(&output, self.nms.as_mut())
     }
+
+    fn set_min_object_score(&mut self, score: f32) {
+        if let Some(nms) = &mut self.nms {
+            nms.set_min_score(score);
+            self.engine.set_min_object_score(nms.min_score());
+        }
+    }
 }
 
 /// The prediction of the outputs of a run.
@@ -329,14 +337,18 @@ fn predict(
             message: "it has no outputs".to_owned(),
         });
     };
+    let of_objects = |outputs: ObjectOutputs<'_>, nms: &mut Nms| match image {
+        Some(image) => image.with_objects(outputs, nms),
+        None => Prediction::of_objects(outputs, nms),
+    };
+    if let EngineOutput::Candidates { candidates, .. } = scores {
+        return of_objects(ObjectOutputs::Candidates(candidates), nms);
+    }
     let cells = CellOutputs {
         scores: &values(scores)?,
         boxes: &values(boxes)?,
     };
-    match image {
-        Some(image) => image.with_objects(cells, nms),
-        None => Prediction::of_objects(cells, nms),
-    }
+    of_objects(ObjectOutputs::Cells(cells), nms)
 }
 
 fn read_proto(name: &str, bytes: &[u8]) -> Result<pb::ModelProto, ModelError> {

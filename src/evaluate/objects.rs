@@ -14,7 +14,7 @@ use super::{ImageId, Mean, Predicted, Predictions};
 use crate::dataset::Annotation;
 use crate::detect::Detection;
 use crate::geometry::NormBox;
-use crate::label::Labels;
+use crate::label::{ClassId, Labels};
 pub(super) use ranking::ObjectRanking;
 use ranking::{ClassRanking, Truth, matches, threshold};
 
@@ -121,7 +121,7 @@ pub(super) struct ClassObjects {
     pub(super) ap: f64,
     pub(super) recall: f64,
     /// Number of ground-truth boxes.
-    boxes: usize,
+    pub(super) boxes: usize,
 }
 
 impl PixelBox {
@@ -172,14 +172,42 @@ impl ObjectEvaluation {
     #[must_use]
     pub fn of<T: Predicted>(predictions: &Predictions<'_, T>, labels: Labels) -> Self {
         let mut evaluation = Self::new(labels);
-        let pictures = predictions.pictures.iter().zip(&predictions.sizes);
-        let numbered = pictures.enumerate();
-        let mut ordered: Vec<_> = ImageId::of(predictions).into_iter().zip(numbered).collect();
-        // pycocotools breaks ties between equal scores in this order.
-        ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
-        for (_, (index, ((picture, prediction), size))) in ordered {
+        for index in ordered(predictions) {
+            let (picture, prediction) = &predictions.pictures[index];
             let detections = prediction.ranked_detections();
-            evaluation.insert(index, *size, &picture.annotations, &detections);
+            let size = predictions.sizes[index];
+            evaluation.insert(index, size, &picture.annotations, &detections);
+        }
+        evaluation
+    }
+
+    /// Of predictions, with another model's detections in the same pictures, in the same order, as ground truth.
+    pub(super) fn against<T: Predicted>(
+        predictions: &Predictions<'_, T>,
+        reference: &[Vec<Detection>],
+        min_score: f32,
+        labels: Labels,
+    ) -> Self {
+        let mut evaluation = Self::new(labels);
+        for index in ordered(predictions) {
+            let detections = predictions.pictures[index].1.ranked_detections();
+            let truths = confident(&reference[index], min_score);
+            evaluation.insert_boxes(index, predictions.sizes[index], truths, &detections);
+        }
+        evaluation
+    }
+
+    /// The same of the detections in pictures of unknown size: no metric by area can be had.
+    pub(super) fn of_detections(
+        detections: &[Vec<Detection>],
+        reference: &[Vec<Detection>],
+        min_score: f32,
+        labels: Labels,
+    ) -> Self {
+        let mut evaluation = Self::new(labels);
+        for (index, (found, reference)) in detections.iter().zip(reference).enumerate() {
+            let truths = confident(reference, min_score);
+            evaluation.insert_boxes(index, [1, 1], truths, found);
         }
         evaluation
     }
@@ -199,25 +227,34 @@ impl ObjectEvaluation {
         annotations: &[Annotation],
         detections: &[Detection],
     ) {
-        let boxed = |class, bounding_box: &NormBox| ClassBox {
-            class,
+        let known = annotations
+            .iter()
+            .filter_map(|truth| Some((self.labels.find(&truth.class_name)?, &truth.bounding_box)));
+        let truths: Vec<_> = known.collect();
+        self.insert_boxes(index, size, truths, detections);
+    }
+
+    /// [`Self::insert`] with the class and the box of each ground truth.
+    fn insert_boxes<'b>(
+        &mut self,
+        index: usize,
+        size: [u32; 2],
+        truths: impl IntoIterator<Item = (ClassId, &'b NormBox)>,
+        detections: &[Detection],
+    ) {
+        let boxed = |class: ClassId, bounding_box: &NormBox| ClassBox {
+            class: class.index(),
             pixels: PixelBox::new(bounding_box, size),
             share: bounding_box.area(),
         };
-        let truths = annotations.iter().filter_map(|truth| {
-            let class = self.labels.find(&truth.class_name)?;
-            Some(boxed(class.index(), &truth.bounding_box))
-        });
+        let truths = truths.into_iter();
         let detections = detections.iter().map(|found| {
-            let class = found.class.index();
-            (
-                f64::from(found.confidence),
-                boxed(class, &found.bounding_box),
-            )
+            let confidence = f64::from(found.confidence);
+            (confidence, boxed(found.class, &found.bounding_box))
         });
         self.pictures.push(PictureObjects {
             index,
-            truths: truths.collect(),
+            truths: truths.map(|(class, found)| boxed(class, found)).collect(),
             detections: detections.collect(),
         });
     }
@@ -332,6 +369,25 @@ impl ObjectEvaluation {
     }
 }
 
+/// Class and box of the detections with at least this score.
+fn confident(
+    detections: &[Detection],
+    min_score: f32,
+) -> impl Iterator<Item = (ClassId, &NormBox)> {
+    let confident = detections.iter();
+    confident
+        .filter(move |found| found.confidence >= min_score)
+        .map(|found| (found.class, &found.bounding_box))
+}
+
+/// Positions of the predictions in the order of their [`ImageId`]s: pycocotools breaks ties between equal scores in it.
+fn ordered<T>(predictions: &Predictions<'_, T>) -> Vec<usize> {
+    let ids = ImageId::of(predictions);
+    let mut positions: Vec<usize> = (0..ids.len()).collect();
+    positions.sort_by(|&a, &b| ids[a].cmp(&ids[b]));
+    positions
+}
+
 /// Over the classes that have ground-truth boxes; `None` without any.
 fn mean(classes: &[Option<ClassObjects>], of: impl Fn(&ClassObjects) -> f64) -> Option<f64> {
     let mut mean = Mean::default();
@@ -347,7 +403,6 @@ mod tests {
     use super::super::fixtures::annotation;
     use super::*;
     use crate::detect::Prediction;
-    use crate::label::ClassId;
 
     const SIZE: [u32; 2] = [100, 100];
 

@@ -164,7 +164,7 @@ fn point(evaluation: &Evaluation, negatives: &NegativeResults, threshold: f32) -
 mod tests {
     use super::super::fixtures::{annotation, evaluation};
     use super::*;
-    use crate::card::ObjectSettings;
+    use crate::card::{ObjectDecode, ObjectSettings};
     use crate::detect::{CellOutputs, Nms};
 
     const THRESHOLDS: Thresholds = Thresholds {
@@ -187,6 +187,7 @@ mod tests {
                 threshold: 0.3,
                 nms_iou: 0.5,
                 most: 10,
+                decode: ObjectDecode::InGraph,
             };
             let cells = CellOutputs {
                 scores,

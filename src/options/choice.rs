@@ -85,6 +85,15 @@ pub enum CurveFile {
     Svg(PathBuf),
 }
 
+/// A class of a model and the name that it has in a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassRename {
+    /// The name in the model.
+    pub from: String,
+    /// The name in the data set.
+    pub to: String,
+}
+
 /// The HTML file of an evaluation report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportFile(PathBuf);
@@ -266,6 +275,25 @@ impl FromStr for CurveFile {
             Some("svg") => Ok(Self::Svg(path)),
             _ => Err(InvalidValue {
                 expected: "a file name that ends in .csv or .svg",
+            }),
+        }
+    }
+}
+
+impl FromStr for ClassRename {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let names = text
+            .split_once('=')
+            .map(|(from, to)| (from.trim(), to.trim()));
+        match names {
+            Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok(Self {
+                from: from.to_owned(),
+                to: to.to_owned(),
+            }),
+            _ => Err(InvalidValue {
+                expected: "FROM=TO: a class of the model and its name in the annotations",
             }),
         }
     }

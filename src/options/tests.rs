@@ -4,7 +4,7 @@ use super::*;
 use crate::camera_choice::CameraChoice;
 
 fn parse_line(line: &str) -> Result<Command, OptionsError> {
-    parse(line.split(' '))
+    parse(line.split(' '), &[])
 }
 
 fn run(line: &str) -> RunOptions {
@@ -402,7 +402,7 @@ fn tables_of_a_file_are_the_same_as_options() {
         "chair = 0.1,0.2; 0.5,0.2; 0.5,1",
         "--line=door=0,0.5;1,0.5;directions=to the room,away;margin=0.1",
     ];
-    let Ok(Command::Run(given)) = parse(arguments) else {
+    let Ok(Command::Run(given)) = parse(arguments, &[]) else {
         panic!("{arguments:?}");
     };
     assert_eq!(from_file.zones, given.zones);

@@ -151,6 +151,8 @@ impl Inference {
     ) -> Result<Report, PipelineError> {
         let input = preprocess(frame, self.model.detector.card())?;
         let started = self.clock.now();
+        let min_score = self.min_object_score();
+        self.model.detector.set_min_object_score(min_score);
         let mut prediction = self.model.detector.predict(&input)?;
         self.model.filter.apply(&mut prediction);
         let now = self.clock.now();
@@ -192,6 +194,15 @@ impl Inference {
         };
         self.update_health(&report, now);
         Ok(report)
+    }
+
+    /// The lowest score of an object that a frame needs.
+    fn min_object_score(&self) -> f32 {
+        let thresholds = &self.model.thresholds;
+        let tracked = self.tracker.as_ref();
+        let tracked = tracked.map(|tracker| tracker.min_object_score(thresholds));
+        let reported = thresholds.primary.min(thresholds.objects);
+        tracked.unwrap_or(reported).min(reported)
     }
 
     fn time_of(&self, frame: &Frame) -> Instant {

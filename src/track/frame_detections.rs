@@ -26,10 +26,15 @@ pub(super) struct FrameDetections {
     pub(super) begin_threshold: f32,
 }
 
+/// The score from which on an object may continue a track.
+pub(super) fn weak_threshold(thresholds: &Thresholds) -> f32 {
+    thresholds.objects * WEAK_SHARE
+}
+
 impl FrameDetections {
     pub(super) fn new(prediction: &Prediction, thresholds: &Thresholds) -> Self {
         let primary = prediction.detection(thresholds.primary);
-        let Some(objects) = prediction.objects(thresholds.objects * WEAK_SHARE) else {
+        let Some(objects) = prediction.objects(weak_threshold(thresholds)) else {
             return Self::of_primary(primary, prediction, thresholds);
         };
         let is_strong = |object: &&Detection| object.confidence >= thresholds.objects;
@@ -106,7 +111,7 @@ fn representative(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::card::ObjectSettings;
+    use crate::card::{ObjectDecode, ObjectSettings};
     use crate::detect::{CellOutputs, Nms};
 
     const THRESHOLDS: Thresholds = Thresholds {
@@ -147,6 +152,7 @@ mod tests {
                 threshold: THRESHOLDS.objects,
                 nms_iou: THRESHOLDS.nms_iou,
                 most: 10,
+                decode: ObjectDecode::InGraph,
             },
         );
         let nms = &mut Nms::new(settings, objects.len(), 2);

@@ -2,13 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use smallvec::SmallVec;
-
 use super::association::Expected;
 use super::filters::{ClassHysteresis, SmoothedBox};
 use super::motion::Motion;
 use super::{Event, EventKind, StableDetection, TrackSettings};
-use crate::detect::Detection;
+use crate::detect::{Detection, Scores};
 use crate::geometry::{NormBox, iou};
 use crate::label::ClassId;
 
@@ -55,7 +53,7 @@ struct Place {
 pub(super) struct Sighting {
     pub(super) bounding_box: NormBox,
     /// For each class the highest score, 0 for one that was not detected.
-    pub(super) scores: SmallVec<[f32; 32]>,
+    pub(super) scores: Scores,
     pub(super) is_strong: bool,
 }
 

@@ -11,13 +11,11 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use smallvec::SmallVec;
-
 use super::association::{Expected, SAME_OBJECT_IOU, associate};
 use super::frame_detections::FrameDetections;
 use super::hypothesis::{Hypothesis, Sighting, Status};
 use super::{Event, EventKind, FrameTracks, StableDetection, TrackSettings};
-use crate::detect::Detection;
+use crate::detect::{Detection, Scores};
 use crate::geometry::{NormBox, iou};
 
 /// From this IoU on, an object that is not seen is covered by one that is.
@@ -353,7 +351,7 @@ impl Association {
 
     /// What a frame shows of a hypothesis with this detection.
     fn sighting(&self, hypothesis: usize, detection: usize, frame: &FrameDetections) -> Sighting {
-        let mut scores = SmallVec::from_elem(0.0, frame.class_count);
+        let mut scores = Scores::from_elem(0.0, frame.class_count);
         let owned = self.owners.iter().zip(&frame.detections);
         for (_, found) in owned.filter(|(owner, _)| **owner == Some(hypothesis)) {
             let score: &mut f32 = &mut scores[found.class.index()];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use boxcam::card::{
     BOX_OUTPUT, BoxOrder, CARD_SCHEMA, CLASS_OUTPUT, InputSpec, ModelCard, OBJECT_BOXES_OUTPUT,
-    OBJECT_SCORES_OUTPUT, ObjectSettings, Training,
+    OBJECT_SCORES_OUTPUT, ObjectDecode, ObjectSettings, Training,
 };
 use boxcam::label::Labels;
 use prost::Message;
@@ -52,6 +52,7 @@ pub(crate) fn card() -> ModelCard {
         threshold: 0.5,
         objects: None,
         training: Training::default(),
+        origin: None,
         figures: BTreeMap::new(),
         golden: Vec::new(),
     }
@@ -78,6 +79,7 @@ pub(crate) const OBJECTS: ObjectSettings = ObjectSettings {
     threshold: 0.6,
     nms_iou: 0.3,
     most: 20,
+    decode: ObjectDecode::InGraph,
 };
 
 /// The boxes of the objects: the quarters of a picture, row by row.

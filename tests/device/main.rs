@@ -8,6 +8,7 @@ mod board;
 mod build;
 mod card;
 mod install;
+mod package;
 mod slots;
 mod unit;
 
@@ -58,6 +59,7 @@ fn every_script_has_help_and_refuses_unknown_options() {
         "install.sh",
         "build/install.sh",
         "flash.sh",
+        "package.sh",
     ] {
         script(name, &["--help"]).expect(0, "Exit code");
         script(name, &["--no-such-option"]).expect(2, "--help");

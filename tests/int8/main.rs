@@ -7,6 +7,7 @@ mod tiny_model;
 
 mod allocations;
 mod model_builder;
+mod ssd;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -16,6 +16,14 @@ pub(crate) enum ActivationType {
     Unsigned,
 }
 
+/// A feature map that an SSD's head reads.
+pub(crate) struct SsdMap<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) channels: i64,
+    pub(crate) side: i64,
+    pub(crate) anchors: i64,
+}
+
 pub(crate) struct ModelBuilder {
     pub(crate) graph: pb::GraphProto,
     rng: Rng,
@@ -181,6 +189,18 @@ impl ModelBuilder {
         [inner, out]: [i64; 2],
         [kernel, stride]: [i64; 2],
     ) -> String {
+        self.padded_conv(name, input, [inner, out], [kernel, stride], [kernel / 2; 4])
+    }
+
+    /// [`Self::conv`] with pads at the top, left, bottom and right.
+    pub(crate) fn padded_conv(
+        &mut self,
+        name: &str,
+        input: &str,
+        [inner, out]: [i64; 2],
+        [kernel, stride]: [i64; 2],
+        pads: [i64; 4],
+    ) -> String {
         let is_depthwise = out == 0;
         let out = if is_depthwise { inner } else { out };
         let dims = [out, if is_depthwise { 1 } else { inner }, kernel, kernel];
@@ -188,10 +208,9 @@ impl ModelBuilder {
         let weight = format!("{name}.weight");
         let (weights, scales) = self.weights(&weight, &dims, is_per_channel, self.gain);
         let bias = self.bias(&format!("{name}.bias"), input, &scales);
-        let pad = kernel / 2;
         let attributes = vec![
             ints("kernel_shape", &[kernel; 2]),
-            ints("pads", &[pad; 4]),
+            ints("pads", &pads),
             ints("strides", &[stride; 2]),
             int("group", if is_depthwise { inner } else { 1 }),
         ];
@@ -288,8 +307,108 @@ impl ModelBuilder {
         self.clip("head.corners", &corners, [0.0, 1.0])
     }
 
+    /// Adds the outputs of the objects as an SSD's head computes them, from feature maps with their channels, sides and
+    /// anchors.
+    pub(crate) fn ssd_head(&mut self, maps: &[SsdMap<'_>], classes: i64) {
+        let rows: i64 = maps
+            .iter()
+            .map(|map| map.side * map.side * map.anchors)
+            .sum();
+        let gain = std::mem::replace(&mut self.gain, 6.0);
+        let mut rows_of = |branch: &str, numbers: i64, (scale, least): (f32, f32)| {
+            let of_map = |(number, map): (usize, &SsdMap<'_>)| {
+                let name = format!("ssd.{branch}.{number}");
+                let channels = [map.channels, map.anchors * numbers];
+                self.gain = gain;
+                let deep = format!("{name}.depthwise");
+                let deep = self.conv_relu6(&deep, map.name, [map.channels, 0], 3);
+                self.gain = 6.0;
+                let conv = self.conv(&name, &deep, channels, [1, 1]);
+                // Each map has its own scale and zero point.
+                let scale = scale * (1.0 + number as f32 / 7.0);
+                let real = self.quantized(&conv, scale, least);
+                let last = format!("{name}.last");
+                self.node(
+                    "Transpose",
+                    &[&real],
+                    &last,
+                    vec![ints("perm", &[0, 2, 3, 1])],
+                );
+                self.reshaped(&format!("{name}.rows"), &last, &[1, -1, numbers])
+            };
+            let all: Vec<String> = maps.iter().enumerate().map(of_map).collect();
+            let all: Vec<&str> = all.iter().map(String::as_str).collect();
+            let joined = format!("ssd.{branch}");
+            self.node("Concat", &all, &joined, vec![int("axis", 1)])
+        };
+        let logits = rows_of("logits", classes, (0.08, -14.0));
+        let codes = rows_of("codes", 4, (0.05, -6.0));
+        self.gain = gain;
+        let scores = self.node("Sigmoid", &[&logits], "ssd.scores", vec![]);
+        self.node("Identity", &[&scores], OBJECT_SCORES_OUTPUT, vec![]);
+        self.ssd_boxes(&codes, rows);
+        self.graph.output.extend([
+            tiny_model::tensor(OBJECT_SCORES_OUTPUT, &[1, rows, classes]),
+            tiny_model::tensor(OBJECT_BOXES_OUTPUT, &[1, rows, 4]),
+        ]);
+    }
+
+    /// From box codes, `[1, rows, 4]`, to corners.
+    fn ssd_boxes(&mut self, codes: &str, rows: i64) {
+        for (name, axis) in [("zero", 0), ("two", 2), ("four", 4), ("three", 3)] {
+            let name = format!("ssd.{name}");
+            self.graph
+                .initializer
+                .push(tiny_model::shape(&name, &[axis]));
+        }
+        let mut halves = |name: &str, edges: [&str; 2]| {
+            let inputs = [codes, edges[0], edges[1], "ssd.two"];
+            self.node("Slice", &inputs, name, vec![])
+        };
+        let offsets = halves("ssd.offset_codes", ["ssd.zero", "ssd.two"]);
+        let sizes = halves("ssd.size_codes", ["ssd.two", "ssd.four"]);
+        let count = 2 * rows as usize;
+        let mut random = |least: f32, range: f32| -> Vec<f32> {
+            (0..count).map(|_| least + range * self.rng.f32()).collect()
+        };
+        let anchors = [
+            ("ssd.tenths", random(0.01, 0.04)),
+            ("ssd.middles", random(0.1, 0.8)),
+            ("ssd.half_anchors", random(0.05, 0.3)),
+        ];
+        for (name, values) in anchors {
+            self.floats(name, &[1, rows, 2], &values);
+        }
+        self.float("ssd.fifth", 0.2);
+        let offsets = self.node("Mul", &[&offsets, "ssd.tenths"], "ssd.offsets", vec![]);
+        let centres = self.node("Add", &[&offsets, "ssd.middles"], "ssd.centres", vec![]);
+        let logs = self.node("Mul", &[&sizes, "ssd.fifth"], "ssd.logs", vec![]);
+        let factors = self.node("Exp", &[&logs], "ssd.factors", vec![]);
+        let halves = self.node("Mul", &[&factors, "ssd.half_anchors"], "ssd.halves", vec![]);
+        let ends = ["Sub", "Add"].map(|operator| {
+            let name = format!("ssd.{operator}");
+            let ends = self.node(operator, &[&centres, &halves], &name, vec![]);
+            let name = format!("ssd.{operator}.column");
+            self.node("Unsqueeze", &[&ends, "ssd.three"], &name, vec![])
+        });
+        let pairs = self.node(
+            "Concat",
+            &[&ends[0], &ends[1]],
+            "ssd.pairs",
+            vec![int("axis", 3)],
+        );
+        let corners = self.reshaped("ssd.corners", &pairs, &[1, rows, 4]);
+        self.node("Identity", &[&corners], OBJECT_BOXES_OUTPUT, vec![]);
+    }
+
     /// A convolution with stride 1, relu6 and quantization.
-    fn conv_relu6(&mut self, name: &str, input: &str, channels: [i64; 2], kernel: i64) -> String {
+    pub(crate) fn conv_relu6(
+        &mut self,
+        name: &str,
+        input: &str,
+        channels: [i64; 2],
+        kernel: i64,
+    ) -> String {
         let conv = self.conv(name, input, channels, [kernel, 1]);
         let relu = self.clip(&format!("{name}.relu6"), &conv, [0.0, 6.0]);
         self.quantized(&relu, 6.0 / 255.0, 0.0)

@@ -1,6 +1,6 @@
 //! Made-up films: objects that move, cross and leave, and what a detector makes of them.
 
-use boxcam::card::ObjectSettings;
+use boxcam::card::{ObjectDecode, ObjectSettings};
 use boxcam::detect::{CellOutputs, Detection, Nms, Prediction};
 use boxcam::evaluate::TrackBox;
 use boxcam::geometry::NormBox;
@@ -19,6 +19,7 @@ pub(crate) const SETTINGS: ObjectSettings = ObjectSettings {
     threshold: 0.4,
     nms_iou: 0.5,
     most: 100,
+    decode: ObjectDecode::InGraph,
 };
 
 pub(crate) struct Film {

@@ -171,6 +171,7 @@ mod tests {
                 recipe: "snacks".to_owned(),
                 ..Training::default()
             },
+            origin: None,
             figures: [("mean_iou".to_owned(), 0.5)].into(),
             golden: Vec::new(),
         };

@@ -1,10 +1,11 @@
-//! Golden examples for a model's card: synthetic scenes with the engine's predictions.
+//! Golden examples for a model's card: pictures with the engine's predictions, by default synthetic scenes.
 //!
-//! Not training pictures: their licences would apply to every copy of the model.
+//! The licence of a picture applies to every copy of the model, so training pictures are no examples by default.
 
 use boxcam::detect::tract::{ModelError, TractDetector};
 use boxcam::golden::{GoldenError, record};
 use boxcam::scene::random_scene;
+use image::RgbImage;
 use prost::Message;
 use thiserror::Error;
 use tract_onnx::pb;
@@ -27,14 +28,26 @@ pub enum RecordError {
     Golden(#[from] GoldenError),
 }
 
-/// Replaces the golden examples in a model's card; errors call the model `name`.
+/// Replaces the golden examples in a model's card by scenes; errors call the model `name`.
 ///
 /// # Errors
 /// [`RecordError`] when the engine can't run the model.
 pub fn add_golden(model: &mut pb::ModelProto, name: &str) -> Result<(), RecordError> {
-    let mut detector = TractDetector::from_bytes(name, &model.encode_to_vec())?;
     let scenes = (1..=SCENES).map(|seed| random_scene(seed, SIDE, SIDE).image);
-    let golden = record(&mut detector, scenes)?;
+    add_golden_pictures(model, name, scenes)
+}
+
+/// Replaces the golden examples in a model's card by these pictures, of at most 512 x 512 pixels; errors call the model `name`.
+///
+/// # Errors
+/// [`RecordError`] when a picture is too large or the engine can't run the model.
+pub fn add_golden_pictures(
+    model: &mut pb::ModelProto,
+    name: &str,
+    pictures: impl IntoIterator<Item = RgbImage>,
+) -> Result<(), RecordError> {
+    let mut detector = TractDetector::from_bytes(name, &model.encode_to_vec())?;
+    let golden = record(&mut detector, pictures)?;
     let mut card = card(model).map_err(|source| ModelError::Card {
         model: name.to_owned(),
         source,

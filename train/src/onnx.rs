@@ -219,6 +219,15 @@ pub(crate) fn int(name: &str, value: i64) -> pb::AttributeProto {
     }
 }
 
+/// The value of an integer attribute; `None` if the node does not have it.
+pub(crate) fn int_attribute(node: &pb::NodeProto, name: &str) -> Option<i64> {
+    let attribute = node
+        .attribute
+        .iter()
+        .find(|attribute| attribute.name == name)?;
+    Some(attribute.i)
+}
+
 fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
     pb::AttributeProto {
         name: name.to_owned(),

@@ -9,21 +9,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
 use boxcam::card::CardError;
-use boxcam::evaluate::Metrics;
+use boxcam::evaluate::{Agreement, Metrics, REFERENCE_SCORE};
 use thiserror::Error;
 use tract_onnx::pb;
 
 pub mod activations;
 mod bias_correction;
 pub mod calibrate;
+mod channel_groups;
+mod channel_samples;
+mod equalize;
+mod object_maps;
 mod qdq;
 pub mod search;
 
+use object_maps::ObjectMaps;
+
 pub use bias_correction::correct_biases;
+pub use equalize::equalize;
 pub use qdq::{WeightScales, dequantize, quantize};
 
 /// Largest drop of class accuracy, of mean IoU, and of the objects' AP50, that is accepted.
 pub const MAX_DROP: f64 = 0.005;
+
+/// Least agreement with the float model that is accepted of a model without image heads, on training pictures that it was not
+/// calibrated on.
+pub const MIN_AGREEMENT: f64 = 0.95;
 
 /// On a small validation set this many rows may become wrong, even if they are more than [`MAX_DROP`].
 const ALLOWED_ROWS: f64 = 2.0;
@@ -51,6 +62,40 @@ pub enum QuantizeError {
          that the model will see"
     )]
     Refused { drop: AccuracyDrop, limit: f64 },
+    #[error(
+        "refused: the int8 model's agreement with the float model is {agreement:.4} on {boxes} objects, it must be at least \
+         {MIN_AGREEMENT}; calibrate on more pictures like those that the model will see"
+    )]
+    Disagrees { agreement: f64, boxes: usize },
+    #[error(
+        "the float model detects nothing with a score of {REFERENCE_SCORE} on the pictures that were kept for the comparison; \
+         add pictures of its classes"
+    )]
+    NothingDetected,
+    #[error(
+        "the model has a class and a box for the whole image, whose accuracy is checked on labelled pictures; give a \
+         prepared data set with `--data`"
+    )]
+    NeedsLabels,
+}
+
+/// Checks a model without image heads.
+///
+/// # Errors
+/// [`QuantizeError::Disagrees`] below [`MIN_AGREEMENT`], [`QuantizeError::NothingDetected`] without an object to agree on.
+pub fn check_agreement(agreement: &Agreement) -> Result<(), QuantizeError> {
+    let &Agreement {
+        agreement, boxes, ..
+    } = agreement;
+    if boxes == 0 {
+        return Err(QuantizeError::NothingDetected);
+    }
+    // Written so that NaN is refused too.
+    if agreement >= MIN_AGREEMENT {
+        Ok(())
+    } else {
+        Err(QuantizeError::Disagrees { agreement, boxes })
+    }
 }
 
 /// Figures of a model on the validation images.
@@ -175,7 +220,7 @@ impl QuantParams {
 }
 
 /// Names of the activations that become int8: the inputs of convolutions, dense layers and pooling, both operands of a
-/// residual addition, and its output.
+/// residual addition, its output, and the outputs of an SSD's heads.
 ///
 /// `Flatten` and `Resize` keep the values of their input, so the input's name stands for their output.
 #[must_use]
@@ -206,7 +251,10 @@ pub fn quantized_tensors(graph: &pb::GraphProto) -> BTreeSet<String> {
         }
         name.to_owned()
     };
-    graph.node.iter().flat_map(quantized).map(source).collect()
+    let tensors = graph.node.iter().flat_map(quantized).map(source);
+    tensors
+        .chain(ObjectMaps::of(graph).iter().cloned())
+        .collect()
 }
 
 /// Outputs of convolutions, and of elementwise operators on them.
@@ -255,6 +303,25 @@ mod tests {
         let relu6 = QuantParams::for_range(Range { min: 0.0, max: 6.0 });
         assert_eq!(relu6.zero_point, -128);
         assert!((relu6.max() - 6.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_model_that_disagrees_is_refused() {
+        let of = |agreement, boxes| {
+            check_agreement(&Agreement {
+                agreement,
+                boxes,
+                per_class: Vec::new(),
+            })
+        };
+        assert!(of(0.95, 9).is_ok());
+        let message = of(0.949, 9).expect_err("is refused").to_string();
+        assert!(message.contains("is 0.9490 on 9 objects"), "{message}");
+        assert!(matches!(
+            of(f64::NAN, 9),
+            Err(QuantizeError::Disagrees { .. })
+        ));
+        assert!(matches!(of(1.0, 0), Err(QuantizeError::NothingDetected)));
     }
 
     #[test]

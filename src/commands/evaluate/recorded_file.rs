@@ -90,12 +90,18 @@ pub(crate) enum LineError {
     },
     #[error("the class \"{class}\" is not one of this model's; compare models of the same classes")]
     UnknownClass { class: String },
+    #[error(
+        "has neither `detections` nor `objects` nor a `class` with its box; write the file with `boxcam evaluate --predictions`"
+    )]
+    NoDetections,
+    #[error("a box has a coordinate that is not finite; correct the line")]
+    NotFinite,
     #[error(transparent)]
     Box(#[from] BoxError),
 }
 
 /// Names a picture wherever its data set is: its folder and its file name.
-type PictureKey = (String, String);
+pub(super) type PictureKey = (String, String);
 
 impl RecordedFile {
     /// # Errors
@@ -177,7 +183,7 @@ impl RecordedFile {
 }
 
 /// Its folder and its file name.
-fn key(picture: &Path) -> PictureKey {
+pub(super) fn key(picture: &Path) -> PictureKey {
     let text = |name: Option<&std::ffi::OsStr>| {
         let name = name.unwrap_or_default();
         name.to_string_lossy().into_owned()

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use boxcam::evaluate::{
-    Comparison, Details, Difference, FalseAlarms, Interval, Intervals, Metrics, ObjectMetrics,
-    SizeMetrics, TrackMetrics,
+    Agreement, Comparison, Details, Difference, FalseAlarms, Interval, Intervals, Metrics,
+    ObjectMetrics, SizeMetrics, TrackMetrics,
 };
 
 /// Number of confusions listed.
@@ -157,6 +157,23 @@ pub(super) fn comparison(other: &str, comparison: &Comparison) -> String {
         );
     }
     text
+}
+
+/// With the detections of another model as ground truth.
+pub(super) fn agreement(agreement: Option<&Agreement>) -> String {
+    let Some(agreement) = agreement else {
+        return String::new();
+    };
+    let line =
+        |name: &str, ap50: f64, boxes: usize| format!("{name:<36}{ap50:>8.4}, boxes {boxes}\n");
+    let all = line(
+        "agreement, AP at IoU 0.5",
+        agreement.agreement,
+        agreement.boxes,
+    );
+    let classes = agreement.per_class.iter();
+    let classes = classes.map(|class| line(&format!("  {}", class.class), class.ap50, class.boxes));
+    format!("\n{all}{}", classes.collect::<String>())
 }
 
 /// Of the tracks that are found in films.

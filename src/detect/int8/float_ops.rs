@@ -164,8 +164,12 @@ fn unary(function: UnaryOp, input: &[f32], out: &mut [f32]) {
     match function {
         UnaryOp::Exp => pairs.for_each(|(out, x)| *out = x.exp()),
         UnaryOp::Ln => pairs.for_each(|(out, x)| *out = x.ln()),
-        UnaryOp::Sigmoid => pairs.for_each(|(out, x)| *out = 1.0 / (1.0 + (-x).exp())),
+        UnaryOp::Sigmoid => pairs.for_each(|(out, x)| *out = sigmoid(*x)),
     }
+}
+
+pub(super) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
 }
 
 fn transpose(input: &[f32], [rows, columns, inner]: [usize; 3], out: &mut [f32]) {

@@ -24,6 +24,7 @@ mod float_layers;
 mod matcher;
 mod qdq;
 mod quantized_layers;
+mod ssd_head;
 
 pub use qdq::framework;
 
@@ -174,8 +175,8 @@ impl Int8Network {
         let mut workspace = idle.unwrap_or_else(|| self.network.workspace());
         self.network.run(input, &mut workspace);
         let outputs = self.shapes.iter().enumerate().map(|(index, shape)| {
-            let floats = self.network.output(&workspace, index);
-            Ok(Tensor::from_shape(shape, floats)?.into())
+            let values = self.network.output(&workspace, index);
+            Ok(Tensor::from_shape(shape, &values.dense())?.into())
         });
         let outputs = outputs.collect();
         self.idle.lock().push(workspace);

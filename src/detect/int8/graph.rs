@@ -22,7 +22,17 @@ pub struct Graph {
     pub float_lengths: Vec<usize>,
     /// In the order in which they run.
     pub layers: Vec<GraphLayer>,
-    pub outputs: Vec<FloatId>,
+    pub outputs: Vec<GraphOutput>,
+}
+
+/// An output of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GraphOutput {
+    Floats(FloatId),
+    /// The scores of the [`SsdHead`], `[rows, classes]`.
+    ObjectScores,
+    /// The boxes of the [`SsdHead`], `[rows, 4]`.
+    ObjectBoxes,
 }
 
 /// A quantized feature map.
@@ -66,6 +76,36 @@ pub enum Operation {
     /// The real values of a map: `[channels, height, width]`.
     Dequantize(MapId, FloatId),
     Float(FloatOp),
+    /// At most one in a graph, which has no other outputs for objects.
+    SsdHead(Box<SsdHead>),
+}
+
+/// The end of an SSD. A row is a box shape at a pixel of one of several feature maps, in the order of maps, pixels and
+/// shapes. It has a logit for each class and a box code: offset of the centre and logarithm of the size, both in x and y.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SsdHead {
+    /// For each feature map: the logits, `[row][class]` in the channels of a pixel, and the box codes, `[row][4]`.
+    pub maps: Vec<[MapId; 2]>,
+    pub classes: usize,
+    pub decode: BoxDecode,
+}
+
+/// Conversion of a box code to a box for each row, in x and y: the centre is `offset * offset_factor + centre`, half the
+/// size is `exp(log size * log_factor) * half_size`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoxDecode {
+    pub offset_factors: Vec<[f32; 2]>,
+    pub centres: Vec<[f32; 2]>,
+    pub log_factors: Vec<[f32; 2]>,
+    pub half_sizes: Vec<[f32; 2]>,
+}
+
+impl SsdHead {
+    /// Number of rows of all feature maps.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.decode.centres.len()
+    }
 }
 
 /// Bias and requantization of the 32-bit sums, channel by channel.
@@ -220,6 +260,7 @@ impl Operation {
             | Self::FloatConv2d(input, ..)
             | Self::Dequantize(input, _) => vec![*input],
             Self::Add(inputs, ..) => inputs.to_vec(),
+            Self::SsdHead(head) => head.maps.concat(),
             Self::Float(_) => Vec::new(),
         }
     }
@@ -233,7 +274,9 @@ impl Operation {
             | Self::Add(.., output)
             | Self::UpsampleNearest(.., output)
             | Self::GlobalAveragePool(.., output) => Some(*output),
-            Self::FloatConv2d(..) | Self::Dequantize(..) | Self::Float(_) => None,
+            Self::FloatConv2d(..) | Self::Dequantize(..) | Self::Float(_) | Self::SsdHead(_) => {
+                None
+            }
         }
     }
 
@@ -255,6 +298,7 @@ impl Operation {
             Self::Float(FloatOp::Transpose { .. }) => "transpose f32",
             Self::Float(FloatOp::Softmax { .. }) => "softmax f32",
             Self::Float(FloatOp::MatMul { .. }) => "matmul f32",
+            Self::SsdHead(_) => "ssd head",
         }
     }
 }

@@ -5,15 +5,17 @@
 //! nothing. A depthwise convolution whose only reader is a pointwise one runs together with it, a few rows at a time,
 //! so that the intermediate map never leaves the caches.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::float_ops::FloatBuffers;
 use super::graph::{
-    Conv2d, DepthwiseConv2d, FeatureMap, FloatId, FloatOp, Graph, GraphLayer, InputQuantizer,
-    MapId, Operation,
+    Conv2d, DepthwiseConv2d, FeatureMap, FloatId, FloatOp, Graph, GraphLayer, GraphOutput,
+    InputQuantizer, MapId, Operation,
 };
 use super::kernels::{Kernels, PackedConv2d, PackedDepthwise, PreparedLayer};
+use super::ssd_head::{Candidates, PreparedSsdHead};
 use super::tensor::{AlignedBuffer, ConvGeometry, MapLayout, Quantized, Window};
 use memory_plan::{MemoryPlan, intermediate_layout, schedule};
 use noncritical::{
@@ -35,7 +37,9 @@ pub struct Network {
     maps: Vec<PlacedMap>,
     steps: Vec<NamedStep>,
     float_lengths: Vec<usize>,
-    outputs: Vec<FloatId>,
+    outputs: Vec<GraphOutput>,
+    /// Rows and classes of the SSD head; 0 without one.
+    head_size: [usize; 2],
     workspace_bytes: usize,
     pool: Pool,
     kernels: &'static str,
@@ -62,6 +66,18 @@ struct NamedStep {
 pub struct Workspace {
     activations: AlignedBuffer<Quantized>,
     floats: FloatBuffers,
+    /// Of the SSD head.
+    candidates: Candidates,
+}
+
+/// The values of an output.
+#[derive(Debug, Clone, Copy)]
+pub enum OutputValues<'a> {
+    Floats(&'a [f32]),
+    /// The scores of the SSD head.
+    ObjectScores(&'a Candidates),
+    /// The boxes of the SSD head.
+    ObjectBoxes(&'a Candidates),
 }
 
 /// The time that a step took.
@@ -106,6 +122,13 @@ impl Network {
             range: range.clone(),
         });
         let maps: Vec<PlacedMap> = maps.collect();
+        let head_size = graph
+            .layers
+            .iter()
+            .find_map(|layer| match &layer.operation {
+                Operation::SsdHead(head) => Some([head.rows(), head.classes]),
+                _ => None,
+            });
         // Each layer is dropped as soon as it is packed: two copies of all weights would be most of the peak memory.
         let mut layers: Vec<Option<GraphLayer>> = graph.layers.into_iter().map(Some).collect();
         let mut steps = Vec::new();
@@ -127,6 +150,7 @@ impl Network {
             maps,
             float_lengths: graph.float_lengths,
             outputs: graph.outputs,
+            head_size: head_size.unwrap_or_default(),
             workspace_bytes: plan.bytes,
             pool,
             kernels: kernels.name,
@@ -138,6 +162,7 @@ impl Network {
         Workspace {
             activations: AlignedBuffer::filled(0, self.workspace_bytes),
             floats: FloatBuffers::new(&self.float_lengths),
+            candidates: Candidates::new(self.head_size[0], self.head_size[1]),
         }
     }
 
@@ -149,8 +174,12 @@ impl Network {
 
     /// An output of the last run in this workspace, by its index in the graph's outputs.
     #[must_use]
-    pub fn output<'a>(&self, workspace: &'a Workspace, index: usize) -> &'a [f32] {
-        workspace.floats.get(self.outputs[index])
+    pub fn output<'a>(&self, workspace: &'a Workspace, index: usize) -> OutputValues<'a> {
+        match self.outputs[index] {
+            GraphOutput::Floats(id) => OutputValues::Floats(workspace.floats.get(id)),
+            GraphOutput::ObjectScores => OutputValues::ObjectScores(&workspace.candidates),
+            GraphOutput::ObjectBoxes => OutputValues::ObjectBoxes(&workspace.candidates),
+        }
     }
 
     /// Runs the network.
@@ -218,6 +247,31 @@ impl Network {
     }
 }
 
+impl Workspace {
+    /// The next runs leave out lower scores of the SSD head, and the boxes of rows without another score. The minimum of a
+    /// new workspace is 0.
+    pub fn set_min_score(&mut self, score: f32) {
+        self.candidates.set_min_score(score);
+    }
+
+    #[must_use]
+    pub fn min_score(&self) -> f32 {
+        self.candidates.min_score()
+    }
+}
+
+impl OutputValues<'_> {
+    /// All values; 0 for scores and boxes that were left out.
+    #[must_use]
+    pub fn dense(&self) -> Cow<'_, [f32]> {
+        match self {
+            Self::Floats(values) => Cow::Borrowed(values),
+            Self::ObjectScores(candidates) => Cow::Owned(candidates.dense_scores()),
+            Self::ObjectBoxes(candidates) => Cow::Owned(candidates.dense_boxes()),
+        }
+    }
+}
+
 /// One layer, or a depthwise and a pointwise convolution together, with packed weights.
 #[derive(Debug)]
 enum NetworkStep {
@@ -230,6 +284,7 @@ enum NetworkStep {
     FloatConv2d(MapId, FloatConv2d, FloatId),
     Dequantize(MapId, FloatId),
     Float(FloatOp),
+    SsdHead(PreparedSsdHead),
 }
 
 /// A packed convolution with its window.
@@ -386,6 +441,9 @@ impl NetworkStep {
             }
             Operation::Dequantize(input, output) => Self::Dequantize(*input, *output),
             Operation::Float(operation) => Self::Float(operation.clone()),
+            Operation::SsdHead(head) => {
+                Self::SsdHead(PreparedSsdHead::new(head, |id| map(&id).info))
+            }
         }
     }
 
@@ -432,6 +490,11 @@ impl NetworkStep {
                 dequantize(&input.info, &input.layout, values, output);
             }
             Self::Float(operation) => operation.run(&mut workspace.floats),
+            Self::SsdHead(head) => {
+                let activations = &workspace.activations;
+                let bytes = |id: MapId| (&map(&id).layout, &activations[map(&id).range.clone()]);
+                head.run(bytes, &mut workspace.candidates);
+            }
         }
     }
 }

@@ -18,7 +18,8 @@ use super::heads::Heads;
 use crate::card::InputSpec;
 use crate::detect::int8::fuse::{FuseInt8, Int8Network, framework};
 use crate::detect::int8::kernels::Kernels;
-use crate::detect::int8::network::{Network, NetworkInput, Workspace};
+use crate::detect::int8::network::{Network, NetworkInput, OutputValues, Workspace};
+use crate::detect::int8::ssd_head::Candidates;
 use crate::preprocess::InputTensor;
 
 /// A model that is ready to run. A clone has its own workspace.
@@ -49,6 +50,12 @@ pub(super) enum EngineOutput<'a> {
         values: &'a [f32],
     },
     Tensor(TValue),
+    /// The scores or the boxes of an SSD.
+    Candidates {
+        /// Of all scores or boxes.
+        shape: &'a [usize],
+        candidates: &'a Candidates,
+    },
 }
 
 /// A layer's name, its operator and its time in one run.
@@ -154,10 +161,15 @@ impl Engine {
             } => {
                 network.run(NetworkInput::Pixels(input.pixels()), workspace);
                 let (network, workspace) = (&*network, &*workspace);
-                Ok(outputs.as_ref().map(|(index, shape)| EngineOutput::Slice {
-                    shape,
-                    values: network.output(workspace, *index),
-                }))
+                Ok(outputs
+                    .as_ref()
+                    .map(|(index, shape)| match network.output(workspace, *index) {
+                        OutputValues::Floats(values) => EngineOutput::Slice { shape, values },
+                        OutputValues::ObjectScores(candidates)
+                        | OutputValues::ObjectBoxes(candidates) => {
+                            EngineOutput::Candidates { shape, candidates }
+                        }
+                    }))
             }
             Self::Plan {
                 plan,
@@ -207,6 +219,14 @@ impl Engine {
         }
     }
 
+    /// Lower scores of objects need not be computed from now on.
+    pub(super) fn set_min_object_score(&mut self, score: f32) {
+        match self {
+            Self::Int8 { workspace, .. } => workspace.set_min_score(score),
+            Self::Plan { .. } => {}
+        }
+    }
+
     /// Name of the kernels of the integer layers; `None` without integer layers.
     pub(super) fn kernels(&self) -> Option<&'static str> {
         match self {
@@ -224,12 +244,19 @@ impl Clone for Engine {
     fn clone(&self) -> Self {
         match self {
             Self::Int8 {
-                network, outputs, ..
-            } => Self::Int8 {
-                network: Arc::clone(network),
-                workspace: network.workspace(),
-                outputs: outputs.clone(),
-            },
+                network,
+                workspace,
+                outputs,
+            } => {
+                let min_score = workspace.min_score();
+                let mut workspace = network.workspace();
+                workspace.set_min_score(min_score);
+                Self::Int8 {
+                    network: Arc::clone(network),
+                    workspace,
+                    outputs: outputs.clone(),
+                }
+            }
             Self::Plan {
                 plan,
                 has_pixel_input,
@@ -256,7 +283,7 @@ fn plan_input(input: &InputTensor, has_pixel_input: bool) -> TractResult<Tensor>
 impl EngineOutput<'_> {
     pub(super) fn shape(&self) -> &[usize] {
         match self {
-            Self::Slice { shape, .. } => shape,
+            Self::Slice { shape, .. } | Self::Candidates { shape, .. } => shape,
             Self::Tensor(tensor) => tensor.shape(),
         }
     }
@@ -265,6 +292,9 @@ impl EngineOutput<'_> {
         let tensor = match self {
             Self::Slice { values, .. } => return Ok(Cow::Borrowed(values)),
             Self::Tensor(tensor) => tensor,
+            Self::Candidates { .. } => {
+                return Err(TractError::msg("the objects are computed as candidates"));
+            }
         };
         let not_contiguous = || TractError::msg("an output is not contiguous");
         if tensor.datum_type() == f32::datum_type() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use fastrand::Rng;
 
 use super::super::{Event, EventKind, FrameTracks, TrackSettings, Tracker};
-use crate::card::ObjectSettings;
+use crate::card::{ObjectDecode, ObjectSettings};
 use crate::detect::{CellOutputs, Nms, Prediction, Thresholds};
 use crate::geometry::NormBox;
 
@@ -110,6 +110,7 @@ fn prediction(wanderers: &[Wanderer], random: &mut Rng) -> Prediction {
         threshold: 0.4,
         nms_iou: 0.5,
         most: 8,
+        decode: ObjectDecode::InGraph,
     };
     let nms = &mut Nms::new(settings, wanderers.len(), CLASSES);
     let primary = &wanderers[0];

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::{Event, EventKind, FrameTracks, TrackSettings, Tracker};
-use crate::card::ObjectSettings;
+use crate::card::{ObjectDecode, ObjectSettings};
 use crate::detect::{CellOutputs, Detection, Nms, Prediction, Thresholds};
 use crate::geometry::{NormBox, iou};
 
@@ -45,6 +45,7 @@ fn prediction(seen: &[Seen]) -> Prediction {
         threshold: THRESHOLDS.objects,
         nms_iou: THRESHOLDS.nms_iou,
         most: 100,
+        decode: ObjectDecode::InGraph,
     };
     let cells = CellOutputs {
         scores: &scores,
@@ -517,6 +518,7 @@ fn a_model_with_other_classes_ends_all_tracks() {
         threshold: 0.4,
         nms_iou: 0.5,
         most: 10,
+        decode: ObjectDecode::InGraph,
     };
     let two_classes = Prediction::of_objects(cells, &mut Nms::new(settings, 1, 2)).expect("valid");
     let found = playback.update(&two_classes);

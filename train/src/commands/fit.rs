@@ -20,7 +20,7 @@ use burn::tensor::Distribution;
 use clap::Args;
 
 use super::data::{self, ConvertArguments, validation_share};
-use super::model_file::{self, QuantizeArguments};
+use super::model_file::{self, CalibrationData, QuantizeArguments};
 use super::train::{
     self, ComputeDevice, RunArguments, input_size, recipe_help, recipe_name, starting_weights,
     unnamed_card,
@@ -103,13 +103,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     train::train(&training)?;
     let model = arguments.output.join("boxcam.onnx");
     model_file::quantize(&QuantizeArguments {
-        data: training.data.clone(),
+        data: CalibrationData {
+            data: Some(training.data.data.clone()),
+            pictures: Vec::new(),
+        },
         model: training.run.join("float.onnx"),
         output: model.clone(),
         calibration_images: CALIBRATION_IMAGES,
         calibration: Some(Calibration::LeastError),
         weight_scales: Some(WeightScales::Max),
         bias_correction: Some(true),
+        equalization: Some(false),
         report: Some(training.run.join("quantization.csv")),
         threshold: None,
     })?;

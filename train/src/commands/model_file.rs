@@ -3,25 +3,29 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use boxcam::card::ModelCard;
 use boxcam::dataset::Dataset;
 use boxcam::detect::Detector as _;
 use boxcam::detect::tract::{ModelError, TractDetector};
-use boxcam::evaluate::{Evaluation, Evaluator, ObjectEvaluation};
+use boxcam::evaluate::{Agreement, Evaluation, Evaluator, ObjectEvaluation};
+use boxcam::picture;
 use boxcam::preprocess::{InputTensor, preprocess};
 use boxcam_train::average::average;
-use boxcam_train::golden::add_golden;
+use boxcam_train::golden::{add_golden, add_golden_pictures};
 use boxcam_train::quantize::activations::{TensorReport, tensor_reports};
 use boxcam_train::quantize::calibrate::Calibration;
 use boxcam_train::quantize::search::{
     Overrides, QuantizedModel, SearchInputs, Trial, search, split_pictures,
 };
-use boxcam_train::quantize::{self, AccuracyDrop, Figures, QuantizeError, WeightScales};
+use boxcam_train::quantize::{
+    self, AccuracyDrop, Figures, QuantizeError, WeightScales, check_agreement,
+};
 use boxcam_train::summary::{Summary, bytes, table};
 use boxcam_train::{message, onnx, storage, weights};
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use prost::Message;
+use serde_json::Value;
 use tract_onnx::pb::ModelProto;
 
 use super::{OutputError, PreparedData, fraction, progress, threads};
@@ -74,10 +78,45 @@ const ERROR_IMAGES: usize = 32;
 /// Quantization errors that are printed; a report has all.
 const WORST: usize = 5;
 
+/// The pictures that a model is quantized with.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct CalibrationData {
+    /// Folder with train/, val/, annotations-train.csv and annotations-val.csv, as `data convert` writes it
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) data: Option<PathBuf>,
+    /// Folder with folders of pictures without annotations, for a model without image heads; can be repeated
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) pictures: Vec<PathBuf>,
+}
+
+impl CalibrationData {
+    /// The training pictures.
+    fn training(&self) -> Result<Dataset> {
+        if let Some(data) = self.prepared() {
+            return data.split("train");
+        }
+        let mut all = Dataset::default();
+        for folder in &self.pictures {
+            let pictures = Dataset::without_annotations(folder)?;
+            for issue in &pictures.issues {
+                message!("left out: {issue}");
+            }
+            all.pictures.extend(pictures.pictures);
+        }
+        Ok(all)
+    }
+
+    fn prepared(&self) -> Option<PreparedData> {
+        let data = self.data.clone();
+        data.map(|data| PreparedData { data })
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct QuantizeArguments {
     #[command(flatten)]
-    pub(super) data: PreparedData,
+    pub(super) data: CalibrationData,
     /// The float model, as `train run` wrote it
     #[arg(long, value_name = "FILE")]
     pub(super) model: PathBuf,
@@ -96,6 +135,9 @@ pub(crate) struct QuantizeArguments {
     /// Subtract the mean rounding error of a channel from its bias; by default both are tried
     #[arg(long, value_name = "true|false", action = ArgAction::Set)]
     pub(super) bias_correction: Option<bool>,
+    /// Scale channels so that one step of int8 suits all of them; by default both are tried
+    #[arg(long, value_name = "true|false", action = ArgAction::Set)]
+    pub(super) equalization: Option<bool>,
     /// Write the quantization error of every tensor: a table if FILE ends in .csv, else JSON
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
@@ -107,26 +149,76 @@ pub(crate) struct QuantizeArguments {
 pub(super) fn quantize(arguments: &QuantizeArguments) -> Result<()> {
     let float = onnx::read(&arguments.model)?;
     let mut card = onnx::card(&float).map_err(QuantizeError::from)?;
-    let train = arguments.data.split("train")?;
+    let train = arguments.data.training()?;
     let pictures = pictures(&train, &card, arguments.calibration_images as usize)?;
     let overrides = Overrides {
         calibration: arguments.calibration,
         weight_scales: arguments.weight_scales,
         correct_biases: arguments.bias_correction,
+        equalize: arguments.equalization,
     };
     message!("distance to the float model on training images:");
-    message!("calibration       weights   biases     scores   boxes   objects");
+    message!("calibration       weights   biases     channels   scores   boxes   objects");
     let chosen = search(&float, &pictures, overrides, |trial| {
         message!("{}", line(trial));
     })?;
     message!("chosen:\n{}", line(&chosen.trial));
     let QuantizedModel {
-        model: mut int8, ..
+        model: mut int8,
+        agreement,
+        ..
     } = chosen;
     let some = pictures.calibration.len().min(ERROR_IMAGES);
     let errors = tensor_reports(&float, &int8, &pictures.calibration[..some])?;
     report(&errors, arguments.report.as_deref())?;
-    let validation = arguments.data.split("val")?;
+    let has_image_heads = agreement.is_none();
+    card.figures = match agreement {
+        Some(agreement) => checked_agreement(&agreement)?,
+        None => checked_accuracy(arguments, &float, &int8)?,
+    };
+    if let Some(threshold) = arguments.threshold {
+        card.threshold = threshold;
+        // A model without image heads has one threshold, that of its objects.
+        if let (false, Some(objects)) = (has_image_heads, &mut card.objects) {
+            objects.threshold = threshold;
+        }
+    }
+    // The float model's golden examples, if any, do not hold for the int8 model.
+    card.golden.clear();
+    onnx::set_card(&mut int8, &card);
+    add_golden(&mut int8, &arguments.output.display().to_string())?;
+    write_model(&arguments.output, &int8)
+}
+
+/// The figures of a model without image heads that agrees with its float model.
+fn checked_agreement(agreement: &Agreement) -> Result<BTreeMap<String, f64>> {
+    println!("class                agreement  objects of the float model");
+    for class in &agreement.per_class {
+        println!("{:<20}    {:.4}  {}", class.class, class.ap50, class.boxes);
+    }
+    println!(
+        "{:<20}    {:.4}  {}",
+        "all", agreement.agreement, agreement.boxes
+    );
+    check_agreement(agreement)?;
+    let figures = [
+        ("agreement", agreement.agreement),
+        ("agreement_rows", agreement.boxes as f64),
+    ];
+    Ok(figures.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+/// The figures of a model whose accuracy on the validation pictures is as good as that of its float model.
+fn checked_accuracy(
+    arguments: &QuantizeArguments,
+    float: &ModelProto,
+    int8: &ModelProto,
+) -> Result<BTreeMap<String, f64>> {
+    let data = arguments
+        .data
+        .prepared()
+        .ok_or(QuantizeError::NeedsLabels)?;
+    let validation = data.split("val")?;
     let float_figures = figures(&arguments.model, &float.encode_to_vec(), &validation)?;
     let int8_figures = figures(&arguments.output, &int8.encode_to_vec(), &validation)?;
     let has_objects = float_figures.objects_ap50.is_some();
@@ -151,13 +243,7 @@ pub(super) fn quantize(arguments: &QuantizeArguments) -> Result<()> {
     }
     let drop = AccuracyDrop::between(&float_figures, &int8_figures).check()?;
     println!("quantization costs {drop}");
-    card.figures = card_figures(&int8_figures);
-    card.threshold = arguments.threshold.unwrap_or(card.threshold);
-    // The float model's golden examples, if any, do not hold for the int8 model.
-    card.golden.clear();
-    onnx::set_card(&mut int8, &card);
-    add_golden(&mut int8, &arguments.output.display().to_string())?;
-    write_model(&arguments.output, &int8)
+    Ok(card_figures(&int8_figures))
 }
 
 fn line(trial: &Trial) -> String {
@@ -166,11 +252,16 @@ fn line(trial: &Trial) -> String {
         value.map_or(String::new(), |value| value.get_name().to_owned())
     };
     format!(
-        "{:<16}  {:<8}  {:<9}  {:.4}  {:.4}  {:.4}",
+        "{:<16}  {:<8}  {:<9}  {:<9}  {:.4}  {:.4}  {:.4}",
         name(settings.calibration.to_possible_value()),
         name(settings.weight_scales.to_possible_value()),
         if settings.correct_biases {
             "corrected"
+        } else {
+            "unchanged"
+        },
+        if settings.equalize {
+            "equalised"
         } else {
             "unchanged"
         },
@@ -345,6 +436,21 @@ pub(crate) struct CardArguments {
     /// Record new golden examples, which `boxcam doctor` compares with the board's results
     #[arg(long, requires = "output")]
     golden: bool,
+    /// Record golden examples of this picture of at most 512 x 512 pixels, instead of scenes; can be repeated. Its licence
+    /// applies to the model file: name its author with --credits
+    #[arg(
+        long,
+        value_name = "PICTURE",
+        requires = "output",
+        conflicts_with = "golden"
+    )]
+    golden_picture: Vec<PathBuf>,
+    /// Set authors and licences of the data and of the pictures in the card
+    #[arg(long, value_name = "TEXT", requires = "output")]
+    credits: Option<String>,
+    /// Set the figures to those of this file, which `boxcam evaluate --json` printed
+    #[arg(long, value_name = "FILE", requires = "output")]
+    figures: Option<PathBuf>,
 }
 
 fn card(arguments: &CardArguments) -> Result<()> {
@@ -364,11 +470,66 @@ fn card(arguments: &CardArguments) -> Result<()> {
         };
         objects.threshold = threshold;
     }
+    if let Some(credits) = &arguments.credits {
+        card.training.credits.clone_from(credits);
+    }
+    if let Some(file) = &arguments.figures {
+        card.figures = evaluated_figures(file)?;
+    }
     onnx::set_card(&mut model, &card);
+    let name = arguments.model.display().to_string();
     if arguments.golden {
-        add_golden(&mut model, &arguments.model.display().to_string())?;
+        add_golden(&mut model, &name)?;
+    } else if !arguments.golden_picture.is_empty() {
+        let pictures = arguments
+            .golden_picture
+            .iter()
+            .map(|file| picture::open(file));
+        let pictures = pictures.collect::<Result<Vec<_>, _>>()?;
+        add_golden_pictures(&mut model, &name, pictures)?;
     }
     write_model(output, &model)
+}
+
+/// Figures of a card and where `boxcam evaluate --json` has them.
+const EVALUATED_FIGURES: [(&str, &str); 6] = [
+    ("rows", "/rows"),
+    ("pictures", "/pictures"),
+    ("objects_ap50", "/objects/ap50"),
+    ("objects_ap", "/objects/ap"),
+    ("agreement", "/reference/agreement"),
+    ("agreement_rows", "/reference/rows"),
+];
+
+/// The figures of the objects in a file of `boxcam evaluate --json`, and the agreement on the most frequent class.
+fn evaluated_figures(file: &Path) -> Result<BTreeMap<String, f64>> {
+    let read = || -> Result<Value> { Ok(serde_json::from_slice(&std::fs::read(file)?)?) };
+    let report = read().with_context(|| {
+        format!(
+            "{}: can't be read as JSON; write it with `boxcam evaluate --json`",
+            file.display()
+        )
+    })?;
+    let found = EVALUATED_FIGURES.iter().filter_map(|(name, pointer)| {
+        let value = report.pointer(pointer)?.as_f64()?;
+        Some(((*name).to_owned(), value))
+    });
+    let mut figures: BTreeMap<String, f64> = found.collect();
+    let classes = report.pointer("/reference/per_class");
+    let classes = classes.and_then(Value::as_array).into_iter().flatten();
+    let most = classes.max_by_key(|class| class["rows"].as_u64());
+    if let Some((class, ap50)) =
+        most.and_then(|c| Some((c["class"].as_str()?, c["ap50"].as_f64()?)))
+    {
+        figures.insert(format!("agreement_{class}"), ap50);
+    }
+    if figures.is_empty() {
+        bail!(
+            "{}: has none of the figures of `boxcam evaluate --json`; write it again",
+            file.display()
+        );
+    }
+    Ok(figures)
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use boxcam::card::{BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, ObjectSettings, Training};
+use boxcam::card::{
+    BoxOrder, CARD_SCHEMA, InputSpec, ModelCard, ObjectDecode, ObjectSettings, Training,
+};
 use boxcam::dataset::Dataset;
 use boxcam::label::Labels;
 use boxcam_train::checkpoint::{
@@ -62,6 +64,7 @@ const OBJECTS: ObjectSettings = ObjectSettings {
     threshold: 0.3,
     nms_iou: 0.5,
     most: 100,
+    decode: ObjectDecode::InGraph,
 };
 
 #[derive(Debug, Args)]
@@ -398,6 +401,7 @@ pub(super) fn unnamed_card(labels: Labels, size: u32) -> ModelCard {
             epochs: 0,
             seed: 0,
         },
+        origin: None,
         figures: BTreeMap::new(),
         golden: Vec::new(),
     }

@@ -65,12 +65,17 @@ pub(super) struct Values<'a> {
     channels: usize,
 }
 
-impl Values<'_> {
-    pub(super) fn channel_means(&self) -> impl Iterator<Item = f64> {
+impl<'a> Values<'a> {
+    pub(super) fn by_channel(&self) -> impl Iterator<Item = &'a [f32]> {
         let each = (self.all.len() / self.channels.max(1)).max(1);
-        let mean =
-            move |channel: &[f32]| channel.iter().map(|&x| f64::from(x)).sum::<f64>() / each as f64;
-        self.all.chunks(each).map(mean)
+        self.all.chunks(each)
+    }
+
+    pub(super) fn channel_means(&self) -> impl Iterator<Item = f64> {
+        let mean = |channel: &[f32]| {
+            channel.iter().map(|&x| f64::from(x)).sum::<f64>() / channel.len() as f64
+        };
+        self.by_channel().map(mean)
     }
 }
 

@@ -9,14 +9,18 @@ use clap::ValueEnum;
 use tract_onnx::pb;
 
 use super::activations::ActivationReader;
+use super::object_maps::ObjectMaps;
 use super::{QuantParams, QuantizeError, Range, quantized_tensors};
 use crate::onnx::INPUT;
 
 /// Bins of a histogram: at least eight per int8 step.
 const BINS: usize = 2048;
 
-/// Fractions of the full range that [`Calibration::LeastError`] tries, in percent.
-const TRIED_PERCENT: std::ops::RangeInclusive<u8> = 20..=100;
+/// Fractions of each end of the full range that [`Calibration::LeastError`] tries, in percent.
+const TRIED_PERCENT: std::ops::RangeInclusive<u8> = 5..=100;
+
+/// Passes over both ends: the best end depends on the other one.
+const PASSES: usize = 3;
 
 /// Ranges by tensor name.
 pub type Ranges = BTreeMap<String, Range>;
@@ -33,7 +37,7 @@ pub enum Calibration {
     /// Clip 0.01% of the values at each end
     #[value(name = "percentile-99.99")]
     Percentile9999,
-    /// The range with the smallest mean squared quantization error
+    /// The range with the smallest mean squared quantization error, each end chosen for itself
     #[value(name = "mse")]
     LeastError,
 }
@@ -42,6 +46,7 @@ pub enum Calibration {
 #[derive(Debug, Clone)]
 pub struct ActivationStats {
     histograms: BTreeMap<String, Histogram>,
+    object_maps: ObjectMaps,
 }
 
 impl ActivationStats {
@@ -70,6 +75,7 @@ impl ActivationStats {
         }
         Ok(Self {
             histograms: names.into_iter().zip(histograms).collect(),
+            object_maps: ObjectMaps::of(graph),
         })
     }
 
@@ -82,15 +88,26 @@ impl ActivationStats {
             Calibration::LeastError => histogram.least_error(),
         };
         let histograms = self.histograms.iter();
-        histograms
+        let mut ranges: Ranges = histograms
             .map(|(name, histogram)| (name.clone(), range(histogram)))
-            .collect()
+            .collect();
+        let full = |name: &String| self.histograms.get(name).map(|histogram| histogram.full);
+        self.object_maps.set_score_ranges(&mut ranges, full);
+        ranges
     }
+}
+
+/// The end of a range that is varied.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Both,
+    Min,
+    Max,
 }
 
 /// Counts of values over a known range.
 #[derive(Debug, Clone)]
-struct Histogram {
+pub(super) struct Histogram {
     full: Range,
     counts: Vec<u64>,
 }
@@ -101,6 +118,20 @@ impl Histogram {
             full,
             counts: vec![0; BINS],
         }
+    }
+
+    /// Over the range of these values.
+    pub(super) fn of(values: &[f32]) -> Self {
+        let mut full = Range::EMPTY;
+        full.extend(values.iter().copied());
+        let mut histogram = Self::new(full);
+        histogram.extend(values.iter().copied());
+        histogram
+    }
+
+    /// With the smallest mean squared quantization error.
+    pub(super) fn best_params(&self) -> QuantParams {
+        QuantParams::for_range(self.least_error())
     }
 
     /// Counts values; one outside the range goes into the first or last bin.
@@ -142,27 +173,36 @@ impl Histogram {
         ((self.full.max - self.full.min) / BINS as f32).max(f32::MIN_POSITIVE)
     }
 
-    /// The full range scaled by the factor that gives the smallest mean squared error: clipping a few large values makes
-    /// the scale finer for all others.
+    /// The range with the smallest mean squared error, found end by end: clipping a few large values makes the scale finer for
+    /// all others.
     fn least_error(&self) -> Range {
-        let ranges = TRIED_PERCENT.rev().map(|percent| {
-            let factor = f32::from(percent) / 100.0;
-            Range {
-                min: self.full.min * factor,
-                max: self.full.max * factor,
-            }
-        });
-        let mut best = (self.full, f64::INFINITY);
-        for range in ranges {
-            let error = self.squared_error(QuantParams::for_range(range));
-            if error < best.1 {
-                best = (range, error);
+        let mut best = (self.full, self.squared_error(self.full));
+        for _ in 0..PASSES {
+            for end in [End::Both, End::Min, End::Max] {
+                let Range { min, max } = best.0;
+                for percent in TRIED_PERCENT.rev() {
+                    let factor = f32::from(percent) / 100.0;
+                    let (low, high) = (self.full.min * factor, self.full.max * factor);
+                    let range = match end {
+                        End::Both => Range {
+                            min: low,
+                            max: high,
+                        },
+                        End::Min => Range { min: low, max },
+                        End::Max => Range { min, max: high },
+                    };
+                    let error = self.squared_error(range);
+                    if error < best.1 {
+                        best = (range, error);
+                    }
+                }
             }
         }
         best.0
     }
 
-    fn squared_error(&self, params: QuantParams) -> f64 {
+    fn squared_error(&self, range: Range) -> f64 {
+        let params = QuantParams::for_range(range);
         let width = self.bin_width();
         let bins = self.counts.iter().enumerate();
         let errors = bins.filter(|(_, count)| **count > 0).map(|(bin, &count)| {
@@ -215,7 +255,19 @@ mod tests {
         histogram.extend([6.0, 5.9]);
         let clipped = histogram.least_error();
         assert!(clipped.max < 4.0, "{clipped:?}");
-        let error = |range| histogram.squared_error(QuantParams::for_range(range));
-        assert!(error(clipped) < error(full));
+        assert!(histogram.squared_error(clipped) < histogram.squared_error(full));
+    }
+
+    #[test]
+    fn an_outlier_at_one_end_leaves_the_other_end_as_it_is() {
+        let full = Range {
+            min: -90.0,
+            max: 5.0,
+        };
+        let mut histogram = Histogram::new(full);
+        histogram.extend((0..1_000_000).map(|i| i as f32 / 100_000.0 - 5.0));
+        histogram.extend([-90.0]);
+        let clipped = histogram.least_error();
+        assert!(clipped.min > -10.0 && clipped.max > 4.5, "{clipped:?}");
     }
 }

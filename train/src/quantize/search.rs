@@ -4,16 +4,20 @@
 //! Only training pictures are used, without their labels: settings chosen on validation pictures would make the
 //! validation figures too good.
 
+use std::collections::BTreeMap;
+
 use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{Detection, Prediction};
+use boxcam::evaluate::Agreement;
 use boxcam::geometry::iou;
+use boxcam::label::Labels;
 use boxcam::preprocess::InputTensor;
 use prost::Message;
 use tract_onnx::pb;
 
 use super::calibrate::{ActivationStats, Calibration};
-use super::{QuantizeError, WeightScales, correct_biases, quantize};
+use super::{QuantizeError, WeightScales, correct_biases, equalize, quantize};
 
 /// Pictures for bias correction, which runs the model once per layer and picture.
 const CORRECTION_PICTURES: usize = 32;
@@ -27,6 +31,7 @@ pub struct Settings {
     pub calibration: Calibration,
     pub weight_scales: WeightScales,
     pub correct_biases: bool,
+    pub equalize: bool,
 }
 
 /// Settings that are given; the others are searched.
@@ -35,14 +40,16 @@ pub struct Overrides {
     pub calibration: Option<Calibration>,
     pub weight_scales: Option<WeightScales>,
     pub correct_biases: Option<bool>,
+    pub equalize: Option<bool>,
 }
 
 /// How far an int8 model's predictions are from the float model's; 0 for equal predictions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Distance {
-    /// Mean Kullback-Leibler divergence of the scores from the float model's, in nats; 0 or above.
+    /// Mean Kullback-Leibler divergence of the image's scores from the float model's, in nats; 0 or above. 0 for a model
+    /// without image heads.
     pub scores: f64,
-    /// 1 minus the mean IoU with the float model's boxes, `0..=1`.
+    /// 1 minus the mean IoU with the float model's boxes of the image, `0..=1`; 0 for a model without image heads.
     pub boxes: f64,
     /// 1 minus how well the float model's objects are found again, `0..=1`; 0 for a model without object outputs.
     pub objects: f64,
@@ -61,6 +68,14 @@ impl Distance {
     /// The distance between predictions for the same pictures.
     #[must_use]
     pub fn between(float: &[Prediction], int8: &[Prediction]) -> Self {
+        let objects = object_distance(float, int8);
+        if float.iter().any(|prediction| !prediction.has_image_heads()) {
+            return Self {
+                scores: 0.0,
+                boxes: 0.0,
+                objects,
+            };
+        }
         let count = float.len().max(1) as f64;
         let pairs = || float.iter().zip(int8);
         let scores = pairs().map(|(float, int8)| kl_divergence(float.scores(), int8.scores()));
@@ -68,7 +83,7 @@ impl Distance {
         Self {
             scores: scores.sum::<f64>() / count,
             boxes: 1.0 - boxes.map(f64::from).sum::<f64>() / count,
-            objects: object_distance(float, int8),
+            objects,
         }
     }
 }
@@ -149,11 +164,15 @@ pub fn split_pictures(
 pub struct QuantizedModel {
     pub model: pb::ModelProto,
     pub trial: Trial,
+    /// With the float model, on the comparison pictures; `None` of a model with image heads, which is checked on labelled
+    /// pictures.
+    pub agreement: Option<Agreement>,
 }
 
 /// Searches the settings that are not given, one after the other: first the calibration, then the weight scales, then
-/// bias correction off, each with the best of the settings before; `report` is called with every trial. Biases are
-/// corrected from the first trial on because the best calibration depends on it (`docs/training.md`).
+/// bias correction off, then equalisation off, each with the best of the settings before; `report` is called with every
+/// trial. Biases are corrected and channels equalised from the first trial on because the best calibration depends on it
+/// (`docs/training.md`).
 ///
 /// # Errors
 /// [`QuantizeError`] when a model can't be made or run.
@@ -166,7 +185,7 @@ pub fn search(
     let mut search = Search {
         float,
         inputs,
-        stats: ActivationStats::collect(float, &inputs.calibration)?,
+        sources: BTreeMap::new(),
         float_predictions: predictions(float, &inputs.comparison)?,
         report,
         best: None,
@@ -180,6 +199,7 @@ pub fn search(
             calibration,
             weight_scales: overrides.weight_scales.unwrap_or(WeightScales::Max),
             correct_biases: overrides.correct_biases.unwrap_or(true),
+            equalize: overrides.equalize.unwrap_or(true),
         })?;
     }
     if let (None, Some(settings)) = (overrides.weight_scales, search.best_settings()) {
@@ -194,13 +214,26 @@ pub fn search(
             ..settings
         })?;
     }
+    if let (None, Some(settings)) = (overrides.equalize, search.best_settings()) {
+        search.try_settings(Settings {
+            equalize: false,
+            ..settings
+        })?;
+    }
     search.best.ok_or(QuantizeError::NoPictures)
+}
+
+/// A float model and the statistics of its activations.
+struct Source {
+    model: pb::ModelProto,
+    stats: ActivationStats,
 }
 
 struct Search<'a, R> {
     float: &'a pb::ModelProto,
     inputs: &'a SearchInputs,
-    stats: ActivationStats,
+    /// By whether its channels are equalised.
+    sources: BTreeMap<bool, Source>,
     float_predictions: Vec<Prediction>,
     report: R,
     best: Option<QuantizedModel>,
@@ -219,23 +252,62 @@ impl<R: FnMut(&Trial)> Search<'_, R> {
         (self.report)(&trial);
         let is_better = |best: &QuantizedModel| distance.sum() < best.trial.distance.sum();
         if self.best.as_ref().is_none_or(is_better) {
-            self.best = Some(QuantizedModel { model, trial });
+            let agreement = agreement(self.float, &self.float_predictions, &int8)?;
+            self.best = Some(QuantizedModel {
+                model,
+                trial,
+                agreement,
+            });
         }
         Ok(())
     }
 
-    fn quantize(&self, settings: Settings) -> Result<pb::ModelProto, QuantizeError> {
-        let ranges = self.stats.ranges(settings.calibration);
-        let int8 = quantize(self.float, &ranges, settings.weight_scales)?;
+    fn source(&mut self, equalized: bool) -> Result<&Source, QuantizeError> {
+        if !self.sources.contains_key(&equalized) {
+            let pictures = &self.inputs.calibration;
+            let model = match equalized {
+                true => equalize(self.float, pictures)?,
+                false => self.float.clone(),
+            };
+            let stats = ActivationStats::collect(&model, pictures)?;
+            self.sources.insert(equalized, Source { model, stats });
+        }
+        Ok(&self.sources[&equalized])
+    }
+
+    fn quantize(&mut self, settings: Settings) -> Result<pb::ModelProto, QuantizeError> {
+        let pictures = &self.inputs.calibration;
+        let Source { model, stats } = self.source(settings.equalize)?;
+        let ranges = stats.ranges(settings.calibration);
+        let int8 = quantize(model, &ranges, settings.weight_scales)?;
         if !settings.correct_biases {
             return Ok(int8);
         }
-        let pictures = &self.inputs.calibration;
         let step = (pictures.len() / CORRECTION_PICTURES).max(1);
         let inputs = pictures.iter().step_by(step);
         let inputs: Vec<InputTensor> = inputs.take(CORRECTION_PICTURES).cloned().collect();
-        correct_biases(self.float, int8, &inputs)
+        correct_biases(model, int8, &inputs)
     }
+}
+
+/// Of the int8 model's objects with those of the float model; `None` of models with image heads.
+fn agreement(
+    model: &pb::ModelProto,
+    float: &[Prediction],
+    int8: &[Prediction],
+) -> Result<Option<Agreement>, QuantizeError> {
+    if float.iter().any(Prediction::has_image_heads) {
+        return Ok(None);
+    }
+    let labels: Labels = crate::onnx::card(model)?.labels;
+    let objects = |predictions: &[Prediction]| -> Vec<Vec<Detection>> {
+        let objects = predictions.iter().map(|one| one.objects(0.0));
+        objects
+            .map(|objects| objects.unwrap_or_default().to_vec())
+            .collect()
+    };
+    let agreement = Agreement::between(&objects(int8), &objects(float), &labels);
+    Ok(Some(agreement))
 }
 
 /// Predictions of a model for each picture, by the detector that runs on the device.
@@ -256,7 +328,7 @@ fn predictions(
 
 #[cfg(test)]
 mod tests {
-    use boxcam::card::ObjectSettings;
+    use boxcam::card::{ObjectDecode, ObjectSettings};
     use boxcam::detect::{CellOutputs, Nms};
 
     use super::*;
@@ -285,6 +357,7 @@ mod tests {
             threshold: 0.3,
             nms_iou: 0.5,
             most: 10,
+            decode: ObjectDecode::InGraph,
         };
         // Two cells with two classes; a score of 0 is no object.
         let found = |scores: [f32; 4], boxes: [[f32; 4]; 2]| {

@@ -4,4 +4,5 @@ mod files;
 mod int8_inference;
 mod object_head;
 mod quantization;
+mod ssd;
 mod test_models;

@@ -1,7 +1,8 @@
 //! The object branch: training, the exported float model and the int8 model predict the same.
 
 use boxcam::card::{
-    BOX_OUTPUT, CLASS_OUTPUT, ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT, ObjectSettings,
+    BOX_OUTPUT, CLASS_OUTPUT, ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT, ObjectDecode,
+    ObjectSettings,
 };
 use boxcam::detect::Detector;
 use boxcam::detect::tract::TractDetector;
@@ -38,6 +39,7 @@ fn object_card() -> ModelCard {
             threshold: 0.01,
             nms_iou: 0.5,
             most: 10,
+            decode: ObjectDecode::InGraph,
         }),
         ..card(64)
     }

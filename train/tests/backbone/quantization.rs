@@ -40,6 +40,26 @@ fn a_dequantized_model_has_the_same_graph_and_nearly_the_same_outputs() {
     assert_eq!(ops(&back), ops(&float));
 }
 
+#[test]
+fn an_equalised_model_computes_the_same_in_floats() {
+    let float = model(&residual_backbone(64));
+    let inputs = inputs(&card(64), 6);
+    let equalised = quantize::equalize(&float, &inputs).expect("runs");
+    for input in &inputs {
+        let off = distance(&outputs(&equalised, input), &outputs(&float, input));
+        assert!(off < 1e-3, "{off}");
+    }
+    let graph = |model: &pb::ModelProto| model.graph.clone().expect("present");
+    let (before, after) = (graph(&float), graph(&equalised));
+    assert_eq!(before.node, after.node, "only constants change");
+    let pairs = before.initializer.iter().zip(&after.initializer);
+    let changed: Vec<&str> = pairs
+        .filter(|(a, b)| a != b)
+        .map(|(a, _)| a.name.as_str())
+        .collect();
+    assert!(changed.len() > 5, "{changed:?}");
+}
+
 /// Rounding shifts the means of the outputs; bias correction reduces the shift.
 #[test]
 fn bias_correction_reduces_the_mean_error() {
@@ -95,7 +115,7 @@ fn the_best_trial_is_kept_and_every_int8_tensor_is_reported() {
         trials.push(*trial);
     });
     let chosen = chosen.expect("runs");
-    assert_eq!(trials.len(), 4 + 1 + 1);
+    assert_eq!(trials.len(), 4 + 1 + 1 + 1);
     let sums = trials.iter().map(|trial| trial.distance.sum());
     let least = sums.fold(f64::INFINITY, f64::min);
     assert!((chosen.trial.distance.sum() - least).abs() < 1e-12);
@@ -103,6 +123,7 @@ fn the_best_trial_is_kept_and_every_int8_tensor_is_reported() {
         calibration: Some(Calibration::MinMax),
         weight_scales: Some(WeightScales::Max),
         correct_biases: Some(true),
+        equalize: Some(true),
     };
     let given = search(&float, &pictures, wanted, |_| ()).expect("runs");
     assert_eq!(given.trial, trials[0], "given settings are used");

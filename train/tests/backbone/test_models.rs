@@ -30,6 +30,7 @@ pub(crate) fn card(side: u32) -> ModelCard {
             credits: "nobody".to_owned(),
             ..Training::default()
         },
+        origin: None,
         figures: [("mean_iou".to_owned(), 0.5)].into(),
         golden: Vec::new(),
     }

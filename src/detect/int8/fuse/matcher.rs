@@ -10,7 +10,7 @@ use tract_onnx::tract_core::ops::math::{Max, Min};
 use tract_onnx::tract_core::ops::nn::Reduce;
 use tract_onnx::tract_hir::internal::*;
 
-use super::super::graph::{FeatureMap, FloatId, Graph, GraphLayer, MapId, Operation};
+use super::super::graph::{FeatureMap, FloatId, Graph, GraphLayer, GraphOutput, MapId, Operation};
 use super::super::tensor::{MapSize, OutputQuant, encode};
 use super::qdq::{DequantizeLinear, QuantizeLinear};
 
@@ -23,6 +23,8 @@ pub(super) enum ValueInfo {
     /// outside the match reads them.
     Dequantized(MapId),
     Floats(FloatId),
+    /// An output of the SSD head.
+    Objects(GraphOutput),
 }
 
 /// A graph, and the outlets that its outputs replace.
@@ -69,6 +71,7 @@ pub(super) fn match_from(model: &TypedModel, root: &TypedNode) -> Option<Match> 
         // Operators that do not match stay in the typed graph.
         let _ = matcher.match_node(model.node(number));
     }
+    let _ = matcher.match_ssd_head();
     matcher.finish()
 }
 
@@ -124,7 +127,7 @@ impl PatternMatcher<'_> {
                 self.match_upsample(node, map)
             }
             Some(ValueInfo::Floats(floats)) => self.match_float_op(node, floats),
-            Some(ValueInfo::Dequantized(_)) => None,
+            Some(ValueInfo::Dequantized(_) | ValueInfo::Objects(_)) => None,
             // The first operand may be a constant.
             None if node.op_is::<TypedBinOp>() || node.op_is::<EinSum>() => {
                 match self.values.get(node.inputs.get(1)?)? {
@@ -210,19 +213,20 @@ impl PatternMatcher<'_> {
         outlets.sort_unstable();
         outlets.retain(|outlet| self.has_outside_reader(*outlet));
         for outlet in &outlets {
-            let floats = match self.values[outlet] {
-                ValueInfo::Floats(floats) => floats,
+            let output = match self.values[outlet] {
+                ValueInfo::Floats(floats) => GraphOutput::Floats(floats),
+                ValueInfo::Objects(output) => output,
                 ValueInfo::Dequantized(map) => {
                     let length = self.graph.feature_map(map).size.volume();
                     let floats = self.graph.add_floats(length);
                     let node = self.model.node(outlet.node);
                     self.add_layer(node, Operation::Dequantize(map, floats));
-                    floats
+                    GraphOutput::Floats(floats)
                 }
                 // An outside reader of the bytes themselves is not supported.
                 ValueInfo::Quantized(_) => return None,
             };
-            self.graph.outputs.push(floats);
+            self.graph.outputs.push(output);
         }
         Some(Match {
             graph: self.graph,

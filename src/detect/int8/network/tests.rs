@@ -102,7 +102,7 @@ fn residual(seed: u64, blocks: usize) -> Graph {
         } = graph.feature_map(from).size;
         let floats = graph.add_floats(height * width * channels);
         add_layer(&mut graph, Operation::Dequantize(from, floats));
-        graph.outputs.push(floats);
+        graph.outputs.push(GraphOutput::Floats(floats));
     }
     graph
 }
@@ -110,7 +110,7 @@ fn residual(seed: u64, blocks: usize) -> Graph {
 fn outputs(network: &Network, workspace: &mut Workspace, pixels: &[u8]) -> Vec<f32> {
     network.run(NetworkInput::Pixels(pixels), workspace);
     [0, 1]
-        .map(|number| network.output(workspace, number).to_vec())
+        .map(|number| network.output(workspace, number).dense().into_owned())
         .concat()
 }
 
@@ -150,13 +150,14 @@ fn upsampling_by_two_repeats_each_pixel_four_times() {
     add_layer(&mut graph, Operation::UpsampleNearest(map, 2, large));
     let floats = graph.add_floats(4 * SIDE * SIDE * 12);
     add_layer(&mut graph, Operation::Dequantize(large, floats));
-    graph.outputs[1] = floats;
+    graph.outputs[1] = GraphOutput::Floats(floats);
     let network = Network::new(graph, Kernels::best(), 1).expect("one thread starts");
     let mut rng = Rng::with_seed(4);
     let pixels: Vec<u8> = (0..SIDE * SIDE * 3).map(|_| rng.u8(..)).collect();
     let mut workspace = network.workspace();
     network.run(NetworkInput::Pixels(&pixels), &mut workspace);
-    let [small, large] = [0, 1].map(|number| network.output(&workspace, number));
+    let [small, large] =
+        [0, 1].map(|number| network.output(&workspace, number).dense().into_owned());
     for (at, &found) in large.iter().enumerate() {
         let (plane, y, x) = (
             at / (4 * SIDE * SIDE),

@@ -1,0 +1,177 @@
+//! `cross/package.sh`: what is in the Debian package and in the tarball, by Debian's own tools.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use test_support::tool_is_missing;
+
+use crate::{ScriptOutput, repository, run, script};
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+const PACKAGE: &str = concat!("boxcam_", env!("CARGO_PKG_VERSION"), "_amd64.deb");
+const TARBALL: &str = concat!(
+    "boxcam-",
+    env!("CARGO_PKG_VERSION"),
+    "-x86_64-unknown-linux-gnu.tar.gz"
+);
+
+/// Man pages and completions, written by the example that the script runs.
+fn manual(folder: &Path) -> PathBuf {
+    let own = std::env::current_exe().expect("known");
+    let profile = own.ancestors().nth(2).expect("target/PROFILE/deps/device");
+    let pages = folder.join("manual");
+    run(Command::new(profile.join("examples/manual")).arg(&pages)).expect(0, "");
+    pages
+}
+
+/// Makes the package and the tarball of the program under test in `folder`.
+fn make(folder: &Path) -> ScriptOutput {
+    let pages = manual(folder);
+    let [pages, output] = [&pages, folder].map(|path| path.to_str().expect("plain"));
+    script(
+        "package.sh",
+        &[
+            TARGET,
+            "--binary",
+            env!("CARGO_BIN_EXE_boxcam"),
+            "--manual",
+            pages,
+            "--output",
+            output,
+            "--maintainer",
+            "A Maintainer <maintainer@debian.org>",
+        ],
+    )
+}
+
+/// Runs a program of Debian on a file.
+fn debian(program: &str, arguments: &[&str], file: &Path) -> ScriptOutput {
+    run(Command::new(program).args(arguments).arg(file))
+}
+
+#[test]
+fn every_command_has_a_man_page_and_every_shell_its_completions() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pages = manual(folder.path());
+    let read = |name: &str| fs::read_to_string(pages.join(name)).expect(name);
+    for command in boxcam::options::command().get_subcommands() {
+        let page = pages.join(format!("boxcam-{}.1", command.get_name()));
+        assert_eq!(page.exists(), !command.is_hide_set(), "{}", page.display());
+    }
+    assert!(read("boxcam-run.1").contains(r"\-\-source"));
+    for name in ["boxcam.bash", "boxcam.fish", "_boxcam"] {
+        let text = read(name);
+        assert!(
+            text.contains("evaluate") && text.contains("source"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_package_has_the_program_its_service_and_its_options() {
+    if tool_is_missing("dpkg-deb") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    make(folder.path()).expect(0, PACKAGE);
+    let package = folder.path().join(PACKAGE);
+    let about = debian("dpkg-deb", &["--info"], &package).expect(0, "Architecture: amd64");
+    assert!(
+        about
+            .text
+            .contains(concat!("Version: ", env!("CARGO_PKG_VERSION"), "\n"))
+    );
+    let root = folder.path().join("root");
+    run(Command::new("dpkg-deb")
+        .arg("--extract")
+        .args([&package, &root]))
+    .expect(0, "");
+    let read = |path: &str| fs::read_to_string(root.join(path)).expect(path);
+    run(Command::new(root.join("usr/bin/boxcam")).arg("--version"))
+        .expect(0, env!("CARGO_PKG_VERSION"));
+    let unit = read("usr/lib/systemd/system/boxcam.service");
+    assert!(unit.contains("\nExecStart=/usr/bin/boxcam run --config /etc/boxcam/boxcam.toml\n"));
+    assert!(
+        !unit.contains("install.sh"),
+        "the unit is the package's own"
+    );
+    let control = folder.path().join("control");
+    run(Command::new("dpkg-deb")
+        .arg("--control")
+        .args([&package, &control]))
+    .expect(0, "");
+    let conffiles = fs::read_to_string(control.join("conffiles")).expect("there");
+    assert_eq!(conffiles, "/etc/boxcam/boxcam.toml\n");
+    let options = root.join("etc/boxcam/boxcam.toml");
+    // The options are sound: the model that they name is in the package, and a source can be set in front of them.
+    let models = root.join("usr/share/boxcam/models");
+    let text = fs::read_to_string(&options).expect("there");
+    let model = text.lines().find_map(|line| line.strip_prefix("model = "));
+    let model = model.expect("the options name a model").trim_matches('"');
+    assert!(models.join(format!("{model}.onnx")).exists(), "{model}");
+}
+
+#[test]
+fn lintian_finds_no_error_in_the_package() {
+    if tool_is_missing("lintian") || tool_is_missing("dpkg-deb") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    make(folder.path()).expect(0, PACKAGE);
+    let tags = ["--allow-root", "--fail-on", "error", "--suppress-tags"];
+    // A program that was built for tests is not stripped.
+    let arguments = [&tags[..], &["unstripped-binary-or-object"]].concat();
+    let report = debian("lintian", &arguments, &folder.path().join(PACKAGE)).expect(0, "");
+    assert!(!report.text.contains("\nE: "), "{}", report.text);
+}
+
+#[test]
+fn the_same_program_gives_the_same_package_again() {
+    if tool_is_missing("dpkg-deb") {
+        return;
+    }
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    for folder in &folders {
+        make(folder.path()).expect(0, TARBALL);
+    }
+    for file in [PACKAGE, TARBALL] {
+        let [first, second] = folders.each_ref().map(|f| fs::read(f.path().join(file)));
+        assert!(first.expect("there") == second.expect("there"), "{file}");
+    }
+}
+
+#[test]
+fn the_tarball_runs_from_any_folder() {
+    if tool_is_missing("dpkg-deb") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    make(folder.path()).expect(0, TARBALL);
+    let unpack = ["--strip-components=1", "-C"];
+    let root = folder.path().join("anywhere");
+    fs::create_dir(&root).expect("created");
+    run(Command::new("tar")
+        .args(["-xzf", TARBALL])
+        .args(unpack)
+        .arg(&root)
+        .current_dir(&folder))
+    .expect(0, "");
+    run(Command::new(root.join("bin/boxcam")).arg("--version"))
+        .expect(0, env!("CARGO_PKG_VERSION"));
+    for file in [
+        "LICENSE-MIT",
+        "share/man/man1/boxcam-run.1.gz",
+        "share/boxcam/models/coco.onnx",
+    ] {
+        assert!(root.join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn what_cannot_be_packed_is_named() {
+    script("package.sh", &["mips-unknown-linux-gnu"]).expect(2, "unknown target mips");
+    script("package.sh", &[TARGET, "--binary", "/nowhere"]).expect(3, "/nowhere does not exist");
+    script("package.sh", &[TARGET, "--maintainer"]).expect(2, "--maintainer needs a value");
+}
