@@ -2,7 +2,6 @@
 
 mod common;
 
-use boxcam::label::aliases::Language;
 use common::tiny_model;
 use common::{CommandOutput, TestDir, quarters_image};
 use prost::Message;
@@ -173,14 +172,23 @@ fn coco_is_built_in_and_knows_80_classes() {
     let models = list["models"].as_array().expect("a list");
     let coco = models.iter().find(|model| model["name"] == "coco");
     let coco = coco.expect("built in");
-    assert_eq!((&coco["place"], &coco["error"]), (&json!("built in"), &json!(null)));
-    assert_eq!((&coco["finds_objects"], &coco["input"]), (&json!(true), &json!([300, 300])));
+    assert_eq!(
+        (&coco["place"], &coco["error"]),
+        (&json!("built in"), &json!(null))
+    );
+    assert_eq!(
+        (&coco["finds_objects"], &coco["input"]),
+        (&json!(true), &json!([300, 300]))
+    );
     let classes = coco["classes"].as_array().expect("a list");
     assert_eq!((classes.len(), &classes[0]), (80, &json!("person")));
     let licence = coco["licence"].as_str().expect("a text");
     assert!(licence.contains("Apache-2.0"), "{licence}");
     let detect = ["detect", "a.png", "--model", "coco", "--aliases", "de"];
-    let output = run(&folder, &[&detect[..], &["--classes", "Person,Katze"]].concat());
+    let output = run(
+        &folder,
+        &[&detect[..], &["--classes", "Person,Katze"]].concat(),
+    );
     output.assert_exit_code(0);
 }
 
@@ -188,11 +196,16 @@ fn coco_is_built_in_and_knows_80_classes() {
 #[cfg(feature = "embedded-coco")]
 #[test]
 fn the_languages_have_all_classes_of_coco() {
+    use boxcam::label::aliases::Language;
+
     let folder = folder();
     let list = run(&folder, &["models", "--json"]).lines().remove(0);
     let models = list["models"].as_array().expect("a list");
     let coco = models.iter().find(|model| model["name"] == "coco");
-    let classes = coco.expect("built in")["classes"].as_array().expect("a list").iter();
+    let classes = coco.expect("built in")["classes"]
+        .as_array()
+        .expect("a list")
+        .iter();
     let classes: Vec<&str> = classes.filter_map(Value::as_str).collect();
     for language in Language::ALL {
         let aliases = language.aliases();

@@ -5,6 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
+#[cfg(any(feature = "demo", feature = "embedded-coco"))]
 use common::TestDir;
 
 /// The most words of README.md.
@@ -34,6 +35,7 @@ fn commands() -> Vec<Vec<String>> {
 }
 
 /// With the photographs of the second command: here, the pictures of README.md itself.
+#[cfg(feature = "embedded-coco")]
 fn folder_with_photographs() -> TestDir {
     let folder = TestDir::new();
     let picture = |name: &str| image::open(repository(name)).expect("a picture").to_rgb8();
@@ -48,6 +50,7 @@ fn folder_with_photographs() -> TestDir {
     folder
 }
 
+#[cfg(any(feature = "demo", feature = "embedded-coco"))]
 fn run(folder: &TestDir, arguments: &[String]) -> common::CommandOutput {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let output = folder.run(&arguments);
