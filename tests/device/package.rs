@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
+use tempfile::TempDir;
 use test_support::tool_is_missing;
 
 use crate::{ScriptOutput, repository, run, script};
@@ -29,20 +31,30 @@ fn manual(folder: &Path) -> PathBuf {
 fn make(folder: &Path) -> ScriptOutput {
     let pages = manual(folder);
     let [pages, output] = [&pages, folder].map(|path| path.to_str().expect("plain"));
-    script(
-        "package.sh",
-        &[
-            TARGET,
-            "--binary",
-            env!("CARGO_BIN_EXE_boxcam"),
-            "--manual",
-            pages,
-            "--output",
-            output,
-            "--maintainer",
-            "A Maintainer <maintainer@debian.org>",
-        ],
-    )
+    let arguments = [
+        TARGET,
+        "--binary",
+        env!("CARGO_BIN_EXE_boxcam"),
+        "--manual",
+        pages,
+        "--output",
+        output,
+        "--maintainer",
+        "A Maintainer <maintainer@debian.org>",
+    ];
+    script("package.sh", &arguments)
+}
+
+/// A folder with both files, made once for all tests.
+fn made() -> &'static Path {
+    static MADE: OnceLock<TempDir> = OnceLock::new();
+    let folder = MADE.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let output = make(folder.path()).expect(0, PACKAGE);
+        assert!(output.text.contains(TARBALL), "{}", output.text);
+        folder
+    });
+    folder.path()
 }
 
 /// Runs a program of Debian on a file.
@@ -75,8 +87,7 @@ fn the_package_has_the_program_its_service_and_its_options() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    make(folder.path()).expect(0, PACKAGE);
-    let package = folder.path().join(PACKAGE);
+    let package = made().join(PACKAGE);
     let about = debian("dpkg-deb", &["--info"], &package).expect(0, "Architecture: amd64");
     assert!(
         about
@@ -118,12 +129,10 @@ fn lintian_finds_no_error_in_the_package() {
     if tool_is_missing("lintian") || tool_is_missing("dpkg-deb") {
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    make(folder.path()).expect(0, PACKAGE);
     let tags = ["--allow-root", "--fail-on", "error", "--suppress-tags"];
     // A program that was built for tests is not stripped.
     let arguments = [&tags[..], &["unstripped-binary-or-object"]].concat();
-    let report = debian("lintian", &arguments, &folder.path().join(PACKAGE)).expect(0, "");
+    let report = debian("lintian", &arguments, &made().join(PACKAGE)).expect(0, "");
     assert!(!report.text.contains("\nE: "), "{}", report.text);
 }
 
@@ -132,12 +141,10 @@ fn the_same_program_gives_the_same_package_again() {
     if tool_is_missing("dpkg-deb") {
         return;
     }
-    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
-    for folder in &folders {
-        make(folder.path()).expect(0, TARBALL);
-    }
+    let again = tempfile::tempdir().expect("a folder");
+    make(again.path()).expect(0, TARBALL);
     for file in [PACKAGE, TARBALL] {
-        let [first, second] = folders.each_ref().map(|f| fs::read(f.path().join(file)));
+        let [first, second] = [made(), again.path()].map(|folder| fs::read(folder.join(file)));
         assert!(first.expect("there") == second.expect("there"), "{file}");
     }
 }
@@ -148,15 +155,14 @@ fn the_tarball_runs_from_any_folder() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    make(folder.path()).expect(0, TARBALL);
     let unpack = ["--strip-components=1", "-C"];
     let root = folder.path().join("anywhere");
     fs::create_dir(&root).expect("created");
     run(Command::new("tar")
-        .args(["-xzf", TARBALL])
+        .arg("-xzf")
+        .arg(made().join(TARBALL))
         .args(unpack)
-        .arg(&root)
-        .current_dir(&folder))
+        .arg(&root))
     .expect(0, "");
     run(Command::new(root.join("bin/boxcam")).arg("--version"))
         .expect(0, env!("CARGO_PKG_VERSION"));
@@ -167,6 +173,9 @@ fn the_tarball_runs_from_any_folder() {
     ] {
         assert!(root.join(file).exists(), "{file}");
     }
+    let models = run(Command::new(root.join("bin/boxcam")).args(["models", "--json"]));
+    let own = root.join("share/boxcam/models/snacks-small.onnx");
+    models.expect(0, own.to_str().expect("plain"));
 }
 
 #[test]

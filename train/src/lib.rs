@@ -16,6 +16,7 @@
 //! | [`truth`] | what a picture of a batch shows after all that |
 //! | [`layer`] | weights of one layer as plain numbers |
 //! | [`weights`] | starting weights |
+//! | [`import`] | foreign detectors to models of boxcam |
 //! | [`conv`] | differentiable convolutions, channels last |
 //! | [`network`] | the backbone |
 //! | [`heads`] | class head and box heads |
@@ -57,8 +58,10 @@ pub mod dataset;
 pub mod draw;
 pub mod features;
 pub mod films;
+mod formats;
 pub mod golden;
 pub mod heads;
+pub mod import;
 pub mod layer;
 pub mod loss;
 pub mod model;

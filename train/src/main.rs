@@ -32,7 +32,7 @@ enum Command {
     /// Draw a model's predictions, calibrate its confidence
     #[command(subcommand)]
     Eval(eval::Command),
-    /// Quantize, average, summarize and change model files
+    /// Import, quantize, average, summarize and change model files
     #[command(subcommand)]
     Model(model_file::Command),
 }

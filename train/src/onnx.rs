@@ -219,6 +219,15 @@ pub(crate) fn int(name: &str, value: i64) -> pb::AttributeProto {
     }
 }
 
+fn float(name: &str, value: f32) -> pb::AttributeProto {
+    pb::AttributeProto {
+        name: name.to_owned(),
+        r#type: AttributeType::Float as i32,
+        f: value,
+        ..pb::AttributeProto::default()
+    }
+}
+
 /// The value of an integer attribute; `None` if the node does not have it.
 pub(crate) fn int_attribute(node: &pb::NodeProto, name: &str) -> Option<i64> {
     let attribute = node

@@ -28,13 +28,12 @@ const COMMANDS: [(&str, &str); 18] = [
 ];
 
 /// Former options, and the present ones.
-const OPTIONS: [(&str, &str); 8] = [
+const OPTIONS: [(&str, &str); 7] = [
     ("--side", "--input-size PIXELS"),
     ("--batch", "--batch-size COUNT"),
     ("--views", "--set cached_augmentations=COUNT"),
     ("--scenes", "--set synthetic_images=COUNT"),
     ("--backgrounds", "--set synthetic_negatives=COUNT"),
-    ("--pictures", "--calibration-images COUNT"),
     ("--empty", "--negatives COUNT"),
     ("--to", "--output FOLDER"),
 ];

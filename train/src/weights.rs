@@ -15,10 +15,10 @@ use half::f16;
 use thiserror::Error;
 use tract_onnx::pb;
 
+use crate::formats::{self, FormatError};
 use crate::layer::{ConvWeights, DenseWeights, Layer};
 use crate::onnx::{GraphBuilder, INPUT, Precision};
 
-mod flatbuffer;
 mod from_onnx;
 mod tfjs;
 mod tflite;
@@ -75,27 +75,6 @@ pub enum WeightsError {
     TooLarge { layer: usize, weight: f32 },
 }
 
-/// What is wrong with the content of a weights file; [`WeightsError`] adds the file.
-#[derive(Debug, Error)]
-enum ParseError {
-    #[error("{0}")]
-    Broken(String),
-    #[error("{0}")]
-    Unsupported(String),
-}
-
-impl From<String> for ParseError {
-    fn from(message: String) -> Self {
-        Self::Unsupported(message)
-    }
-}
-
-impl From<&str> for ParseError {
-    fn from(message: &str) -> Self {
-        Self::Unsupported(message.to_owned())
-    }
-}
-
 /// Reads a weights file of any supported format. The shards of a `model.json` must be in the same folder.
 ///
 /// # Errors
@@ -122,11 +101,12 @@ pub fn embedded() -> Result<BackboneWeights, WeightsError> {
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<BackboneWeights, WeightsError> {
-    // Bytes 4 to 8 of a flatbuffer are its file identifier.
-    let backbone = match bytes.get(4..8) {
-        Some(b"TFL3") => tflite::read(bytes),
-        _ if bytes.starts_with(b"{") => tfjs::read(bytes, path.with_file_name("").as_path()),
-        _ => from_onnx::read(bytes),
+    let backbone = if formats::is_tflite(bytes) {
+        tflite::read(bytes)
+    } else if formats::is_tfjs(bytes) {
+        tfjs::read(bytes, path.with_file_name("").as_path())
+    } else {
+        from_onnx::read(bytes)
     };
     let backbone = backbone.and_then(|backbone| {
         check(&backbone.layers)?;
@@ -134,13 +114,13 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<BackboneWeights, WeightsError> {
     });
     let file = path.display().to_string();
     backbone.map_err(|error| match error {
-        ParseError::Broken(message) => WeightsError::Broken { file, message },
-        ParseError::Unsupported(message) => WeightsError::Unsupported { file, message },
+        FormatError::Broken(message) => WeightsError::Broken { file, message },
+        FormatError::Unsupported(message) => WeightsError::Unsupported { file, message },
     })
 }
 
 /// Checks that each layer is one of a MobileNet and fits the output of the one before.
-fn check(layers: &[Layer]) -> Result<(), ParseError> {
+fn check(layers: &[Layer]) -> Result<(), FormatError> {
     let mut channels = 3;
     for (number, Layer { conv, add, .. }) in layers.iter().enumerate() {
         let [out, inputs, ..] = conv.shape;

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use common::boxcam_train;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "train/README.md",
     "models/README.md",
     "docs/chapter.md",
     "docs/datasets.md",
+    "docs/import.md",
     "docs/measurements.md",
     "docs/quantisation.md",
     "docs/threshold.md",

@@ -424,10 +424,6 @@ fn former_names_are_refused_with_the_present_ones() {
         ),
         (&["train", "run", "--recipe", "snacks"], "\"full\""),
         (&["data", "synthesize", "--empty", "9"], "--negatives COUNT"),
-        (
-            &["model", "quantize", "--pictures", "9"],
-            "--calibration-images COUNT",
-        ),
     ];
     for (arguments, present) in cases {
         let (code, words) = fail(arguments);

@@ -13,6 +13,9 @@ const DEFAULT_FILE: &str = "boxcam.onnx";
 /// The folder of the models that a package or the administrator installs.
 const SYSTEM_FOLDER: &str = "/usr/share/boxcam/models";
 
+/// The folder of the models of an unpacked tarball, beside that of the program.
+const SHARED_FOLDER: &str = "share/boxcam/models";
+
 /// The folder of the user's models, below the folder for the user's data.
 const USER_FOLDER: &str = "boxcam/models";
 
@@ -50,6 +53,11 @@ const BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
         name: "snacks",
         bytes: include_bytes!("../../../models/snacks.onnx"),
+    },
+    #[cfg(feature = "embedded-coco")]
+    BuiltIn {
+        name: "coco",
+        bytes: include_bytes!("../../../models/coco.onnx"),
     },
 ];
 
@@ -107,12 +115,11 @@ impl Catalog {
         let beside = program.parent().unwrap_or(Path::new("")).to_owned();
         let user = user_data(std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"));
         let user = user.map(|folder| (Place::User, folder.join(USER_FOLDER)));
-        let others = [
-            (Place::BesideProgram, beside.clone()),
-            (Place::System, SYSTEM_FOLDER.into()),
-        ];
+        let own = std::iter::once(beside.clone()).chain(shared(&beside));
+        let own = own.map(|folder| (Place::BesideProgram, folder));
+        let system = (Place::System, SYSTEM_FOLDER.into());
         Self {
-            folders: user.into_iter().chain(others).collect(),
+            folders: user.into_iter().chain(own).chain([system]).collect(),
             built_in: BUILT_IN,
             default_file: beside.join(DEFAULT_FILE),
         }
@@ -178,6 +185,12 @@ impl Catalog {
     pub(in crate::commands) fn default_file(&self) -> &Path {
         &self.default_file
     }
+}
+
+/// The shared folder of a program in `PREFIX/bin`; `None` if it is that of the system.
+fn shared(beside: &Path) -> Option<PathBuf> {
+    let folder = beside.parent()?.join(SHARED_FOLDER);
+    (folder != Path::new(SYSTEM_FOLDER)).then_some(folder)
 }
 
 /// The folder for the user's data: `$XDG_DATA_HOME` if it is absolute, as its specification demands, else
@@ -311,6 +324,16 @@ mod tests {
         );
         std::fs::remove_file(file).expect("removed");
         assert_eq!(catalog.default_model(), Some(ModelSource::BuiltIn(SNACKS)));
+    }
+
+    #[test]
+    fn a_tarballs_models_are_those_of_its_prefix() {
+        let of = |folder| shared(Path::new(folder));
+        assert_eq!(
+            of("/opt/cam/bin"),
+            Some("/opt/cam/share/boxcam/models".into())
+        );
+        assert_eq!(of("/usr/bin"), None);
     }
 
     #[test]

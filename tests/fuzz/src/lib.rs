@@ -5,6 +5,7 @@ pub mod address;
 mod bounds;
 pub mod card;
 pub mod dataset;
+pub mod import;
 pub mod jpeg;
 pub mod mjpeg;
 pub mod model;

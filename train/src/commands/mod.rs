@@ -16,6 +16,7 @@ use boxcam_train::dataset::dropped::{DroppedBoxes, TooManyDropped};
 use boxcam_train::dataset::duplicates::{self, Fingerprint};
 use boxcam_train::dataset::prepared::PreparedError;
 use boxcam_train::dataset::{self, DatasetFormat, ImportError, ImportedDataset};
+use boxcam_train::import::ModelImportError;
 use boxcam_train::onnx::OnnxError;
 use boxcam_train::plot::history::HistoryError;
 use boxcam_train::quantize::QuantizeError;
@@ -32,6 +33,7 @@ use thiserror::Error;
 pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod fit;
+pub(crate) mod import;
 pub(crate) mod model_file;
 pub(crate) mod scenes;
 pub(crate) mod show_batch;
@@ -207,6 +209,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
         || error.is::<DetectError>()
         || error.is::<AverageError>()
         || error.is::<OnnxError>()
+        || error.is::<ModelImportError>()
         || error.is::<WeightsError>()
         || error.is::<QuantizeError>()
         || error.is::<SummaryError>()

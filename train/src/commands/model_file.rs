@@ -28,10 +28,13 @@ use prost::Message;
 use serde_json::Value;
 use tract_onnx::pb::ModelProto;
 
+use super::import::{ImportArguments, import};
 use super::{OutputError, PreparedData, fraction, progress, threads};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Convert a detector of TensorFlow, a .tflite or model.json file, to a float model
+    Import(Box<ImportArguments>),
     /// Quantize a float model to int8, check it against the float model, and write the file that ships
     Quantize(QuantizeArguments),
     /// Convert an int8 model back to a float model, to quantize it again
@@ -48,6 +51,7 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
+        Command::Import(arguments) => import(arguments),
         Command::Quantize(arguments) => quantize(arguments),
         Command::Dequantize(arguments) => dequantize(arguments),
         Command::Average(arguments) => average_models(arguments),
@@ -66,7 +70,7 @@ fn card_of(file: &Path, model: &ModelProto) -> Result<ModelCard, ModelError> {
 }
 
 /// Writes a model and reports it.
-fn write_model(file: &Path, model: &ModelProto) -> Result<()> {
+pub(super) fn write_model(file: &Path, model: &ModelProto) -> Result<()> {
     onnx::write(file, model)?;
     message!("written: {}", file.display());
     Ok(())

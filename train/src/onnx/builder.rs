@@ -6,7 +6,8 @@ use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::{
-    BACKBONE_PREFIX, INPUT, RELU6_SUFFIX, int, ints, node, set_card, string, tensor, value_info,
+    BACKBONE_PREFIX, INPUT, RELU6_SUFFIX, float, int, ints, node, set_card, string, tensor,
+    value_info,
 };
 use crate::layer::{ConvWeights, Layer};
 
@@ -67,23 +68,36 @@ impl GraphBuilder {
         Self { graph, precision }
     }
 
-    /// Convolution with TensorFlow's SAME padding, without its activation.
+    /// Convolution with TensorFlow's SAME padding on an even side, without its activation.
     pub fn conv(&mut self, name: &str, input: &str, layer: &ConvWeights) -> String {
-        let kernel = layer.shape[2] as i64;
-        let stride = layer.stride as i64;
         // On an even side, SAME at stride 2 pads only right and bottom.
-        let pads = match (kernel, stride) {
+        let pads = match (layer.shape[2], layer.stride) {
             (1, _) => [0, 0, 0, 0],
             (_, 1) => [1, 1, 1, 1],
             _ => [0, 0, 1, 1],
         };
+        self.conv_padded(name, input, layer, pads)
+    }
+
+    /// Convolution without its activation; `pads` are top, left, bottom, right in pixels.
+    pub fn conv_padded(
+        &mut self,
+        name: &str,
+        input: &str,
+        layer: &ConvWeights,
+        pads: [usize; 4],
+    ) -> String {
+        let stride = layer.stride as i64;
         let weight = self.floats(&format!("{name}.weight"), &layer.shape, &layer.weights);
         let bias = self.floats(&format!("{name}.bias"), &[layer.bias.len()], &layer.bias);
         let attributes = vec![
             ints("dilations", &[1, 1]),
             int("group", layer.groups as i64),
-            ints("kernel_shape", &[kernel, kernel]),
-            ints("pads", &pads),
+            ints(
+                "kernel_shape",
+                &[layer.shape[2] as i64, layer.shape[3] as i64],
+            ),
+            ints("pads", &pads.map(|pad| pad as i64)),
             ints("strides", &[stride, stride]),
         ];
         self.node("Conv", name, &[input, &weight, &bias], attributes)
@@ -184,18 +198,47 @@ impl GraphBuilder {
 
     /// Channels `from..to` along axis 1.
     pub fn slice_channels(&mut self, name: &str, input: &str, from: i64, to: i64) -> String {
+        self.slice_axis(name, input, 1, from, to)
+    }
+
+    /// Entries `from..to` along an axis.
+    pub fn slice_axis(&mut self, name: &str, input: &str, axis: i64, from: i64, to: i64) -> String {
         let mut bound = |which: &str, value: i64| {
             let bound = format!("{name}.{which}");
             self.tensor(&bound, DataType::Int64, &[1], value.to_le_bytes().to_vec());
             bound
         };
-        let (starts, ends, axes) = (bound("from", from), bound("to", to), bound("axis", 1));
+        let (starts, ends, axes) = (bound("from", from), bound("to", to), bound("axis", axis));
         self.node("Slice", name, &[input, &starts, &ends, &axes], vec![])
     }
 
     /// The axes of the output in the order of the input's.
     pub fn transpose(&mut self, name: &str, input: &str, axes: &[i64]) -> String {
         self.node("Transpose", name, &[input], vec![ints("perm", axes)])
+    }
+
+    /// Joins tensors along an axis.
+    pub fn concat(&mut self, name: &str, inputs: &[String], axis: i64) -> String {
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        self.node("Concat", name, &inputs, vec![int("axis", axis)])
+    }
+
+    /// A new side of 1 at an axis.
+    pub fn unsqueeze(&mut self, name: &str, input: &str, axis: i64) -> String {
+        let axes = format!("{name}.axes");
+        self.tensor(&axes, DataType::Int64, &[1], axis.to_le_bytes().to_vec());
+        self.node("Unsqueeze", name, &[input, &axes], vec![])
+    }
+
+    /// `min(max(x / 6 + 0.5, 0), 1)`
+    pub fn hard_sigmoid(&mut self, name: &str, input: &str) -> String {
+        let attributes = vec![float("alpha", 1.0 / 6.0), float("beta", 0.5)];
+        self.node("HardSigmoid", name, &[input], attributes)
+    }
+
+    /// An operator with one output and no attributes.
+    pub fn node_of(&mut self, operator: &str, name: &str, inputs: &[&str]) -> String {
+        self.node(operator, name, inputs, vec![])
     }
 
     pub fn sigmoid(&mut self, name: &str, input: &str) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost::Message;
 use tract_onnx::pb;
 
-use super::{BackboneWeights, HeadWeights, ParseError};
+use super::{BackboneWeights, FormatError, HeadWeights};
 use crate::layer::{ConvWeights, DenseWeights, Layer};
 use crate::onnx::{
     BACKBONE_PREFIX, BOX_PREFIX, CLASS_LAYER, Constants, INPUT, OBJECT_PREFIX, RELU6_SUFFIX, card,
@@ -15,11 +15,11 @@ use crate::onnx::{
 const HEAD_PREFIXES: [&str; 2] = [BOX_PREFIX, OBJECT_PREFIX];
 
 /// Layers named [`BACKBONE_PREFIX`]..., in graph order, and the heads if there are any.
-pub(super) fn read(bytes: &[u8]) -> Result<BackboneWeights, ParseError> {
-    let broken = |error: prost::DecodeError| ParseError::Broken(error.to_string());
+pub(super) fn read(bytes: &[u8]) -> Result<BackboneWeights, FormatError> {
+    let broken = |error: prost::DecodeError| FormatError::Broken(error.to_string());
     let model = pb::ModelProto::decode(bytes).map_err(broken)?;
     let graph = model.graph.as_ref();
-    let graph = graph.ok_or_else(|| ParseError::Broken("it has no graph".to_owned()))?;
+    let graph = graph.ok_or_else(|| FormatError::Broken("it has no graph".to_owned()))?;
     let card = card(&model).map_err(|error| error.to_string())?;
     let mut layers = Layers::new(graph);
     for node in &graph.node {
@@ -69,7 +69,7 @@ impl<'a> Layers<'a> {
     }
 
     /// Reads the next node of the graph; nodes without weights outside the backbone are ignored.
-    fn node(&mut self, node: &'a pb::NodeProto) -> Result<(), ParseError> {
+    fn node(&mut self, node: &'a pb::NodeProto) -> Result<(), FormatError> {
         let producer = |operand: usize| {
             let name = node.input.get(operand)?.as_str();
             self.producers.get(name).copied()
@@ -111,7 +111,7 @@ impl<'a> Layers<'a> {
         node: &pb::NodeProto,
         input: Option<Producer>,
         conv: ConvWeights,
-    ) -> Result<Producer, ParseError> {
+    ) -> Result<Producer, FormatError> {
         let number = self.layers.len();
         let expected = number
             .checked_sub(1)
@@ -128,7 +128,7 @@ impl<'a> Layers<'a> {
         Ok(Producer::Layer(number))
     }
 
-    fn relu6(&mut self, node: &pb::NodeProto, number: usize) -> Result<Producer, ParseError> {
+    fn relu6(&mut self, node: &pb::NodeProto, number: usize) -> Result<Producer, FormatError> {
         let layer = &mut self.layers[number];
         if layer.add.is_some() {
             return Err(format!("{} clips a residual sum", node.name).into());
@@ -138,7 +138,7 @@ impl<'a> Layers<'a> {
     }
 
     /// A residual addition of two layers' outputs, one of which must be the last layer's.
-    fn add(&mut self, node: &pb::NodeProto, a: usize, b: usize) -> Result<Producer, ParseError> {
+    fn add(&mut self, node: &pb::NodeProto, a: usize, b: usize) -> Result<Producer, FormatError> {
         let (earlier, number) = (a.min(b), a.max(b));
         let is_last = number + 1 == self.layers.len() && earlier < number;
         let layer = &mut self.layers[number];
@@ -154,7 +154,7 @@ fn constant(
     node: &pb::NodeProto,
     constants: &Constants,
     operand: usize,
-) -> Result<(Vec<usize>, Vec<f32>), ParseError> {
+) -> Result<(Vec<usize>, Vec<f32>), FormatError> {
     let name = node.input.get(operand);
     let found = name.and_then(|name| constants.floats(name));
     found.ok_or_else(|| format!("{} has no constant operand {operand}", node.name).into())
@@ -167,7 +167,7 @@ type Shaped<const D: usize> = ([usize; D], Vec<f32>);
 fn weights_and_bias<const D: usize>(
     node: &pb::NodeProto,
     constants: &Constants,
-) -> Result<(Shaped<D>, Vec<f32>), ParseError> {
+) -> Result<(Shaped<D>, Vec<f32>), FormatError> {
     let (shape, weights) = constant(node, constants, 1)?;
     let (_, bias) = constant(node, constants, 2)?;
     let shape = <[usize; D]>::try_from(shape)
@@ -178,7 +178,7 @@ fn weights_and_bias<const D: usize>(
     Ok(((shape, weights), bias))
 }
 
-fn dense(node: &pb::NodeProto, constants: &Constants) -> Result<DenseWeights, ParseError> {
+fn dense(node: &pb::NodeProto, constants: &Constants) -> Result<DenseWeights, FormatError> {
     let ((shape, weights), bias) = weights_and_bias(node, constants)?;
     Ok(DenseWeights {
         shape,
@@ -187,7 +187,7 @@ fn dense(node: &pb::NodeProto, constants: &Constants) -> Result<DenseWeights, Pa
     })
 }
 
-fn convolution(node: &pb::NodeProto, constants: &Constants) -> Result<ConvWeights, ParseError> {
+fn convolution(node: &pb::NodeProto, constants: &Constants) -> Result<ConvWeights, FormatError> {
     let ((shape, weights), bias) = weights_and_bias(node, constants)?;
     let attribute = |name: &str| node.attribute.iter().find(|a| a.name == name);
     let stride = attribute("strides").and_then(|a| a.ints.first());

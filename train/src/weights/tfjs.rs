@@ -4,12 +4,11 @@
 //! models frozen for inference. There the factor of a batch norm is folded into a `Conv2D` kernel, but separate from a
 //! depthwise kernel.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Deserialize;
-
-use super::{BackboneWeights, ParseError};
+use super::BackboneWeights;
+use crate::formats::tfjs::{self, TfjsModel, WeightTensor};
+use crate::formats::{FormatError, KernelLayout};
 use crate::layer::{ConvWeights, Layer};
 
 const BACKBONE: &str = "FeatureExtractor/MobilenetV2/";
@@ -17,132 +16,15 @@ const BACKBONE: &str = "FeatureExtractor/MobilenetV2/";
 /// Input size of the detectors of the object detection API, in pixels.
 const SIDE: usize = 300;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Model {
-    model_topology: Topology,
-    weights_manifest: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Topology {
-    node: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    op: String,
-    #[serde(default)]
-    input: Vec<String>,
-    #[serde(default)]
-    attr: Attributes,
-}
-
-#[derive(Default, Deserialize)]
-struct Attributes {
-    strides: Option<Strides>,
-}
-
-#[derive(Deserialize)]
-struct Strides {
-    list: StrideList,
-}
-
-#[derive(Deserialize)]
-struct StrideList {
-    /// Strides of batch, height, width and channels, as text.
-    i: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    paths: Vec<String>,
-    weights: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    name: String,
-    shape: Vec<usize>,
-    dtype: String,
-    quantization: Option<serde_json::Value>,
-}
-
-struct Tensor {
-    shape: Vec<usize>,
-    values: Vec<f32>,
-}
-
 /// Reads `model.json`, whose shards are in `folder`.
-pub(super) fn read(json: &[u8], folder: &Path) -> Result<BackboneWeights, ParseError> {
-    let model: Model =
-        serde_json::from_slice(json).map_err(|error| ParseError::Broken(error.to_string()))?;
-    let tensors = tensors(&model.weights_manifest, folder)?;
-    let file = File {
-        tensors,
-        nodes: model.model_topology.node,
-    };
-    file.backbone()
+pub(super) fn read(json: &[u8], folder: &Path) -> Result<BackboneWeights, FormatError> {
+    File(tfjs::read(json, folder)?).backbone()
 }
 
-fn tensors(groups: &[Group], folder: &Path) -> Result<BTreeMap<String, Tensor>, ParseError> {
-    let mut all = BTreeMap::new();
-    for group in groups {
-        let mut bytes = Vec::new();
-        for path in &group.paths {
-            let shard = folder.join(path);
-            let more = std::fs::read(&shard).map_err(|error| {
-                ParseError::Broken(format!("its shard {}: {error}", shard.display()))
-            })?;
-            bytes.extend(more);
-        }
-        let mut rest = bytes.as_slice();
-        for entry in &group.weights {
-            let (tensor, after) = split_tensor(entry, rest)?;
-            rest = after;
-            all.insert(entry.name.clone(), tensor);
-        }
-        if !rest.is_empty() {
-            let message = format!("its shards have {} bytes too many", rest.len());
-            return Err(ParseError::Broken(message));
-        }
-    }
-    Ok(all)
-}
-
-/// The tensor at the start of `bytes`, and the bytes behind it. The values of an int32 tensor are skipped: it holds no weights.
-fn split_tensor<'a>(entry: &Entry, bytes: &'a [u8]) -> Result<(Tensor, &'a [u8]), ParseError> {
-    let name = &entry.name;
-    if entry.quantization.is_some() || !["float32", "int32"].contains(&entry.dtype.as_str()) {
-        let message = format!(
-            "{name} is quantized or of type {}, expected float32",
-            entry.dtype
-        );
-        return Err(ParseError::Unsupported(message));
-    }
-    let mut sides = entry.shape.iter();
-    let size = sides.try_fold(4usize, |size, &side| size.checked_mul(side));
-    let (values, rest) = size
-        .and_then(|size| bytes.split_at_checked(size))
-        .ok_or_else(|| ParseError::Broken(format!("its shards end within {name}")))?;
-    let values = match entry.dtype.as_str() {
-        "float32" => {
-            let floats = values.as_chunks().0.iter();
-            floats.map(|b| f32::from_le_bytes(*b)).collect()
-        }
-        _ => Vec::new(),
-    };
-    let shape = entry.shape.clone();
-    Ok((Tensor { shape, values }, rest))
-}
-
-struct File {
-    tensors: BTreeMap<String, Tensor>,
-    nodes: Vec<Node>,
-}
+struct File(TfjsModel);
 
 impl File {
-    fn backbone(&self) -> Result<BackboneWeights, ParseError> {
+    fn backbone(&self) -> Result<BackboneWeights, FormatError> {
         let mut layers = vec![self.conv2d("Conv", true)?];
         let mut block = "expanded_conv".to_owned();
         for number in 1.. {
@@ -171,16 +53,16 @@ impl File {
     }
 
     fn has(&self, layer: &str) -> bool {
-        self.tensors.contains_key(&kernel(layer))
+        self.0.tensors.contains_key(&kernel(layer))
     }
 
-    fn tensor(&self, name: &str) -> Result<&Tensor, ParseError> {
-        let found = self.tensors.get(name);
+    fn tensor(&self, name: &str) -> Result<&WeightTensor, FormatError> {
+        let found = self.0.tensors.get(name);
         found.ok_or_else(|| format!("it has no tensor {name}").into())
     }
 
     /// The values of a tensor with one value per channel.
-    fn channels(&self, name: &str, channels: usize) -> Result<&[f32], ParseError> {
+    fn channels(&self, name: &str, channels: usize) -> Result<&[f32], FormatError> {
         let values = &self.tensor(name)?.values;
         match values.len() == channels {
             true => Ok(values),
@@ -190,18 +72,17 @@ impl File {
         }
     }
 
-    fn conv2d(&self, layer: &str, relu6: bool) -> Result<Layer, ParseError> {
+    fn conv2d(&self, layer: &str, relu6: bool) -> Result<Layer, FormatError> {
         let kernel = kernel(layer);
         let tensor = self.tensor(&kernel)?;
-        let &[height, width, inputs, channels] = tensor.shape.as_slice() else {
-            return Err(format!("{kernel} has shape {:?}", tensor.shape).into());
-        };
-        let weights = to_onnx_layout(&tensor.values, inputs, channels);
+        let converted = KernelLayout::HeightWidthInOut.to_onnx(&tensor.shape, &tensor.values);
+        let (shape, weights) =
+            converted.ok_or_else(|| format!("{kernel} has shape {:?}", tensor.shape))?;
         let bias = format!("{BACKBONE}{layer}/BatchNorm/batchnorm/sub");
         let conv = ConvWeights {
-            shape: [channels, inputs, height, width],
+            shape,
             weights,
-            bias: self.channels(&bias, channels)?.to_vec(),
+            bias: self.channels(&bias, shape[0])?.to_vec(),
             stride: self.stride(&kernel, "Conv2D")?,
             groups: 1,
         };
@@ -212,21 +93,20 @@ impl File {
         })
     }
 
-    fn depthwise(&self, layer: &str) -> Result<Layer, ParseError> {
+    fn depthwise(&self, layer: &str) -> Result<Layer, FormatError> {
         let kernel = format!("{BACKBONE}{layer}/depthwise_weights");
         let tensor = self.tensor(&kernel)?;
-        let &[height @ 3, width @ 3, channels, 1] = tensor.shape.as_slice() else {
+        let converted = KernelLayout::Depthwise.to_onnx(&tensor.shape, &tensor.values);
+        let Some((shape @ [channels, 1, 3, 3], mut weights)) = converted else {
             return Err(format!("{kernel} has shape {:?}", tensor.shape).into());
         };
         let norm = format!("{BACKBONE}{layer}/BatchNorm/batchnorm");
         let factors = self.channels(&format!("{norm}/mul"), channels)?;
-        let mut weights = to_onnx_layout(&tensor.values, 1, channels);
-        let pixels = height * width;
-        for (channel, factor) in weights.chunks_exact_mut(pixels).zip(factors) {
+        for (channel, factor) in weights.chunks_exact_mut(3 * 3).zip(factors) {
             channel.iter_mut().for_each(|weight| *weight *= factor);
         }
         let conv = ConvWeights {
-            shape: [channels, 1, height, width],
+            shape,
             weights,
             bias: self.channels(&format!("{norm}/sub"), channels)?.to_vec(),
             stride: self.stride(&kernel, "DepthwiseConv2dNative")?,
@@ -240,31 +120,20 @@ impl File {
     }
 
     /// The stride of the convolution with this kernel.
-    fn stride(&self, kernel: &str, op: &str) -> Result<usize, ParseError> {
+    fn stride(&self, kernel: &str, op: &str) -> Result<usize, FormatError> {
         let node = self
+            .0
             .nodes
             .iter()
             .find(|node| node.op == op && node.input.iter().any(|input| input == kernel));
-        let strides = node.and_then(|node| node.attr.strides.as_ref());
-        let stride = strides.and_then(|strides| strides.list.i.get(1)?.parse().ok());
+        let strides = node.and_then(|node| node.numbers("strides"));
+        let stride = strides.and_then(|strides| usize::try_from(*strides.get(1)?).ok());
         stride.ok_or_else(|| format!("no {op} with strides reads {kernel}").into())
     }
 }
 
 fn kernel(layer: &str) -> String {
     format!("{BACKBONE}{layer}/Conv2D/merged_input")
-}
-
-/// From TensorFlow's `[height, width, in, out]` to `[out, in, height, width]`.
-fn to_onnx_layout(values: &[f32], inputs: usize, channels: usize) -> Vec<f32> {
-    let pixels = values.len() / (inputs * channels).max(1);
-    let index = |out, inside, pixel| (pixel * inputs + inside) * channels + out;
-    let outs = 0..channels;
-    outs.flat_map(|out| {
-        (0..inputs).flat_map(move |inside| (0..pixels).map(move |pixel| index(out, inside, pixel)))
-    })
-    .map(|index| values[index])
-    .collect()
 }
 
 #[cfg(test)]
@@ -389,11 +258,10 @@ mod tests {
     }
 
     #[test]
-    fn other_networks_and_quantised_weights_are_refused() {
+    fn other_networks_and_types_are_refused() {
         let folder = TempDir::new().expect("a folder");
         let mut detector = Detector::new();
-        detector.manifest[1]["quantization"] =
-            json!({ "scale": 1.0, "min": 0.0, "dtype": "uint8" });
+        detector.manifest[1]["dtype"] = json!("complex64");
         let error = read_error(&detector, &folder);
         assert!(matches!(error, WeightsError::Unsupported { .. }), "{error}");
         for shape in [[1, 1, 3, 4], [5, 5, 2, 4], [0, 0, 2, 4]] {

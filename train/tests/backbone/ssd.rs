@@ -1,6 +1,8 @@
 //! Quantizing an SSD: two feature maps with heads of their own, no image heads.
 
-use boxcam::card::{ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT, ObjectSettings};
+use boxcam::card::{
+    ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT, ObjectDecode, ObjectSettings,
+};
 use boxcam::detect::Detector as _;
 use boxcam::detect::tract::TractDetector;
 use boxcam::frame::{Frame, Origin};
@@ -27,6 +29,7 @@ fn card() -> ModelCard {
             threshold: 0.5,
             nms_iou: 0.6,
             most: 20,
+            decode: ObjectDecode::InGraph,
         }),
         ..test_models::card(SIDE as u32)
     }

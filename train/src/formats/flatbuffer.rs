@@ -1,11 +1,11 @@
 //! A bounds-checked reader of FlatBuffers tables (<https://flatbuffers.dev/internals/>), with the field types that
 //! `.tflite` files use.
 
-use super::ParseError;
+use super::FormatError;
 
 /// A table: fields by their number in the schema. A field that is absent has its default.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Table<'a> {
+pub(crate) struct Table<'a> {
     bytes: &'a [u8],
     position: usize,
     vtable: usize,
@@ -15,11 +15,11 @@ pub(super) struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// The root table of a file.
-    pub(super) fn root(bytes: &'a [u8]) -> Result<Self, ParseError> {
+    pub(crate) fn root(bytes: &'a [u8]) -> Result<Self, FormatError> {
         Self::at(bytes, offset(bytes, 0)?)
     }
 
-    fn at(bytes: &'a [u8], position: usize) -> Result<Self, ParseError> {
+    fn at(bytes: &'a [u8], position: usize) -> Result<Self, FormatError> {
         let back = i32::from_le_bytes(array(bytes, position)?);
         let vtable = i64::try_from(position).ok().map(|at| at - i64::from(back));
         let vtable = vtable.and_then(|at| usize::try_from(at).ok());
@@ -34,7 +34,7 @@ impl<'a> Table<'a> {
     }
 
     /// Position of a field.
-    fn field(&self, field: usize) -> Result<Option<usize>, ParseError> {
+    fn field(&self, field: usize) -> Result<Option<usize>, FormatError> {
         let entry = 4 + 2 * field;
         if entry + 2 > self.vtable_size {
             return Ok(None);
@@ -43,7 +43,7 @@ impl<'a> Table<'a> {
         Ok((offset != 0).then(|| self.position + usize::from(offset)))
     }
 
-    fn scalar<const N: usize>(&self, field: usize) -> Result<[u8; N], ParseError> {
+    fn scalar<const N: usize>(&self, field: usize) -> Result<[u8; N], FormatError> {
         match self.field(field)? {
             Some(position) => array(self.bytes, position),
             None => Ok([0; N]),
@@ -51,21 +51,21 @@ impl<'a> Table<'a> {
     }
 
     /// An 8-bit number, 0 by default.
-    pub(super) fn i8(&self, field: usize) -> Result<i8, ParseError> {
+    pub(crate) fn i8(&self, field: usize) -> Result<i8, FormatError> {
         Ok(i8::from_le_bytes(self.scalar(field)?))
     }
 
     /// A 32-bit number, 0 by default.
-    pub(super) fn i32(&self, field: usize) -> Result<i32, ParseError> {
+    pub(crate) fn i32(&self, field: usize) -> Result<i32, FormatError> {
         Ok(i32::from_le_bytes(self.scalar(field)?))
     }
 
     /// The number of a table in a list of the file, 0 by default.
-    pub(super) fn index(&self, field: usize) -> Result<usize, ParseError> {
+    pub(crate) fn index(&self, field: usize) -> Result<usize, FormatError> {
         Ok(u32::from_le_bytes(self.scalar(field)?) as usize)
     }
 
-    pub(super) fn table(&self, field: usize) -> Result<Option<Self>, ParseError> {
+    pub(crate) fn table(&self, field: usize) -> Result<Option<Self>, FormatError> {
         let Some(position) = self.field(field)? else {
             return Ok(None);
         };
@@ -73,7 +73,7 @@ impl<'a> Table<'a> {
     }
 
     /// The tables of a list, none by default.
-    pub(super) fn tables(&self, field: usize) -> Result<Vec<Self>, ParseError> {
+    pub(crate) fn tables(&self, field: usize) -> Result<Vec<Self>, FormatError> {
         let Some((start, offsets)) = self.vector::<4>(field)? else {
             return Ok(Vec::new());
         };
@@ -83,19 +83,19 @@ impl<'a> Table<'a> {
     }
 
     /// The elements of a list, each of `N` bytes.
-    pub(super) fn elements<const N: usize>(
+    pub(crate) fn elements<const N: usize>(
         &self,
         field: usize,
-    ) -> Result<Option<&'a [[u8; N]]>, ParseError> {
+    ) -> Result<Option<&'a [[u8; N]]>, FormatError> {
         Ok(self.vector(field)?.map(|(_, elements)| elements))
     }
 
-    pub(super) fn string(&self, field: usize) -> Result<Option<&'a str>, ParseError> {
+    pub(crate) fn string(&self, field: usize) -> Result<Option<&'a str>, FormatError> {
         let bytes = self.vector::<1>(field)?.map(|(_, bytes)| bytes);
         Ok(bytes.and_then(|bytes| std::str::from_utf8(bytes.as_flattened()).ok()))
     }
 
-    fn vector<const N: usize>(&self, field: usize) -> Result<Option<Vector<'a, N>>, ParseError> {
+    fn vector<const N: usize>(&self, field: usize) -> Result<Option<Vector<'a, N>>, FormatError> {
         let Some(position) = self.field(field)? else {
             return Ok(None);
         };
@@ -114,16 +114,16 @@ impl<'a> Table<'a> {
 type Vector<'a, const N: usize> = (usize, &'a [[u8; N]]);
 
 /// Where the offset at `position` points to.
-fn offset(bytes: &[u8], position: usize) -> Result<usize, ParseError> {
+fn offset(bytes: &[u8], position: usize) -> Result<usize, FormatError> {
     let offset = u32::from_le_bytes(array(bytes, position)?);
     position.checked_add(offset as usize).ok_or_else(truncated)
 }
 
-fn array<const N: usize>(bytes: &[u8], position: usize) -> Result<[u8; N], ParseError> {
+fn array<const N: usize>(bytes: &[u8], position: usize) -> Result<[u8; N], FormatError> {
     let bytes = bytes.get(position..).and_then(<[u8]>::first_chunk);
     bytes.copied().ok_or_else(truncated)
 }
 
-fn truncated() -> ParseError {
-    ParseError::Broken("an offset points beyond its end".to_owned())
+fn truncated() -> FormatError {
+    FormatError::Broken("an offset points beyond its end".to_owned())
 }
