@@ -58,7 +58,7 @@ if [ $# -eq 0 ]; then
     set -- build --release
     # A window loads X11 and Wayland at run time.
     [ -z "$musl" ] || set -- "$@" --package boxcam --no-default-features \
-        --features camera,framebuffer,demo,embedded-model,mqtt,web
+        --features camera,framebuffer,demo,embedded-coco,embedded-model,mqtt,web
 fi
 
 built=${CARGO_TARGET_DIR:-$repository/target}/cross

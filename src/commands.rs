@@ -70,6 +70,11 @@ pub(crate) enum Failure {
     ZoneClasses(#[from] UnknownZoneClass),
     #[error(transparent)]
     ZoneNames(#[from] DuplicateName),
+    #[error(
+        "--regions needs a model with object outputs, and \"{model}\" has none; give one with `--model`, as \
+         models/snacks-objects.onnx, or leave out --regions"
+    )]
+    NoObjects { model: String },
     #[error("failed checks: {count}; see the suggested fixes above")]
     ChecksFailed { count: usize },
     #[error("signals can't be caught ({0}); end other programs and try again")]
@@ -171,6 +176,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::NotBuilt { .. }
             | Self::Classes(_)
+            | Self::NoObjects { .. }
             | Self::Rename(_)
             | Self::Aliases(_)
             | Self::ZoneClasses(_)

@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use crate::card::ModelCard;
+use crate::card::{MAX_OBJECTS, ModelCard};
 use crate::geometry::NormBox;
 use crate::label::ClassId;
 use crate::preprocess::InputTensor;
@@ -194,6 +194,17 @@ impl Prediction {
             objects: Some(nms.objects(outputs.into())?),
             ..self
         })
+    }
+
+    /// Replaces the objects by those of several views of the image, the highest score first; at most [`MAX_OBJECTS`] are kept.
+    /// The outputs of image heads stay.
+    #[must_use]
+    pub fn with_objects_of_views(mut self, objects: Vec<Detection>) -> Self {
+        self.objects = Some(objects.into_iter().take(MAX_OBJECTS).collect());
+        if !self.has_image_heads {
+            self.take_primary_from_objects();
+        }
+        self
     }
 
     /// One score per class, in the order of the labels.
@@ -429,6 +440,27 @@ mod tests {
             classes(&prediction.others(&thresholds)),
             [(0, 0.7), (0, 0.45)]
         );
+    }
+
+    #[test]
+    fn objects_of_views_replace_those_of_the_image() {
+        let nms = &mut Nms::new(SETTINGS, 3, 2);
+        let object = Detection {
+            class: ClassId::new(0),
+            confidence: 0.95,
+            bounding_box: NormBox::new(0.4, 0.5, 0.4, 0.5).expect("valid"),
+        };
+        let apple = Prediction::new(vec![0.9, 0.1], [0.5, 1.0, 0.5, 0.9]).expect("valid");
+        let both = apple.with_objects(CELLS, nms).expect("valid");
+        let both = both.with_objects_of_views(vec![object]);
+        assert_eq!(both.scores(), [0.9, 0.1]);
+        assert_eq!(both.objects(0.0), Some(&[object][..]));
+        let objects = Prediction::of_objects(CELLS, nms).expect("valid");
+        let objects = objects.with_objects_of_views(vec![object]);
+        assert_eq!(objects.scores(), [0.95, 0.0]);
+        assert_eq!(objects.detection(0.5), Some(object));
+        let none = objects.with_objects_of_views(Vec::new());
+        assert_eq!((none.detection(0.5), none.scores()), (None, &[0.0; 2][..]));
     }
 
     #[test]

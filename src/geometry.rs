@@ -126,6 +126,62 @@ impl NormBox {
         width * height
     }
 
+    /// The area of the intersection as a share of the smaller box's area, `0..=1` (IoS); 0 if a box has no area.
+    ///
+    /// 1 if one box contains the other, however much larger it is.
+    #[must_use]
+    pub fn intersection_over_smaller(&self, other: &Self) -> f32 {
+        let smaller = self.area().min(other.area());
+        if smaller > 0.0 {
+            (self.intersection_area(other) / smaller).clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
+    }
+
+    /// A rectangle of a picture of `width` x `height` pixels, as far as it is inside the picture. The inverse of
+    /// [`Self::to_pixels`].
+    #[must_use]
+    pub fn from_pixels(pixels: &Rectangle, width: u32, height: u32) -> Self {
+        let span = |start: i32, length: u32, size: u32| {
+            let (start, size) = (f64::from(start), f64::from(size.max(1)));
+            let share = |position: f64| (position / size).clamp(0.0, 1.0) as f32;
+            (share(start), share(start + f64::from(length)))
+        };
+        let (x_min, x_max) = span(pixels.top_left.x, pixels.size.width, width);
+        let (y_min, y_max) = span(pixels.top_left.y, pixels.size.height, height);
+        Self {
+            x_min,
+            x_max,
+            y_min,
+            y_max,
+        }
+    }
+
+    /// Converts a box in a crop to the frame: `self` is in units of the crop's sides, `crop` is the crop's box in the frame.
+    ///
+    /// ```
+    /// use boxcam::geometry::NormBox;
+    ///
+    /// let crop = NormBox::new(0.5, 1.0, 0.0, 0.5)?;
+    /// let found = NormBox::new(0.0, 0.5, 0.5, 1.0)?;
+    /// assert_eq!(found.from_crop_to_frame(&crop).corners(), [0.5, 0.75, 0.25, 0.5]);
+    /// # Ok::<(), boxcam::geometry::BoxError>(())
+    /// ```
+    #[must_use]
+    pub fn from_crop_to_frame(&self, crop: &Self) -> Self {
+        let (width, height) = (crop.x_max - crop.x_min, crop.y_max - crop.y_min);
+        // Rounding must not lead out of the crop, and so out of the frame.
+        let x = |share: f32| (crop.x_min + share * width).min(crop.x_max);
+        let y = |share: f32| (crop.y_min + share * height).min(crop.y_max);
+        Self {
+            x_min: x(self.x_min),
+            x_max: x(self.x_max),
+            y_min: y(self.y_min),
+            y_max: y(self.y_max),
+        }
+    }
+
     /// The pixels that the box covers at least partly in a picture of `width` x `height` pixels.
     ///
     /// Edges are rounded outwards, so the rectangle contains the whole box. It is always inside the picture and has at
@@ -213,6 +269,43 @@ mod tests {
         }
         let point = boxed([0.5, 0.5, 0.5, 0.5]);
         assert_eq!(iou(&point, &point), 0.0);
+    }
+
+    #[test]
+    fn a_box_in_a_crop_is_the_same_pixels_in_the_frame() {
+        let random = &mut fastrand::Rng::with_seed(3);
+        for _ in 0..2000 {
+            let (width, height) = (random.u32(1..3000), random.u32(1..3000));
+            let (left, top) = (random.u32(0..width), random.u32(0..height));
+            let size = Size::new(random.u32(1..=width - left), random.u32(1..=height - top));
+            let pixels = Rectangle::new(Point::new(left as i32, top as i32), size);
+            let crop = NormBox::from_pixels(&pixels, width, height);
+            assert_eq!(crop.to_pixels(width, height), pixels);
+            assert_eq!(NormBox::WHOLE.from_crop_to_frame(&crop), crop);
+            let (a, b, c, d) = (random.f32(), random.f32(), random.f32(), random.f32());
+            let found = boxed([a.min(b), a.max(b), c.min(d), c.max(d)]);
+            let in_frame = found.from_crop_to_frame(&crop);
+            boxed(in_frame.corners());
+            let expected = left as f32 + found.x_min() * size.width as f32;
+            assert!((in_frame.x_min() * width as f32 - expected).abs() < 0.01);
+            let expected = top as f32 + found.y_max() * size.height as f32;
+            assert!((in_frame.y_max() * height as f32 - expected).abs() < 0.01);
+        }
+    }
+
+    #[test]
+    fn a_part_covers_all_of_the_smaller_box() {
+        let whole = boxed([0.0, 0.5, 0.0, 0.5]);
+        let part = boxed([0.1, 0.2, 0.1, 0.2]);
+        assert!((whole.intersection_over_smaller(&part) - 1.0).abs() < 1e-6);
+        assert_eq!(
+            whole.intersection_over_smaller(&part),
+            part.intersection_over_smaller(&whole)
+        );
+        let beside = boxed([0.25, 0.75, 0.0, 0.5]);
+        assert!((whole.intersection_over_smaller(&beside) - 0.5).abs() < 1e-6);
+        let point = boxed([0.1, 0.1, 0.1, 0.1]);
+        assert_eq!(whole.intersection_over_smaller(&point), 0.0);
     }
 
     #[test]

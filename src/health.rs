@@ -68,6 +68,8 @@ pub struct Health {
     pub captured: Counter,
     /// Frames processed by the model.
     pub inferred: Counter,
+    /// Inferences; more than one for a frame if regions are looked at.
+    pub inferences: Counter,
     /// Frames dropped because the model was busy.
     pub dropped: Counter,
     /// Pictures and frames that could not be read.

@@ -8,7 +8,7 @@
 //! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`], [`run_id`], [`spelling`], [`class_selection`], [`model_choice`], [`zone`] |
 //! | input and output | [`walk`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`] |
 //! | source | [`source`] |
-//! | detect | [`preprocess`], [`detect`], [`golden`] |
+//! | detect | [`preprocess`], [`detect`], [`golden`], [`regions`] |
 //! | track | [`track`], [`zone_monitor`] |
 //! | report | [`report`], [`health`] |
 //! | sink | [`overlay`], [`sink`] |
@@ -39,6 +39,7 @@ pub mod picture;
 pub mod picture_name;
 pub mod pipeline;
 pub mod preprocess;
+pub mod regions;
 pub mod report;
 pub mod rotation;
 pub mod run_id;

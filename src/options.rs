@@ -23,6 +23,7 @@ use crate::class_selection::ClassSelection;
 use crate::detect::DetectionFilter;
 use crate::log_lines::LogLines;
 use crate::model_choice::ModelChoice;
+use crate::regions::DEFAULT_REGION_RATE;
 use crate::rotation::Rotation;
 use crate::zone::{DuplicateName, Line, Zone, ZoneError, ZoneMap};
 
@@ -104,6 +105,13 @@ pub struct RunOptions {
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
           default_missing_value = "true")]
     pub one: bool,
+    /// Look at parts of each frame, too, so that small objects are found; needs a model with object outputs
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true")]
+    pub regions: bool,
+    /// Most inferences per second with --regions; each frame takes at least one
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_REGION_RATE)]
+    pub region_rate: NonZeroU32,
     /// Where frames are shown: auto, window, fb, fb:/dev/fbN or none; auto is a window if there is a desktop, else a
     /// free framebuffer (not for pictures), else none
     #[arg(long, value_name = "DISPLAY", default_value = "auto")]
@@ -219,6 +227,10 @@ pub struct DetectOptions {
     /// Save each picture with its bounding boxes drawn in this folder
     #[arg(long, value_name = "FOLDER")]
     pub annotate: Option<PathBuf>,
+    /// Look at parts of each picture, too, so that small objects are found, in up to 12 inferences; needs a model with object
+    /// outputs
+    #[arg(long)]
+    pub regions: bool,
     /// Threads for each inference [default: number of cores - 1, from 1 to 4]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,

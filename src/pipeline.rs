@@ -11,7 +11,7 @@
 //!                                                      +-> calling thread: display, with the latest report
 //! ```
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
@@ -23,6 +23,7 @@ use crate::detect::{DetectError, DetectionFilter, Detector};
 use crate::health::Health;
 use crate::label::aliases::Aliases;
 use crate::preprocess::PreprocessError;
+use crate::regions::RegionsError;
 use crate::sink::{Sink, SinkError};
 use crate::source::{FrameSource, SourceError, SourceFactory};
 use crate::zone::ZoneMap;
@@ -32,6 +33,7 @@ mod channels;
 mod clock;
 mod inference;
 mod live;
+mod observation;
 mod offline;
 
 pub use clock::{Clock, SystemClock};
@@ -57,6 +59,8 @@ pub struct Pipeline<'a> {
     pub track: bool,
     /// Whether only the primary detection of a frame is reported.
     pub one: bool,
+    /// Looks at parts of a frame, too: at most so many inferences per second of frames that follow each other.
+    pub regions: Option<NonZeroU32>,
     /// Ends the run after this number of frames.
     pub max_frames: Option<NonZeroU64>,
     /// Ends the run when it becomes true.
@@ -159,6 +163,15 @@ pub enum PipelineError {
     Sink(#[from] SinkError),
 }
 
+impl From<RegionsError> for PipelineError {
+    fn from(error: RegionsError) -> Self {
+        match error {
+            RegionsError::Preprocess(error) => error.into(),
+            RegionsError::Detect(error) => error.into(),
+        }
+    }
+}
+
 impl<'a> Pipeline<'a> {
     /// A pipeline without sinks that processes all frames, with default timeouts.
     #[must_use]
@@ -174,6 +187,7 @@ impl<'a> Pipeline<'a> {
             zones: Arc::default(),
             track: false,
             one: false,
+            regions: None,
             max_frames: None,
             stop,
             health: Arc::default(),

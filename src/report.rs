@@ -13,6 +13,7 @@ use crate::geometry::iou;
 use crate::health::CaptureState;
 use crate::label::aliases::Aliases;
 use crate::label::{ClassId, Labels};
+use crate::regions::View;
 use crate::run_id::RunId;
 use crate::track::{Event, StableDetection};
 use crate::zone_monitor::ZoneCounts;
@@ -49,8 +50,10 @@ pub struct Report {
     pub aliases: Arc<Aliases>,
     /// The first 8 hex digits of the SHA-256 of the model file.
     pub model_hash: Arc<str>,
-    /// Duration of the inference.
+    /// Duration of the inference, or of all inferences of the frame.
     pub inference: Duration,
+    /// The parts of the frame that were looked at, one for each inference; `None` unless regions are.
+    pub views: Option<Vec<View>>,
     /// Time from the capture of the frame to this report.
     pub frame_age: Duration,
     /// Inferences per second; `None` before the second one.
@@ -79,6 +82,7 @@ impl Report {
             aliases: Arc::default(),
             model_hash,
             inference: Duration::ZERO,
+            views: None,
             frame_age: Duration::ZERO,
             frames_per_second: None,
             dropped: 0,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::card::ModelCard;
 use crate::detect::{Detection, Prediction, Thresholds};
 use crate::label::ClassId;
+use crate::regions::{Coverage, Target};
 use crate::zone::{Direction, Line, LineId, Zone, ZoneId, ZoneMap};
 
 mod association;
@@ -232,6 +233,18 @@ impl Tracker {
         at: Instant,
         time: SystemTime,
     ) -> FrameTracks {
+        self.update_observed(prediction, thresholds, None, (at, time))
+    }
+
+    /// As [`Self::update`], for a frame of which only parts were looked at: what is not detected is missed only where
+    /// `coverage` shows it well. With `None` all of it was looked at.
+    pub fn update_observed(
+        &mut self,
+        prediction: &Prediction,
+        thresholds: &Thresholds,
+        coverage: Option<&Coverage>,
+        (at, time): (Instant, SystemTime),
+    ) -> FrameTracks {
         let mut events = Vec::new();
         let (last, last_time) = self.last.replace((at, time)).unwrap_or((at, time));
         let step = at.saturating_duration_since(last);
@@ -242,11 +255,21 @@ impl Tracker {
             Mode::SingleObject(tracker) => tracker.update(prediction, thresholds, step, time),
             Mode::MultiObject(tracker) => {
                 let frame = FrameDetections::new(prediction, thresholds);
-                tracker.update(&frame, step, time)
+                tracker.update(&frame, coverage, step, time)
             }
         };
         events.append(&mut found.events);
         FrameTracks { events, ..found }
+    }
+
+    /// Where the objects that it follows were last expected, also those that are no tracks yet; empty if it follows the primary
+    /// detection.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        match &self.mode {
+            Mode::SingleObject(_) => Vec::new(),
+            Mode::MultiObject(tracker) => tracker.targets(),
+        }
     }
 
     /// Ends all tracks with the last frame, because the next frame starts a new scene.

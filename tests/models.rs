@@ -164,6 +164,57 @@ fn the_built_in_snacks_are_the_default_and_a_file_of_the_user_hides_them() {
     output.assert_exit_code(0);
 }
 
+#[cfg(feature = "embedded-coco")]
+#[test]
+fn coco_is_built_in_and_knows_80_classes() {
+    let folder = folder();
+    let list = run(&folder, &["models", "--json"]).lines().remove(0);
+    let models = list["models"].as_array().expect("a list");
+    let coco = models.iter().find(|model| model["name"] == "coco");
+    let coco = coco.expect("built in");
+    assert_eq!(
+        (&coco["place"], &coco["error"]),
+        (&json!("built in"), &json!(null))
+    );
+    assert_eq!(
+        (&coco["finds_objects"], &coco["input"]),
+        (&json!(true), &json!([300, 300]))
+    );
+    let classes = coco["classes"].as_array().expect("a list");
+    assert_eq!((classes.len(), &classes[0]), (80, &json!("person")));
+    let licence = coco["licence"].as_str().expect("a text");
+    assert!(licence.contains("Apache-2.0"), "{licence}");
+    let detect = ["detect", "a.png", "--model", "coco", "--aliases", "de"];
+    let output = run(
+        &folder,
+        &[&detect[..], &["--classes", "Person,Katze"]].concat(),
+    );
+    output.assert_exit_code(0);
+}
+
+/// Each class of COCO has its alias, in the spelling of the model.
+#[cfg(feature = "embedded-coco")]
+#[test]
+fn the_languages_have_all_classes_of_coco() {
+    use boxcam::label::aliases::Language;
+
+    let folder = folder();
+    let list = run(&folder, &["models", "--json"]).lines().remove(0);
+    let models = list["models"].as_array().expect("a list");
+    let coco = models.iter().find(|model| model["name"] == "coco");
+    let classes = coco.expect("built in")["classes"]
+        .as_array()
+        .expect("a list")
+        .iter();
+    let classes: Vec<&str> = classes.filter_map(Value::as_str).collect();
+    for language in Language::ALL {
+        let aliases = language.aliases();
+        for class in &classes {
+            assert!(aliases.get(class).is_some(), "{language:?}: {class}");
+        }
+    }
+}
+
 #[test]
 fn aliases_are_labels_beside_the_classes() {
     let folder = folder();

@@ -132,7 +132,7 @@ impl Tract {
         let proto = onnx().proto_model_for_path(model)?;
         let names = proto.graph.iter().flat_map(|graph| &graph.output);
         let names: Vec<&str> = names.map(|output| output.name.as_str()).collect();
-        let position = |name| names.iter().position(|found| *found == name);
+        let position = |name: &str| names.iter().position(|found| *found == name);
         let both = |[a, b]: [&str; 2]| Some([position(a)?, position(b)?]);
         let image = both([CLASS_OUTPUT, BOX_OUTPUT]).map(Outputs::Image);
         let objects = || both([OBJECT_SCORES_OUTPUT, OBJECT_BOXES_OUTPUT]).map(Outputs::Objects);

@@ -7,6 +7,7 @@ use boxcam::detect::Detector as _;
 use boxcam::health::Health;
 use boxcam::options::{DetectOptions, Threshold};
 use boxcam::pipeline::{Pipeline, SourceConfig};
+use boxcam::regions::DEFAULT_REGION_RATE;
 use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::json::JsonSink;
 use boxcam::sink::picture_files::PictureSink;
@@ -22,6 +23,7 @@ pub(super) fn detect(options: &DetectOptions, stop: &AtomicBool) -> Result<Compl
     let aliases = aliases::load(options.filter.aliases.as_ref(), labels)?;
     let filter = options.filter.filter().without_aliases(labels, &aliases);
     filter.check(labels)?;
+    model::check_regions(options.regions, detector.card())?;
     if options.annotate.is_some() {
         aliases::warn_of_missing_characters(&aliases, labels);
     }
@@ -37,6 +39,7 @@ pub(super) fn detect(options: &DetectOptions, stop: &AtomicBool) -> Result<Compl
         sinks,
         threshold: options.model.threshold.map(Threshold::value),
         filter,
+        regions: options.regions.then_some(DEFAULT_REGION_RATE),
         aliases,
         health: Arc::clone(&health),
         ..Pipeline::new(Box::new(detector), stop)

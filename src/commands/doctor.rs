@@ -175,6 +175,10 @@ fn model_checks(options: &RunOptions) -> Vec<Finding> {
     );
     let mut findings = vec![Finding::good("model", message)];
     findings.extend(unknown_class(options, &card.labels));
+    if let Err(failure) = model::check_regions(options.regions, card) {
+        let fix = "give a model with object outputs with `--model FILE`, or leave out --regions";
+        findings.push(Finding::failed("regions", failure.to_string(), fix));
+    }
     findings.push(self_test(&mut detector));
     findings
 }

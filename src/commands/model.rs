@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime};
 
+use boxcam::card::ModelCard;
 use boxcam::detect::Detector;
 use boxcam::detect::tract::{EngineOptions, ModelError, TractDetector};
 use boxcam::golden::{self, Agreement, GoldenError};
@@ -61,6 +62,16 @@ pub(super) fn load_from(
         ModelSource::BuiltIn(_) => None,
     };
     Ok((detector, file))
+}
+
+/// Checks that a model can be used with `--regions`, if that is given.
+pub(super) fn check_regions(regions: bool, card: &ModelCard) -> Result<(), Failure> {
+    match card.objects {
+        None if regions => Err(Failure::NoObjects {
+            model: card.name.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn load_source(

@@ -110,9 +110,11 @@ impl Properties {
 
 /// What the card says about the rights to the model and its data.
 fn licence(card: &ModelCard) -> String {
-    match card.training.credits.as_str() {
+    let origin = card.origin.as_ref();
+    let stated = origin.map_or(&card.training.credits, |origin| &origin.licence);
+    match stated.as_str() {
         "" => "not stated".to_owned(),
-        credits => credits.to_owned(),
+        stated => stated.to_owned(),
     }
 }
 

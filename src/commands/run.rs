@@ -34,6 +34,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
     let aliases = aliases::load(options.filter.aliases.as_ref(), &labels)?;
     let filter = options.filter.filter().without_aliases(&labels, &aliases);
     filter.check(&labels)?;
+    model::check_regions(options.regions, detector.card())?;
     let zones = options.zones.map()?.without_aliases(&labels, &aliases);
     zones.check_classes(&labels)?;
     let input = Input::of(&options.source)?;
@@ -76,6 +77,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         zones: Arc::new(zones),
         track: is_tracked,
         one: options.one,
+        regions: options.regions.then_some(options.region_rate),
         max_frames: options.frames,
         health: Arc::clone(&health),
         timeouts: Timeouts {

@@ -1,17 +1,19 @@
 //! Processes a frame: preprocess, model, tracker, report.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
+use super::observation::{Observation, RegionObserver, Tracked};
 use super::{Clock, PipelineError};
 use crate::detect::{DetectionFilter, Detector, ModelFilter, Thresholds};
 use crate::frame::Frame;
 use crate::health::Health;
 use crate::label::Labels;
 use crate::label::aliases::Aliases;
-use crate::preprocess::preprocess;
+use crate::regions::Coverage;
 use crate::report::Report;
 use crate::run_id::RunId;
 use crate::track::{Event, EventKind, FrameTracks, TrackSettings, Tracker};
@@ -33,6 +35,8 @@ pub(super) struct Inference {
     aliases: Arc<Aliases>,
     /// Whether only the primary detection is reported.
     one: bool,
+    /// Looks at parts of frames; `None` if a frame is looked at as a whole.
+    observer: Option<RegionObserver>,
     /// `None` if frames do not follow each other.
     tracker: Option<Tracker>,
     zones: ZoneMonitor,
@@ -69,6 +73,7 @@ impl Inference {
             filter,
             aliases: Arc::default(),
             one: false,
+            observer: None,
             tracker: None,
             zones: ZoneMonitor::new(Arc::default()),
             rate: FrameRate::default(),
@@ -92,6 +97,14 @@ impl Inference {
     /// Reports and tracks only the primary detection. Comes before [`Self::with_tracking`].
     pub(super) fn with_primary_only(self, one: bool) -> Self {
         Self { one, ..self }
+    }
+
+    /// Looks at parts of frames, too, with at most `rate` inferences per second of frames that follow each other.
+    pub(super) fn with_regions(self, rate: Option<NonZeroU32>) -> Self {
+        Self {
+            observer: rate.map(RegionObserver::new),
+            ..self
+        }
     }
 
     pub(super) fn with_tracking(self, track: bool) -> Self {
@@ -126,6 +139,10 @@ impl Inference {
         let report = last.and_then(|frame| self.end_track(frame));
         self.model = Model::new(detector, self.threshold, &self.filter, &self.health);
         self.warn_of_unknown_classes();
+        self.observer = self.observer.take().map(RegionObserver::restarted);
+        if self.observer.is_some() && self.model.detector.card().objects.is_none() {
+            warn!("--regions has no effect: the new model has no object outputs");
+        }
         let old = self.tracker.take();
         let renewed = |old: Tracker| self.new_tracker().with_track_count(old.track_count());
         self.tracker = old.map(renewed);
@@ -149,22 +166,27 @@ impl Inference {
         frame: &Frame,
         scene_start: bool,
     ) -> Result<Report, PipelineError> {
-        let input = preprocess(frame, self.model.detector.card())?;
-        let started = self.clock.now();
-        let min_score = self.min_object_score();
-        self.model.detector.set_min_object_score(min_score);
-        let mut prediction = self.model.detector.predict(&input)?;
+        let Observation {
+            mut prediction,
+            coverage,
+            inference,
+        } = self.observe(frame)?;
         self.model.filter.apply(&mut prediction);
         let now = self.clock.now();
         let at = self.time_of(frame);
-        let thresholds = &self.model.thresholds;
+        let thresholds = &match coverage {
+            // A class of which no view shows an object has the score 0.
+            Some(_) => self.model.thresholds.at_least(f32::MIN_POSITIVE),
+            None => self.model.thresholds,
+        };
         let mut tracked = FrameTracks::default();
         let mut ended = Vec::new();
         if let Some(tracker) = &mut self.tracker {
             if scene_start {
                 ended = tracker.start_scene();
             }
-            tracked = tracker.update(&prediction, thresholds, at, frame.time);
+            let coverage = coverage.as_ref();
+            tracked = tracker.update_observed(&prediction, thresholds, coverage, (at, frame.time));
         }
         ended.append(&mut tracked.events);
         let frame_time = FrameTime {
@@ -187,13 +209,48 @@ impl Inference {
             others,
             numbers: tracked.numbers,
             tracks: tracked.tracks,
-            inference: now.saturating_duration_since(started),
+            inference,
+            views: coverage.map(Coverage::into_views),
             frame_age: now.saturating_duration_since(frame.captured_at),
             frames_per_second: self.rate.tick(now),
             ..self.report(frame, events)
         };
         self.update_health(&report, now);
         Ok(report)
+    }
+
+    /// Runs the model on the frame as a whole or, if its model finds objects, on parts of it.
+    fn observe(&mut self, frame: &Frame) -> Result<Observation, PipelineError> {
+        let is_live = self.start.is_none();
+        let min_score = self.min_object_score();
+        let Self {
+            model,
+            observer,
+            tracker,
+            clock,
+            ..
+        } = self;
+        match observer {
+            Some(observer) if model.detector.card().objects.is_some() => {
+                let tracker = tracker.as_ref();
+                let tracked = Tracked {
+                    targets: tracker.map(Tracker::targets),
+                    needs_whole: self.one,
+                    is_live,
+                };
+                observer.observe(
+                    frame,
+                    &mut *model.detector,
+                    &model.thresholds,
+                    &tracked,
+                    &**clock,
+                )
+            }
+            _ => {
+                model.detector.set_min_object_score(min_score);
+                Observation::whole(frame, &mut *model.detector, &**clock)
+            }
+        }
     }
 
     /// The lowest score of an object that a frame needs.
@@ -250,6 +307,8 @@ impl Inference {
         let appeared = report.events.iter().filter(appeared).count();
         self.health.appeared.add(appeared as u64);
         self.health.inferred.add(1);
+        let inferences = report.views.as_ref().map_or(1, Vec::len);
+        self.health.inferences.add(inferences as u64);
         self.health.update(|now| {
             now.last_inference = Some(at);
             now.inference = report.inference;

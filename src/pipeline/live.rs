@@ -33,6 +33,7 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
     );
     let inference = inference
         .with_primary_only(pipeline.one)
+        .with_regions(pipeline.regions)
         .with_tracking(pipeline.track)
         .with_zones(pipeline.zones)
         .with_aliases(pipeline.aliases);

@@ -32,6 +32,7 @@ pub(super) fn run(
         inference: inference
             .with_frame_positions()
             .with_primary_only(pipeline.one)
+            .with_regions(pipeline.regions)
             .with_tracking(pipeline.track)
             .with_zones(pipeline.zones)
             .with_aliases(pipeline.aliases),

@@ -7,8 +7,8 @@
 //!
 //! | line | fields |
 //! | --- | --- |
-//! | a frame | `time` and `frame`, or `picture`, or for a frame of a file `picture`, `frame` and `position_s`; `track` if there is one; `width`, `height`, `detection`, `detections`; `truth`, `iou` and `truths` for synthetic frames; `inference_ms`, `frame_age_ms`, `model` |
-//! | an event | `time`, `frame`, `picture` and `position_s` for a frame of a file, `event` (`appeared`, `changed`, `left`, `entered`, `left_zone`, `loitering`, `crossed`), `zone`, or `line` and `direction`, if it was there, `id`, `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`, `entered` and `crossed`), `counts`, `width`, `height`, `detection`, `inference_ms`, `frame_age_ms`, `model` |
+//! | a frame | `time` and `frame`, or `picture`, or for a frame of a file `picture`, `frame` and `position_s`; `track` if there is one; `width`, `height`, `detection`, `detections`; `truth`, `iou` and `truths` for synthetic frames; `crops` and `inferences` with regions; `inference_ms`, `frame_age_ms`, `model` |
+//! | an event | `time`, `frame`, `picture` and `position_s` for a frame of a file, `event` (`appeared`, `changed`, `left`, `entered`, `left_zone`, `loitering`, `crossed`), `zone`, or `line` and `direction`, if it was there, `id`, `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`, `entered` and `crossed`), `counts`, `width`, `height`, `detection`, `inferences` with regions, `inference_ms`, `frame_age_ms`, `model` |
 //! | a state | `time`, `state` (`starting`, `live`, `stalled`, `reopening`), `reason`, empty if there is no failure |
 //! | a read failure | `picture`, or `time` for a frame of a stream, and `error` |
 //! | a gap | `time`, `lost` (the number of lines missing here) and `error` (the cause) |
@@ -38,6 +38,7 @@ use crate::frame::{Frame, GroundTruth, Origin, UnreadableFrame};
 use crate::geometry::NormBox;
 use crate::health::StateChange;
 use crate::path_text::PathText;
+use crate::regions::View;
 use crate::report::Report;
 use crate::track::{Event, EventKind};
 use crate::zone::ZoneMap;
@@ -103,9 +104,15 @@ pub(super) fn frame_line(frame: &Frame, report: &Report) -> String {
         track: report.primary_track(),
         detection: FrameFields::of(frame, primary.cloned()),
         detections,
+        crops: report.views.as_deref().map(crops),
         truth: TruthFields::of(frame, report),
         model: ModelFields::of(report),
     })
+}
+
+fn crops(views: &[View]) -> Vec<[i64; 4]> {
+    let crops = views.iter().filter(|view| !view.is_whole());
+    crops.map(|crop| edges(&crop.pixels())).collect()
 }
 
 /// The lines of a report's events, in order and without line breaks.
@@ -202,6 +209,9 @@ struct FrameLine<'a> {
     #[serde(flatten)]
     detection: FrameFields<'a>,
     detections: Vec<DetectionFields<'a>>,
+    /// `[left, top, right, bottom]` of each crop that was looked at; right and bottom are exclusive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crops: Option<Vec<[i64; 4]>>,
     #[serde(flatten)]
     truth: Option<TruthFields<'a>>,
     #[serde(flatten)]
@@ -345,6 +355,8 @@ struct Corners {
 
 #[derive(Serialize)]
 struct ModelFields<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inferences: Option<usize>,
     inference_ms: f64,
     frame_age_ms: f64,
     model: &'a str,
@@ -434,6 +446,7 @@ fn all_detections<'a>(frame: &Frame, report: &'a Report) -> Vec<DetectionFields<
 impl<'a> ModelFields<'a> {
     fn of(report: &'a Report) -> Self {
         Self {
+            inferences: report.views.as_ref().map(Vec::len),
             inference_ms: rounded(report.inference.as_secs_f64() * 1e3, 3),
             frame_age_ms: rounded(report.frame_age.as_secs_f64() * 1e3, 3),
             model: &report.model_hash,

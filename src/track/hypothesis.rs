@@ -9,6 +9,7 @@ use super::{Event, EventKind, StableDetection, TrackSettings};
 use crate::detect::{Detection, Scores};
 use crate::geometry::{NormBox, iou};
 use crate::label::ClassId;
+use crate::regions::Target;
 
 /// An object is at the same place while the IoU with the box that it had there is at least this.
 const SAME_PLACE_IOU: f32 = 0.6;
@@ -23,6 +24,8 @@ pub(super) struct Hypothesis {
     /// First and last frame that supported it, on the tracker's clock.
     first: Duration,
     last: Duration,
+    /// Time since the last frame in which it was looked for.
+    unobserved: Duration,
     /// Whether the last frame that supported it gives another class a score that is higher by the margin.
     is_contradicted: bool,
 }
@@ -74,6 +77,7 @@ impl Hypothesis {
             },
             first: now,
             last: now,
+            unobserved: Duration::ZERO,
             is_contradicted: false,
         }
     }
@@ -102,7 +106,7 @@ impl Hypothesis {
         let changed_from = match &mut self.status {
             Status::Candidate { evidence } => {
                 if sighting.is_strong {
-                    *evidence += step;
+                    *evidence += step + self.unobserved;
                 }
                 self.class.set_class_to_top();
                 None
@@ -113,6 +117,7 @@ impl Hypothesis {
             }
             Status::Ended => None,
         };
+        self.unobserved = Duration::ZERO;
         let own = sighting.scores[self.class().index()];
         let highest = sighting.scores.iter().copied().fold(0.0, f32::max);
         self.is_contradicted = sighting.is_strong && highest - own >= settings.change_margin;
@@ -121,6 +126,7 @@ impl Hypothesis {
 
     /// Adds a frame that does not support it, `step` after the last frame. It may end.
     pub(super) fn miss(&mut self, step: Duration, settings: &TrackSettings) {
+        let step = step + std::mem::take(&mut self.unobserved);
         match &mut self.status {
             Status::Candidate { evidence } => {
                 // One that has no evidence ends even if no time has passed, so that they cannot pile up.
@@ -136,6 +142,26 @@ impl Hypothesis {
                 }
             }
             Status::Ended => {}
+        }
+    }
+
+    /// Adds a frame in which it was not looked for, `step` after the last frame. The next frame that supports it, or does not,
+    /// counts for this time, too.
+    pub(super) fn skip(&mut self, step: Duration) {
+        self.unobserved += step;
+    }
+
+    /// Time since the last frame in which it was looked for.
+    pub(super) const fn unobserved(&self) -> Duration {
+        self.unobserved
+    }
+
+    /// What regions are chosen by.
+    pub(super) fn target(&self, now: Duration) -> Target {
+        Target {
+            bounding_box: self.bounding_box(now),
+            confidence: self.class.confidence(),
+            unobserved: self.unobserved,
         }
     }
 

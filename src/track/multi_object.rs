@@ -17,6 +17,7 @@ use super::hypothesis::{Hypothesis, Sighting, Status};
 use super::{Event, EventKind, FrameTracks, StableDetection, TrackSettings};
 use crate::detect::{Detection, Scores};
 use crate::geometry::{NormBox, iou};
+use crate::regions::{Coverage, Target};
 
 /// From this IoU on, an object that is not seen is covered by one that is.
 const COVERED_IOU: f32 = 0.3;
@@ -70,10 +71,11 @@ impl MultiObjectTracker {
         self.hypotheses.first().map(Hypothesis::class_count)
     }
 
-    /// Adds a frame, `step` after the last.
+    /// Adds a frame, `step` after the last. `coverage` is where it was looked at, `None` if everywhere.
     pub(super) fn update(
         &mut self,
         frame: &FrameDetections,
+        coverage: Option<&Coverage>,
         step: Duration,
         time: SystemTime,
     ) -> FrameTracks {
@@ -81,7 +83,16 @@ impl MultiObjectTracker {
         let mut association = self.associate(frame, step);
         let seen_before = self.hypotheses.len();
         self.begin_candidates(frame, &mut association);
-        let mut events = self.update_hypotheses(seen_before, frame, &association, step, time);
+        let is_observed =
+            |expected: &NormBox| coverage.is_none_or(|coverage| coverage.shows_well(expected));
+        let seen_before = &mut self.hypotheses[..seen_before];
+        let mut events = Self::update_hypotheses(
+            seen_before,
+            (frame, &association),
+            is_observed,
+            (self.now, step, time),
+            &self.settings,
+        );
         self.start_tracks(frame.begin_threshold, &association, time, &mut events);
         let number = |detection: Option<usize>| {
             let owner = association.owners[detection?]?;
@@ -103,6 +114,12 @@ impl MultiObjectTracker {
             numbers,
             events,
         }
+    }
+
+    /// Where tracks and candidates are expected.
+    pub(super) fn targets(&self) -> Vec<Target> {
+        let target = |hypothesis: &Hypothesis| hypothesis.target(self.now);
+        self.hypotheses.iter().map(target).collect()
     }
 
     /// Ends all tracks.
@@ -157,27 +174,30 @@ impl MultiObjectTracker {
         }
     }
 
-    /// Updates the first `count` hypotheses, which were there before this frame. Returns the events of tracks that changed
-    /// their class or ended.
+    /// Updates the hypotheses that were there before this frame. `is_observed` tells whether an object at a box would have been
+    /// seen. Returns the events of tracks that changed their class or ended.
     fn update_hypotheses(
-        &mut self,
-        count: usize,
-        frame: &FrameDetections,
-        association: &Association,
-        step: Duration,
-        time: SystemTime,
+        hypotheses: &mut [Hypothesis],
+        (frame, association): (&FrameDetections, &Association),
+        is_observed: impl Fn(&NormBox) -> bool,
+        (now, step, time): (Duration, Duration, SystemTime),
+        settings: &TrackSettings,
     ) -> Vec<Event> {
         let mut events = Vec::new();
-        let (now, settings) = (self.now, &self.settings);
-        for (index, hypothesis) in self.hypotheses[..count].iter_mut().enumerate() {
+        for (index, hypothesis) in hypotheses.iter_mut().enumerate() {
             let number = hypothesis.number();
             let kind = if let Some(detection) = association.detections[index] {
                 let sighting = association.sighting(index, detection, frame);
                 let from = hypothesis.support(&sighting, now, step, settings);
                 from.map(|from| EventKind::Changed { from })
-            } else {
+            } else if is_observed(&hypothesis.bounding_box(now))
+                || hypothesis.unobserved() > settings.leave_after
+            {
                 hypothesis.miss(step, settings);
                 (hypothesis.status == Status::Ended).then_some(EventKind::Left)
+            } else {
+                hypothesis.skip(step);
+                None
             };
             let event = kind.zip(number);
             events.extend(event.map(|(kind, number)| hypothesis.event(number, kind, time)));
@@ -241,7 +261,9 @@ impl MultiObjectTracker {
         association: &Association,
     ) -> bool {
         let track = &self.hypotheses[index];
-        if track.unsupported() > self.settings.hide_after || track.is_leaving() {
+        let is_hidden = track.unsupported() > self.settings.hide_after
+            || track.unobserved() > self.settings.hide_unobserved_after;
+        if is_hidden || track.is_leaving() {
             return false;
         }
         let bounding_box = track.bounding_box(self.now);
@@ -252,8 +274,9 @@ impl MultiObjectTracker {
             );
             is_seen && other.class() == track.class() && other.first() > track.last()
         };
+        let is_observed = track.unobserved().is_zero();
         association.overlap(&bounding_box, frame) < COVERED_IOU
-            && !(0..self.hypotheses.len()).any(has_jumped)
+            && !(is_observed && (0..self.hypotheses.len()).any(has_jumped))
     }
 }
 

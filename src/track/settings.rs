@@ -16,6 +16,8 @@ pub struct TrackSettings {
     pub appear_after: Duration,
     /// A track is hidden after this time without support.
     pub hide_after: Duration,
+    /// A track is hidden after this time in which it was not looked for.
+    pub hide_unobserved_after: Duration,
     /// After this time without support, another class is another track.
     pub new_track_after: Duration,
     /// A track ends after this time without support.
@@ -52,6 +54,7 @@ impl TrackSettings {
             low_threshold: threshold * LOW_THRESHOLD_SHARE,
             appear_after: Duration::from_millis(150),
             hide_after: Duration::from_millis(250),
+            hide_unobserved_after: Duration::from_millis(500),
             new_track_after: Duration::from_millis(80),
             leave_after: Duration::from_millis(1200),
             stationary_after: Duration::from_secs(5),

@@ -1,8 +1,9 @@
 //! Networks with the head of an SSD, which runs as a whole and computes only the rows that have a score worth a look.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use boxcam::card::{InputSpec, ModelCard, OBJECT_BOXES_OUTPUT, ObjectSettings};
+use boxcam::card::{InputSpec, ModelCard, OBJECT_BOXES_OUTPUT, ObjectSettings, Resize};
 use boxcam::detect::tract::EngineOptions;
 use boxcam::detect::{CellOutputs, Detection, Detector, Nms, Prediction};
 use boxcam::label::Labels;
@@ -85,11 +86,11 @@ fn relu6(
 }
 
 /// The prediction of all scores and boxes.
-fn of_all_cells(outputs: &[Vec<f32>], classes: usize) -> Prediction {
+fn of_all_cells(outputs: &[Vec<f32>], settings: ObjectSettings, classes: usize) -> Prediction {
     let [scores, boxes] = outputs else {
         panic!("two outputs");
     };
-    let nms = &mut Nms::new(SETTINGS, boxes.len() / 4, classes);
+    let nms = &mut Nms::new(settings, boxes.len() / 4, classes);
     Prediction::of_objects(CellOutputs { scores, boxes }, nms).expect("valid")
 }
 
@@ -127,7 +128,10 @@ fn an_ssd_head_gives_what_the_float_operators_give() {
         assert_eq!(kinds, expected.into(), "all is in one network");
         for (prediction, outputs) in predictions(&mut detector, &inputs).iter().zip(&found) {
             // Of the same bytes, all values are equal to the bit.
-            assert_eq!(*prediction, of_all_cells(outputs, classes as usize));
+            assert_eq!(
+                *prediction,
+                of_all_cells(outputs, SETTINGS, classes as usize)
+            );
             assert!(
                 prediction
                     .objects(0.1)
@@ -142,16 +146,20 @@ fn a_minimum_score_does_not_change_the_objects_above_it() {
     let mut detector = load(&ssd(20, 4).encode_to_vec(), EngineOptions::default());
     let inputs = inputs(detector.card(), 3);
     let all = predictions(&mut detector, &inputs);
-    for min_score in [0.2, 0.6] {
+    let objects = |prediction: &Prediction| prediction.objects(0.0).map(<[_]>::to_vec);
+    // Some objects of the first image are above it, some below.
+    for rank in [10, 50] {
+        let min_score = objects(&all[0]).expect("has objects")[rank].confidence;
         detector.set_min_object_score(min_score);
         // A copy keeps the minimum.
         for (found, all) in predictions(&mut detector.clone(), &inputs).iter().zip(&all) {
             assert_eq!(found.objects(min_score), all.objects(min_score));
             let weak = |found: &&Detection| found.confidence < min_score;
-            let objects = |prediction: &Prediction| prediction.objects(0.0).map(<[_]>::to_vec);
             assert_eq!(objects(found).iter().flatten().filter(weak).count(), 0);
-            assert!(objects(all).iter().flatten().filter(weak).count() > 0);
         }
+        let count = |prediction: &Prediction| objects(prediction).map_or(0, |all| all.len());
+        let first = detector.predict(&inputs[0]).expect("runs");
+        assert!(count(&first) > rank && count(&first) < count(&all[0]));
     }
     detector.set_min_object_score(0.0);
     assert_eq!(predictions(&mut detector, &inputs), all);
@@ -207,5 +215,35 @@ fn another_decoding_runs_in_tract() {
         };
         let (clipped, whole) = (first(&clipped), first(&whole));
         assert!((clipped.confidence - whole.confidence).abs() < 1e-3);
+    }
+}
+
+/// The detector that ships, from the picture to the candidates in one network.
+#[test]
+fn the_shipped_detector_runs_as_a_whole() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/coco.onnx");
+    let bytes = std::fs::read(file).expect("the shipped detector");
+    let mut detector = load(&bytes, EngineOptions::default());
+    assert_eq!(detector.card().labels.len(), 80);
+    assert_eq!(detector.card().input.resize, Resize::Bilinear);
+    let inputs = inputs(detector.card(), 2);
+    let operators = operators(&mut detector, &inputs[0]);
+    assert_eq!(
+        operators.last().map(String::as_str),
+        Some("ssd head"),
+        "{operators:?}"
+    );
+    let is_float = |operator: &String| operator.contains("f32") || operator == "Int8";
+    assert!(!operators.iter().any(is_float), "{operators:?}");
+    for input in &inputs {
+        let (allocations, prediction) = allocations::during(|| detector.predict(input));
+        assert!(prediction.is_ok());
+        assert_eq!(allocations, 0);
+    }
+    let model = pb::ModelProto::decode(bytes.as_slice()).expect("a model");
+    let settings = detector.card().objects.expect("finds objects");
+    let outputs = int8_outputs(&model, &inputs);
+    for (found, outputs) in predictions(&mut detector, &inputs).iter().zip(&outputs) {
+        assert_eq!(*found, of_all_cells(outputs, settings, 80));
     }
 }

@@ -54,6 +54,11 @@ const BUILT_IN: &[BuiltIn] = &[
         name: "snacks",
         bytes: include_bytes!("../../../models/snacks.onnx"),
     },
+    #[cfg(feature = "embedded-coco")]
+    BuiltIn {
+        name: "coco",
+        bytes: include_bytes!("../../../models/coco.onnx"),
+    },
 ];
 
 /// The bytes of a model.

@@ -12,13 +12,18 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 /// A counter: its name, its help text and its value.
 type CounterMetric = (&'static str, &'static str, fn(&Health) -> &Counter);
 
-const COUNTERS: [CounterMetric; 12] = [
+const COUNTERS: [CounterMetric; 13] = [
     ("frames_captured", "Frames from the source.", |h| {
         &h.captured
     }),
     ("frames_inferred", "Frames processed by the model.", |h| {
         &h.inferred
     }),
+    (
+        "inferences",
+        "Inferences, several for a frame with --regions.",
+        |h| &h.inferences,
+    ),
     (
         "frames_dropped",
         "Frames dropped because the model was busy.",

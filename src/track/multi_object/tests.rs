@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use embedded_graphics::prelude::{Point, Size};
+use embedded_graphics::primitives::Rectangle;
+
 use super::super::{Event, EventKind, FrameTracks, TrackSettings, Tracker};
 use crate::card::{ObjectDecode, ObjectSettings};
 use crate::detect::{CellOutputs, Detection, Nms, Prediction, Thresholds};
 use crate::geometry::{NormBox, iou};
+use crate::regions::{Coverage, View};
 
 const CLASSES: usize = 3;
 
@@ -92,6 +96,15 @@ impl Playback {
         let (at, time) = (self.start + passed, SystemTime::UNIX_EPOCH + passed);
         self.at += self.step;
         self.tracker.update(prediction, &THRESHOLDS, at, time)
+    }
+
+    /// A frame of which only a part is looked at.
+    fn observe(&mut self, seen: &[Seen], coverage: &Coverage) -> FrameTracks {
+        let passed = Duration::from_millis(self.at);
+        let at = (self.start + passed, SystemTime::UNIX_EPOCH + passed);
+        self.at += self.step;
+        self.tracker
+            .update_observed(&prediction(seen), &THRESHOLDS, Some(coverage), at)
     }
 
     fn see(&mut self, seen: &[Seen]) -> FrameTracks {
@@ -599,4 +612,68 @@ fn a_missed_object_moves_on() {
     let left = playback.tracker.finish(SystemTime::UNIX_EPOCH).remove(0);
     let overlap = overlap(&left.detection, 950);
     assert!(overlap > 0.85, "{overlap}");
+}
+
+/// Sees what is in the left half of the frame, where a crop is; `LEFT` is large there.
+fn left_half() -> Coverage {
+    let frame = Size::new(1000, 1000);
+    let half = Rectangle::new(Point::zero(), Size::new(500, 1000));
+    Coverage::new(vec![View::crop(half, frame)])
+}
+
+#[test]
+fn what_is_not_looked_at_is_not_missed() {
+    let mut playback = Playback::new(100);
+    let both = [('a', 0.9, LEFT), ('b', 0.9, RIGHT)];
+    for _ in 0..6 {
+        playback.see(&both);
+    }
+    for frame in 0..10 {
+        let found = playback.observe(&[], &left_half());
+        let shown: Vec<u64> = found.tracks.iter().map(|track| track.track).collect();
+        // The left one is looked at and missed. The right one is shown while that is not long ago.
+        let expected: &[u64] = match frame {
+            0..2 => &[1, 2],
+            2..5 => &[2],
+            _ => &[],
+        };
+        assert_eq!(shown, expected, "{frame}");
+    }
+    let found = playback.see(&both[1..]);
+    assert_eq!(found.tracks.len(), 1, "it is the same track");
+    assert_eq!(found.tracks[0].track, 2);
+}
+
+#[test]
+fn a_track_that_is_never_looked_at_ends() {
+    let mut playback = Playback::new(100);
+    for _ in 0..6 {
+        playback.see(&[('b', 0.9, RIGHT)]);
+    }
+    let mut events = Vec::new();
+    for _ in 0..30 {
+        events.extend(playback.observe(&[], &left_half()).events);
+    }
+    let kinds: Vec<EventKind> = events.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [EventKind::Left]);
+    assert!(playback.tracker.targets().is_empty());
+}
+
+#[test]
+fn a_candidate_becomes_a_track_although_it_is_not_looked_at_in_each_frame() {
+    let mut playback = Playback::new(50);
+    let seen = [('b', 0.9, RIGHT)];
+    let mut appeared = 0;
+    for round in 0..3 {
+        appeared += playback.see(&seen).events.len();
+        let target = playback.tracker.targets()[0];
+        assert!(target.unobserved.is_zero() && (target.confidence - 0.9).abs() < 1e-6);
+        for _ in 0..3 {
+            let found = playback.observe(&[], &left_half());
+            assert_eq!(found.events, [], "{round}");
+        }
+        let unobserved = playback.tracker.targets()[0].unobserved;
+        assert_eq!(unobserved, Duration::from_millis(150));
+    }
+    assert_eq!(appeared, 1);
 }
