@@ -50,22 +50,24 @@ impl View {
     /// What is seen of the photograph, as a frame of this size in pixels. The filter is bilinear with antialiasing.
     ///
     /// # Errors
-    /// [`ResizeError`] if the photograph or the frame has no pixels.
+    /// [`ResizeError`] if the photograph cannot be resized.
     pub fn show(
         &self,
         photograph: &RgbImage,
         (width, height): (u32, u32),
     ) -> Result<RgbImage, ResizeError> {
         let (own_width, own_height) = photograph.dimensions();
-        let scaled = |share: f32, side: u32| f64::from(share) * f64::from(side);
+        // Rounded shares may end a hair beyond the photograph, which the resizer refuses.
+        let part = |start: f32, length: f32, side: u32| {
+            let side = f64::from(side);
+            let start = f64::from(start) * side;
+            (start, (f64::from(length) * side).min(side - start))
+        };
+        let (left, part_width) = part(self.left, self.width, own_width);
+        let (top, part_height) = part(self.top, self.height, own_height);
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .crop(
-                scaled(self.left, own_width),
-                scaled(self.top, own_height),
-                scaled(self.width, own_width),
-                scaled(self.height, own_height),
-            );
+            .crop(left, top, part_width, part_height);
         let mut frame = Image::new(width, height, PixelType::U8x3);
         let source = ImageRef::new(own_width, own_height, photograph.as_raw(), PixelType::U8x3)
             .expect("an RGB image has three bytes a pixel");
@@ -154,9 +156,17 @@ mod tests {
             assert_eq!(is_white(x, y), expected, "{x} {y}");
         }
         assert!(is_white(40, 31) && !is_white(40, 28) && is_white(40, 48) && !is_white(40, 52));
-        assert!(
-            view.show(&photograph, (0, 80)).is_err()
-                || view.show(&RgbImage::new(0, 0), (8, 8)).is_err()
-        );
+    }
+
+    #[test]
+    fn a_view_that_reaches_the_edge_is_shown() {
+        for (scene, photograph) in (0..300).zip(PHOTOGRAPHS.into_iter().cycle()) {
+            let (width, height) = photograph;
+            let image = RgbImage::new(width, height);
+            let mut view = View::at(5, scene, 0.0, photograph, (64, 48));
+            (view.left, view.top) = (1.0 - view.width, 1.0 - view.height);
+            view.left = view.left.next_up();
+            assert!(view.show(&image, (64, 48)).is_ok(), "{view:?}");
+        }
     }
 }
