@@ -29,7 +29,7 @@ pub(crate) struct Agreement {
     pub(crate) same_class: usize,
     /// The greatest difference of a score.
     pub(crate) score_difference: f64,
-    /// The greatest difference of a corner, as a share of the image.
+    /// The greatest difference of a corner, as a share of the image, in images with the same top class.
     pub(crate) box_difference: f64,
     pub(crate) verdict: Verdict,
 }
@@ -60,13 +60,17 @@ impl Agreement {
         for ((scores, corners), (expected_scores, expected_corners)) in
             predictions.iter().zip(reference)
         {
-            agreement.same_class += usize::from(top(scores) == top(expected_scores));
+            let is_same_class = top(scores) == top(expected_scores);
+            agreement.same_class += usize::from(is_same_class);
             let score = greatest_difference(scores, expected_scores, |score| score);
             agreement.score_difference = worse(agreement.score_difference, score);
-            // boxcam clips boxes to the image.
-            let corner =
-                greatest_difference(corners, expected_corners, |edge| edge.clamp(0.0, 1.0));
-            agreement.box_difference = worse(agreement.box_difference, corner);
+            // The best object of another class is another object, elsewhere.
+            if is_same_class {
+                // boxcam clips boxes to the image.
+                let corner =
+                    greatest_difference(corners, expected_corners, |edge| edge.clamp(0.0, 1.0));
+                agreement.box_difference = worse(agreement.box_difference, corner);
+            }
         }
         agreement.verdict = agreement.judge(kind, has_vnni());
         agreement
