@@ -312,7 +312,7 @@ fn zones_of_file(text: &str) -> boxcam::zone::ZoneMap {
     let file = folder.path().join("boxcam.toml");
     std::fs::write(&file, text).expect("written");
     let file = file.to_str().expect("UTF-8");
-    let command = boxcam::options::parse(["boxcam", "run", "--config", file]);
+    let command = boxcam::options::parse(["boxcam", "run", "--config", file], &[]);
     match command.unwrap_or_else(|error| panic!("{text}: {error}")) {
         boxcam::options::Command::Run(run) => run.zones.map().expect("valid"),
         other => panic!("{other:?}"),

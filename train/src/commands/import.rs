@@ -24,7 +24,7 @@ const COCO: &str = "coco";
 pub(crate) struct ImportArguments {
     /// The detector: a .tflite file or the model.json of a TensorFlow.js graph model, with its shards beside it
     model: PathBuf,
-    /// File to write the float model to; `model quantize` makes the int8 model of it
+    /// File to write the model to: in floats, of which `model quantize` makes an int8 model; int8 if the file has integers
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     /// Class names in the order of the outputs, one a line ("???" for an output without one), or with their numbers, or a
@@ -41,7 +41,7 @@ pub(crate) struct ImportArguments {
     /// by default what the file says, else -1..1
     #[arg(long, value_name = "RANGE|NUMBERS", allow_hyphen_values = true, value_parser = scaling)]
     scaling: Option<Scaling>,
-    /// Order of the colour channels that the network was trained with
+    /// Order of the color channels that the network was trained with
     #[arg(long, value_enum, default_value_t = ChannelOrder::Rgb)]
     channels: ChannelOrder,
     /// Side of the input in pixels, if the file leaves it open

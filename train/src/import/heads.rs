@@ -52,6 +52,22 @@ struct Candidate {
     width: Option<usize>,
 }
 
+impl Candidate {
+    /// The joined rows, of this many values each.
+    fn joined(&self, width: usize) -> Result<Joined, NetworkFault> {
+        let mut joined = self.joined.clone();
+        match joined.sides.last_mut() {
+            Some(side @ None) => *side = Some(width),
+            Some(Some(side)) if *side == width => {}
+            _ => {
+                let found = format!("rows of {:?} values", self.width);
+                return Err(NetworkFault::NoHeads { found });
+            }
+        }
+        Ok(joined)
+    }
+}
+
 /// Finds the heads.
 ///
 /// # Errors
@@ -97,11 +113,12 @@ pub(super) fn find(graph: &Graph, known: &Known) -> Result<Heads, NetworkFault> 
             anchors,
         });
     }
+    let columns = columns.unwrap_or(0);
     Ok(Heads {
         maps,
-        boxes: boxes.joined.clone(),
-        scores: scores.joined.clone(),
-        columns: columns.unwrap_or(0),
+        boxes: boxes.joined(4)?,
+        scores: scores.joined(columns)?,
+        columns,
         post_process,
     })
 }
@@ -241,11 +258,12 @@ fn candidate(graph: &Graph, known: &Known, node: usize) -> Option<Candidate> {
     let rank = sides.len();
     let axis = usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok()?;
     for (position, side) in sides.iter_mut().enumerate() {
-        *side = match position {
-            joined if joined == axis => None,
-            last if last + 1 == rank => *side,
+        *side = match (position, *side) {
+            (joined, _) if joined == axis => None,
+            (last, side) if last + 1 == rank => side,
             // The batch, and sides of 1.
-            _ => Some(side.unwrap_or(1)),
+            (_, None | Some(1)) => Some(1),
+            _ => return None,
         };
     }
     (axis + 1 < rank).then_some(Candidate {
