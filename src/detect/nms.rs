@@ -23,7 +23,7 @@ const INLINE_OBJECTS: usize = 128;
 const _: () = assert!(INLINE_OBJECTS >= MAX_OBJECTS);
 
 /// Candidates with a lower score are ignored: too few of them are right to matter.
-const MIN_SCORE: f32 = 0.005;
+pub(super) const MIN_SCORE: f32 = 0.005;
 
 /// Only so many candidates are visited, those with the highest scores.
 const MAX_CANDIDATES: usize = 1000;

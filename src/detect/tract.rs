@@ -16,6 +16,7 @@ use tract_onnx::prelude::*;
 
 use engine::{Engine, EngineOutput};
 
+use super::nms::MIN_SCORE;
 use super::{CellOutputs, DetectError, Detector, Nms, ObjectOutputs, Prediction};
 use crate::card::{
     BOX_OUTPUT, CLASS_OUTPUT, CardError, ModelCard, OBJECT_BOXES_OUTPUT, OBJECT_SCORES_OUTPUT,
@@ -263,17 +264,19 @@ impl TractDetector {
     /// Runs the network once on a blank image and compares its outputs with the card.
     fn check_outputs(&mut self, name: &str) -> Result<(), ModelError> {
         let blank = InputTensor::zeros(&self.card);
-        let output = self.engine.run(&blank);
-        let shapes = output.map(|output| output.map(|output| output.shape().to_vec()));
-        let shapes = shapes.map_err(|error| ModelError::Engine {
-            model: name.to_owned(),
-            message: format!("{error:#}"),
-        })?;
+        self.engine.set_min_object_score(MIN_SCORE);
+        let output = self
+            .engine
+            .run(&blank)
+            .map_err(|error| ModelError::Engine {
+                model: name.to_owned(),
+                message: format!("{error:#}"),
+            })?;
+        let shapes = output.as_ref().map(|output| output.shape().to_vec());
         let cells = shapes.check(name, &self.card)?;
         let settings = self.card.objects;
         self.nms = settings.map(|settings| Nms::new(settings, cells, self.card.labels.len()));
-        self.set_min_object_score(0.0);
-        match self.predict(&blank) {
+        match predict(&output, self.nms.as_mut()) {
             Ok(_) => Ok(()),
             Err(source) => Err(ModelError::Broken {
                 model: name.to_owned(),

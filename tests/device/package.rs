@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 use test_support::tool_is_missing;
 
-use crate::{ScriptOutput, repository, run, script};
+use crate::{ScriptOutput, run, script};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const PACKAGE: &str = concat!("boxcam_", env!("CARGO_PKG_VERSION"), "_amd64.deb");

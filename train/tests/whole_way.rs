@@ -393,7 +393,7 @@ fn help_and_usage_errors_have_their_exit_codes() {
 
 #[test]
 fn former_names_are_refused_with_the_present_ones() {
-    let cases: [(&[&str], &str); 25] = [
+    let cases: [(&[&str], &str); 24] = [
         (&["new", "mydata", "--output", "x"], "\"fit\""),
         (&["prepare"], "\"data convert\""),
         (&["inspect", "mydata"], "\"data inspect\""),

@@ -169,11 +169,12 @@ pub(super) fn quantize(arguments: &QuantizeArguments) -> Result<()> {
     message!("chosen:\n{}", line(&chosen.trial));
     let QuantizedModel {
         model: mut int8,
+        source,
         agreement,
         ..
     } = chosen;
     let some = pictures.calibration.len().min(ERROR_IMAGES);
-    let errors = tensor_reports(&float, &int8, &pictures.calibration[..some])?;
+    let errors = tensor_reports(&source, &int8, &pictures.calibration[..some])?;
     report(&errors, arguments.report.as_deref())?;
     let has_image_heads = agreement.is_none();
     card.figures = match agreement {

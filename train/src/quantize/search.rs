@@ -163,6 +163,8 @@ pub fn split_pictures(
 #[derive(Debug)]
 pub struct QuantizedModel {
     pub model: pb::ModelProto,
+    /// The float model that was quantized: the given one, or that with equalised channels.
+    pub source: pb::ModelProto,
     pub trial: Trial,
     /// With the float model, on the comparison pictures; `None` of a model with image heads, which is checked on labelled
     /// pictures.
@@ -253,8 +255,10 @@ impl<R: FnMut(&Trial)> Search<'_, R> {
         let is_better = |best: &QuantizedModel| distance.sum() < best.trial.distance.sum();
         if self.best.as_ref().is_none_or(is_better) {
             let agreement = agreement(self.float, &self.float_predictions, &int8)?;
+            let source = self.source(settings.equalize)?.model.clone();
             self.best = Some(QuantizedModel {
                 model,
+                source,
                 trial,
                 agreement,
             });

@@ -128,7 +128,7 @@ fn the_best_trial_is_kept_and_every_int8_tensor_is_reported() {
     let given = search(&float, &pictures, wanted, |_| ()).expect("runs");
     assert_eq!(given.trial, trials[0], "given settings are used");
 
-    let errors = tensor_reports(&float, &given.model, &pictures.comparison).expect("runs");
+    let errors = tensor_reports(&given.source, &given.model, &pictures.comparison).expect("runs");
     // 13 layers and 2 sums, a pooling, 7 layers of the box and a sum.
     assert_eq!(errors.len(), 24, "{errors:?}");
     for error in &errors {

@@ -143,7 +143,7 @@ fn point(out: &mut [u8], slot: usize, target: usize) {
 
 /// Appends zeros until `ahead` bytes from here are at a multiple of `width`.
 fn align(out: &mut Vec<u8>, width: usize, ahead: usize) {
-    while (out.len() + ahead) % width != 0 {
+    while !(out.len() + ahead).is_multiple_of(width) {
         out.push(0);
     }
 }

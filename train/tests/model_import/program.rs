@@ -18,7 +18,8 @@ use crate::{check, tfjs, tflite};
 
 /// A folder with a detector and a file of labels, and where its model goes.
 struct Files {
-    folder: TempDir,
+    /// Deleted with its files when the test ends.
+    _folder: TempDir,
     model: PathBuf,
     labels: PathBuf,
     output: PathBuf,
@@ -32,7 +33,7 @@ impl Files {
         std::fs::write(&model, bytes).expect("written");
         std::fs::write(&labels_file, labels).expect("written");
         Self {
-            folder,
+            _folder: folder,
             model,
             labels: labels_file,
             output,

@@ -25,14 +25,14 @@ struct File {
 }
 
 impl File {
-    fn node(&mut self, op: &str, name: &str, inputs: &[&str], attributes: Value) -> String {
+    fn node(&mut self, op: &str, name: &str, inputs: &[&str], attributes: &Value) -> String {
         let node = json!({ "op": op, "name": name, "input": inputs, "attr": attributes });
         self.nodes.push(node);
         name.to_owned()
     }
 
     fn plain(&mut self, op: &str, name: &str, inputs: &[&str]) -> String {
-        self.node(op, name, inputs, json!({}))
+        self.node(op, name, inputs, &json!({}))
     }
 
     fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
@@ -84,7 +84,7 @@ pub(crate) fn write(folder: &Path, ssd: &Ssd, form: Form) -> PathBuf {
                 "StridedSlice",
                 &format!("{part}/batch"),
                 &[&shape, &zero, &one, &one],
-                mask,
+                &mask,
             );
             let open = file.integers(&format!("{part}/open"), &[], &[-1]);
             let width = file.integers(&format!("{part}/width"), &[], &[width]);
@@ -93,7 +93,7 @@ pub(crate) fn write(folder: &Path, ssd: &Ssd, form: Form) -> PathBuf {
                 "Pack",
                 &format!("{part}/shape"),
                 &[&batch, &open, &width],
-                pack,
+                &pack,
             );
             parts.push(file.plain("Reshape", &part, &[map, &shape]));
         }
@@ -125,7 +125,7 @@ pub(crate) fn write(folder: &Path, ssd: &Ssd, form: Form) -> PathBuf {
 /// The image: bytes of any size, resized, then scaled by a product and a difference.
 fn image(file: &mut File, ssd: &Ssd) -> String {
     let sides = json!({ "shape": { "shape": { "dim": [{ "size": "-1" }, { "size": "-1" }, { "size": "-1" }, { "size": "3" }] } } });
-    let image = file.node("Placeholder", "image_tensor", &[], sides);
+    let image = file.node("Placeholder", "image_tensor", &[], &sides);
     let floats = file.plain("Cast", "floats", &[&image]);
     let size = file.integers("size_of_input", &[2], &[SIDE as i32; 2]);
     let resized = file.plain("ResizeBilinear", "resized", &[&floats, &size]);
@@ -165,7 +165,7 @@ fn convolution(file: &mut File, conv: &Conv, input: &str, name: &str, form: Form
     } else {
         "Conv2D"
     };
-    let mut last = file.node(op, &format!("{name}/conv"), &[input, &weights], attributes);
+    let mut last = file.node(op, &format!("{name}/conv"), &[input, &weights], &attributes);
     let bias = file.floats(&format!("{name}/bias"), &[out], &conv.bias);
     last = match (form.norms, conv.is_depthwise) {
         (false, _) => file.plain("BiasAdd", &format!("{name}/sum"), &[&last, &bias]),
@@ -187,7 +187,7 @@ fn convolution(file: &mut File, conv: &Conv, input: &str, name: &str, form: Form
                 "FusedBatchNormV3",
                 &format!("{name}/norm"),
                 &inputs,
-                epsilon,
+                &epsilon,
             )
         }
     };
@@ -217,7 +217,7 @@ fn decoding(file: &mut File, ssd: &Ssd, boxes: &str) {
     let columns = json!({ "axis": { "i": "0" }, "num": { "i": "4" } });
     let mut unpacked = |name: &str, of: &str| {
         let turned = file.plain("Transpose", &format!("{name}/turned"), &[of, &order]);
-        file.node("Unpack", name, &[&turned], columns.clone())
+        file.node("Unpack", name, &[&turned], &columns)
     };
     let (codes, anchors) = (unpacked("unpacked", &codes), unpacked("anchor", &anchors));
     let mut ends = Vec::new();
@@ -250,6 +250,6 @@ fn decoding(file: &mut File, ssd: &Ssd, boxes: &str) {
     let [x, y] = [&ends[0], &ends[1]];
     let inputs = [&y[0], &x[0], &y[1], &x[1]].map(String::as_str);
     let axis = json!({ "axis": { "i": "0" } });
-    let packed = file.node("Pack", "packed", &inputs, axis);
+    let packed = file.node("Pack", "packed", &inputs, &axis);
     file.plain("Transpose", "decoded", &[&packed, &order]);
 }

@@ -159,7 +159,17 @@ impl File {
             .i32s(1, inputs)
             .i32s(2, outputs);
         if let Some(options) = options {
-            table = table.table(4, options);
+            // The value of BuiltinOptions for the operator's options.
+            let kind = match code {
+                CONV_2D => 1,
+                DEPTHWISE_CONV_2D => 2,
+                CONCATENATION => 10,
+                ADD => 11,
+                MUL => 21,
+                MEAN => 27,
+                _ => 0,
+            };
+            table = table.i8(3, kind).table(4, options);
         }
         self.operators.push(table);
     }
@@ -328,6 +338,10 @@ fn write_conv(
         .i32(1, conv.stride as i32)
         .i32(2, conv.stride as i32)
         .i8(field, activation);
+    let options = match conv.is_depthwise {
+        true => options.i32(3, 1),
+        false => options,
+    };
     file.operator(code, &[input, weights, bias], &[output], Some(options));
     output
 }

@@ -28,7 +28,7 @@ struct Moved {
     lengths: Vec<usize>,
     shape: TVec<usize>,
     /// For each value, its index in all sources, one after the other.
-    indices: Vec<i64>,
+    indices: Vec<i32>,
 }
 
 /// The scores of all rows.
@@ -119,7 +119,7 @@ impl PatternMatcher<'_> {
                 .indices
                 .iter()
                 .copied()
-                .eq(expected.map(|index| index as i64));
+                .eq(expected.map(|index| index as i32));
         is_in_order.then_some(())?;
         let [centres, half_sizes] = self.operands::<Sub>(mins)?;
         let same = self.operands::<Add>(maxs)?;
@@ -211,7 +211,7 @@ impl PatternMatcher<'_> {
     fn moved(&self, outlet: OutletId) -> Option<Moved> {
         let (mut sources, mut lengths) = (Vec::new(), Vec::new());
         let tensor = self.moved_indices(outlet, &mut sources, &mut lengths)?;
-        let view = tensor.to_plain_array_view::<i64>().ok()?;
+        let view = tensor.to_plain_array_view::<i32>().ok()?;
         Some(Moved {
             sources,
             lengths,
@@ -264,19 +264,19 @@ impl PatternMatcher<'_> {
         });
         (lengths.iter().sum::<usize>() <= MAX_VALUES).then_some(())?;
         let first: usize = lengths[..number].iter().sum();
-        let indices: Vec<i64> = (first..first + length).map(|index| index as i64).collect();
+        let indices: Vec<i32> = (first..first + length).map(|index| index as i32).collect();
         Tensor::from_shape(shape, &indices).ok()
     }
 }
 
 /// The indices of the values of maps, `[channels, height, width]` one after the other, pixel by pixel.
-fn channels_last(sizes: &[MapSize]) -> Vec<i64> {
+fn channels_last(sizes: &[MapSize]) -> Vec<i32> {
     let mut indices = Vec::new();
     let mut first = 0;
     for size in sizes {
         let pixels = size.height * size.width;
         let of_pixel = |pixel: usize| {
-            (0..size.channels).map(move |channel| (first + channel * pixels + pixel) as i64)
+            (0..size.channels).map(move |channel| (first + channel * pixels + pixel) as i32)
         };
         indices.extend((0..pixels).flat_map(of_pixel));
         first += size.volume();
