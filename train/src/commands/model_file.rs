@@ -506,7 +506,10 @@ const EVALUATED_FIGURES: [(&str, &str); 6] = [
     ("agreement_rows", "/reference/rows"),
 ];
 
-/// The figures of the objects in a file of `boxcam evaluate --json`, and the agreement on the most frequent class.
+/// The agreement on a class is a figure of its own from this number of boxes on.
+const MIN_CLASS_ROWS: u64 = 100;
+
+/// The figures of the objects in a file of `boxcam evaluate --json`, and the agreement on frequent classes.
 fn evaluated_figures(file: &Path) -> Result<BTreeMap<String, f64>> {
     let read = || -> Result<Value> { Ok(serde_json::from_slice(&std::fs::read(file)?)?) };
     let report = read().with_context(|| {
@@ -522,12 +525,11 @@ fn evaluated_figures(file: &Path) -> Result<BTreeMap<String, f64>> {
     let mut figures: BTreeMap<String, f64> = found.collect();
     let classes = report.pointer("/reference/per_class");
     let classes = classes.and_then(Value::as_array).into_iter().flatten();
-    let most = classes.max_by_key(|class| class["rows"].as_u64());
-    if let Some((class, ap50)) =
-        most.and_then(|c| Some((c["class"].as_str()?, c["ap50"].as_f64()?)))
-    {
-        figures.insert(format!("agreement_{class}"), ap50);
-    }
+    let frequent = classes.filter(|class| class["rows"].as_u64() >= Some(MIN_CLASS_ROWS));
+    figures.extend(frequent.filter_map(|class| {
+        let name = class["class"].as_str()?;
+        Some((format!("agreement_{name}"), class["ap50"].as_f64()?))
+    }));
     if figures.is_empty() {
         bail!(
             "{}: has none of the figures of `boxcam evaluate --json`; write it again",
