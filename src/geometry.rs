@@ -170,10 +170,11 @@ impl NormBox {
     /// ```
     #[must_use]
     pub fn from_crop_to_frame(&self, crop: &Self) -> Self {
-        let (width, height) = (crop.x_max - crop.x_min, crop.y_max - crop.y_min);
-        // Rounding must not lead out of the crop, and so out of the frame.
-        let x = |share: f32| (crop.x_min + share * width).min(crop.x_max);
-        let y = |share: f32| (crop.y_min + share * height).min(crop.y_max);
+        // Exact at both edges of the crop; rounding must not lead out of it, and so out of the frame.
+        let between =
+            |low: f32, high: f32, share: f32| (low * (1.0 - share) + high * share).clamp(low, high);
+        let x = |share| between(crop.x_min, crop.x_max, share);
+        let y = |share| between(crop.y_min, crop.y_max, share);
         Self {
             x_min: x(self.x_min),
             x_max: x(self.x_max),

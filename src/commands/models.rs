@@ -134,7 +134,10 @@ fn table(models: &[ListedModel]) -> String {
             Content::Valid(properties) => {
                 let _ = writeln!(text, "  {}", properties.columns());
             }
-            Content::Invalid { .. } => text.push('\n'),
+            Content::Invalid { .. } => {
+                text.truncate(text.trim_end().len());
+                text.push('\n');
+            }
         }
         for note in model.notes() {
             let _ = writeln!(text, "{:width$}  {note}", "");
