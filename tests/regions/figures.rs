@@ -237,10 +237,12 @@ fn small_objects_are_found_by_regions() {
     tiles.print("`detect --regions`");
     run.print("`run --regions`, the tracks after 2 s");
     println!("| a square around each object | {SIDES:?} | {square:.3} |");
-    assert!(square >= 0.75, "{square}");
+    assert!(square >= 0.8, "{square}");
     assert!(tiles.inferences <= 12 * FRAMES);
-    assert!(tiles.recall() >= 0.4 * square, "{}", tiles.recall());
-    assert!(tiles.precision() >= 0.7, "{}", tiles.precision());
-    assert!(run.recall() >= 0.5 * square, "{}", run.recall());
-    assert!(run.precision() >= 0.7, "{}", run.precision());
+    assert!(tiles.recall() >= 0.45, "{}", tiles.recall());
+    assert!(tiles.recall() >= 0.5 * square, "{}", tiles.recall());
+    assert!(tiles.precision() >= 0.57, "{}", tiles.precision());
+    assert!(run.recall() >= 0.58, "{}", run.recall());
+    assert!(run.recall() >= 0.6 * square, "{}", run.recall());
+    assert!(run.precision() >= 0.75, "{}", run.precision());
 }
