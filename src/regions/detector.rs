@@ -415,16 +415,30 @@ mod tests {
 
     #[test]
     fn a_picture_shows_small_objects_in_tiles_and_close_ups() {
-        let (medium, tiny) = ([40, 60, 40, 40], [400, 220, 18, 18]);
-        let picture = frame((480, 270), &[medium, tiny]);
+        // The whole picture and eight tiles; then a close-up of what is too small in a tile.
+        for (white, inferences) in [([40, 60, 40, 40], 9), ([400, 220, 18, 18], 10)] {
+            let picture = frame((480, 270), &[white]);
+            let detector = &mut WhitePixels::new();
+            let looked = RegionDetector::new(rate(60))
+                .look_at_picture(&picture, detector, &THRESHOLDS)
+                .expect("looked");
+            assert_eq!(looked.coverage.views().len(), detector.inferences);
+            assert_eq!(detector.inferences, inferences, "{white:?}");
+            assert_found(&looked, &picture, &[white]);
+        }
+    }
+
+    #[test]
+    fn a_picture_takes_no_more_than_the_most_inferences() {
+        // Too small to be seen in the whole picture, and with a low score in a tile each.
+        let places = [20, 150, 290, 420].map(|x| [x, 60, 10, 10]);
+        let picture = frame((480, 270), &places);
         let detector = &mut WhitePixels::new();
-        let mut regions = RegionDetector::new(rate(60));
-        let looked = regions
+        let looked = RegionDetector::new(rate(60))
             .look_at_picture(&picture, detector, &THRESHOLDS)
             .expect("looked");
-        assert_eq!(looked.coverage.views().len(), detector.inferences);
-        assert!((8..=MAX_INFERENCES).contains(&detector.inferences));
-        assert_found(&looked, &picture, &[medium, tiny]);
+        assert_eq!(looked.coverage.views().len(), MAX_INFERENCES);
+        assert_eq!(detector.inferences, MAX_INFERENCES);
     }
 
     #[test]

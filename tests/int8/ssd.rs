@@ -6,6 +6,7 @@ use std::path::Path;
 use boxcam::card::{InputSpec, ModelCard, OBJECT_BOXES_OUTPUT, ObjectSettings, Resize};
 use boxcam::detect::tract::EngineOptions;
 use boxcam::detect::{CellOutputs, Detection, Detector, Nms, Prediction};
+use boxcam::golden;
 use boxcam::label::Labels;
 use prost::Message;
 use tract_onnx::pb;
@@ -246,4 +247,15 @@ fn the_shipped_detector_runs_as_a_whole() {
     for (found, outputs) in predictions(&mut detector, &inputs).iter().zip(&outputs) {
         assert_eq!(*found, of_all_cells(outputs, settings, 80));
     }
+}
+
+/// The golden examples of the card were computed on another machine, possibly on another architecture.
+#[test]
+fn the_shipped_detector_reproduces_its_golden_examples() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/coco.onnx");
+    let bytes = std::fs::read(file).expect("the shipped detector");
+    let agreement = golden::check(&mut load(&bytes, EngineOptions::default())).expect("agrees");
+    assert!(agreement.examples >= 1);
+    // The integers are equal; the exponentials after the heads may differ in the last bit.
+    assert!(agreement.difference < 1e-5, "{agreement:?}");
 }
