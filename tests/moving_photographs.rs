@@ -239,10 +239,14 @@ fn photographs_that_move_are_tracked_with_fewer_switches_and_drop_outs_than_by_s
             .collect();
         let found = metrics(&found);
         print(name, &found);
-        if name.starts_with("SORT") {
-            assert!(own.identity_switches <= found.identity_switches, "{name}");
-            assert!(own.drop_outs <= found.drop_outs, "{name}");
-            assert!(own.idf1 >= found.idf1, "{name}");
+        // SORT is plain without the suppression of boxes of other classes before.
+        if name == "SORT" {
+            assert!(
+                own.identity_switches < found.identity_switches,
+                "{own:?} {found:?}"
+            );
+            assert!(2 * own.drop_outs < found.drop_outs, "{own:?} {found:?}");
+            assert!(own.idf1 >= found.idf1, "{own:?} {found:?}");
         }
     }
 }
