@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use boxcam::address::BrokerAddress;
 use boxcam::health::{CaptureState, Health, StateChange};
+use boxcam::label::Labels;
 use boxcam::sink::Sink;
 use boxcam::sink::mqtt::{InstanceId, MAX_EVENTS, MqttSettings, MqttSink};
 use boxcam::track::EventKind;
@@ -520,8 +521,10 @@ fn board(host_name: &str) -> tempfile::TempDir {
 fn start_on(board: &tempfile::TempDir, camera: &str, name: &str, broker: &Broker) -> MqttSink {
     let instance = InstanceId::on_board(board.path(), &[camera]);
     let address: BrokerAddress = broker.url("").parse().expect("an address");
+    let frame = frame(0);
     let settings = MqttSettings {
         instance,
+        labels: Some(Labels::clone(&report(&frame, None).labels)),
         ..MqttSettings::new(address, name.to_owned())
     };
     let sink = MqttSink::start_with(settings, Arc::default()).expect("started");
@@ -553,10 +556,10 @@ fn a_renamed_camera_removes_its_former_name_only() {
     };
     let (first, second) = (board("pi-1"), board("pi-2"));
     let all = |names: &[&str]| -> Vec<(String, usize)> {
-        // Four entities, state, status and instance.
-        names.iter().map(|name| ((*name).to_owned(), 7)).collect()
+        // Four entities, the sensor of the class that was detected, state, status and instance.
+        names.iter().map(|name| ((*name).to_owned(), 8)).collect()
     };
-    // A sink without a state has six; each gets one.
+    // A sink without a state has six; each gets one, and the sensor of its class.
     let with_state = |mut sink: MqttSink| {
         publish(&mut sink, 1..=1);
         sink
@@ -623,9 +626,15 @@ fn cameras_with_names_in_other_scripts_are_told_apart_and_can_be_renamed() {
     let (mut renamed, dining_room_id) = connect("\u{9910}\u{5385}");
     let message = renamed.wait_for("removal", |line| line.contains("former name"));
     assert!(message.ends_with(&kitchen_id), "{message}");
-    let mut expected = [&living_room_id, &dining_room_id].map(|id| (id.clone(), 7));
+    let mut expected = [living_room_id, dining_room_id];
     expected.sort();
-    wait_until("the former name is gone", || names(&broker) == expected);
+    // Each has sensors of the classes that it has detected.
+    wait_until("the former name is gone", || {
+        names(&broker)
+            .into_iter()
+            .map(|(id, _)| id)
+            .eq(expected.iter().cloned())
+    });
     let lines = end(living_room);
     let connections = lines.iter().filter(|line| line.contains(": connected"));
     assert_eq!(connections.count(), 1, "{lines:?}");

@@ -129,16 +129,12 @@ fn table(models: &[ListedModel]) -> String {
         "name", "where", "classes", "finds", "size", "multiply-adds"
     );
     for model in models {
-        let _ = write!(text, "{:width$}  {:18}", model.name, model.place);
-        match &model.content {
-            Content::Valid(properties) => {
-                let _ = writeln!(text, "  {}", properties.columns());
-            }
-            Content::Invalid { .. } => {
-                text.truncate(text.trim_end().len());
-                text.push('\n');
-            }
-        }
+        let columns = match &model.content {
+            Content::Valid(properties) => properties.columns(),
+            Content::Invalid { .. } => String::new(),
+        };
+        let row = format!("{:width$}  {:18}  {columns}", model.name, model.place);
+        let _ = writeln!(text, "{}", row.trim_end());
         for note in model.notes() {
             let _ = writeln!(text, "{:width$}  {note}", "");
         }
