@@ -6,7 +6,7 @@
 //! | layer | modules |
 //! | --- | --- |
 //! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`], [`run_id`], [`spelling`], [`class_selection`], [`model_choice`], [`zone`] |
-//! | input and output | [`walk`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`] |
+//! | input and output | [`walk`], [`user_folders`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`], [`regions`] |
 //! | track | [`track`], [`zone_monitor`] |
@@ -51,6 +51,7 @@ pub mod spelling;
 pub mod stream_url;
 pub mod text;
 pub mod track;
+pub mod user_folders;
 pub mod walk;
 pub mod zone;
 pub mod zone_monitor;

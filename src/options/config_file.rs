@@ -1,7 +1,6 @@
 //! Reads a configuration file: TOML whose keys are the long options of `boxcam run`. An option that may be given more than once
 //! is an array of tables, `[[zone]]`.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use crate::address::redacted;
 use crate::diagnostics::reading_advice;
+use crate::user_folders;
 
 /// The configuration file of the whole system, that of the Debian package.
 const SYSTEM_FILE: &str = "/etc/boxcam/boxcam.toml";
@@ -90,16 +90,11 @@ impl Setting {
 /// Where a configuration file is looked for if the command line names none, in this order.
 #[must_use]
 pub fn candidates() -> Vec<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    candidates_of(set("XDG_CONFIG_HOME"), set("HOME"))
+    candidates_in(user_folders::config())
 }
 
-/// The XDG base directory specification: a relative `$XDG_CONFIG_HOME` is ignored.
-fn candidates_of(config_home: Option<OsString>, home: Option<OsString>) -> Vec<PathBuf> {
-    let config_home = config_home.map(PathBuf::from);
-    let config_home = config_home.filter(|folder| folder.is_absolute());
-    let folder = config_home.or_else(|| Some(PathBuf::from(home?).join(".config")));
-    let own = folder.map(|folder| folder.join("boxcam/boxcam.toml"));
+fn candidates_in(config_folder: Option<PathBuf>) -> Vec<PathBuf> {
+    let own = config_folder.map(|folder| folder.join("boxcam/boxcam.toml"));
     own.into_iter()
         .chain([PathBuf::from(SYSTEM_FILE)])
         .collect()
@@ -294,19 +289,10 @@ mod tests {
 
     #[test]
     fn the_users_own_file_comes_before_that_of_the_system() {
-        let of = |config_home: Option<&str>, home: Option<&str>| {
-            let paths = candidates_of(config_home.map(OsString::from), home.map(OsString::from));
-            let paths = paths.iter().map(|path| path.display().to_string());
-            paths.collect::<Vec<String>>()
-        };
-        let system = SYSTEM_FILE.to_owned();
-        let own = |path: &str| vec![format!("{path}/boxcam/boxcam.toml"), system.clone()];
-        assert_eq!(of(Some("/xdg"), Some("/home/me")), own("/xdg"));
-        assert_eq!(of(None, Some("/home/me")), own("/home/me/.config"));
-        assert_eq!(
-            of(Some("relative"), Some("/home/me")),
-            own("/home/me/.config")
-        );
-        assert_eq!(of(None, None), std::slice::from_ref(&system));
+        let system = PathBuf::from(SYSTEM_FILE);
+        let own = PathBuf::from("/xdg/boxcam/boxcam.toml");
+        let found = candidates_in(Some("/xdg".into()));
+        assert_eq!(found, [own, system.clone()]);
+        assert_eq!(candidates_in(None), [system]);
     }
 }

@@ -1,10 +1,10 @@
 //! The models that `--model` finds by name: those in the folders for models, and those that are built in.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use boxcam::model_choice::{ModelChoice, is_model_path};
 use boxcam::spelling;
+use boxcam::user_folders;
 use thiserror::Error;
 
 /// The name of the model file beside the program that is used without `--model`.
@@ -113,7 +113,7 @@ impl Catalog {
     pub(in crate::commands) fn of_program() -> Self {
         let program = std::env::current_exe().unwrap_or_default();
         let beside = program.parent().unwrap_or(Path::new("")).to_owned();
-        let user = user_data(std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"));
+        let user = user_folders::data();
         let user = user.map(|folder| (Place::User, folder.join(USER_FOLDER)));
         let own = std::iter::once(beside.clone()).chain(shared(&beside));
         let own = own.map(|folder| (Place::BesideProgram, folder));
@@ -191,13 +191,6 @@ impl Catalog {
 fn shared(beside: &Path) -> Option<PathBuf> {
     let folder = beside.parent()?.join(SHARED_FOLDER);
     (folder != Path::new(SYSTEM_FOLDER)).then_some(folder)
-}
-
-/// The folder for the user's data: `$XDG_DATA_HOME` if it is absolute, as its specification demands, else
-/// `~/.local/share`.
-fn user_data(data_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    let absolute = |folder: Option<OsString>| folder.map(PathBuf::from).filter(|f| f.is_absolute());
-    absolute(data_home).or_else(|| Some(absolute(home)?.join(".local/share")))
 }
 
 /// The model files in a folder, sorted by name; none if it can't be read. Hidden ones are left out.
@@ -334,17 +327,5 @@ mod tests {
             Some("/opt/cam/share/boxcam/models".into())
         );
         assert_eq!(of("/usr/bin"), None);
-    }
-
-    #[test]
-    fn the_user_folder_follows_the_xdg_specification() {
-        let of = |data: Option<&str>, home: Option<&str>| {
-            user_data(data.map(OsString::from), home.map(OsString::from))
-        };
-        assert_eq!(of(Some("/d"), Some("/h")), Some("/d".into()));
-        for invalid in [None, Some(""), Some("d")] {
-            assert_eq!(of(invalid, Some("/h")), Some("/h/.local/share".into()));
-        }
-        assert_eq!(of(None, None), None);
     }
 }
