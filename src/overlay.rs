@@ -347,7 +347,10 @@ impl OverlayLayout {
     fn detection_label(&self, shown: &ShownBox<'_>, report: &Report) -> TextLabel {
         let class = shown.detection.class;
         TextLabel {
-            text: self.shortened(drawn_name(class, report), &shown.details()),
+            text: self.shortened(
+                drawn_name(report.class_name(class), report),
+                &shown.details(),
+            ),
             font: self.label_font,
             color: BLACK,
             background: class_color(class),
@@ -541,19 +544,15 @@ fn format_age(age: Duration) -> String {
     }
 }
 
-/// The highest IoU with a detection, and the true class if that of the detection differs or there is none.
 /// The alias of a class, or its own name if it has no alias or the fonts lack a character of it.
-fn drawn_name(class: ClassId, report: &Report) -> &str {
-    let alias = report.alias(class).filter(|alias| can_draw(alias));
-    alias.unwrap_or_else(|| report.class_name(class))
+fn drawn_name<'a>(name: &'a str, report: &'a Report) -> &'a str {
+    let alias = report.aliases.get(name).filter(|alias| can_draw(alias));
+    alias.unwrap_or(name)
 }
 
+/// The highest IoU with a detection, and the true class if that of the detection differs or there is none.
 fn truth_caption(truth: &GroundTruth, report: &Report, boxes: &[ShownBox<'_>]) -> String {
-    let alias = report
-        .aliases
-        .get(&truth.label)
-        .filter(|alias| can_draw(alias));
-    let name = alias.unwrap_or(&truth.label);
+    let name = drawn_name(&truth.label, report);
     let overlaps = boxes.iter().map(|shown| {
         let overlap = iou(&shown.detection.bounding_box, &truth.bounding_box);
         (overlap, shown.detection.class)

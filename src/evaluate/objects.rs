@@ -197,7 +197,7 @@ impl ObjectEvaluation {
         evaluation
     }
 
-    /// The same of the detections in pictures of unknown size: no metric by area can be had.
+    /// The same of the detections in pictures of unknown size, for which there are no metrics by area.
     pub(super) fn of_detections(
         detections: &[Vec<Detection>],
         reference: &[Vec<Detection>],

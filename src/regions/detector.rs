@@ -107,7 +107,7 @@ impl RegionDetector {
         thresholds: &Thresholds,
     ) -> Result<Looked, RegionsError> {
         let sizes = Sizes::new(picture.image.dimensions(), &detector.card().input);
-        detector.set_min_object_score(thresholds.objects * LEAST_SHARE);
+        detector.set_min_object_score(least_score(thresholds));
         let mut found = self.look(picture, &picture_views(&sizes), detector)?;
         let mut close_ups = Vec::new();
         for detection in unsure(&merged(&found, thresholds), thresholds) {
@@ -141,7 +141,7 @@ impl RegionDetector {
             inferences: self.budget.next(hints.timing),
             needs_whole: hints.needs_whole || self.has_image_heads,
         };
-        detector.set_min_object_score(thresholds.objects * LEAST_SHARE);
+        detector.set_min_object_score(least_score(thresholds));
         let Plan { views } = plan(&request, &mut self.cursor);
         let found = self.look(frame, &views, detector)?;
         let objects = merged(&found, thresholds);
@@ -176,6 +176,11 @@ impl RegionDetector {
         }
         Ok(found)
     }
+}
+
+/// Detections with a lower score are ignored.
+fn least_score(thresholds: &Thresholds) -> f32 {
+    thresholds.objects * LEAST_SHARE
 }
 
 /// The whole picture and its tiles.
@@ -235,7 +240,7 @@ fn is_at(place: &NormBox, object: &Detection) -> bool {
 }
 
 fn merged(found: &[Found], thresholds: &Thresholds) -> Vec<Detection> {
-    let least = thresholds.objects * LEAST_SHARE;
+    let least = least_score(thresholds);
     let views: Vec<ViewDetections<'_>> = found
         .iter()
         .map(|found| ViewDetections {
