@@ -116,6 +116,24 @@ fn evaluate(folder: &TestDir, model: &str, more: &[&str]) -> Value {
     output.lines().remove(0)
 }
 
+/// The table of `boxcam evaluate` with one more option.
+fn table(folder: &TestDir, option: &str, value: &str) -> String {
+    let arguments = [
+        "evaluate",
+        "--pictures",
+        "val",
+        "--annotations",
+        "boxes.csv",
+        "--model",
+        "both.onnx",
+        option,
+        value,
+    ];
+    let output = folder.run(&arguments);
+    output.assert_exit_code(0);
+    output.stdout
+}
+
 /// Python with pycocotools in a virtual environment, kept between runs; `None` if it cannot be installed.
 fn python() -> Option<&'static Path> {
     static PYTHON: LazyLock<Option<PathBuf>> = LazyLock::new(install);
@@ -376,24 +394,9 @@ fn a_comparison_needs_the_same_pictures() {
 fn the_table_has_the_comparison() {
     let folder = dataset();
     evaluate(&folder, "tiny.onnx", &["--predictions", "tiny.jsonl"]);
-    let output = folder.run(&[
-        "evaluate",
-        "--pictures",
-        "val",
-        "--annotations",
-        "boxes.csv",
-        "--model",
-        "both.onnx",
-        "--compare",
-        "tiny.jsonl",
-    ]);
-    output.assert_exit_code(0);
-    assert!(
-        output.stdout.contains("compared with "),
-        "{}",
-        output.stdout
-    );
-    assert!(output.stdout.contains("95% interval"), "{}", output.stdout);
+    let table = table(&folder, "--compare", "tiny.jsonl");
+    assert!(table.contains("compared with "), "{table}");
+    assert!(table.contains("95% interval"), "{table}");
 }
 
 #[test]
@@ -498,25 +501,11 @@ fn classes_that_the_model_lacks_are_named() {
 fn the_table_has_the_agreement() {
     let folder = dataset();
     evaluate(&folder, "both.onnx", &["--predictions", "both.jsonl"]);
-    let output = folder.run(&[
-        "evaluate",
-        "--pictures",
-        "val",
-        "--annotations",
-        "boxes.csv",
-        "--model",
-        "both.onnx",
-        "--reference",
-        "both.jsonl",
-    ]);
-    output.assert_exit_code(0);
+    let table = table(&folder, "--reference", "both.jsonl");
     let line = "agreement, AP at IoU 0.5";
-    let line = output.stdout.lines().find(|found| found.starts_with(line));
-    assert!(
-        line.is_some_and(|line| line.contains(" 1.0000, boxes ")),
-        "{}",
-        output.stdout
-    );
+    let line = table.lines().find(|found| found.starts_with(line));
+    let agrees = line.is_some_and(|line| line.contains(" 1.0000, boxes "));
+    assert!(agrees, "{table}");
 }
 
 #[test]

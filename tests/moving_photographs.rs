@@ -10,11 +10,12 @@
 )]
 #![cfg(feature = "demo")]
 
+#[path = "tracking/boxes.rs"]
+mod boxes;
 #[path = "tracking/python.rs"]
 mod python;
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
 
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{Detector as _, Prediction, Thresholds};
@@ -26,6 +27,7 @@ use boxcam::picture;
 use boxcam::preprocess::preprocess;
 use boxcam::scene::View;
 use boxcam::track::{TrackSettings, Tracker};
+use boxes::tracked_boxes;
 use python::{PeerFilm, peers, python, track_boxes};
 use serde_json::Value;
 
@@ -156,24 +158,11 @@ fn true_boxes(answers: &[Answer], view: &View, labels: &Labels) -> (Vec<TrackBox
 fn tracked(film: &Film, detector: &TractDetector) -> Vec<TrackedFrame> {
     let thresholds = Thresholds::new(detector.card(), None);
     let settings = TrackSettings::new(thresholds.primary);
-    let mut tracker = Tracker::of_model(detector.card(), settings);
-    let (start, time) = (Instant::now(), SystemTime::UNIX_EPOCH);
-    let frames = (0..).zip(&film.frames).map(|(number, frame)| {
-        let passed = Duration::from_secs_f64(f64::from(number) / f64::from(RATE));
-        let found = tracker.update(
-            &frame.prediction,
-            &thresholds,
-            start + passed,
-            time + passed,
-        );
-        let boxes = found.tracks.iter().map(|stable| TrackBox {
-            track: stable.track,
-            class: stable.detection.class,
-            bounding_box: stable.detection.bounding_box,
-        });
-        frame.with(boxes.collect())
-    });
-    frames.collect()
+    let tracker = Tracker::of_model(detector.card(), settings);
+    let predictions = film.frames.iter().map(|frame| &frame.prediction);
+    let found = tracked_boxes(tracker, predictions, &thresholds, RATE);
+    let frames = film.frames.iter().zip(found);
+    frames.map(|(frame, found)| frame.with(found)).collect()
 }
 
 impl FilmFrame {

@@ -7,6 +7,8 @@
     reason = "shows what was measured with --nocapture"
 )]
 
+#[path = "tracking/boxes.rs"]
+mod boxes;
 #[path = "tracking/films.rs"]
 mod films;
 #[path = "tracking/python.rs"]
@@ -14,13 +16,13 @@ mod python;
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
 
 use boxcam::detect::Thresholds;
 use boxcam::evaluate::{TrackBox, TrackEvaluation, TrackMetrics, TrackedFrame};
 use boxcam::geometry::NormBox;
 use boxcam::label::ClassId;
 use boxcam::track::{TrackSettings, Tracker};
+use boxes::tracked_boxes;
 use fastrand::Rng;
 use films::Film;
 use python::{PeerFilm, peers, python, run, track_boxes};
@@ -55,27 +57,15 @@ fn films_at(rate: u32) -> Vec<Film> {
 
 /// The film with the tracks that boxcam finds in it.
 fn tracked(film: &Film) -> Vec<TrackedFrame> {
-    let mut tracker = Tracker::multi_object(TrackSettings::new(THRESHOLDS.primary));
-    let (start, time) = (Instant::now(), SystemTime::UNIX_EPOCH);
-    let frames = film.frames.iter().enumerate().map(|(index, frame)| {
-        let passed = Duration::from_secs_f64(index as f64 / f64::from(film.rate));
-        let found = tracker.update(
-            &frame.prediction,
-            &THRESHOLDS,
-            start + passed,
-            time + passed,
-        );
-        let boxes = found.tracks.iter().map(|stable| TrackBox {
-            track: stable.track,
-            class: stable.detection.class,
-            bounding_box: stable.detection.bounding_box,
-        });
-        TrackedFrame {
-            truth: frame.truth.clone(),
-            found: boxes.collect(),
-        }
+    let tracker = Tracker::multi_object(TrackSettings::new(THRESHOLDS.primary));
+    let predictions = film.frames.iter().map(|frame| &frame.prediction);
+    let found = tracked_boxes(tracker, predictions, &THRESHOLDS, film.rate);
+    let frames = film.frames.iter().zip(found);
+    let tracked = frames.map(|(frame, found)| TrackedFrame {
+        truth: frame.truth.clone(),
+        found,
     });
-    frames.collect()
+    tracked.collect()
 }
 
 fn metrics(films: &[Vec<TrackedFrame>]) -> TrackMetrics {
