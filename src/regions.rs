@@ -148,6 +148,16 @@ impl View {
             || near_end(self.area.y_max(), found.y_max())
     }
 
+    /// Whether a box in units of the view's sides goes from one edge to the opposite one, of which at least one is not an edge
+    /// of the frame: it does not tell where an object ends.
+    #[must_use]
+    pub fn is_spanned_by(&self, found: &NormBox) -> bool {
+        let spans = |start: f32, end: f32| start <= EDGE && end >= 1.0 - EDGE;
+        let is_inner = |start: f32, end: f32| start > 0.0 || end < 1.0;
+        is_inner(self.area.x_min(), self.area.x_max()) && spans(found.x_min(), found.x_max())
+            || is_inner(self.area.y_min(), self.area.y_max()) && spans(found.y_min(), found.y_max())
+    }
+
     /// Whether a box of the frame is in this view.
     #[must_use]
     pub fn contains(&self, bounding_box: &NormBox) -> bool {
@@ -219,6 +229,19 @@ mod tests {
         assert_eq!(cut(crop(0, 0, 400)), [false, true, false, true, false]);
         let corner = cut(crop(1520, 680, 400));
         assert_eq!(corner, [true, false, true, false, false]);
+    }
+
+    #[test]
+    fn a_box_from_edge_to_edge_spans_a_crop_but_not_a_frame() {
+        let at = |corners: [f32; 4]| NormBox::from_regression(corners).expect("finite");
+        let [wide, high] = [at([0.01, 1.0, 0.3, 0.6]), at([0.3, 0.6, 0.0, 0.99])];
+        let inside = at([0.0, 0.9, 0.1, 1.0]);
+        let spans = |view: View| [wide, high, inside].map(|found| view.is_spanned_by(&found));
+        assert_eq!(spans(View::whole(SIZES.frame)), [false; 3]);
+        assert_eq!(spans(crop(600, 300, 400)), [true, true, false]);
+        assert_eq!(spans(crop(0, 0, 400)), [true, true, false]);
+        // As high as the frame: an object can be as high as that.
+        assert_eq!(spans(crop(400, 0, 1080)), [true, false, false]);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use embedded_graphics::primitives::Rectangle;
 use image::RgbImage;
 use thiserror::Error;
 
-use super::plan::add_close_up;
+use super::merge::is_same;
+use super::plan::{add_close_up, close_up_side};
 use super::{
     Budget, Coverage, Cursor, FrameTiming, MAX_INFERENCES, MovedArea, Plan, Request, Sizes, Target,
     Tiling, View, ViewDetections, merge, plan, tiles,
@@ -32,6 +33,10 @@ const UNSURE_AFTER: Duration = Duration::from_millis(150);
 
 /// What shares this much of the smaller box with a stronger detection, of any class, is no object of its own to look at.
 const SAME_PLACE_IOS: f32 = 0.5;
+
+/// What only a crop of a picture shows is an object from this much above the threshold on: the more crops are looked at, the
+/// more there is that looks like an object.
+const CROP_MARGIN: f32 = 0.05;
 
 /// A detection with less than this share of the threshold of objects is ignored.
 const LEAST_SHARE: f32 = 0.1;
@@ -108,14 +113,24 @@ impl RegionDetector {
     ) -> Result<Looked, RegionsError> {
         let sizes = Sizes::new(picture.image.dimensions(), &detector.card().input);
         detector.set_min_object_score(least_score(thresholds));
-        let mut found = self.look(picture, &picture_views(&sizes), detector)?;
+        let views = picture_views(&sizes);
+        let mut found = self.look(picture, &views, detector)?;
+        let smallest = views.last().map_or(sizes.frame, |view| view.pixels().size);
+        let unsure = unsure(&merged(&found, thresholds), thresholds);
         let mut close_ups = Vec::new();
-        for detection in unsure(&merged(&found, thresholds), thresholds) {
-            add_close_up(&detection.bounding_box, &sizes, &mut close_ups);
+        for bounding_box in promising(&unsure, &sizes, smallest) {
+            add_close_up(&bounding_box, &sizes, &mut close_ups);
         }
         close_ups.truncate(MAX_INFERENCES.saturating_sub(found.len()));
         found.extend(self.look(picture, &close_ups, detector)?);
-        let objects = merged(&found, thresholds);
+        let mut objects = merged(&found, thresholds);
+        let of_whole = found[0].prediction.objects(thresholds.objects);
+        let of_whole = of_whole.unwrap_or_default().to_vec();
+        let is_certain = |object: &Detection| {
+            object.confidence >= thresholds.objects + CROP_MARGIN
+                || of_whole.iter().any(|whole| is_same(whole, object))
+        };
+        objects.retain(is_certain);
         Ok(looked(found, objects))
     }
 
@@ -212,6 +227,17 @@ fn unsure(objects: &[Detection], thresholds: &Thresholds) -> Vec<Detection> {
         .filter(|object| object.confidence < thresholds.objects)
         .copied()
         .collect()
+}
+
+/// The boxes of the unsure detections that a close-up enlarges beyond the `smallest` view so far, those first of which it
+/// promises most: the higher the score and the smaller the object, the more a close-up adds.
+fn promising(unsure: &[Detection], sizes: &Sizes, smallest: Size) -> Vec<NormBox> {
+    let limit = smallest.width.max(smallest.height);
+    let side = |object: &Detection| close_up_side(&object.bounding_box, sizes);
+    let promise = |object: &Detection| object.confidence / side(object) as f32;
+    let mut promising: Vec<&Detection> = unsure.iter().filter(|o| side(o) < limit).collect();
+    promising.sort_by(|a, b| promise(b).total_cmp(&promise(a)));
+    promising.iter().map(|object| object.bounding_box).collect()
 }
 
 /// The unsure detections that are followed by no tracker, and that no view shows well: a close-up would tell more.
@@ -431,6 +457,33 @@ mod tests {
             assert_eq!(detector.inferences, inferences, "{white:?}");
             assert_found(&looked, &picture, &[white]);
         }
+    }
+
+    #[test]
+    fn what_only_a_crop_of_a_picture_shows_needs_a_higher_score() {
+        // The score is the share of a third of the view that the object is wide. A tile is 144 pixels wide, a close-up 32.
+        let scores = |thresholds: Thresholds, width: u32| {
+            let picture = frame((480, 270), &[[200, 60, width, 20]]);
+            let looked = RegionDetector::new(rate(60))
+                .look_at_picture(&picture, &mut WhitePixels::new(), &thresholds)
+                .expect("looked");
+            let found = looked.prediction.detections(&thresholds);
+            found.iter().map(|d| d.confidence).collect::<Vec<f32>>()
+        };
+        let at = |objects: f32| Thresholds {
+            objects,
+            ..THRESHOLDS
+        };
+        let [score] = scores(at(0.3), 20)[..] else {
+            panic!("one object");
+        };
+        assert_eq!(scores(at(score - CROP_MARGIN - 0.01), 20), [score]);
+        assert!(scores(at(score - 0.01), 20).is_empty());
+        // The whole picture shows it, too.
+        let [score] = scores(at(0.3), 150)[..] else {
+            panic!("one object");
+        };
+        assert_eq!(scores(at(score - 0.01), 150), [score]);
     }
 
     #[test]

@@ -40,7 +40,8 @@ struct Candidate {
 }
 
 /// The objects of a frame with a score of at least `least`, the highest score first, at most [`MAX_OBJECTS`]. The detections
-/// of one view have passed NMS already, so only those of different views are compared.
+/// of one view have passed NMS already, so only those of different views are compared. A box that goes from edge to edge of
+/// its crop is left out: a crop of the middle of an object, or of a plain area, often gives one.
 #[must_use]
 pub fn merge(views: &[ViewDetections<'_>], least: f32) -> Vec<Detection> {
     let mut candidates = candidates(views, least);
@@ -72,8 +73,11 @@ fn candidates(views: &[ViewDetections<'_>], least: f32) -> Vec<Candidate> {
             view: index,
             is_cut: view.cuts(&found.bounding_box),
         };
-        let strong = seen.detections.iter().filter(|d| d.confidence >= least);
-        strong.map(in_frame).collect::<Vec<_>>()
+        let is_object = |found: &&Detection| {
+            found.confidence >= least && !view.is_spanned_by(&found.bounding_box)
+        };
+        let objects = seen.detections.iter().filter(is_object);
+        objects.map(in_frame).collect::<Vec<_>>()
     };
     views.iter().enumerate().flat_map(of_view).collect()
 }
@@ -92,6 +96,11 @@ impl Candidate {
         let least = if self.is_cut { CUT_IOS } else { SAME_IOS };
         own == kept || iou(own, kept) >= SAME_IOU || own.intersection_over_smaller(kept) >= least
     }
+}
+
+/// Whether two detections of different views are one object, as far as their boxes overlap.
+pub(super) fn is_same(one: &Detection, other: &Detection) -> bool {
+    one.class == other.class && iou(&one.bounding_box, &other.bounding_box) >= SAME_IOU
 }
 
 #[cfg(test)]
@@ -194,6 +203,14 @@ mod tests {
         let elsewhere = (0, 0.8, [700, 100, 900, 300]);
         let found = merged(&[(LEFT, &[part]), (RIGHT, &[elsewhere])]);
         assert_eq!(found, [part, elsewhere]);
+    }
+
+    #[test]
+    fn a_box_that_spans_its_crop_is_left_out() {
+        let spanning = (0, 0.9, [0, 100, 600, 300]);
+        let whole = (0, 0.5, [0, 100, 700, 300]);
+        assert_eq!(merged(&[(LEFT, &[spanning])]), []);
+        assert_eq!(merged(&[(LEFT, &[spanning]), (WHOLE, &[whole])]), [whole]);
     }
 
     #[test]

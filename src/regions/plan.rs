@@ -144,14 +144,20 @@ pub(super) fn add_close_up(bounding_box: &NormBox, sizes: &Sizes, views: &mut Ve
     }
 }
 
-/// The square around a box of the frame, moved into the frame.
-fn close_up(bounding_box: &NormBox, sizes: &Sizes) -> View {
-    let frame = sizes.frame;
-    let (width, height) = (frame.width as f32, frame.height as f32);
+/// The side of the square around a box of the frame, in pixels.
+pub(super) fn close_up_side(bounding_box: &NormBox, sizes: &Sizes) -> u32 {
+    let (width, height) = (sizes.frame.width as f32, sizes.frame.height as f32);
     let [x_min, x_max, y_min, y_max] = bounding_box.corners();
     let object = ((x_max - x_min) * width).max((y_max - y_min) * height);
     let least = sizes.input_side() as f32 * MIN_CLOSE_UP;
-    let side = (object * CLOSE_UP).max(least).ceil() as u32;
+    (object * CLOSE_UP).max(least).ceil() as u32
+}
+
+/// The square around a box of the frame, moved into the frame.
+fn close_up(bounding_box: &NormBox, sizes: &Sizes) -> View {
+    let frame = sizes.frame;
+    let [x_min, x_max, y_min, y_max] = bounding_box.corners();
+    let side = close_up_side(bounding_box, sizes);
     let size = Size::new(side.min(frame.width), side.min(frame.height));
     let start = |min: f32, max: f32, length: u32, side: u32| {
         let center = (min + max) / 2.0 * length as f32;

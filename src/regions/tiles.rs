@@ -1,4 +1,6 @@
-//! A grid of overlapping square tiles that covers a frame.
+//! A grid of overlapping tiles that covers a frame.
+
+use std::ops::RangeInclusive;
 
 use embedded_graphics::prelude::{Point, Size};
 use embedded_graphics::primitives::Rectangle;
@@ -19,19 +21,20 @@ pub struct Tiling {
 
 /// The smallest tiles that a tiling allows, row by row; together they are the frame.
 ///
-/// A tile is square, or the frame's height or width if that is less than its side. Empty if one tile would be the whole
-/// frame.
+/// A tile is nearly square: each side is as short as the overlap allows with the number of columns and rows that squares would
+/// need. Empty if one tile would be the whole frame.
 #[must_use]
 pub fn tiles(sizes: &Sizes, tiling: &Tiling) -> Vec<Rectangle> {
     let frame = sizes.frame;
     let min_side = tiling.min_side.max(sizes.input_side()).max(1);
     let longest = frame.width.max(frame.height);
-    let count = |side| Grid::new(frame, side, tiling.overlap).count();
+    let grid = |side| Grid::new(frame, min_side..=side, tiling.overlap);
+    let count = |side| grid(side).count();
     if min_side >= longest || tiling.most < 2 {
         return Vec::new();
     }
     // The number of tiles falls with their side.
-    let (mut too_small, mut enough) = (min_side.saturating_sub(1), longest);
+    let (mut too_small, mut enough) = (min_side - 1, longest);
     while enough - too_small > 1 {
         let middle = too_small + (enough - too_small) / 2;
         if count(middle) <= tiling.most {
@@ -40,7 +43,7 @@ pub fn tiles(sizes: &Sizes, tiling: &Tiling) -> Vec<Rectangle> {
             too_small = middle;
         }
     }
-    match Grid::new(frame, enough, tiling.overlap) {
+    match grid(enough) {
         grid if grid.count() < 2 => Vec::new(),
         grid => grid.tiles().collect(),
     }
@@ -55,18 +58,26 @@ struct Grid {
 }
 
 impl Grid {
-    fn new(frame: Size, side: u32, overlap: f64) -> Self {
-        let tile = Size::new(side.min(frame.width), side.min(frame.height));
-        let step = (f64::from(side) * (1.0 - overlap)).max(1.0);
-        let along = |length: u32, tile: u32| {
-            let rest = f64::from(length - tile);
+    /// As many columns and rows as squares of the longest of `sides` need.
+    fn new(frame: Size, sides: RangeInclusive<u32>, overlap: f64) -> Self {
+        let longest = *sides.end();
+        let step = (f64::from(longest) * (1.0 - overlap)).max(1.0);
+        let count = |length: u32| {
+            let rest = f64::from(length.saturating_sub(longest));
             (rest / step).ceil() as u32 + 1
         };
+        let shortest = |length: u32, count: u32| {
+            let tiles = 1.0 + f64::from(count - 1) * (1.0 - overlap);
+            let side = (f64::from(length) / tiles).ceil() as u32;
+            side.clamp(*sides.start(), longest).min(length)
+        };
+        let (columns, rows) = (count(frame.width), count(frame.height));
+        let tile = Size::new(shortest(frame.width, columns), shortest(frame.height, rows));
         Self {
             frame,
             tile,
-            columns: along(frame.width, tile.width),
-            rows: along(frame.height, tile.height),
+            columns,
+            rows,
         }
     }
 
@@ -120,9 +131,9 @@ mod tests {
     fn a_full_hd_frame_has_four_by_two_tiles() {
         let found = tiles(&sizes(1920, 1080, 300), &tiling(0, 8));
         assert_eq!(found.len(), 8);
-        assert!(found.iter().all(|tile| tile.size == Size::new(600, 600)));
+        assert!(found.iter().all(|tile| tile.size == Size::new(565, 600)));
         assert_eq!(found[0].top_left, Point::new(0, 0));
-        assert_eq!(found[7].top_left, Point::new(1320, 480));
+        assert_eq!(found[7].top_left, Point::new(1355, 480));
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn detect_finds_a_small_object_in_a_tile() {
     assert!(whole.get("inferences").is_none() && whole.get("crops").is_none());
     let line = detect(&folder, &["--regions", "--annotate", "out"]);
     let crops = line["crops"].as_array().expect("a list");
-    assert_eq!(crops[0], json!([0, 0, 26, 26]));
+    assert_eq!(crops[0], json!([0, 0, 23, 26]));
     assert_eq!(line["inferences"], crops.len() + 1);
     assert!(crops.len() < 12, "{line}");
     let detections = line["detections"].as_array().expect("a list");
