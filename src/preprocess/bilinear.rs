@@ -47,30 +47,41 @@ pub(super) fn resize(
     let columns = (0..to_width).map(|column| Position::new(column, width, to_width));
     let columns: Vec<Position> = columns.collect();
     let row_length = width as usize * CHANNELS;
-    let mut resized = Vec::with_capacity(to_width as usize * to_height as usize * CHANNELS);
-    for row in 0..to_height {
+    let to_row_length = to_width as usize * CHANNELS;
+    let mut resized = vec![0; to_row_length * to_height as usize];
+    for (row, to) in (0..to_height).zip(resized.chunks_exact_mut(to_row_length)) {
         let row = Position::new(row, height, to_height);
-        let [upper, lower] =
-            [row.first, row.second].map(|y| &pixels[y * row_length..][..row_length]);
-        for column in &columns {
-            let [left, right] = [column.first, column.second].map(|x| x * CHANNELS);
-            let (upper_left, upper_right) =
-                (&upper[left..][..CHANNELS], &upper[right..][..CHANNELS]);
-            let (lower_left, lower_right) =
-                (&lower[left..][..CHANNELS], &lower[right..][..CHANNELS]);
-            resized.extend((0..CHANNELS).map(|channel| {
-                let along = |left: &[u8], right: &[u8]| {
-                    column.interpolate(u32::from(left[channel]), u32::from(right[channel]))
-                };
-                let sum = row.interpolate(
-                    along(upper_left, upper_right),
-                    along(lower_left, lower_right),
-                );
-                ((sum + ONE * ONE / 2) / (ONE * ONE)) as u8
-            }));
-        }
+        let [upper, lower] = [row.first, row.second].map(|y| {
+            let (row, _) = pixels[y * row_length..][..row_length].as_chunks();
+            row
+        });
+        resize_row([upper, lower], &row, &columns, to);
     }
     resized
+}
+
+/// One row of the output, from two of the picture. Whole pixels are indexed, so that the loop over the channels has no checks.
+fn resize_row(
+    [upper, lower]: [&[[u8; CHANNELS]]; 2],
+    row: &Position,
+    columns: &[Position],
+    to: &mut [u8],
+) {
+    let (to, _) = to.as_chunks_mut::<CHANNELS>();
+    for (pixel, column) in to.iter_mut().zip(columns) {
+        let [upper_left, lower_left] = [upper, lower].map(|row| row[column.first]);
+        let [upper_right, lower_right] = [upper, lower].map(|row| row[column.second]);
+        for (channel, value) in pixel.iter_mut().enumerate() {
+            let along = |left: [u8; CHANNELS], right: [u8; CHANNELS]| {
+                column.interpolate(u32::from(left[channel]), u32::from(right[channel]))
+            };
+            let sum = row.interpolate(
+                along(upper_left, upper_right),
+                along(lower_left, lower_right),
+            );
+            *value = ((sum + ONE * ONE / 2) / (ONE * ONE)) as u8;
+        }
+    }
 }
 
 #[cfg(test)]

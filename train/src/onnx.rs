@@ -127,6 +127,21 @@ impl<'a> Constants<'a> {
         }
     }
 
+    /// Whether a `DequantizeLinear` without zero point makes this value of a constant.
+    pub(crate) fn is_dequantized(&self, name: &str) -> bool {
+        let constant = |name: &String| self.tensors.get(name.as_str());
+        self.dequantizers.get(name).is_some_and(|node| {
+            let zero_point = node.input.get(2).map_or(Some(&[][..]), |name| {
+                constant(name).map(|zero_point| zero_point.raw_data.as_slice())
+            });
+            let is_constant = node
+                .input
+                .first()
+                .is_some_and(|name| constant(name).is_some());
+            is_constant && zero_point.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+        })
+    }
+
     /// Shape and values of a constant; an integer one is dequantized with a scale per entry of its first dimension.
     pub(crate) fn floats(&self, name: &str) -> Option<(Vec<usize>, Vec<f32>)> {
         let Some(node) = self.dequantizers.get(name) else {

@@ -7,7 +7,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::prelude::*;
 
 use super::{QuantParams, QuantizeError};
-use crate::onnx::{INPUT, tensor_floats, value_info};
+use crate::onnx::{Constants, INPUT, tensor, tensor_floats, value_info};
 
 /// Runs a model and reads the activations with the given names.
 pub(super) struct ActivationReader {
@@ -23,6 +23,7 @@ impl ActivationReader {
     ) -> Result<Self, QuantizeError> {
         let mut model = model.clone();
         if let Some(graph) = &mut model.graph {
+            make_constants_float(graph);
             // tract reads only the names and infers types and shapes.
             let output = |name: &String| pb::ValueInfoProto {
                 r#type: None,
@@ -56,6 +57,31 @@ impl ActivationReader {
         }
         Ok(())
     }
+}
+
+/// Replaces the constants that are dequantized by their floats. tract would compute them too, but slowly, and a model is read
+/// once for each layer whose bias is corrected.
+fn make_constants_float(graph: &mut pb::GraphProto) {
+    let constants = Constants::new(graph);
+    let outputs = graph.node.iter().filter_map(|node| node.output.first());
+    let dequantized = outputs.filter(|output| constants.is_dequantized(output));
+    let floats = dequantized.filter_map(|output| {
+        let (dims, floats) = constants.floats(output)?;
+        Some(tensor(
+            output,
+            DataType::Float,
+            &dims,
+            floats
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        ))
+    });
+    let floats: Vec<pb::TensorProto> = floats.collect();
+    let is_replaced = |output: &String| floats.iter().any(|constant| constant.name == *output);
+    let nodes = &mut graph.node;
+    nodes.retain(|node| !node.output.first().is_some_and(is_replaced));
+    graph.initializer.extend(floats);
 }
 
 /// Values of one activation for one input, channel by channel.
