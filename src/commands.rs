@@ -15,6 +15,8 @@ use boxcam::label::RenameError;
 use boxcam::options::Command;
 use boxcam::pipeline::PipelineError;
 use boxcam::sink::SinkError;
+#[cfg(target_os = "linux")]
+use boxcam::sink::on_event::MissingProgram;
 use boxcam::source::SourceError;
 use boxcam::zone::{DuplicateName, UnknownZoneClass};
 use serde::Serialize;
@@ -75,6 +77,9 @@ pub(crate) enum Failure {
          models/snacks-objects.onnx, or leave out --regions"
     )]
     NoObjects { model: String },
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    EventProgram(#[from] MissingProgram),
     #[error("failed checks: {count}; see the suggested fixes above")]
     ChecksFailed { count: usize },
     #[error("signals can't be caught ({0}); end other programs and try again")]
@@ -181,6 +186,8 @@ impl Failure {
             | Self::Aliases(_)
             | Self::ZoneClasses(_)
             | Self::ZoneNames(_) => USAGE,
+            #[cfg(target_os = "linux")]
+            Self::EventProgram(_) => USAGE,
             Self::ChecksFailed { .. } | Self::Signals(_) => CHECKS_FAILED,
             Self::Model(_) | Self::NoModel { .. } | Self::UnknownModel(_) | Self::Detect(_) => {
                 MODEL

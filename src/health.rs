@@ -88,6 +88,10 @@ pub struct Health {
     pub reports_lost: Counter,
     /// Events that did not reach the MQTT broker.
     pub events_lost: Counter,
+    /// Events that `--on-event` did not handle, because its program was too slow.
+    pub event_programs_dropped: Counter,
+    /// Programs of `--on-event` that failed or were killed.
+    pub event_programs_failed: Counter,
     /// Models loaded while running.
     pub models_swapped: Counter,
     /// Changed model files that failed their checks.

@@ -246,6 +246,7 @@ fn sink_checks(options: &RunOptions) -> Vec<Finding> {
         let max_size = options.snapshots_size.as_u64();
         findings.push(storage("snapshots", existing, max_size));
     }
+    findings.extend(event_program(options));
     findings.extend(broker(options));
     findings.extend(options.web.as_ref().map(web_page));
     findings
@@ -301,6 +302,27 @@ fn free_bytes(folder: &Path) -> Option<u64> {
 #[cfg(not(target_os = "linux"))]
 fn free_bytes(_: &Path) -> Option<u64> {
     None
+}
+
+/// Whether the program that is run at events is there.
+#[cfg(target_os = "linux")]
+fn event_program(options: &RunOptions) -> Option<Finding> {
+    use boxcam::sink::on_event::EventProgram;
+    let command = options.on_event.command.as_ref()?;
+    Some(match EventProgram::find(command) {
+        Ok(program) => Finding::good("on-event", format!("runs {}", program.path().display())),
+        Err(error) => {
+            let fix = "install the program, or leave out --on-event";
+            Finding::failed("on-event", error.to_string(), fix)
+        }
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn event_program(options: &RunOptions) -> Option<Finding> {
+    options.on_event.command.as_ref()?;
+    let fix = "leave out --on-event";
+    Some(Finding::failed("on-event", "it needs Linux", fix))
 }
 
 /// Whether the broker accepts the login of a run with these options.

@@ -42,6 +42,9 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
     if !is_tracked && !zones.is_empty() {
         warn!("zones and lines have no effect on pictures that do not follow each other");
     }
+    if !is_tracked && options.on_event.command.is_some() {
+        warn!("--on-event has no effect on pictures that do not follow each other");
+    }
     let health = Arc::new(Health::default());
     let stats = ConsoleStats::default();
     let mut sinks: Vec<BoxedSink> = vec![Box::new(stats.clone())];
@@ -373,9 +376,50 @@ fn open_sinks(
     if let Some(service) = boxcam::sink::service::ServiceSink::from_environment() {
         sinks.push(Box::new(service));
     }
+    sinks.extend(open_on_event(options, input, health)?);
     sinks.extend(open_mqtt(options, classes, health)?);
     sinks.extend(open_web(options, health)?);
     Ok(sinks)
+}
+
+/// Looks up the program that is run at events, and starts the threads that run it.
+#[cfg(target_os = "linux")]
+fn open_on_event(
+    options: &RunOptions,
+    input: &Input,
+    health: &Arc<Health>,
+) -> Result<Option<BoxedSink>, Failure> {
+    use boxcam::sink::on_event::{EventProgram, OnEventSettings, OnEventSink, WhenFull};
+    let Some(command) = &options.on_event.command else {
+        return Ok(None);
+    };
+    let settings = OnEventSettings {
+        program: EventProgram::find(command)?,
+        limit: options.on_event.limit,
+        timeout: options.on_event.timeout,
+        camera: camera_name(options),
+        when_full: match input.is_of_files() {
+            true => WhenFull::Wait,
+            false => WhenFull::DropOldest,
+        },
+    };
+    let sink = OnEventSink::start(settings, Arc::clone(health))?;
+    Ok(Some(Box::new(sink)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_on_event(
+    options: &RunOptions,
+    _: &Input,
+    _: &Arc<Health>,
+) -> Result<Option<BoxedSink>, Failure> {
+    match options.on_event.command {
+        None => Ok(None),
+        Some(_) => Err(Failure::NotBuilt {
+            what: "--on-event (Linux only)",
+            feature: "default",
+        }),
+    }
 }
 
 /// What `--lines auto` means for a source.
@@ -468,14 +512,14 @@ fn open_web(options: &RunOptions, _: &Arc<Health>) -> Result<Option<BoxedSink>, 
     }
 }
 
-/// The name of this camera for the broker and the web page.
-#[cfg(any(feature = "mqtt", feature = "web"))]
+/// The name of this camera for programs at events, the broker and the web page.
+#[cfg(any(feature = "mqtt", feature = "web", target_os = "linux"))]
 pub(super) fn camera_name(options: &RunOptions) -> String {
     let name = options.name.clone().or_else(host_name);
     name.unwrap_or_else(|| "boxcam".to_owned())
 }
 
-#[cfg(all(any(feature = "mqtt", feature = "web"), target_os = "linux"))]
+#[cfg(target_os = "linux")]
 fn host_name() -> Option<String> {
     let system = rustix::system::uname();
     let name = system.nodename().to_string_lossy();

@@ -7,7 +7,7 @@ fn parse_line(line: &str) -> Result<Command, OptionsError> {
     parse(line.split(' '), &[])
 }
 
-fn run(line: &str) -> RunOptions {
+pub(super) fn run(line: &str) -> RunOptions {
     match parse_line(line) {
         Ok(Command::Run(run)) => *run,
         other => panic!("{other:?}"),
@@ -290,7 +290,7 @@ fn evaluate_and_detect_take_paths() {
 }
 
 /// Writes a configuration file with this text; the folder must be kept.
-fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+pub(super) fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("boxcam.toml");
     std::fs::write(&file, text).expect("written");

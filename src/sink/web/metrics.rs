@@ -12,7 +12,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 /// A counter: its name, its help text and its value.
 type CounterMetric = (&'static str, &'static str, fn(&Health) -> &Counter);
 
-const COUNTERS: [CounterMetric; 13] = [
+const COUNTERS: [CounterMetric; 15] = [
     ("frames_captured", "Frames from the source.", |h| {
         &h.captured
     }),
@@ -57,6 +57,16 @@ const COUNTERS: [CounterMetric; 13] = [
         "mqtt_events_lost",
         "Events that did not reach the MQTT broker.",
         |h| &h.events_lost,
+    ),
+    (
+        "event_programs_dropped",
+        "Events that --on-event did not handle because its program was too slow.",
+        |h| &h.event_programs_dropped,
+    ),
+    (
+        "event_programs_failed",
+        "Programs of --on-event that failed or were killed.",
+        |h| &h.event_programs_failed,
     ),
     ("models_swapped", "Models loaded while running.", |h| {
         &h.models_swapped
