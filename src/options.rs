@@ -145,9 +145,20 @@ pub struct RunOptions {
     #[arg(
         long,
         value_name = "URL",
-        help = "Publish to an MQTT broker: mqtt://[USER[:PASSWORD]@]HOST[:PORT]"
+        help = "Publish to an MQTT broker: mqtt://[USER[:PASSWORD]@]HOST[:PORT], or mqtts://... for TLS"
     )]
     pub mqtt: Option<BrokerAddress>,
+    /// File whose first line is the password for the broker; the variables BOXCAM_MQTT_USER and BOXCAM_MQTT_PASSWORD may have
+    /// the login, too
+    #[arg(long, value_name = "FILE")]
+    pub mqtt_password_file: Option<PathBuf>,
+    /// Certificates of the CAs that the broker's certificate may come from, a PEM file [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub mqtt_ca: Option<PathBuf>,
+    /// Publish a picture of each event to the broker, at most one a second and 128 kB each
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true")]
+    pub mqtt_images: bool,
     /// Serve a web page at this port, for this machine only, or at this address and port
     #[arg(long, value_name = "[ADDRESS:]PORT")]
     pub web: Option<WebAddress>,

@@ -3,6 +3,8 @@
 //! The checks change nothing: no camera changes its mode, nothing is drawn on a screen, nothing is written, and nothing is
 //! published to a broker.
 
+#[cfg(feature = "mqtt")]
+use std::fmt::Display;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -20,6 +22,8 @@ use boxcam::options::{DoctorOptions, LogChoice, RunOptions};
 use boxcam::sink::mqtt;
 use serde::Serialize;
 
+#[cfg(feature = "mqtt")]
+use super::broker;
 use super::{Completion, Failure, aliases, json, model, print};
 use machine::Machine;
 
@@ -247,7 +251,7 @@ fn sink_checks(options: &RunOptions) -> Vec<Finding> {
         findings.push(storage("snapshots", existing, max_size));
     }
     findings.extend(event_program(options));
-    findings.extend(broker(options));
+    findings.extend(broker_login(options));
     findings.extend(options.web.as_ref().map(web_page));
     findings
 }
@@ -327,21 +331,34 @@ fn event_program(options: &RunOptions) -> Option<Finding> {
 
 /// Whether the broker accepts the login of a run with these options.
 #[cfg(feature = "mqtt")]
-fn broker(options: &RunOptions) -> Option<Finding> {
-    let broker = options.mqtt.as_ref()?;
+fn broker_login(options: &RunOptions) -> Option<Finding> {
     let name = super::run::camera_name(options);
-    Some(match mqtt::check_login(broker, &name, BROKER_TIMEOUT) {
-        Ok(()) => Finding::good("broker", format!("{broker} accepts the login")),
-        Err(error) => {
-            let message = format!("{broker} {error}");
-            // A run continues without the broker and connects later, if it can.
-            Finding::missing(!error.may_pass(), "broker", message, error.fix(broker))
-        }
-    })
+    let (broker, tls) = match (broker::address(options), broker::tls(options)) {
+        (Ok(address), Ok(tls)) => (address?, tls),
+        (Err(error), _) => return Some(unusable_broker(&error)),
+        (_, Err(error)) => return Some(unusable_broker(&error)),
+    };
+    let broker = &broker;
+    Some(
+        match mqtt::check_login(broker, tls.as_ref(), &name, BROKER_TIMEOUT) {
+            Ok(()) => Finding::good("broker", format!("{broker} accepts the login")),
+            Err(error) => {
+                let message = format!("{broker} {error}");
+                // A run continues without the broker and connects later, if it can.
+                Finding::missing(!error.may_pass(), "broker", message, error.fix(broker))
+            }
+        },
+    )
+}
+
+#[cfg(feature = "mqtt")]
+fn unusable_broker(error: &impl Display) -> Finding {
+    let fix = "correct the options and variables that give the login";
+    Finding::failed("broker", error.to_string(), fix)
 }
 
 #[cfg(not(feature = "mqtt"))]
-fn broker(options: &RunOptions) -> Option<Finding> {
+fn broker_login(options: &RunOptions) -> Option<Finding> {
     options.mqtt.as_ref()?;
     let message = "this boxcam was built without MQTT";
     let fix = "build it with `--features mqtt`, or leave `--mqtt` out";

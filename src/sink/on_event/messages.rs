@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::warn;
+use crate::{info, warn};
 
 /// The most lines in [`INTERVAL`], of all programs together: their output must not drown other messages.
 pub(super) const MAX_LINES: u32 = 20;
@@ -35,7 +35,7 @@ impl ProgramMessages {
     /// Writes a line, or counts it.
     pub(super) fn add(&mut self, line: &str, now: Instant) {
         if let Some(line) = self.accept(line, now) {
-            warn!("{line}");
+            info!("{line}");
         }
     }
 
