@@ -20,16 +20,11 @@ pub struct WebAddress(pub SocketAddr);
 /// A text that is not an address. No message repeats the text, which may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AddressError {
-    #[error("expected mqtt://[USER[:PASSWORD]@]HOST[:PORT]")]
+    #[error("expected mqtt://[USER[:PASSWORD]@]HOST[:PORT], or mqtts://... for TLS")]
     Broker,
     #[error(
-        "{scheme}:// needs TLS, which boxcam does not have yet; expected mqtt://HOST in a trusted network. For a broker \
-         with TLS, run a bridge or a tunnel on this machine (mosquitto as a bridge, stunnel) and give mqtt://localhost"
-    )]
-    Tls { scheme: &'static str },
-    #[error(
         "{scheme}:// is MQTT over WebSockets, which boxcam does not have; expected mqtt://HOST with the broker's port \
-         for plain MQTT, 1883 by default"
+         for plain MQTT, 1883 by default, or mqtts://HOST with the one for TLS, 8883 by default"
     )]
     WebSocket { scheme: &'static str },
     #[error(

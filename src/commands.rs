@@ -15,16 +15,24 @@ use boxcam::label::RenameError;
 use boxcam::options::Command;
 use boxcam::pipeline::PipelineError;
 use boxcam::sink::SinkError;
+#[cfg(feature = "mqtt")]
+use boxcam::sink::mqtt::CertificateFileError;
+#[cfg(target_os = "linux")]
+use boxcam::sink::on_event::MissingProgram;
 use boxcam::source::SourceError;
 use boxcam::zone::{DuplicateName, UnknownZoneClass};
 use serde::Serialize;
 use thiserror::Error;
 
 use aliases::AliasFileError;
+#[cfg(feature = "mqtt")]
+use broker::BrokerLoginError;
 use model::catalog::UnknownModel;
 
 mod aliases;
 mod bench;
+#[cfg(feature = "mqtt")]
+mod broker;
 mod config;
 mod detect;
 mod doctor;
@@ -75,6 +83,15 @@ pub(crate) enum Failure {
          models/snacks-objects.onnx, or leave out --regions"
     )]
     NoObjects { model: String },
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    EventProgram(#[from] MissingProgram),
+    #[cfg(feature = "mqtt")]
+    #[error(transparent)]
+    BrokerLogin(#[from] BrokerLoginError),
+    #[cfg(feature = "mqtt")]
+    #[error(transparent)]
+    BrokerCertificates(#[from] CertificateFileError),
     #[error("failed checks: {count}; see the suggested fixes above")]
     ChecksFailed { count: usize },
     #[error("signals can't be caught ({0}); end other programs and try again")]
@@ -181,6 +198,10 @@ impl Failure {
             | Self::Aliases(_)
             | Self::ZoneClasses(_)
             | Self::ZoneNames(_) => USAGE,
+            #[cfg(target_os = "linux")]
+            Self::EventProgram(_) => USAGE,
+            #[cfg(feature = "mqtt")]
+            Self::BrokerLogin(_) | Self::BrokerCertificates(_) => USAGE,
             Self::ChecksFailed { .. } | Self::Signals(_) => CHECKS_FAILED,
             Self::Model(_) | Self::NoModel { .. } | Self::UnknownModel(_) | Self::Detect(_) => {
                 MODEL

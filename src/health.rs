@@ -61,6 +61,57 @@ impl Counter {
     }
 }
 
+/// How often a duration was in each range, shared between threads.
+#[derive(Debug, Default)]
+pub struct DurationHistogram {
+    /// The number of durations up to each of [`Self::BOUNDS`] and above the one before, and of longer ones.
+    counts: [AtomicU64; Self::BOUNDS.len() + 1],
+    /// In microseconds.
+    sum: AtomicU64,
+}
+
+/// The values of a [`DurationHistogram`] at one time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistogramValues {
+    /// Each of [`DurationHistogram::BOUNDS`] with the number of durations up to it.
+    pub buckets: Vec<(f64, u64)>,
+    /// The number of all durations.
+    pub count: u64,
+    /// In seconds.
+    pub sum: f64,
+}
+
+impl DurationHistogram {
+    /// In seconds: from a small model on a PC to a large one with regions on a small board.
+    pub const BOUNDS: [f64; 12] = [
+        0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    ];
+
+    pub fn add(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let index = Self::BOUNDS.partition_point(|bound| *bound < seconds);
+        self.counts[index].fetch_add(1, Ordering::Relaxed);
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.sum.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn values(&self) -> HistogramValues {
+        let mut count = 0;
+        let mut cumulative = self.counts.iter().map(|own| {
+            count += own.load(Ordering::Relaxed);
+            count
+        });
+        let buckets = Self::BOUNDS.into_iter().zip(&mut cumulative).collect();
+        let count = cumulative.next().unwrap_or_default();
+        HistogramValues {
+            buckets,
+            count,
+            sum: self.sum.load(Ordering::Relaxed) as f64 / 1e6,
+        }
+    }
+}
+
 /// The health of a run, shared by its threads.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -88,10 +139,18 @@ pub struct Health {
     pub reports_lost: Counter,
     /// Events that did not reach the MQTT broker.
     pub events_lost: Counter,
+    /// Events that `--on-event` did not handle, because its program was too slow.
+    pub event_programs_dropped: Counter,
+    /// Programs of `--on-event` that failed or were killed.
+    pub event_programs_failed: Counter,
     /// Models loaded while running.
     pub models_swapped: Counter,
     /// Changed model files that failed their checks.
     pub models_refused: Counter,
+    /// Durations of the inference of a frame, or of all its inferences.
+    pub inference_durations: DurationHistogram,
+    /// Ages of frames when their reports were made.
+    pub frame_ages: DurationHistogram,
     status: Mutex<HealthStatus>,
 }
 
@@ -133,6 +192,26 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_counted_up_to_each_bound() {
+        let histogram = DurationHistogram::default();
+        let empty = histogram.values();
+        assert_eq!((empty.count, empty.sum, empty.buckets.len()), (0, 0.0, 12));
+        for millis in [0, 10, 11, 40, 60_000] {
+            histogram.add(Duration::from_millis(millis));
+        }
+        let values = histogram.values();
+        let up_to = |bound| {
+            let found = values.buckets.iter().find(|(own, _)| *own == bound);
+            found.expect("a bound").1
+        };
+        assert_eq!(
+            [0.0025, 0.01, 0.025, 0.05, 10.0].map(up_to),
+            [1, 2, 3, 4, 4]
+        );
+        assert_eq!((values.count, values.sum), (5, 60.061));
+    }
 
     #[test]
     fn updates_can_be_read() {

@@ -5,8 +5,8 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`], [`run_id`], [`spelling`], [`class_selection`], [`model_choice`], [`zone`] |
-//! | input and output | [`walk`], [`user_folders`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`] |
+//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`], [`run_id`], [`spelling`], [`class_selection`], [`event_command`], [`model_choice`], [`zone`] |
+//! | input and output | [`walk`], [`user_folders`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`], [`child_process`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`], [`regions`] |
 //! | track | [`track`], [`zone_monitor`] |
@@ -19,11 +19,14 @@
 pub mod address;
 pub mod camera_choice;
 pub mod card;
+#[cfg(target_os = "linux")]
+pub mod child_process;
 pub mod class_selection;
 pub mod dataset;
 pub mod detect;
 pub mod diagnostics;
 pub mod evaluate;
+pub mod event_command;
 pub mod frame;
 pub mod geometry;
 pub mod golden;

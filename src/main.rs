@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
+use boxcam::error;
 use boxcam::options::{self, Command, OptionsError};
-use boxcam::warn;
 
 use commands::{Completion, Failure};
 
@@ -22,14 +22,14 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { USAGE_ERROR } else { 0 });
         }
         Err(error) => {
-            warn!("{error}");
+            error!("{error}");
             return ExitCode::from(USAGE_ERROR);
         }
     };
     match execute(&command) {
         Ok(completion) => completion.exit_code(),
         Err(failure) => {
-            warn!("{failure}");
+            error!("{failure}");
             failure.exit_code()
         }
     }

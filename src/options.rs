@@ -30,6 +30,7 @@ use crate::zone::{DuplicateName, Line, Zone, ZoneError, ZoneMap};
 mod choice;
 mod config_file;
 mod effective;
+mod on_event;
 
 pub use choice::{
     AliasChoice, AreaShare, ClassRename, CurveFile, DisplayChoice, FrameSize, InvalidValue,
@@ -37,6 +38,7 @@ pub use choice::{
 };
 pub use config_file::{ConfigFileError, candidates};
 pub use effective::{EffectiveOption, Origin};
+pub use on_event::OnEventOptions;
 
 use config_file::{Setting, Shape};
 
@@ -137,13 +139,26 @@ pub struct RunOptions {
     /// Total size of the snapshots of events, 1kB or more; the oldest are deleted
     #[arg(long, value_name = "SIZE", default_value = "200MB", value_parser = parse_snapshots_size)]
     pub snapshots_size: ByteSize,
+    #[command(flatten)]
+    pub on_event: OnEventOptions,
     // No doc comment: rustdoc would take the brackets for links.
     #[arg(
         long,
         value_name = "URL",
-        help = "Publish to an MQTT broker: mqtt://[USER[:PASSWORD]@]HOST[:PORT]"
+        help = "Publish to an MQTT broker: mqtt://[USER[:PASSWORD]@]HOST[:PORT], or mqtts://... for TLS"
     )]
     pub mqtt: Option<BrokerAddress>,
+    /// File whose first line is the password for the broker; the variables BOXCAM_MQTT_USER and BOXCAM_MQTT_PASSWORD may have
+    /// the login, too
+    #[arg(long, value_name = "FILE")]
+    pub mqtt_password_file: Option<PathBuf>,
+    /// Certificates of the CAs that the broker's certificate may come from, a PEM file [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub mqtt_ca: Option<PathBuf>,
+    /// Publish a picture of each event to the broker, at most one a second and 128 kB each
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true")]
+    pub mqtt_images: bool,
     /// Serve a web page at this port, for this machine only, or at this address and port
     #[arg(long, value_name = "[ADDRESS:]PORT")]
     pub web: Option<WebAddress>,
@@ -395,6 +410,9 @@ where
         return finish(command, &arguments, None);
     };
     let mut settings = config_file::read(&path)?;
+    for setting in settings.iter_mut().filter(|s| takes_command(&s.key)) {
+        setting.join_as_command();
+    }
     for setting in &settings {
         check(setting, &path)?;
     }
@@ -502,20 +520,28 @@ fn check(setting: &Setting, path: &Path) -> Result<(), ConfigFileError> {
     })
 }
 
+/// Whether the value of an option is a program with its arguments.
+fn takes_command(key: &str) -> bool {
+    key == on_event::COMMAND_OPTION
+}
+
 /// What else an option expects, if it does not take a value of this shape.
 fn unfit_shape(option: &Arg, shape: &Shape) -> Option<&'static str> {
     let is_switch = option.get_num_args().is_some_and(|n| n.min_values() == 0);
     let names = option.get_value_names().unwrap_or_default();
-    let is_list = names.iter().any(|name| name.ends_with(",..."));
+    let is_list = names.iter().any(|name| name.ends_with(",..."))
+        || option.get_long().is_some_and(takes_command);
     let is_repeatable = matches!(option.get_action(), ArgAction::Append);
     match shape {
         Shape::Text => None,
         Shape::Bool if is_switch => None,
-        Shape::List if is_list => None,
+        Shape::List { .. } if is_list => None,
         Shape::Table { .. } if is_repeatable => None,
         _ if is_repeatable => Some("expected tables, each below its header in double brackets"),
         Shape::Bool => Some("expected a string or a number, not true or false"),
-        Shape::List | Shape::Table { .. } => Some("expected a string, a number, true or false"),
+        Shape::List { .. } | Shape::Table { .. } => {
+            Some("expected a string, a number, true or false")
+        }
     }
 }
 
@@ -524,7 +550,7 @@ fn value_error(setting: &Setting, path: &Path, error: &clap::Error) -> ConfigFil
     let zone_error = error.source().and_then(|e| e.downcast_ref::<ZoneError>());
     let inner = zone_error.map_or("", ZoneError::key);
     let key = match (inner, &setting.shape) {
-        ("", _) | (_, Shape::Text | Shape::Bool | Shape::List) => setting.key.clone(),
+        ("", _) | (_, Shape::Text | Shape::Bool | Shape::List { .. }) => setting.key.clone(),
         (inner, Shape::Table { .. }) => format!("{}.{inner}", setting.key),
     };
     ConfigFileError::Line {

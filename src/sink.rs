@@ -23,6 +23,8 @@ pub mod json;
 pub mod log;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
+#[cfg(target_os = "linux")]
+pub mod on_event;
 pub mod picture_files;
 #[cfg(any(feature = "mqtt", feature = "web"))]
 mod presence;

@@ -97,6 +97,17 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// All of [`Self::name`].
+    pub const NAMES: [&str; 7] = [
+        "appeared",
+        "changed",
+        "left",
+        "entered",
+        "left_zone",
+        "loitering",
+        "crossed",
+    ];
+
     /// The name in logs: `appeared`, `changed`, `left`, `entered`, `left_zone`, `loitering` or `crossed`.
     #[must_use]
     pub const fn name(self) -> &'static str {

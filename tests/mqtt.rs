@@ -12,7 +12,7 @@ use boxcam::address::BrokerAddress;
 use boxcam::health::{CaptureState, Health, StateChange};
 use boxcam::label::Labels;
 use boxcam::sink::Sink;
-use boxcam::sink::mqtt::{InstanceId, MAX_EVENTS, MqttSettings, MqttSink};
+use boxcam::sink::mqtt::{BrokerTls, InstanceId, MAX_EVENTS, MqttSettings, MqttSink, check_login};
 use boxcam::track::EventKind;
 use broker::{Broker, Message, Subscriber};
 use common::TestDir;
@@ -73,26 +73,19 @@ fn the_program_publishes_discovery_and_its_end() {
     let mut program = run_demo(&folder, &broker.url(""));
     program.wait_for("connection", |line| line.contains("connected"));
     let mut subscriber = broker.subscribe("homeassistant/#");
-    let components = [
-        "sensor/boxcam_Test_Kitchen-ec646a5b/seen",
-        "binary_sensor/boxcam_Test_Kitchen-ec646a5b/occupancy",
-        "binary_sensor/boxcam_Test_Kitchen-ec646a5b/trouble",
-    ];
-    for component in components {
-        let topic = format!("homeassistant/{component}/config");
-        let message = subscriber.wait_for(&topic);
-        assert!(message.is_retained, "{topic}");
-        let entity = message.json();
-        assert_eq!(entity["state_topic"], "boxcam/Test_Kitchen-ec646a5b/state");
-        assert_eq!(
-            entity["availability_topic"],
-            "boxcam/Test_Kitchen-ec646a5b/status"
-        );
-        assert_eq!(entity["device"]["name"], "Test Kitchen");
+    let message = subscriber.wait_for("homeassistant/device/boxcam_Test_Kitchen-ec646a5b/config");
+    let device = message.json();
+    assert_eq!(device["state_topic"], "boxcam/Test_Kitchen-ec646a5b/state");
+    assert_eq!(
+        device["availability_topic"],
+        "boxcam/Test_Kitchen-ec646a5b/status"
+    );
+    assert_eq!(device["device"]["name"], "Test Kitchen");
+    for entity in ["seen", "count", "occupancy", "trouble", "event"] {
+        let template = device["components"][entity]["value_template"].as_str();
         assert!(
-            entity["value_template"]
-                .as_str()
-                .is_some_and(|text| text.contains("value_json"))
+            template.is_some_and(|text| text.contains("value_json")),
+            "{entity}"
         );
     }
     let mut subscriber = broker.subscribe("boxcam/#");
@@ -133,9 +126,7 @@ fn classes_have_sensors_in_home_assistant() {
     let url = broker.url("");
     let source = ["run", "--source", "demo:photographs", "--display", "none"];
     let model = ["--model", "tiny.onnx", "--aliases", "de.toml"];
-    let sensor = |camera: &str, class: &str| {
-        format!("homeassistant/binary_sensor/boxcam_{camera}/class_{class}/config")
-    };
+    let topic = |camera: &str| format!("homeassistant/device/boxcam_{camera}/config");
     let run = |camera: &str, more: &[&str]| {
         let sink = ["--name", camera, "--mqtt", &url];
         let arguments = [&source[..], &model, &sink, more].concat();
@@ -143,12 +134,10 @@ fn classes_have_sensors_in_home_assistant() {
     };
     let mut program = run("cam", &["--classes", "rot,blue"]);
     let mut subscriber = broker.subscribe("homeassistant/#");
+    let device = subscriber.wait_for(&topic("cam")).json();
     for (class, name) in [("blue", "Blau"), ("red", "Rot")] {
-        let entity = subscriber.wait_for(&sensor("cam", class)).json();
-        assert_eq!(
-            (&entity["name"], &entity["state_topic"]),
-            (&name.into(), &"boxcam/cam/state".into())
-        );
+        let entity = &device["components"][format!("class_{class}")];
+        assert_eq!(entity["name"], name);
         let template = entity["value_template"].as_str().expect("a text");
         assert!(
             template.contains(&format!("value_json.counts.get(\"{class}\", 0) > 0")),
@@ -170,12 +159,17 @@ fn classes_have_sensors_in_home_assistant() {
     program.signal("-TERM");
     program.wait();
     let mut program = run("other", &[]);
-    let entity = subscriber.wait_for(&sensor("other", "red")).json();
-    assert_eq!(entity["name"], "Rot");
+    let components = loop {
+        let device = subscriber.wait_for(&topic("other")).json();
+        let components = device["components"].clone();
+        if components.get("class_red").is_some() {
+            break components;
+        }
+    };
+    assert_eq!(components["class_red"]["name"], "Rot");
+    assert!(components.get("class_blue").is_none(), "{components}");
     program.signal("-TERM");
     program.wait();
-    let topics = broker.retained_topics();
-    assert!(!topics.contains(&sensor("other", "blue")), "{topics:?}");
 }
 
 #[cfg(feature = "demo")]
@@ -353,7 +347,7 @@ fn discovery_is_published_again_when_home_assistant_starts() {
         return;
     };
     let sink = start(&broker.url(""), &Arc::default());
-    let topic = "homeassistant/sensor/boxcam_cam/seen/config";
+    let topic = "homeassistant/device/boxcam_cam/config";
     let mut subscriber = broker.subscribe(topic);
     subscriber.wait_for(topic);
     // It is received once boxcam has subscribed, which cannot be observed here, so it is repeated until then.
@@ -540,7 +534,7 @@ fn names(broker: &Broker) -> Vec<(String, usize)> {
     for topic in broker.retained_topics() {
         let levels: Vec<&str> = topic.split('/').collect();
         let name = match levels.as_slice() {
-            ["homeassistant", _, id, _, "config"] => id.trim_start_matches("boxcam_"),
+            ["homeassistant", "device", id, "config"] => id.trim_start_matches("boxcam_"),
             ["boxcam", id, _] => id,
             _ => panic!("{topic}"),
         };
@@ -556,10 +550,10 @@ fn a_renamed_camera_removes_its_former_name_only() {
     };
     let (first, second) = (board("pi-1"), board("pi-2"));
     let all = |names: &[&str]| -> Vec<(String, usize)> {
-        // Four entities, the sensor of the class that was detected, state, status and instance.
-        names.iter().map(|name| ((*name).to_owned(), 8)).collect()
+        // The device, state, status and instance.
+        names.iter().map(|name| ((*name).to_owned(), 4)).collect()
     };
-    // A sink without a state has six; each gets one, and the sensor of its class.
+    // A sink without a state has three.
     let with_state = |mut sink: MqttSink| {
         publish(&mut sink, 1..=1);
         sink
@@ -657,4 +651,220 @@ fn dropped_sinks_leave_no_thread() {
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     listener.local_addr().expect("an address").port()
+}
+
+fn start_with(settings: MqttSettings) -> MqttSink {
+    MqttSink::start_with(settings, Arc::default()).expect("started")
+}
+
+/// Versions before device discovery had a retained message for each entity.
+#[test]
+fn entities_of_an_earlier_version_move_into_the_device() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let former = [
+        "homeassistant/sensor/boxcam_cam/seen/config",
+        "homeassistant/binary_sensor/boxcam_cam/class_cat/config",
+    ];
+    let other = "homeassistant/sensor/boxcam_cam2/seen/config";
+    for topic in former.iter().chain([&other]) {
+        broker.publish_retained(topic, "{\"name\": \"old\"}");
+    }
+    let mut subscriber = broker.subscribe_persistently("homeassistant/#");
+    let sink = start(&broker.url(""), &Arc::default());
+    wait_until("the former entities are removed", || {
+        let topics = broker.retained_topics();
+        !former
+            .iter()
+            .any(|topic| topics.contains(&(*topic).to_owned()))
+    });
+    broker.publish("homeassistant/end", "x");
+    subscriber.wait_for("homeassistant/end");
+    let lines: Vec<&str> = subscriber
+        .lines()
+        .iter()
+        .map(String::as_str)
+        .filter(|line| line.starts_with("0 "))
+        .collect();
+    let position = |start: String| {
+        let found = lines.iter().position(|line| line.starts_with(&start));
+        found.unwrap_or_else(|| panic!("no {start} in {lines:#?}"))
+    };
+    let device = position("0 homeassistant/device/boxcam_cam/config {".to_owned());
+    for topic in former {
+        // Home Assistant keeps an entity that is migrated before the device has it, and not if it is removed before.
+        let migrated = position(format!("0 {topic} {{\"migrate_discovery\": true}}"));
+        let removed = lines
+            .iter()
+            .position(|line| line.trim_end() == format!("0 {topic}"));
+        assert!(
+            migrated < device && Some(device) < removed,
+            "{topic}: {lines:#?}"
+        );
+    }
+    drop(sink);
+    let topics = broker.retained_topics();
+    assert!(topics.contains(&other.to_owned()), "{topics:?}");
+    for topic in former {
+        assert!(!topics.contains(&topic.to_owned()), "{topics:?}");
+    }
+}
+
+#[test]
+fn a_picture_of_an_event_is_published_if_that_is_asked_for() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let address: BrokerAddress = broker.url("").parse().expect("an address");
+    let settings = |images| MqttSettings {
+        images,
+        ..MqttSettings::new(address.clone(), "cam".to_owned())
+    };
+    let mut sink = start_with(settings(false));
+    publish(&mut sink, 1..=1);
+    drop(sink);
+    let topic = "boxcam/cam/image".to_owned();
+    assert!(!broker.retained_topics().contains(&topic));
+    let mut sink = start_with(settings(true));
+    publish(&mut sink, 2..=2);
+    drop(sink);
+    assert!(broker.retained_topics().contains(&topic));
+    let picture = image::load_from_memory(&broker.payload(&topic)).expect("a picture");
+    assert_eq!((picture.width(), picture.height()), (640, 480));
+    let device = broker
+        .subscribe("homeassistant/#")
+        .wait_for("homeassistant/device/boxcam_cam/config")
+        .json();
+    assert_eq!(device["components"]["image"]["image_topic"], topic);
+}
+
+#[test]
+fn a_broker_with_tls_is_trusted_by_its_authority_only() {
+    let Some(broker) = Broker::start_with_tls() else {
+        return;
+    };
+    let address: BrokerAddress = broker.url("").parse().expect("an address");
+    let tls = BrokerTls::of_file(&broker.ca()).expect("certificates");
+    let mut subscriber = broker.subscribe_persistently("boxcam/cam/event");
+    let mut sink = start_with(MqttSettings {
+        tls: Some(tls.clone()),
+        ..MqttSettings::new(address.clone(), "cam".to_owned())
+    });
+    publish(&mut sink, 1..=3);
+    for expected in 1..=3 {
+        assert_eq!(track(&subscriber.wait_for("boxcam/cam/event")), expected);
+    }
+    let timeout = std::time::Duration::from_secs(60);
+    check_login(&address, Some(&tls), "cam", timeout).expect("accepted");
+    let error = check_login(&address, None, "cam", timeout).expect_err("another authority");
+    let expected = "has a certificate that can't be trusted";
+    assert!(error.to_string().contains(expected), "{error}");
+    assert!(error.fix(&address).contains("--mqtt-ca"));
+    let plain: BrokerAddress = broker
+        .url("")
+        .replace("mqtts", "mqtt")
+        .parse()
+        .expect("one");
+    assert!(check_login(&plain, None, "cam", timeout).is_err());
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn the_program_connects_with_tls_and_names_a_wrong_certificate() {
+    let Some(broker) = Broker::start_with_tls() else {
+        return;
+    };
+    let folder = TestDir::new();
+    std::fs::copy(broker.ca(), folder.path("ca.pem")).expect("copied");
+    let options = "--source demo --display none --model tiny.onnx --threshold 0 --name cam --mqtt";
+    let url = broker.url("");
+    let run = |command: &str, more: &[&str]| {
+        let options = options.split(' ').chain([url.as_str()]);
+        let arguments: Vec<&str> = [command].into_iter().chain(options).collect();
+        folder.command(&[&arguments[..], more].concat())
+    };
+    let mut program = Running::with_stderr(&mut run("run", &["--mqtt-ca", "ca.pem"]));
+    let line = program.wait_for("connection", |line| line.contains("connected as"));
+    assert!(line.contains(&url), "{line}");
+    program.signal("-TERM");
+    assert_eq!(program.wait().code(), Some(0));
+    let mut program = Running::with_stderr(&mut run("run", &[]));
+    let line = program.wait_for("refusal", |line| line.contains("can't be trusted"));
+    assert!(line.contains("--mqtt-ca"), "{line}");
+    program.signal("-TERM");
+    assert_eq!(program.wait().code(), Some(0));
+    let wrong = run("run", &["--mqtt-ca", "tiny.onnx"])
+        .output()
+        .expect("starts");
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+    let doctor = run("doctor", &["--mqtt-ca", "ca.pem"])
+        .output()
+        .expect("starts");
+    let text = String::from_utf8_lossy(&doctor.stdout);
+    assert!(text.contains("ok     broker"), "{text}");
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn the_login_comes_from_a_file_or_the_environment() {
+    let Some(broker) = Broker::start_with_login("anna", "secret-1") else {
+        return;
+    };
+    let folder = TestDir::new();
+    folder.write("password", "secret-1\n");
+    folder.write("wrong", "wrong-9\n");
+    let options = "doctor --source demo --display none --model tiny.onnx --name cam --mqtt";
+    let doctor = |login: &str, more: &[&str], variables: &[(&str, &str)]| {
+        let url = broker.url(login);
+        let options: Vec<&str> = options.split(' ').chain([url.as_str()]).collect();
+        let mut command = folder.command(&[&options[..], more].concat());
+        let output = command.envs(variables.iter().copied()).output();
+        let output = output.expect("starts");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).expect("UTF-8");
+        assert!(
+            !text.contains("secret-1") && !text.contains("wrong-9"),
+            "{text}"
+        );
+        text
+    };
+    let (user, password) = ("BOXCAM_MQTT_USER", "BOXCAM_MQTT_PASSWORD");
+    let file = ["--mqtt-password-file", "password"];
+    let accepted = [
+        doctor("anna@", &file, &[]),
+        doctor("anna@", &file, &[(password, "wrong-9")]),
+        doctor("anna@", &[], &[(password, "secret-1")]),
+        doctor("", &[], &[(user, "anna"), (password, "secret-1")]),
+        doctor("", &file, &[(user, "anna")]),
+        doctor("anna:secret-1@", &[], &[(password, "wrong-9")]),
+    ];
+    for text in accepted {
+        assert!(text.contains("ok     broker"), "{text}");
+    }
+    let wrong = ["--mqtt-password-file", "wrong"];
+    let refused = [
+        (doctor("anna@", &wrong, &[]), "refuses the login"),
+        (
+            doctor("anna:secret-1@", &file, &[]),
+            "leave one of them out",
+        ),
+        (doctor("", &file, &[]), user),
+        (
+            doctor("anna@", &["--mqtt-password-file", "none"], &[]),
+            "none: can't be read",
+        ),
+    ];
+    for (text, reason) in refused {
+        assert!(
+            text.contains("FAILED broker") && text.contains(reason),
+            "{text}"
+        );
+    }
+    let url = broker.url("");
+    let run = "run --source demo --frames 1 --display none --model tiny.onnx --mqtt-password-file password --mqtt";
+    let arguments: Vec<&str> = run.split(' ').chain([url.as_str()]).collect();
+    let output = folder.run(&arguments);
+    output.assert_exit_code(2);
+    output.assert_stderr_contains(&[user]);
 }

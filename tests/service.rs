@@ -214,3 +214,63 @@ for frame in $(seq 40); do cat red.mjpg; sleep 0.03; done; exec sleep 600";
     assert!(sent.expect("kill runs").success());
     assert!(program.wait().expect("exited").success());
 }
+
+/// Runs a program whose standard error is a pipe. Returns what it writes to it; `stream` gets the device and inode of the pipe.
+fn messages(mut command: Command, stream: impl Fn(u64, u64) -> String) -> String {
+    use std::io::Read as _;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::MetadataExt as _;
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let file = std::fs::File::from(OwnedFd::from(writer));
+    let metadata = file.metadata().expect("known");
+    command.env("JOURNAL_STREAM", stream(metadata.dev(), metadata.ino()));
+    command.stdout(Stdio::null()).stderr(file);
+    let mut child = command.spawn().expect("started");
+    // It holds the other end of the pipe.
+    drop(command);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("UTF-8");
+    child.wait().expect("exited");
+    text
+}
+
+#[test]
+fn messages_in_the_journal_have_a_priority() {
+    let folder = TestDir::new();
+    folder.write_solid_image("a.png", "red");
+    folder.write("b.png", "no picture");
+    let run = |source: &str| {
+        let arguments =
+            format!("run --source {source} --display none --model tiny.onnx --on-event true");
+        folder.command(&arguments.split(' ').collect::<Vec<_>>())
+    };
+    let journal = |device: u64, inode: u64| format!("{device}:{inode}");
+    let text = messages(run("b.png"), journal);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(!lines.is_empty());
+    for line in &lines {
+        let is_error = line.starts_with("<3>boxcam: ") || line.starts_with("<4>boxcam: ");
+        assert!(is_error, "{text}");
+    }
+    let text = messages(run("missing.png"), journal);
+    assert!(
+        text.starts_with("<3>boxcam: ") || text.contains("\n<3>boxcam: "),
+        "{text}"
+    );
+    let others = [
+        |device: u64, inode: u64| format!("{device}:{}", inode + 1),
+        |device: u64, inode: u64| format!("{}:{inode}", device + 1),
+        |_: u64, _: u64| "x".to_owned(),
+        |_: u64, _: u64| String::new(),
+    ];
+    for other in others {
+        let text = messages(run("missing.png"), other);
+        assert!(!text.contains('<'), "{text}");
+    }
+    let mut command = run("demo");
+    command.args(["--frames", "1", "--web", "127.0.0.1:0"]);
+    let text = messages(command, journal);
+    if cfg!(feature = "web") {
+        assert!(text.contains("<6>boxcam: web page at http://"), "{text}");
+    }
+}

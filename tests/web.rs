@@ -290,9 +290,13 @@ fn metrics_have_the_format_of_prometheus() {
     let (_sink, health, address) = serve(3);
     health.captured.add(12);
     health.dropped.add(2);
+    for millis in [4, 250, 250] {
+        let duration = Duration::from_millis(millis);
+        health.inference_durations.add(duration);
+    }
+    let before = SystemTime::now();
     health.update(|status| {
         status.state = CaptureState::Live;
-        status.inference = Duration::from_millis(250);
         status.last_inference = Some(Instant::now());
         status.model = "0badcafe".to_owned();
     });
@@ -308,7 +312,25 @@ fn metrics_have_the_format_of_prometheus() {
     };
     assert_eq!(value("boxcam_frames_captured_total"), 12.0);
     assert_eq!(value("boxcam_frames_dropped_total"), 2.0);
-    assert_eq!(value("boxcam_inference_seconds"), 0.25);
+    let bucket = |bound: &str| {
+        value(&format!(
+            "boxcam_inference_duration_seconds_bucket{{le=\"{bound}\"}}"
+        ))
+    };
+    assert_eq!(
+        ["0.0025", "0.005", "0.1", "0.25", "+Inf"].map(bucket),
+        [0.0, 1.0, 1.0, 3.0, 3.0]
+    );
+    assert_eq!(value("boxcam_inference_duration_seconds_sum"), 0.504);
+    assert_eq!(value("boxcam_inference_duration_seconds_count"), 3.0);
+    assert_eq!(value("boxcam_frame_age_seconds_count"), 0.0);
+    let since_epoch = |time: SystemTime| {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH);
+        since.expect("after 1970").as_secs_f64()
+    };
+    let timestamp = value("boxcam_last_inference_timestamp_seconds");
+    let range = since_epoch(before) - 0.002..=since_epoch(SystemTime::now()) + 0.002;
+    assert!(range.contains(&timestamp), "{timestamp}");
     assert_eq!(value("boxcam_healthy"), 1.0);
     assert_eq!(value("boxcam_capture_state{state=\"live\"}"), 1.0);
     assert_eq!(value("boxcam_capture_state{state=\"stalled\"}"), 0.0);
@@ -319,12 +341,86 @@ fn metrics_have_the_format_of_prometheus() {
     assert_eq!(value(&info), 1.0);
 }
 
+/// A query must not depend on what has happened already.
+#[test]
+fn all_metrics_are_there_from_the_start() {
+    let (mut sink, health, address) = serve(1);
+    let frame = frame(1);
+    let report = with_zones(report(&frame, Some(0)));
+    sink.expect(
+        Arc::clone(&report.labels),
+        Arc::new(report.zones.map().clone()),
+    );
+    let series = || -> Vec<String> {
+        let text = get(address, "/metrics").text();
+        let series = samples(&text).into_iter().map(|(name, _)| name);
+        series
+            .filter(|name| !name.starts_with("boxcam_info"))
+            .collect()
+    };
+    let first = series();
+    let is_zero = |name: &str| {
+        let samples = samples(&get(address, "/metrics").text());
+        samples.contains(&(name.to_owned(), 0.0))
+    };
+    let crossings = "boxcam_line_crossings_total{line=\"door\",direction=\"down\",class=\"apple\"}";
+    for name in [
+        "boxcam_things_appeared_total",
+        "boxcam_things{class=\"hot dog\"}",
+        "boxcam_zone_things{zone=\"table\",class=\"apple\"}",
+        crossings,
+        "boxcam_last_inference_timestamp_seconds",
+        "boxcam_frames_per_second",
+    ] {
+        assert!(is_zero(name), "{name} in {first:#?}");
+    }
+    health.inference_durations.add(Duration::from_millis(5));
+    health.update(|status| {
+        status.frames_per_second = Some(7.5);
+        status.last_inference = Some(Instant::now());
+        status.state = CaptureState::Live;
+    });
+    sink.show(&frame, &report).expect("recorded");
+    assert!(!is_zero(crossings));
+    assert_eq!(series(), first);
+}
+
+#[test]
+fn promtool_has_nothing_to_say_about_the_metrics() {
+    if test_support::tool_is_missing("promtool") {
+        return;
+    }
+    let (mut sink, health, address) = serve(1);
+    health.inference_durations.add(Duration::from_millis(5));
+    let frame = frame(1);
+    let report = with_zones(report(&frame, Some(0)));
+    sink.show(&frame, &report).expect("recorded");
+    let mut promtool = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("promtool starts");
+    let metrics = get(address, "/metrics").body;
+    let mut stdin = promtool.stdin.take().expect("piped");
+    stdin.write_all(&metrics).expect("read");
+    drop(stdin);
+    let output = promtool.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success() && said.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
 #[test]
 fn zones_and_lines_are_in_the_state_the_metrics_and_the_live_picture() {
     let (mut sink, _, address) = serve(1);
     let frame = frame(1);
     let plain = report(&frame, Some(0));
-    assert!(!get(address, "/metrics").text().contains("zone"));
+    assert!(!get(address, "/metrics").text().contains("zone="));
     sink.show(&frame, &with_zones(plain.clone()))
         .expect("recorded");
     let state = get(address, "/state").json();
@@ -378,10 +474,13 @@ fn samples(text: &str) -> Vec<(String, f64)> {
                 assert!(name.ends_with("_total"), "{line}");
                 typed = (*name).to_owned();
             }
-            ["#", "TYPE", name, "gauge"] => typed = (*name).to_owned(),
+            ["#", "TYPE", name, "gauge" | "histogram"] => typed = (*name).to_owned(),
             _ => {
                 let (sample, value) = line.rsplit_once(' ').expect("a value");
                 let name = sample.split('{').next().expect("a name");
+                let mut parts = ["_bucket", "_sum", "_count"].iter();
+                let part = parts.find_map(|part| name.strip_suffix(part));
+                let name = part.filter(|name| *name == typed).unwrap_or(name);
                 assert_eq!((name, name), (helped.as_str(), typed.as_str()), "{line}");
                 samples.push((sample.to_owned(), value.parse().expect("a number")));
             }

@@ -11,11 +11,17 @@ use super::AddressError;
 /// MQTT's port without encryption.
 const MQTT_PORT: u16 = 1883;
 
+/// MQTT's port with TLS.
+const TLS_PORT: u16 = 8883;
+
 /// Schemes of plain MQTT.
 const PLAIN: [&str; 2] = ["mqtt", "tcp"];
 
 /// Schemes of MQTT with TLS.
-const TLS: [&str; 5] = ["mqtts", "ssl", "tls", "mqtt+ssl", "wss"];
+const TLS: [&str; 4] = ["mqtts", "ssl", "tls", "mqtt+ssl"];
+
+/// Schemes of MQTT over WebSockets.
+const WEB_SOCKET: [&str; 2] = ["ws", "wss"];
 
 /// The address of an MQTT broker, with a login where it needs one.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,17 +29,19 @@ pub struct BrokerAddress {
     /// A host name or an IP address; an IPv6 address has no brackets, and may have a zone, as `fe80::1%eth0`.
     pub host: String,
     pub port: u16,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
     /// User name and password. The password may be empty, the name not.
     pub login: Option<(String, String)>,
 }
 
-/// `mqtt://[USER[:PASSWORD]@]HOST[:PORT][/]`, or the same with `tcp`. User name and password may be percent-encoded; only
+/// `mqtt://[USER[:PASSWORD]@]HOST[:PORT][/]`, or the same with `tcp`, or with `mqtts`, `ssl` or `tls` for TLS. User name and password may be percent-encoded; only
 /// a `:` in the name and a percent sign before two hexadecimal digits must be.
 impl FromStr for BrokerAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let rest = without_scheme(text)?;
+        let (tls, rest) = without_scheme(text)?;
         // A password may contain an `@`, a host can't.
         let (login, rest) = match rest.rsplit_once('@') {
             Some((login, rest)) => (parse_login(login)?, rest),
@@ -52,25 +60,34 @@ impl FromStr for BrokerAddress {
             let (host, port) = authority.split_at(end);
             (parse_host(host, port)?, port)
         };
-        let port = parse_port(port)?;
-        Ok(Self { host, port, login })
+        let default_port = match tls {
+            true => TLS_PORT,
+            false => MQTT_PORT,
+        };
+        let port = parse_port(port)?.unwrap_or(default_port);
+        Ok(Self {
+            host,
+            port,
+            tls,
+            login,
+        })
     }
 }
 
-/// The text after `://` of plain MQTT.
-fn without_scheme(text: &str) -> Result<&str, AddressError> {
+/// Whether the scheme is one of TLS, and the text after `://`.
+fn without_scheme(text: &str) -> Result<(bool, &str), AddressError> {
     let (scheme, rest) = text.split_once("://").ok_or(AddressError::Broker)?;
     let is = |known: &&&str| scheme.eq_ignore_ascii_case(known);
     if PLAIN.iter().any(|known| is(&known)) {
-        return Ok(rest);
+        return Ok((false, rest));
     }
-    if let Some(scheme) = TLS.iter().find(is) {
-        return Err(AddressError::Tls { scheme });
+    if TLS.iter().any(|known| is(&known)) {
+        return Ok((true, rest));
     }
-    if scheme.eq_ignore_ascii_case("ws") {
-        return Err(AddressError::WebSocket { scheme: "ws" });
+    match WEB_SOCKET.iter().find(is) {
+        Some(scheme) => Err(AddressError::WebSocket { scheme }),
+        None => Err(AddressError::Broker),
     }
-    Err(AddressError::Broker)
 }
 
 fn parse_login(text: &str) -> Result<Option<(String, String)>, AddressError> {
@@ -123,25 +140,29 @@ fn parse_host(host: &str, port: &str) -> Result<String, AddressError> {
 }
 
 /// An empty text, or a colon with or without a number.
-fn parse_port(text: &str) -> Result<u16, AddressError> {
+fn parse_port(text: &str) -> Result<Option<u16>, AddressError> {
     let digits = match text.strip_prefix(':') {
-        Some("") => return Ok(MQTT_PORT),
+        Some("") => return Ok(None),
         Some(digits) => digits,
-        None if text.is_empty() => return Ok(MQTT_PORT),
+        None if text.is_empty() => return Ok(None),
         None => return Err(AddressError::Ipv6),
     };
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
     let port = digits.parse().ok().filter(|port| is_number && *port > 0);
-    port.ok_or(AddressError::Port)
+    port.map(Some).ok_or(AddressError::Port)
 }
 
 /// Without the login: a password must not get into a log.
 impl fmt::Display for BrokerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.tls {
+            true => "mqtts",
+            false => "mqtt",
+        };
         if self.host.contains(':') {
-            write!(f, "mqtt://[{}]:{}", self.host, self.port)
+            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
         } else {
-            write!(f, "mqtt://{}:{}", self.host, self.port)
+            write!(f, "{scheme}://{}:{}", self.host, self.port)
         }
     }
 }
@@ -220,7 +241,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_cause() {
-        use AddressError::{Broker, Host, Ipv6, Login, Path, Port, Tls, WebSocket};
+        use AddressError::{Broker, Host, Ipv6, Login, Path, Port, WebSocket};
         let cases = [
             ("", Broker),
             ("localhost", Broker),
@@ -228,10 +249,7 @@ mod tests {
             ("http://home", Broker),
             ("://home", Broker),
             ("mqtt:/home", Broker),
-            ("mqtts://home", Tls { scheme: "mqtts" }),
-            ("SSL://home:8883", Tls { scheme: "ssl" }),
-            ("tls://u:p@home", Tls { scheme: "tls" }),
-            ("wss://home/mqtt", Tls { scheme: "wss" }),
+            ("wss://home/mqtt", WebSocket { scheme: "wss" }),
             ("ws://home:9001", WebSocket { scheme: "ws" }),
             ("mqtt://", Host),
             ("mqtt:///", Host),
@@ -266,6 +284,22 @@ mod tests {
     }
 
     #[test]
+    fn some_schemes_are_those_of_tls() {
+        let cases = [
+            ("mqtt://home", false, 1883, "mqtt://home:1883"),
+            ("mqtts://home", true, 8883, "mqtts://home:8883"),
+            ("SSL://home:1", true, 1, "mqtts://home:1"),
+            ("tls://u:p@[::1]", true, 8883, "mqtts://[::1]:8883"),
+            ("mqtt+ssl://home/", true, 8883, "mqtts://home:8883"),
+        ];
+        for (text, tls, port, shown) in cases {
+            let address = parsed(text);
+            assert_eq!((address.tls, address.port), (tls, port), "{text}");
+            assert_eq!(address.to_string(), shown);
+        }
+    }
+
+    #[test]
     fn the_login_is_never_shown() {
         for text in ["mqtt://cam:s3cret@[::1]", "tcp://cam:s3cret@[::1]:1883/"] {
             let address = parsed(text);
@@ -273,7 +307,7 @@ mod tests {
             assert_eq!(format!("{address:?}"), "mqtt://[::1]:1883");
         }
         for text in [
-            "mqtts://cam:s3cret@home",
+            "wss://cam:s3cret@home",
             "mqtt://cam:s3cret",
             "mqtt://cam:s3cret@home/x",
             "cam:s3cret@home",

@@ -3,6 +3,8 @@
 //! The checks change nothing: no camera changes its mode, nothing is drawn on a screen, nothing is written, and nothing is
 //! published to a broker.
 
+#[cfg(feature = "mqtt")]
+use std::fmt::Display;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -20,6 +22,8 @@ use boxcam::options::{DoctorOptions, LogChoice, RunOptions};
 use boxcam::sink::mqtt;
 use serde::Serialize;
 
+#[cfg(feature = "mqtt")]
+use super::broker;
 use super::{Completion, Failure, aliases, json, model, print};
 use machine::Machine;
 
@@ -246,7 +250,8 @@ fn sink_checks(options: &RunOptions) -> Vec<Finding> {
         let max_size = options.snapshots_size.as_u64();
         findings.push(storage("snapshots", existing, max_size));
     }
-    findings.extend(broker(options));
+    findings.extend(event_program(options));
+    findings.extend(broker_login(options));
     findings.extend(options.web.as_ref().map(web_page));
     findings
 }
@@ -303,23 +308,57 @@ fn free_bytes(_: &Path) -> Option<u64> {
     None
 }
 
-/// Whether the broker accepts the login of a run with these options.
-#[cfg(feature = "mqtt")]
-fn broker(options: &RunOptions) -> Option<Finding> {
-    let broker = options.mqtt.as_ref()?;
-    let name = super::run::camera_name(options);
-    Some(match mqtt::check_login(broker, &name, BROKER_TIMEOUT) {
-        Ok(()) => Finding::good("broker", format!("{broker} accepts the login")),
+/// Whether the program that is run at events is there.
+#[cfg(target_os = "linux")]
+fn event_program(options: &RunOptions) -> Option<Finding> {
+    use boxcam::sink::on_event::EventProgram;
+    let command = options.on_event.command.as_ref()?;
+    Some(match EventProgram::find(command) {
+        Ok(program) => Finding::good("on-event", format!("runs {}", program.path().display())),
         Err(error) => {
-            let message = format!("{broker} {error}");
-            // A run continues without the broker and connects later, if it can.
-            Finding::missing(!error.may_pass(), "broker", message, error.fix(broker))
+            let fix = "install the program, or leave out --on-event";
+            Finding::failed("on-event", error.to_string(), fix)
         }
     })
 }
 
+#[cfg(not(target_os = "linux"))]
+fn event_program(options: &RunOptions) -> Option<Finding> {
+    options.on_event.command.as_ref()?;
+    let fix = "leave out --on-event";
+    Some(Finding::failed("on-event", "it needs Linux", fix))
+}
+
+/// Whether the broker accepts the login of a run with these options.
+#[cfg(feature = "mqtt")]
+fn broker_login(options: &RunOptions) -> Option<Finding> {
+    let name = super::run::camera_name(options);
+    let (broker, tls) = match (broker::address(options), broker::tls(options)) {
+        (Ok(address), Ok(tls)) => (address?, tls),
+        (Err(error), _) => return Some(unusable_broker(&error)),
+        (_, Err(error)) => return Some(unusable_broker(&error)),
+    };
+    let broker = &broker;
+    Some(
+        match mqtt::check_login(broker, tls.as_ref(), &name, BROKER_TIMEOUT) {
+            Ok(()) => Finding::good("broker", format!("{broker} accepts the login")),
+            Err(error) => {
+                let message = format!("{broker} {error}");
+                // A run continues without the broker and connects later, if it can.
+                Finding::missing(!error.may_pass(), "broker", message, error.fix(broker))
+            }
+        },
+    )
+}
+
+#[cfg(feature = "mqtt")]
+fn unusable_broker(error: &impl Display) -> Finding {
+    let fix = "correct the options and variables that give the login";
+    Finding::failed("broker", error.to_string(), fix)
+}
+
 #[cfg(not(feature = "mqtt"))]
-fn broker(options: &RunOptions) -> Option<Finding> {
+fn broker_login(options: &RunOptions) -> Option<Finding> {
     options.mqtt.as_ref()?;
     let message = "this boxcam was built without MQTT";
     let fix = "build it with `--features mqtt`, or leave `--mqtt` out";

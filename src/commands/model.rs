@@ -15,7 +15,7 @@ use boxcam::detect::tract::{EngineOptions, ModelError, TractDetector};
 use boxcam::golden::{self, Agreement, GoldenError};
 use boxcam::health::Health;
 use boxcam::model_choice::ModelChoice;
-use boxcam::warn;
+use boxcam::{info, warn};
 use thiserror::Error;
 
 use super::Failure;
@@ -156,7 +156,7 @@ impl FileWatcher {
                     if models.send(detector).is_err() {
                         return;
                     }
-                    warn!(
+                    info!(
                         "model {}: new model {} passed {} golden examples (max difference {:.3}), now active",
                         self.file.display(),
                         self.running,

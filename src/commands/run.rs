@@ -23,8 +23,11 @@ use boxcam::source::pictures::PicturesSource;
 use boxcam::source::recording::RecordingSource;
 use boxcam::source::{FrameSource, SourceFactory};
 use boxcam::stream_url::StreamUrl;
-use boxcam::warn;
+use boxcam::zone::ZoneMap;
+use boxcam::{info, warn};
 
+#[cfg(feature = "mqtt")]
+use super::broker;
 use super::{Completion, Failure, aliases, model};
 
 pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion, Failure> {
@@ -37,10 +40,14 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
     model::check_regions(options.regions, detector.card())?;
     let zones = options.zones.map()?.without_aliases(&labels, &aliases);
     zones.check_classes(&labels)?;
+    let zones = Arc::new(zones);
     let input = Input::of(&options.source)?;
     let is_tracked = !matches!(input, Input::Pictures(_));
     if !is_tracked && !zones.is_empty() {
         warn!("zones and lines have no effect on pictures that do not follow each other");
+    }
+    if !is_tracked && options.on_event.command.is_some() {
+        warn!("--on-event has no effect on pictures that do not follow each other");
     }
     let health = Arc::new(Health::default());
     let stats = ConsoleStats::default();
@@ -49,6 +56,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         labels: &labels,
         aliases: &aliases,
         selected: filter.classes.names().unwrap_or_default(),
+        zones: &zones,
     };
     sinks.extend(open_sinks(options, &input, &classes, &health)?);
     let mut display = open_display(options, &input)?;
@@ -74,7 +82,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         threshold: options.model.threshold.map(Threshold::value),
         filter,
         aliases: Arc::clone(&aliases),
-        zones: Arc::new(zones),
+        zones: Arc::clone(&zones),
         track: is_tracked,
         one: options.one,
         regions: options.regions.then_some(options.region_rate),
@@ -89,7 +97,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
     };
     let summary = pipeline.run(source)?;
     if matches!(input, Input::Demo { .. }) && std::io::stderr().is_terminal() {
-        warn!("{stats}");
+        info!("{stats}");
     }
     // A live run continues without what could not be written; an offline run must write everything.
     let is_incomplete = !is_live && health.lines_lost.get() + health.snapshots_lost.get() > 0;
@@ -197,7 +205,7 @@ fn open_camera(choice: &CameraChoice, options: &RunOptions) -> Result<SourceConf
     };
     let open: SourceFactory = Box::new(move || {
         let camera = CameraSource::open(&choice, &request)?;
-        warn!("{}", camera.description());
+        info!("{}", camera.description());
         Ok(Box::new(camera) as Box<dyn FrameSource>)
     });
     Ok(reopened(open, options))
@@ -334,14 +342,16 @@ type BoxedSink = Box<dyn Sink + Send>;
 
 /// The classes that a run detects.
 #[cfg_attr(
-    not(feature = "mqtt"),
-    allow(dead_code, reason = "only MQTT needs them")
+    not(all(feature = "mqtt", feature = "web")),
+    allow(dead_code, reason = "only MQTT and the web page need them")
 )]
 struct DetectedClasses<'a> {
     labels: &'a Labels,
     aliases: &'a Arc<Aliases>,
     /// Empty if all are.
     selected: &'a [String],
+    /// Where they are counted.
+    zones: &'a Arc<ZoneMap>,
 }
 
 /// Opens all sinks but the display, the log first.
@@ -373,9 +383,50 @@ fn open_sinks(
     if let Some(service) = boxcam::sink::service::ServiceSink::from_environment() {
         sinks.push(Box::new(service));
     }
+    sinks.extend(open_on_event(options, input, health)?);
     sinks.extend(open_mqtt(options, classes, health)?);
-    sinks.extend(open_web(options, health)?);
+    sinks.extend(open_web(options, classes, health)?);
     Ok(sinks)
+}
+
+/// Looks up the program that is run at events, and starts the threads that run it.
+#[cfg(target_os = "linux")]
+fn open_on_event(
+    options: &RunOptions,
+    input: &Input,
+    health: &Arc<Health>,
+) -> Result<Option<BoxedSink>, Failure> {
+    use boxcam::sink::on_event::{EventProgram, OnEventSettings, OnEventSink, WhenFull};
+    let Some(command) = &options.on_event.command else {
+        return Ok(None);
+    };
+    let settings = OnEventSettings {
+        program: EventProgram::find(command)?,
+        limit: options.on_event.limit,
+        timeout: options.on_event.timeout,
+        camera: camera_name(options),
+        when_full: match input.is_of_files() {
+            true => WhenFull::Wait,
+            false => WhenFull::DropOldest,
+        },
+    };
+    let sink = OnEventSink::start(settings, Arc::clone(health))?;
+    Ok(Some(Box::new(sink)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_on_event(
+    options: &RunOptions,
+    _: &Input,
+    _: &Arc<Health>,
+) -> Result<Option<BoxedSink>, Failure> {
+    match options.on_event.command {
+        None => Ok(None),
+        Some(_) => Err(Failure::NotBuilt {
+            what: "--on-event (Linux only)",
+            feature: "default",
+        }),
+    }
 }
 
 /// What `--lines auto` means for a source.
@@ -395,15 +446,17 @@ fn open_mqtt(
     health: &Arc<Health>,
 ) -> Result<Option<BoxedSink>, Failure> {
     use boxcam::sink::mqtt::{MqttSettings, MqttSink};
-    let Some(broker) = &options.mqtt else {
+    let Some(address) = broker::address(options)? else {
         return Ok(None);
     };
     let settings = MqttSettings {
+        tls: broker::tls(options)?,
+        images: options.mqtt_images,
         instance: instance(options),
         labels: Some(classes.labels.clone()),
         selected: classes.selected.to_vec(),
         aliases: Arc::clone(classes.aliases),
-        ..MqttSettings::new(broker.clone(), camera_name(options))
+        ..MqttSettings::new(address, camera_name(options))
     };
     let sink = MqttSink::start_with(settings, Arc::clone(health))?;
     Ok(Some(Box::new(sink)))
@@ -437,7 +490,11 @@ fn open_mqtt(
 
 /// Starts the web page and prints its address.
 #[cfg(feature = "web")]
-fn open_web(options: &RunOptions, health: &Arc<Health>) -> Result<Option<BoxedSink>, Failure> {
+fn open_web(
+    options: &RunOptions,
+    classes: &DetectedClasses<'_>,
+    health: &Arc<Health>,
+) -> Result<Option<BoxedSink>, Failure> {
     use boxcam::sink::web::{WebSettings, WebSink};
     /// The page reports a failure only after at least this time without a frame: a short interruption is none.
     const MIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -453,12 +510,17 @@ fn open_web(options: &RunOptions, health: &Arc<Health>) -> Result<Option<BoxedSi
         frame_ancestors: options.web_frame_ancestors.clone(),
     };
     let sink = WebSink::serve(settings, Arc::clone(health))?;
-    warn!("web page at http://{}/", sink.address());
+    sink.expect(Arc::new(classes.labels.clone()), Arc::clone(classes.zones));
+    info!("web page at http://{}/", sink.address());
     Ok(Some(Box::new(sink)))
 }
 
 #[cfg(not(feature = "web"))]
-fn open_web(options: &RunOptions, _: &Arc<Health>) -> Result<Option<BoxedSink>, Failure> {
+fn open_web(
+    options: &RunOptions,
+    _: &DetectedClasses<'_>,
+    _: &Arc<Health>,
+) -> Result<Option<BoxedSink>, Failure> {
     match options.web {
         None => Ok(None),
         Some(_) => Err(Failure::NotBuilt {
@@ -468,14 +530,14 @@ fn open_web(options: &RunOptions, _: &Arc<Health>) -> Result<Option<BoxedSink>, 
     }
 }
 
-/// The name of this camera for the broker and the web page.
-#[cfg(any(feature = "mqtt", feature = "web"))]
+/// The name of this camera for programs at events, the broker and the web page.
+#[cfg(any(feature = "mqtt", feature = "web", target_os = "linux"))]
 pub(super) fn camera_name(options: &RunOptions) -> String {
     let name = options.name.clone().or_else(host_name);
     name.unwrap_or_else(|| "boxcam".to_owned())
 }
 
-#[cfg(all(any(feature = "mqtt", feature = "web"), target_os = "linux"))]
+#[cfg(target_os = "linux")]
 fn host_name() -> Option<String> {
     let system = rustix::system::uname();
     let name = system.nodename().to_string_lossy();

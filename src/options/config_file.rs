@@ -11,6 +11,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use crate::address::redacted;
 use crate::diagnostics::reading_advice;
+use crate::event_command;
 use crate::user_folders;
 
 /// The configuration file of the whole system, that of the Debian package.
@@ -55,7 +56,9 @@ pub(super) enum Shape {
     Text,
     Bool,
     /// An array of strings and numbers; the value has commas between them.
-    List,
+    List {
+        items: Vec<String>,
+    },
     /// A table; see [`table_value`].
     Table {
         /// The keys of the table with their lines.
@@ -69,11 +72,18 @@ impl Setting {
         format!("--{}={}", self.key, self.value)
     }
 
+    /// Makes the items of an array the words of a command.
+    pub(super) fn join_as_command(&mut self) {
+        if let Shape::List { items } = &self.shape {
+            self.value = event_command::quoted(items.iter().map(String::as_str));
+        }
+    }
+
     /// The name of a table.
     pub(super) fn name(&self) -> Option<&str> {
         match self.shape {
             Shape::Table { .. } => self.value.split('=').next().map(str::trim),
-            Shape::Text | Shape::Bool | Shape::List => None,
+            Shape::Text | Shape::Bool | Shape::List { .. } => None,
         }
     }
 
@@ -181,9 +191,13 @@ fn settings_of(
             tables.iter().map(of_table).collect::<Result<_, _>>()?
         }
         DeValue::Table(table) => vec![setting(table_value(table, start)?, lines_of(table, text))],
-        DeValue::Array(_) => {
-            let list = list_text(value.get_ref()).ok_or(InvalidSetting(start, NO_VALUE))?;
-            vec![setting(list, Shape::List)]
+        DeValue::Array(items) => {
+            let items: Option<Vec<String>> = items
+                .iter()
+                .map(|item| scalar_text(item.get_ref()))
+                .collect();
+            let items = items.ok_or(InvalidSetting(start, NO_VALUE))?;
+            vec![setting(items.join(","), Shape::List { items })]
         }
         other => {
             let text = scalar_text(other).ok_or(InvalidSetting(start, NO_VALUE))?;

@@ -8,9 +8,10 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory};
 use serde::Serialize;
 
-use super::Cli;
 use super::config_file::Setting;
+use super::{Cli, takes_command};
 use crate::address::{redacted, redacted_broker};
+use crate::event_command::{self, EventCommand};
 
 /// Options that say how to print or where to read, and none of `run` itself.
 const NOT_SHOWN: [&str; 3] = ["config", "help", "json"];
@@ -118,8 +119,22 @@ fn values(option: &Arg, matches: &ArgMatches) -> Vec<String> {
 fn without_password(name: &str, value: &str) -> String {
     match name {
         "mqtt" => redacted_broker(value),
+        _ if takes_command(name) => redacted_command(value),
         _ => redacted(value),
     }
+}
+
+/// Each word by itself: an `@` of one does not belong to the URL in another.
+fn redacted_command(value: &str) -> String {
+    let Ok(EventCommand { program, arguments }) = value.parse() else {
+        return redacted(value);
+    };
+    let words: Vec<String> = [program]
+        .iter()
+        .chain(&arguments)
+        .map(|w| redacted(w))
+        .collect();
+    event_command::quoted(words.iter().map(String::as_str))
 }
 
 #[cfg(test)]
@@ -172,6 +187,17 @@ mod tests {
         assert_eq!(zones.len(), 2, "{zones:?}");
         assert_eq!(zones[0].1, "line 1");
         assert_eq!(zones[1].1, "command line");
+    }
+
+    #[test]
+    fn the_words_of_a_command_are_kept_without_passwords() {
+        let file = "on-event = [\"curl\", \"http://a:secret@home/x\", \"-d\", \"@-\", \"a b\"]\n";
+        let options = options(&[], file);
+        let shown = find(&options, "on-event");
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        let words: EventCommand = shown[0].0.parse().expect("a command");
+        let expected = "curl http://***@home/x -d @- 'a b'";
+        assert_eq!(Ok(words), expected.parse());
     }
 
     #[test]

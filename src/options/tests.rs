@@ -7,7 +7,7 @@ fn parse_line(line: &str) -> Result<Command, OptionsError> {
     parse(line.split(' '), &[])
 }
 
-fn run(line: &str) -> RunOptions {
+pub(super) fn run(line: &str) -> RunOptions {
     match parse_line(line) {
         Ok(Command::Run(run)) => *run,
         other => panic!("{other:?}"),
@@ -209,7 +209,7 @@ fn texts(error: &OptionsError) -> String {
 #[test]
 fn no_error_shows_a_password() {
     let lines = [
-        "boxcam run --mqtt mqtts://anna:s3cret@home",
+        "boxcam run --mqtt wss://anna:s3cret@home",
         "boxcam run --mqtt=mqtt://anna:s3cret@home/topic",
         "boxcam run --mqtt mqtt://anna:p@s3cret/x@home:port",
         "boxcam run --mqtt mqtt://anna:s3cret",
@@ -238,8 +238,9 @@ fn no_error_shows_a_password() {
         assert!(!texts.contains("s3cret"), "{line}: {texts}");
     }
     // The rest of the message is there.
-    let error = parse_line(lines[0]).expect_err("TLS").to_string();
-    let start = "error: invalid value 'mqtts://***@home' for '--mqtt <URL>': mqtts:// needs TLS";
+    let error = parse_line(lines[0]).expect_err("WebSockets").to_string();
+    let start =
+        "error: invalid value 'wss://***@home' for '--mqtt <URL>': wss:// is MQTT over WebSockets";
     assert!(error.starts_with(start), "{error}");
     let options = run("boxcam run --mqtt mqtt://anna:s3cret@home");
     assert!(!format!("{options:?}").contains("s3cret"));
@@ -248,7 +249,7 @@ fn no_error_shows_a_password() {
 #[test]
 fn no_error_in_a_file_shows_a_password() {
     let files = [
-        "mqtt = \"mqtts://anna:s3cret@home\"",
+        "mqtt = \"wss://anna:s3cret@home\"",
         "mqtt = \"anna:s3cret\"",
         "mqtt = mqtt://anna:s3cret@home",
         "mqtt = \"mqtt://anna:s3cret@home",
@@ -290,7 +291,7 @@ fn evaluate_and_detect_take_paths() {
 }
 
 /// Writes a configuration file with this text; the folder must be kept.
-fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+pub(super) fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("boxcam.toml");
     std::fs::write(&file, text).expect("written");

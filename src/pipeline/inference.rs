@@ -309,6 +309,8 @@ impl Inference {
         self.health.inferred.add(1);
         let inferences = report.views.as_ref().map_or(1, Vec::len);
         self.health.inferences.add(inferences as u64);
+        self.health.inference_durations.add(report.inference);
+        self.health.frame_ages.add(report.frame_age);
         self.health.update(|now| {
             now.last_inference = Some(at);
             now.inference = report.inference;

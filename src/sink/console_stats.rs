@@ -12,7 +12,7 @@ use crate::frame::{Frame, GroundTruth, Origin, UnreadableFrame};
 use crate::geometry::iou;
 use crate::health::{CaptureState, StateChange};
 use crate::report::Report;
-use crate::warn;
+use crate::{info, warn};
 
 /// Counts frames and detections. Clones share the counts. Its `Display` is the summary.
 #[derive(Debug, Clone, Default)]
@@ -74,8 +74,10 @@ impl Sink for ConsoleStats {
     }
 
     fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
-        if let Some(message) = self.message(change) {
-            warn!("{message}");
+        match self.message(change) {
+            Some(message) if change.state == CaptureState::Live => info!("{message}"),
+            Some(message) => warn!("{message}"),
+            None => {}
         }
         Ok(())
     }

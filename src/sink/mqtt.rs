@@ -1,11 +1,12 @@
 //! Publishes what is detected to an MQTT broker, with Home Assistant's discovery.
 //!
 //! Messages are published under `boxcam/NAME/` by a thread: `status` (`online` or `offline`; the latter is also the
-//! broker's last will), `state` (what is present now) and `instance` (which installation this is), all retained, and
-//! `event` (a line of the log for each event of a track). [`MqttSink`] only puts messages into a queue. While the broker is unreachable, up to [`MAX_EVENTS`]
+//! broker's last will), `state` (what is present now), `instance` (which installation this is) and, if
+//! [`MqttSettings::images`] is set, `image` (a picture of the last event), all retained, and `event` (a line of the log for each
+//! event of a track). [`MqttSink`] only puts messages into a queue. While the broker is unreachable, up to [`MAX_EVENTS`]
 //! events are queued and sent when it is back. An event may be sent twice if the connection breaks before the broker
-//! has acknowledged it. A failure of the broker does not end the run. The connection is not encrypted: use it in a
-//! trusted network.
+//! has acknowledged it. A failure of the broker does not end the run. The connection is encrypted if the broker's address
+//! says so ([`BrokerTls`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use rumqttc::{Client, LastWill, MqttOptions, QoS};
+use rumqttc::{Client, LastWill, MqttOptions, QoS, SubscribeFilter, TlsConfiguration, Transport};
 use serde::Serialize;
 
 use super::presence::{Presence, PresentThing};
@@ -29,25 +30,38 @@ use crate::warn;
 
 mod connection;
 mod discovery;
+mod event_image;
 mod former_names;
 mod instance;
 mod login;
 mod publish_queue;
+mod tls;
 
 use connection::BrokerConnection;
-use discovery::{HOME_ASSISTANT_STATUS, OFFLINE, ONLINE, Topics};
+use discovery::{Device, HOME_ASSISTANT_STATUS, MIGRATE, OFFLINE, ONLINE, Topics};
+use event_image::EventImages;
 use former_names::FormerNames;
 use publish_queue::{MqttMessage, MqttMessageKind, PublishQueue};
 
 pub use instance::InstanceId;
 pub use login::{LoginError, check_login};
 pub use publish_queue::MAX_EVENTS;
+pub use tls::{BrokerTls, CertificateFileError, TlsFailure};
 
 /// Timeout for the last messages at the end of the run.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Interval of the pings to the broker.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The largest message from a broker, in bytes. Those that are subscribed to are small.
+const MAX_INCOMING_BYTES: usize = 64 * 1024;
+
+/// The largest message to a broker, in bytes: a picture, or the discovery message with a sensor for each class.
+const MAX_OUTGOING_BYTES: usize = 512 * 1024;
+
+/// The most entities of an earlier version: one for each class of a large model.
+const MAX_FORMER_ENTITIES: usize = 1000;
 
 /// Minimum time between two states that differ in their confidence only.
 const CONFIDENCE_INTERVAL: Duration = Duration::from_secs(10);
@@ -56,6 +70,9 @@ const CONFIDENCE_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct MqttSettings {
     pub broker: BrokerAddress,
+    /// The certificates that the broker's one may come from; `None` for those of the system. Without effect on a plain
+    /// connection.
+    pub tls: Option<BrokerTls>,
     /// The name of the camera.
     pub name: String,
     /// What this instance published under a former name is removed from the broker after the first connection.
@@ -65,6 +82,8 @@ pub struct MqttSettings {
     /// Classes that Home Assistant gets a sensor for from the start; others get theirs when they are first detected.
     pub selected: Vec<String>,
     pub aliases: Arc<Aliases>,
+    /// Whether to publish a picture of each event.
+    pub images: bool,
 }
 
 /// Publishes to a broker until it is dropped.
@@ -72,6 +91,8 @@ pub struct MqttSink {
     publisher: Arc<Publisher>,
     state: StateMessage,
     published_at: Option<Instant>,
+    /// `None` if no pictures are published.
+    images: Option<EventImages>,
     /// Disconnected when the thread has ended.
     thread_ended: Receiver<()>,
 }
@@ -98,8 +119,9 @@ impl MqttSink {
     pub fn start_with(settings: MqttSettings, health: Arc<Health>) -> Result<Self, SinkError> {
         let topics = Topics::of(&settings.name);
         let capacity = publish_queue::MAX_IN_FLIGHT + 8;
-        let (client, connection) = Client::new(options(&settings.broker, &topics), capacity);
+        let (client, connection) = Client::new(settings.options(&topics), capacity);
         let broker = settings.broker.to_string();
+        let images = settings.images.then(EventImages::default);
         let publisher = Arc::new(Publisher::new(client, topics, settings, health));
         let connection = BrokerConnection::new(connection, Arc::clone(&publisher), broker);
         let (sender, thread_ended) = channel();
@@ -119,6 +141,7 @@ impl MqttSink {
             publisher,
             state: StateMessage::default(),
             published_at: None,
+            images,
             thread_ended,
         })
     }
@@ -148,12 +171,24 @@ impl MqttSettings {
     pub fn new(broker: BrokerAddress, name: String) -> Self {
         Self {
             broker,
+            tls: None,
             name,
             instance: None,
             labels: None,
             selected: Vec::new(),
             aliases: Arc::default(),
+            images: false,
         }
+    }
+
+    fn options(&self, topics: &Topics) -> MqttOptions {
+        let mut options = options(&self.broker, topics);
+        if self.broker.tls {
+            let tls = self.tls.clone().unwrap_or_else(BrokerTls::of_system);
+            let config = TlsConfiguration::Rustls(tls.config());
+            options.set_transport(Transport::tls_with_config(config));
+        }
+        options
     }
 }
 
@@ -161,6 +196,7 @@ fn options(broker: &BrokerAddress, topics: &Topics) -> MqttOptions {
     // A fixed client ID: a broker that still holds the connection from before a power cut then closes it.
     let mut options = MqttOptions::new(topics.client_id(), &broker.host, broker.port);
     options.set_keep_alive(KEEP_ALIVE);
+    options.set_max_packet_size(MAX_INCOMING_BYTES, MAX_OUTGOING_BYTES);
     if let Some((user, password)) = &broker.login {
         options.set_credentials(user, password);
     }
@@ -173,6 +209,10 @@ impl Sink for MqttSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         for line in json::event_lines(frame, report) {
             self.publisher.publish_event(line);
+        }
+        let images = self.images.as_mut();
+        if let Some(image) = images.and_then(|images| images.next(frame, report, Instant::now())) {
+            self.publisher.publish_image(image);
         }
         self.publisher.publish_classes(report.counts().keys());
         self.publish_state(StateMessage::of(report), Instant::now());
@@ -319,6 +359,11 @@ struct MqttState {
     /// The classes that Home Assistant has a sensor for.
     classes: BTreeSet<String>,
     is_connected: bool,
+    /// Whether this connection has published how Home Assistant discovers the camera. Before, it waits for the first
+    /// acknowledgement: what the broker has retained of earlier versions was sent by then, if it handles packets in order.
+    is_announced: bool,
+    /// Topics at which an earlier version has configured entities of this camera.
+    former_entities: Vec<String>,
     /// Until all are found, or the first connection has ended.
     former_names: Option<FormerNames>,
     shutdown: MqttShutdown,
@@ -357,7 +402,16 @@ impl Publisher {
         let message = MqttMessage {
             kind: MqttMessageKind::Event,
             topic: self.topics.event(),
-            payload,
+            payload: payload.into_bytes(),
+        };
+        self.enqueue(&mut self.state.lock(), message);
+    }
+
+    fn publish_image(&self, jpeg: Vec<u8>) {
+        let message = MqttMessage {
+            kind: MqttMessageKind::Image,
+            topic: self.topics.image(),
+            payload: jpeg,
         };
         self.enqueue(&mut self.state.lock(), message);
     }
@@ -370,7 +424,7 @@ impl Publisher {
             let message = MqttMessage {
                 kind: MqttMessageKind::State,
                 topic: self.topics.state(),
-                payload,
+                payload: payload.into_bytes(),
             };
             self.enqueue(&mut state, message);
         }
@@ -379,48 +433,93 @@ impl Publisher {
     /// Publishes the sensors of classes that have none yet.
     fn publish_classes<'a>(&self, classes: impl Iterator<Item = &'a &'a str>) {
         let mut state = self.state.lock();
-        for class in classes {
-            if state.classes.contains(*class) {
-                continue;
-            }
-            state.classes.insert((*class).to_owned());
-            // Without a connection, they are published on connect.
-            if state.is_connected {
-                let message = self.class_message(class);
-                self.enqueue(&mut state, message);
-            }
+        let known = state.classes.len();
+        let new = classes.filter(|class| !state.classes.contains(**class));
+        let new: Vec<String> = new.map(|class| (*class).to_owned()).collect();
+        state.classes.extend(new);
+        // Without a connection, they are published on connect.
+        if state.classes.len() > known && state.is_announced {
+            self.enqueue_discovery(&mut state);
         }
-    }
-
-    fn class_message(&self, class: &str) -> MqttMessage {
-        let name = self.settings.aliases.get(class).unwrap_or(class);
-        retained(discovery::class_message(
-            &self.topics,
-            &self.settings.name,
-            class,
-            name,
-        ))
     }
 
     /// Called on connect. The retained messages are sent before the queued events.
     fn on_connected(&self) {
         let mut state = self.state.lock();
         state.is_connected = true;
+        let own = [
+            HOME_ASSISTANT_STATUS.to_owned(),
+            self.topics.former_entities(),
+        ];
+        let others = match state.former_names {
+            Some(_) => &former_names::FILTERS[..],
+            None => &[],
+        };
+        let filters = own
+            .into_iter()
+            .chain(others.iter().map(|f| (*f).to_owned()));
+        let filters = filters.map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
         // It only fails if the connection is already lost again.
-        let _ = self
-            .client
-            .try_subscribe(HOME_ASSISTANT_STATUS, QoS::AtLeastOnce);
-        if state.former_names.is_some() {
-            for filter in former_names::FILTERS {
-                let _ = self.client.try_subscribe(filter, QoS::AtLeastOnce);
-            }
-        }
+        let _ = self.client.try_subscribe_many(filters);
         self.enqueue_retained(&mut state);
+    }
+
+    /// Called for each retained message. If an earlier version has configured an entity with it, the entity moves into the
+    /// device.
+    fn on_former_entity(&self, topic: &str) {
+        if !self.topics.is_former_entity(topic) {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.former_entities.len() < MAX_FORMER_ENTITIES {
+            state.former_entities.push(topic.to_owned());
+        }
+        // Other brokers may send it later.
+        if state.is_announced {
+            self.enqueue_discovery(&mut state);
+        }
     }
 
     /// Sends the retained messages again, after Home Assistant has started.
     fn publish_discovery(&self) {
-        self.enqueue_retained(&mut self.state.lock());
+        let mut state = self.state.lock();
+        if state.is_announced {
+            self.enqueue_discovery(&mut state);
+        }
+        self.enqueue_retained(&mut state);
+    }
+
+    /// The message that describes the device, between those that move former entities into it.
+    fn enqueue_discovery(&self, state: &mut MqttState) {
+        let former = std::mem::take(&mut state.former_entities);
+        for topic in &former {
+            let message = MqttMessage {
+                kind: MqttMessageKind::Transient,
+                topic: topic.clone(),
+                payload: MIGRATE.as_bytes().to_vec(),
+            };
+            self.enqueue(state, message);
+        }
+        let aliases = &self.settings.aliases;
+        let classes = state.classes.iter().map(String::as_str);
+        let (topic, payload) = Device {
+            topics: &self.topics,
+            name: &self.settings.name,
+            classes: classes
+                .map(|class| (class, aliases.get(class).unwrap_or(class)))
+                .collect(),
+            has_image: self.settings.images,
+        }
+        .message();
+        let message = MqttMessage {
+            kind: MqttMessageKind::Discovery,
+            topic,
+            payload: payload.into_bytes(),
+        };
+        self.enqueue(state, message);
+        for topic in former {
+            self.enqueue(state, retained((topic, String::new())));
+        }
     }
 
     /// Takes a message about another camera, or about this one. Returns the IDs of former names, whose messages it has
@@ -447,6 +546,7 @@ impl Publisher {
     fn on_disconnected(&self) {
         let mut state = self.state.lock();
         state.is_connected = false;
+        state.is_announced = false;
         // After an interruption of the broker, another camera of this board may be offline for a moment. A name only
         // changes with a new start.
         state.former_names = None;
@@ -462,6 +562,9 @@ impl Publisher {
     fn on_acknowledged(&self, packet_id: u16) {
         let mut state = self.state.lock();
         state.queue.on_acknowledged(packet_id);
+        if !std::mem::replace(&mut state.is_announced, true) {
+            self.enqueue_discovery(&mut state);
+        }
         self.send_queued(&mut state);
     }
 
@@ -499,14 +602,11 @@ impl Publisher {
         lost
     }
 
-    /// The discovery messages, then the state, then `online`.
+    /// The state, then `online` and the instance.
     fn enqueue_retained(&self, state: &mut MqttState) {
-        let discovery = discovery::messages(&self.topics, &self.settings.name);
-        let mut messages: Vec<MqttMessage> = discovery.into_iter().map(retained).collect();
-        let classes = state.classes.iter();
-        messages.extend(classes.map(|class| self.class_message(class)));
         let last_state = state.last_state.clone();
-        messages.extend(last_state.map(|payload| retained((self.topics.state(), payload))));
+        let last_state = last_state.map(|payload| retained((self.topics.state(), payload)));
+        let mut messages: Vec<MqttMessage> = last_state.into_iter().collect();
         messages.push(retained((self.topics.status(), ONLINE.to_owned())));
         let instance = self.settings.instance.as_ref();
         let instance = instance.map(|id| (self.topics.instance(), id.as_str().to_owned()));
@@ -532,7 +632,7 @@ impl Publisher {
             state.queue.push(retained(offline));
         }
         while let Some(message) = state.queue.next_to_send() {
-            let is_retained = message.kind != MqttMessageKind::Event;
+            let is_retained = message.kind.is_retained();
             // It fails if the connection is lost. The message is in flight then and will be queued again.
             let _ = self.client.try_publish(
                 message.topic,
@@ -552,7 +652,7 @@ fn retained((topic, payload): (String, String)) -> MqttMessage {
     MqttMessage {
         kind: MqttMessageKind::Retained,
         topic,
-        payload,
+        payload: payload.into_bytes(),
     }
 }
 

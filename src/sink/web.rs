@@ -17,7 +17,10 @@ use super::{Sink, SinkError};
 use crate::address::{FrameAncestors, WebHosts};
 use crate::frame::Frame;
 use crate::health::{Health, StateChange};
+use crate::label::Labels;
 use crate::report::Report;
+use crate::zone::ZoneMap;
+use crate::zone_monitor::ZoneCounts;
 
 mod app_state;
 mod metrics;
@@ -96,6 +99,11 @@ impl WebSink {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Sets the classes of the model and the zones, so that they have metrics before the first report.
+    pub fn expect(&self, labels: Arc<Labels>, zones: Arc<ZoneMap>) {
+        self.state.expect(labels, Arc::new(ZoneCounts::new(zones)));
     }
 
     fn publish_picture(&mut self, frame: &Frame, report: &Report) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::SinkError;
-use crate::warn;
+use crate::{info, warn};
 
 /// Time from a failed write to the next attempt.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -96,7 +96,7 @@ impl WriteFailureLog {
         };
         if outage.retry_at.is_some() {
             let (name, items, lost) = (self.name.display(), self.items, outage.lost);
-            warn!("{name}: can be written again; {lost} {items} were lost");
+            info!("{name}: can be written again; {lost} {items} were lost");
         }
     }
 

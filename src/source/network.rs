@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use super::SourceError;
-use super::program::{self, ProgramConfig, ProgramSource, stream_error};
+use super::program::{ProgramConfig, ProgramSource, stream_error};
+use crate::child_process;
 use crate::stream_url::StreamUrl;
 
 /// Starts `ffmpeg` for a stream. It sends at most this number of frames per second, scaled down to the least size that
@@ -36,7 +37,7 @@ pub fn open(url: &StreamUrl, size: (u32, u32), fps: u32) -> Result<ProgramSource
 }
 
 fn command(program: &Path, url: &StreamUrl, size: (u32, u32), fps: u32) -> Command {
-    let mut command = program::command(program);
+    let mut command = child_process::command(program);
     command.args(["-nostdin", "-hide_banner", "-nostats", "-loglevel", "error"]);
     // Without a delay for buffers.
     command.args(["-fflags", "nobuffer", "-flags", "low_delay"]);

@@ -2,10 +2,7 @@
 //!
 //! It never outlives boxcam. The last lines that it writes to standard error explain why it ended or sends nothing.
 
-use std::ffi::OsStr;
 use std::io::{self, Read};
-use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -13,11 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::cancellable_reader::{CancellableReader, PollResult, ReadCancelHandle};
 use super::stream::{StreamKind, StreamSource};
 use super::{CancelHandle, FrameSource, MessageHandle, SourceError};
+use crate::child_process::ChildProcess;
 use crate::frame::Frame;
 
 /// How long opening waits for the first byte. A camera takes about a second to start; this wait can't be cancelled, so
@@ -156,30 +153,11 @@ pub(super) fn stream_error(source: &str, message: String) -> SourceError {
     }
 }
 
-/// A command that starts this program, and kills it when boxcam ends if `setpriv` is installed.
-pub(super) fn command(program: &Path) -> Command {
-    let setpriv = which::which("setpriv").ok();
-    match setpriv.filter(|setpriv| has_pdeathsig(setpriv)) {
-        Some(setpriv) => {
-            let mut command = Command::new(setpriv);
-            command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-            command
-        }
-        None => Command::new(program),
-    }
-}
-
-/// The `setpriv` of BusyBox lacks `--pdeathsig`.
-fn has_pdeathsig(setpriv: &Path) -> bool {
-    let file = setpriv.canonicalize();
-    file.is_ok_and(|file| file.file_name() != Some(OsStr::new("busybox")))
-}
-
 /// A running program.
 struct Program {
     name: &'static str,
     redact: Redact,
-    process: Mutex<Process>,
+    process: Mutex<ChildProcess>,
     /// The end of its standard error.
     stderr: Mutex<Vec<u8>>,
     /// Whether its standard error was read to the end.
@@ -216,16 +194,14 @@ impl Program {
     ) -> io::Result<(Arc<Self>, ChildStdout, ChildStderr)> {
         command.stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.process_group(0).spawn()?;
+        let mut process = ChildProcess::spawn(command)?;
+        let child = process.child();
         let pipes = child.stdout.take().zip(child.stderr.take());
         let (stdout, stderr) = pipes.ok_or_else(|| io::Error::other("it has no pipes"))?;
         let program = Self {
             name,
             redact,
-            process: Mutex::new(Process {
-                child,
-                status: None,
-            }),
+            process: Mutex::new(process),
             stderr: Mutex::default(),
             has_closed_stderr: AtomicBool::new(false),
         };
@@ -251,11 +227,7 @@ impl Program {
 
     /// Kills the program and its child processes.
     fn kill(&self) {
-        let mut process = self.process.lock();
-        process.kill_group();
-        if process.status.is_none() {
-            let _ = process.child.kill();
-        }
+        self.process.lock().kill();
     }
 
     /// Waits for the end of the program, at most [`EXIT_TIMEOUT`].
@@ -316,44 +288,6 @@ fn is_about_a_frame(line: &str) -> bool {
     number.is_some_and(|(number, rest)| number.parse::<u64>().is_ok() && rest.contains(" fps)"))
 }
 
-/// A process that leads its own process group.
-struct Process {
-    child: std::process::Child,
-    /// The exit status, once the process was reaped.
-    status: Option<ExitStatus>,
-}
-
-impl Process {
-    fn pid(&self) -> Option<Pid> {
-        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
-    }
-
-    /// Kills the process group, unless the process was reaped: its number may then belong to another one.
-    fn kill_group(&self) {
-        if let Some(pid) = self.pid().filter(|_| self.status.is_none()) {
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
-    }
-
-    /// The exit status, if the process has ended. Its child processes are killed first, since they would keep its pipes
-    /// open.
-    fn status(&mut self) -> Option<ExitStatus> {
-        if self.status.is_none() && self.has_ended() {
-            self.kill_group();
-            self.status = self.child.try_wait().ok().flatten();
-        }
-        self.status
-    }
-
-    /// Whether the process has ended; does not reap it.
-    fn has_ended(&self) -> bool {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let result = self.pid().map(|pid| waitid(WaitId::Pid(pid), options));
-        // After an error, `try_wait` decides.
-        !matches!(result, Some(Ok(None)))
-    }
-}
-
 /// Waits for a condition, at most [`EXIT_TIMEOUT`].
 fn wait_for(condition: impl Fn() -> bool) {
     let start = Instant::now();
@@ -367,6 +301,7 @@ mod tests {
     //! The whole source is tested with a script instead of `rpicam-vid` in `tests/stream.rs`, where PATH can be set.
 
     use std::fs;
+    use std::path::Path;
 
     use super::*;
 

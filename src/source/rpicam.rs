@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use super::SourceError;
-use super::program::{self, ProgramConfig, ProgramSource, stream_error};
+use super::program::{ProgramConfig, ProgramSource, stream_error};
+use crate::child_process;
 
 /// Names of the program, the newer one first.
 const PROGRAMS: [&str; 2] = ["rpicam-vid", "libcamera-vid"];
@@ -37,7 +38,7 @@ pub fn open(camera: u32, size: (u32, u32), fps: u32) -> Result<ProgramSource, So
 }
 
 fn command(program: &Path, camera: u32, (width, height): (u32, u32), fps: u32) -> Command {
-    let mut command = program::command(program);
+    let mut command = child_process::command(program);
     let values = [camera, width, height, fps].map(|value| value.to_string());
     let names = ["--camera", "--width", "--height", "--framerate"];
     for (name, value) in names.iter().zip(values) {

@@ -1,7 +1,7 @@
 //! A mosquitto in its own folder, and its clients.
 
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -16,6 +16,8 @@ pub(crate) struct Broker {
     port: u16,
     /// User name and password of the clients.
     login: Option<(String, String)>,
+    /// Whether it speaks TLS, with a certificate of [`Broker::ca`].
+    tls: bool,
     child: Child,
 }
 
@@ -31,15 +33,28 @@ pub(crate) struct Subscriber(Running);
 impl Broker {
     /// A broker without a login; `None` if mosquitto is not installed.
     pub(crate) fn start() -> Option<Self> {
-        Self::new(None)
+        Self::new(None, false)
+    }
+
+    /// A broker with TLS, for the names `localhost` and `127.0.0.1`; `None` if mosquitto or openssl is not installed.
+    pub(crate) fn start_with_tls() -> Option<Self> {
+        if tool_is_missing("openssl") {
+            return None;
+        }
+        Self::new(None, true)
+    }
+
+    /// The file with the certificate of the authority that its certificate comes from.
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
     }
 
     /// A broker with a login; `None` if mosquitto is not installed.
     pub(crate) fn start_with_login(name: &str, password: &str) -> Option<Self> {
-        Self::new(Some((name.to_owned(), password.to_owned())))
+        Self::new(Some((name.to_owned(), password.to_owned())), false)
     }
 
-    fn new(login: Option<(String, String)>) -> Option<Self> {
+    fn new(login: Option<(String, String)>, tls: bool) -> Option<Self> {
         if tool_is_missing("mosquitto_sub") || tool_is_missing("mosquitto") {
             return None;
         }
@@ -48,27 +63,35 @@ impl Broker {
             let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
             listener.local_addr().expect("an address").port()
         };
-        configure(folder.path(), port, login.as_ref());
+        if tls {
+            make_certificates(folder.path());
+        }
+        configure(folder.path(), port, login.as_ref(), tls);
         let child = spawn(folder.path(), port);
         Some(Self {
             folder,
             port,
             login,
+            tls,
             child,
         })
     }
 
     /// The broker's URL, with `login` before the host.
     pub(crate) fn url(&self, login: &str) -> String {
-        format!("mqtt://{login}127.0.0.1:{}", self.port)
+        let scheme = if self.tls { "mqtts" } else { "mqtt" };
+        format!("{scheme}://{login}127.0.0.1:{}", self.port)
     }
 
     /// Receives all messages of a topic, the retained ones first.
     pub(crate) fn subscribe(&self, topic: &str) -> Subscriber {
-        Subscriber(Running::with_stdout(&mut self.client(
-            "mosquitto_sub",
-            &["-q", "1", "-F", "%r %t %p", "-t", topic],
-        )))
+        self.subscribe_with_format(topic, "%r %t %p")
+    }
+
+    fn subscribe_with_format(&self, topic: &str, format: &str) -> Subscriber {
+        Subscriber(Running::with_stdout(
+            &mut self.client("mosquitto_sub", &["-q", "1", "-F", format, "-t", topic]),
+        ))
     }
 
     /// Receives all messages of a topic from now on, also those sent while the broker is restarted.
@@ -89,6 +112,19 @@ impl Broker {
         self.publish_with(&["-t", topic, "-m", payload]);
     }
 
+    pub(crate) fn publish_retained(&self, topic: &str, payload: &str) {
+        self.publish_with(&["-r", "-t", topic, "-m", payload]);
+    }
+
+    /// Waits for a message of a topic. Returns its payload, which may be any bytes.
+    pub(crate) fn payload(&self, topic: &str) -> Vec<u8> {
+        let arguments = ["-q", "1", "-C", "1", "-W", "60", "-N", "-t", topic];
+        let output = self.client("mosquitto_sub", &arguments).output();
+        let output = output.expect("runs");
+        assert!(output.status.success(), "no message of {topic}");
+        output.stdout
+    }
+
     fn publish_with(&self, arguments: &[&str]) {
         let arguments = [&["-q", "1"], arguments].concat();
         let done = self.client("mosquitto_pub", &arguments).status();
@@ -100,7 +136,8 @@ impl Broker {
         const START: &str = "test/start";
         const END: &str = "test/end";
         self.publish_with(&["-r", "-t", START, "-m", "x"]);
-        let mut subscriber = self.subscribe("#");
+        // A payload may be any bytes.
+        let mut subscriber = self.subscribe_with_format("#", "%r %t");
         subscriber.wait_for(START);
         // The broker sends all retained messages before those that are published after the subscription.
         self.publish(END, "x");
@@ -140,12 +177,34 @@ impl Broker {
         if let Some((name, password)) = &self.login {
             command.args(["-u", name, "-P", password]);
         }
+        if self.tls {
+            command.arg("--cafile").arg(self.ca());
+        }
         command.args(arguments).stdin(Stdio::null());
         command
     }
 }
 
-fn configure(folder: &Path, port: u16, login: Option<&(String, String)>) {
+/// An authority, and a certificate of it for the broker.
+fn make_certificates(folder: &Path) {
+    let names = "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n";
+    std::fs::write(folder.join("names"), names).expect("written");
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout";
+    for line in [
+        &format!("req -x509 -days 2 -subj /CN=boxcam-test {key} ca.key -out ca.pem"),
+        &format!("req -subj /CN=localhost {key} broker.key -out broker.csr"),
+        "x509 -req -days 2 -in broker.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names -out broker.pem",
+    ] {
+        let done = Command::new("openssl")
+            .args(line.split(' '))
+            .current_dir(folder)
+            .output();
+        let done = done.expect("openssl starts");
+        assert!(done.status.success(), "{line}: {done:?}");
+    }
+}
+
+fn configure(folder: &Path, port: u16, login: Option<&(String, String)>, tls: bool) {
     let path = folder.display();
     let mut lines = vec![
         format!("listener {port} 127.0.0.1"),
@@ -157,6 +216,10 @@ fn configure(folder: &Path, port: u16, login: Option<&(String, String)>) {
         "log_type all".to_owned(),
         format!("allow_anonymous {}", login.is_none()),
     ];
+    if tls {
+        lines.push(format!("certfile {path}/broker.pem"));
+        lines.push(format!("keyfile {path}/broker.key"));
+    }
     if let Some((name, password)) = login {
         let file = format!("{path}/passwords");
         let made = Command::new("mosquitto_passwd")

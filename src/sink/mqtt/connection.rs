@@ -5,11 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rumqttc::{Connection, ConnectionError, Event, Outgoing, Packet, StateError};
+use rumqttc::{Connection, ConnectionError, Event, Outgoing, Packet, StateError, TlsError};
 
 use super::discovery::{HOME_ASSISTANT_STATUS, ONLINE};
-use super::{Publisher, login};
-use crate::warn;
+use super::{Publisher, login, tls};
+use crate::{info, warn};
 
 /// Delay after the first failure. It doubles with each.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -85,11 +85,14 @@ impl BrokerConnection {
             }
             Event::Incoming(Packet::Publish(message)) => {
                 let (topic, payload) = (&message.topic, &message.payload);
+                if message.retain && !payload.is_empty() {
+                    self.publisher.on_former_entity(topic);
+                }
                 let former = self
                     .publisher
                     .on_camera_message(topic, payload, message.retain);
                 for id in former {
-                    warn!(
+                    info!(
                         "{}: removed the former name of this camera, boxcam/{id}",
                         self.broker
                     );
@@ -105,7 +108,7 @@ impl BrokerConnection {
             count => format!("; sending {count} queued events"),
         };
         let id = self.publisher.topics.id();
-        warn!("{}: connected as boxcam/{id}{queued}", self.broker);
+        info!("{}: connected as boxcam/{id}{queued}", self.broker);
         self.reported = None;
         self.connected_at = Some(Instant::now());
         self.publisher.on_connected();
@@ -156,9 +159,19 @@ fn describe(error: &ConnectionError) -> String {
         ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => {
             "the broker does not answer; events are queued until it does".to_owned()
         }
+        ConnectionError::Tls(TlsError::Io(source)) => match tls::failure(source) {
+            Some(failure) => {
+                let next_step = failure.next_step();
+                format!("the broker {failure}; {next_step}. Events are queued until it accepts")
+            }
+            None => format!(
+                "the broker closes the connection before TLS is established ({source}); check that the port is the one \
+                 of TLS, 8883 by default. Events are queued until it accepts"
+            ),
+        },
         ConnectionError::Io(source) if is_closed(source) => format!(
             "the broker closes the connection before it answers ({source}); check that the port is the one of plain \
-             MQTT, 1883 by default, not of TLS. Events are queued until it accepts"
+             MQTT, 1883 by default, or give mqtts:// for TLS. Events are queued until it accepts"
         ),
         ConnectionError::Io(source) => format!(
             "the broker can't be reached ({source}); check that it runs at that address. Events are queued until \

@@ -1,9 +1,16 @@
-//! The topics of a camera, and the messages by which Home Assistant discovers it: a sensor for the detected class, one for
-//! the number of things, one for occupancy, one for camera failures, and one for each class that is selected or was
-//! detected.
+//! The topics of a camera, and the message by which Home Assistant discovers it as a device: a sensor for the detected class, one
+//! for the number of things, one for occupancy, one for camera failures, one for each class that is selected or was
+//! detected, its events, and the picture of the last one.
+//!
+//! The message is that of device discovery, which Home Assistant has since 2024.11
+//! (<https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload>). Earlier versions of boxcam had one message for
+//! each entity, at [`Topics::former_entities`]; its place in the topic and its `unique_id` are the same, so that the entity
+//! stays.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+
+use crate::track::EventKind;
 
 mod class_sensor;
 
@@ -71,6 +78,11 @@ impl Topics {
         self.topic("state")
     }
 
+    /// The picture of the last event.
+    pub(super) fn image(&self) -> String {
+        self.topic("image")
+    }
+
     pub(super) fn event(&self) -> String {
         self.topic("event")
     }
@@ -80,28 +92,46 @@ impl Topics {
         self.topic("instance")
     }
 
-    /// All topics with a retained message, of a model with these classes; the one that tells whose they are is the last.
+    /// All topics with a retained message, of a model with these classes, also those of earlier versions; the one that tells
+    /// whose they are is the last.
     pub(super) fn retained<'a>(&self, classes: impl Iterator<Item = &'a str>) -> Vec<String> {
-        let entities = ENTITIES.into_iter();
-        let mut topics: Vec<String> = entities
-            .map(|(component, entity)| self.discovery(component, entity))
-            .collect();
-        topics.extend(classes.map(|class| self.class_discovery(class)));
-        topics.extend([self.state(), self.status(), self.instance()]);
+        let former = FORMER_ENTITIES.into_iter();
+        let mut topics = vec![self.device()];
+        topics.extend(former.map(|(component, entity)| self.former_entity(component, entity)));
+        topics
+            .extend(classes.map(|class| self.former_entity("binary_sensor", &class_entity(class))));
+        topics.extend([self.image(), self.state(), self.status(), self.instance()]);
         topics
     }
 
-    /// The topic that configures an entity in Home Assistant.
-    fn discovery(&self, component: &str, entity: &str) -> String {
+    /// The topic by which Home Assistant discovers the camera with all its entities.
+    pub(super) fn device(&self) -> String {
+        format!("homeassistant/device/{}/config", self.client_id())
+    }
+
+    /// Matches the topics at which earlier versions configured each entity.
+    pub(super) fn former_entities(&self) -> String {
+        format!("homeassistant/+/{}/+/config", self.client_id())
+    }
+
+    /// Whether the topic is one of [`Self::former_entities`].
+    pub(super) fn is_former_entity(&self, topic: &str) -> bool {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_/".contains(c);
+        let levels: Vec<&str> = topic.split('/').collect();
+        match levels.as_slice() {
+            // A broker could send anything else, too.
+            ["homeassistant", _, id, _, "config"] => {
+                *id == self.client_id() && topic.chars().all(is_plain)
+            }
+            _ => false,
+        }
+    }
+
+    fn former_entity(&self, component: &str, entity: &str) -> String {
         format!(
             "homeassistant/{component}/{}/{entity}/config",
             self.client_id()
         )
-    }
-
-    /// The topic that configures the sensor of a class.
-    fn class_discovery(&self, class: &str) -> String {
-        self.discovery("binary_sensor", &class_entity(class))
     }
 
     fn topic(&self, last: &str) -> String {
@@ -117,13 +147,18 @@ fn short_hash(bytes: &[u8]) -> String {
     digits
 }
 
-/// Component and name of each entity in Home Assistant.
-const ENTITIES: [(&str, &str); 4] = [
+/// Component and name of each entity that earlier versions configured by itself, but for those of classes.
+const FORMER_ENTITIES: [(&str, &str); 4] = [
     ("sensor", "seen"),
     ("sensor", "count"),
     ("binary_sensor", "occupancy"),
     ("binary_sensor", "trouble"),
 ];
+
+/// Payload at a topic of [`Topics::former_entities`] that lets Home Assistant keep an entity, with its name, area and history,
+/// while its configuration moves into the message of the device
+/// (<https://www.home-assistant.io/integrations/mqtt/#migration-from-single-component-to-device-based-discovery>).
+pub(super) const MIGRATE: &str = r#"{"migrate_discovery": true}"#;
 
 /// The name of the entity of a class: no other one begins with `class_`, and different classes have different ones.
 fn class_entity(class: &str) -> String {
@@ -140,73 +175,130 @@ fn class_entity(class: &str) -> String {
     }
 }
 
-/// Topic and JSON payload of the discovery message of a class's sensor, to be retained. `camera` is the name of the camera,
-/// `name` is shown for the class.
-pub(super) fn class_message(
-    topics: &Topics,
-    camera: &str,
-    class: &str,
-    name: &str,
-) -> (String, String) {
-    let fields = class_sensor::fields(class, name);
-    let payload = with_common_fields(fields, topics, camera, &class_entity(class));
-    (topics.class_discovery(class), payload.to_string())
+/// What Home Assistant shows of a camera.
+#[derive(Debug)]
+pub(super) struct Device<'a> {
+    pub(super) topics: &'a Topics,
+    /// The name of the camera.
+    pub(super) name: &'a str,
+    /// Classes with a sensor, each with the name that is shown for it.
+    pub(super) classes: Vec<(&'a str, &'a str)>,
+    /// Whether pictures of events are published.
+    pub(super) has_image: bool,
 }
 
-/// Topics and JSON payloads of the discovery messages, to be retained. `name` is the name of the camera.
-pub(super) fn messages(topics: &Topics, name: &str) -> Vec<(String, String)> {
-    let seen = json!({
-        "name": "Seen",
-        "icon": "mdi:eye",
-        "value_template": "{{ value_json.class }}",
-        "json_attributes_topic": topics.state(),
-    });
-    // Each class is an attribute.
-    let count = json!({
-        "name": "Count",
-        "icon": "mdi:counter",
-        "state_class": "measurement",
-        "value_template": "{{ value_json.count }}",
-        "json_attributes_topic": topics.state(),
-        "json_attributes_template": "{{ value_json.counts | tojson }}",
-    });
-    let occupancy = json!({
-        "name": "Occupancy",
-        "device_class": "occupancy",
-        "value_template": "{{ 'ON' if value_json.present else 'OFF' }}",
-    });
-    let trouble = json!({
-        "name": "Camera trouble",
-        "device_class": "problem",
-        "entity_category": "diagnostic",
-        "value_template": "{{ 'ON' if value_json.capture in ['stalled', 'reopening'] else 'OFF' }}",
-    });
-    let message = |((component, entity), fields)| {
-        let payload = with_common_fields(fields, topics, name, entity);
-        (topics.discovery(component, entity), payload.to_string())
-    };
-    let entities = ENTITIES.into_iter().zip([seen, count, occupancy, trouble]);
-    entities.map(message).collect()
+impl Device<'_> {
+    /// Topic and JSON payload of the discovery message, to be retained.
+    pub(super) fn message(&self) -> (String, String) {
+        let topics = self.topics;
+        let payload = json!({
+            "device": {
+                "identifiers": [topics.client_id()],
+                "name": self.name,
+                "manufacturer": "boxcam",
+                "model": "boxcam",
+                "sw_version": env!("CARGO_PKG_VERSION"),
+            },
+            "origin": { "name": "boxcam", "sw_version": env!("CARGO_PKG_VERSION") },
+            // These are for all components.
+            "state_topic": topics.state(),
+            "availability_topic": topics.status(),
+            "payload_available": ONLINE,
+            "payload_not_available": OFFLINE,
+            "components": self.components(),
+        });
+        (topics.device(), payload.to_string())
+    }
+
+    fn components(&self) -> Value {
+        let mut components = Map::new();
+        let mut add = |platform: &str, entity: &str, fields: Value| {
+            let id = format!("{}_{entity}", self.topics.client_id());
+            let common = json!({
+                "platform": platform,
+                "unique_id": id,
+                // Instead of `object_id`, which is deprecated since 2025.10 and ignored from 2026.4 on.
+                "default_entity_id": format!("{platform}.{id}"),
+            });
+            components.insert(entity.to_owned(), merged([common, fields]));
+        };
+        let state = self.topics.state();
+        add(
+            "sensor",
+            "seen",
+            json!({
+                "name": "Seen",
+                "icon": "mdi:eye",
+                "value_template": "{{ value_json.class }}",
+                "json_attributes_topic": state,
+            }),
+        );
+        // Each class is an attribute.
+        add(
+            "sensor",
+            "count",
+            json!({
+                "name": "Count",
+                "icon": "mdi:counter",
+                "state_class": "measurement",
+                "value_template": "{{ value_json.count }}",
+                "json_attributes_topic": state,
+                "json_attributes_template": "{{ value_json.counts | tojson }}",
+            }),
+        );
+        add(
+            "binary_sensor",
+            "occupancy",
+            json!({
+                "name": "Occupancy",
+                "device_class": "occupancy",
+                "value_template": "{{ 'ON' if value_json.present else 'OFF' }}",
+            }),
+        );
+        add(
+            "binary_sensor",
+            "trouble",
+            json!({
+                "name": "Camera trouble",
+                "device_class": "problem",
+                "entity_category": "diagnostic",
+                "value_template": "{{ 'ON' if value_json.capture in ['stalled', 'reopening'] else 'OFF' }}",
+            }),
+        );
+        // All fields of the event are attributes.
+        add(
+            "event",
+            "event",
+            json!({
+                "name": "Event",
+                "icon": "mdi:cctv",
+                "state_topic": self.topics.event(),
+                "event_types": EventKind::NAMES,
+                "value_template": "{{ dict(value_json, event_type=value_json.event) | tojson }}",
+            }),
+        );
+        if self.has_image {
+            add(
+                "image",
+                "image",
+                json!({
+                    "name": "Last event",
+                    "image_topic": self.topics.image(),
+                    "content_type": "image/jpeg",
+                }),
+            );
+        }
+        for (class, name) in &self.classes {
+            let fields = class_sensor::fields(class, name);
+            add("binary_sensor", &class_entity(class), fields);
+        }
+        Value::Object(components)
+    }
 }
 
-fn with_common_fields(fields: Value, topics: &Topics, name: &str, entity: &str) -> Value {
-    let client_id = topics.client_id();
-    let common = json!({
-        "unique_id": format!("{client_id}_{entity}"),
-        "object_id": format!("{client_id}_{entity}"),
-        "state_topic": topics.state(),
-        "availability_topic": topics.status(),
-        "payload_available": ONLINE,
-        "payload_not_available": OFFLINE,
-        "device": {
-            "identifiers": [client_id],
-            "name": name,
-            "model": "boxcam",
-            "sw_version": env!("CARGO_PKG_VERSION"),
-        },
-        "origin": { "name": "boxcam", "sw_version": env!("CARGO_PKG_VERSION") },
-    });
-    let parts = [common, fields].into_iter().filter_map(|part| match part {
+/// One object with the fields of both.
+fn merged(parts: [Value; 2]) -> Value {
+    let parts = parts.into_iter().filter_map(|part| match part {
         Value::Object(fields) => Some(fields),
         _ => None,
     });
@@ -217,39 +309,71 @@ fn with_common_fields(fields: Value, topics: &Topics, name: &str, entity: &str) 
 mod tests {
     use super::*;
 
-    #[test]
-    fn each_entity_has_its_own_id_and_the_same_device() {
-        let messages = messages(&Topics::of("k"), "K \"x\"");
-        let parsed: Vec<Value> = messages
-            .iter()
-            .map(|(_, payload)| serde_json::from_str(payload).expect("JSON"))
-            .collect();
-        let mut ids: Vec<&str> = parsed
-            .iter()
-            .filter_map(|entity| entity["unique_id"].as_str())
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), 4);
-        for entity in &parsed {
-            assert_eq!(entity["state_topic"], "boxcam/k/state");
-            assert_eq!(entity["device"]["name"], "K \"x\"");
-            assert_eq!(entity["device"]["identifiers"][0], "boxcam_k");
-        }
+    fn device(has_image: bool) -> Value {
+        let topics = Topics::of("k");
+        let device = Device {
+            topics: &topics,
+            name: "K \"x\"",
+            classes: vec![("hot dog", "Hotdog"), ("person", "person")],
+            has_image,
+        };
+        let (topic, payload) = device.message();
+        assert_eq!(topic, "homeassistant/device/boxcam_k/config");
+        serde_json::from_str(&payload).expect("JSON")
     }
 
     #[test]
-    fn the_sensor_of_a_class_belongs_to_the_camera() {
-        let (topic, payload) = class_message(&Topics::of("k"), "K", "hot dog", "Hotdog");
+    fn each_entity_has_its_own_id_in_the_same_device() {
+        let device = device(true);
+        assert_eq!(device["device"]["name"], "K \"x\"");
+        assert_eq!(device["device"]["identifiers"][0], "boxcam_k");
+        assert_eq!(device["state_topic"], "boxcam/k/state");
+        let components = device["components"].as_object().expect("an object");
+        let names: Vec<&str> = components.keys().map(String::as_str).collect();
+        let expected = [
+            "class_hot_dog",
+            "class_person",
+            "count",
+            "event",
+            "image",
+            "occupancy",
+            "seen",
+            "trouble",
+        ];
+        assert_eq!(names, expected);
+        for (name, component) in components {
+            let platform = component["platform"].as_str().expect("a text");
+            assert_eq!(component["unique_id"], format!("boxcam_k_{name}"));
+            let entity = format!("{platform}.boxcam_k_{name}");
+            assert_eq!(component["default_entity_id"], entity);
+        }
+        assert_eq!(components["class_hot_dog"]["name"], "Hotdog");
+        assert_eq!(components["event"]["state_topic"], "boxcam/k/event");
+        assert_eq!(components["image"]["image_topic"], "boxcam/k/image");
+    }
+
+    #[test]
+    fn without_pictures_there_is_no_image() {
+        assert!(device(false)["components"].get("image").is_none());
+    }
+
+    #[test]
+    fn entities_of_earlier_versions_are_recognized() {
+        let topics = Topics::of("k");
+        let former = topics.former_entity("binary_sensor", "class_cat");
         assert_eq!(
-            topic,
-            "homeassistant/binary_sensor/boxcam_k/class_hot_dog/config"
+            former,
+            "homeassistant/binary_sensor/boxcam_k/class_cat/config"
         );
-        let sensor: Value = serde_json::from_str(&payload).expect("JSON");
-        assert_eq!(sensor["name"], "Hotdog");
-        assert_eq!(sensor["unique_id"], "boxcam_k_class_hot_dog");
-        assert_eq!(sensor["state_topic"], "boxcam/k/state");
-        assert_eq!(sensor["device"]["name"], "K");
+        assert!(topics.is_former_entity(&former));
+        for other in [
+            "homeassistant/device/boxcam_k/config",
+            "homeassistant/sensor/boxcam_k2/seen/config",
+            "homeassistant/sensor/boxcam_k/s\u{e9}en/config",
+            "boxcam/k/state",
+        ] {
+            assert!(!topics.is_former_entity(other), "{other}");
+        }
     }
 
     #[test]
@@ -287,8 +411,8 @@ mod tests {
         for name in ["kitchen", "Kitchen", "a_b", "a-b", "cam_", "7", &longest] {
             assert_eq!(Topics::of(name).event(), format!("boxcam/{name}/event"));
         }
-        let discovery = Topics::of("a_b").discovery("sensor", "class");
-        assert_eq!(discovery, "homeassistant/sensor/boxcam_a_b/class/config");
+        let device = Topics::of("a_b").device();
+        assert_eq!(device, "homeassistant/device/boxcam_a_b/config");
     }
 
     #[test]
@@ -338,13 +462,17 @@ mod tests {
     #[test]
     fn the_topics_of_all_retained_messages_are_listed() {
         let topics = Topics::of("k");
-        let classes = ["person", "hot dog"];
-        let retained = topics.retained(classes.into_iter());
-        let of_classes = classes.map(|class| class_message(&topics, "k", class, class));
-        for (topic, _) in messages(&topics, "k").into_iter().chain(of_classes) {
-            assert!(retained.contains(&topic), "{topic}");
+        let retained = topics.retained(["person", "hot dog"].into_iter());
+        for topic in [
+            "homeassistant/device/boxcam_k/config",
+            "homeassistant/sensor/boxcam_k/seen/config",
+            "homeassistant/binary_sensor/boxcam_k/class_hot_dog/config",
+            "boxcam/k/image",
+            "boxcam/k/state",
+        ] {
+            assert!(retained.contains(&topic.to_owned()), "{topic}");
         }
-        assert_eq!(retained.len(), 9);
+        assert_eq!(retained.len(), 11);
         assert_eq!(retained.last(), Some(&"boxcam/k/instance".to_owned()));
     }
 }

@@ -6,9 +6,11 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use rumqttc::{Connect, ConnectReturnCode, Disconnect, Packet, Protocol};
+use rustls::{ClientConnection, StreamOwned};
 use thiserror::Error;
 
 use super::discovery::Topics;
+use super::tls::{self, BrokerTls, TlsFailure};
 use crate::address::BrokerAddress;
 
 /// Length of the packet with which a broker answers a login.
@@ -25,6 +27,8 @@ pub enum LoginError {
     NoAnswer { timeout: Duration },
     #[error("closes the connection without an answer ({source})")]
     Closed { source: io::Error },
+    #[error(transparent)]
+    Tls(TlsFailure),
     #[error("is not an MQTT broker: it does not answer as one")]
     NotMqtt,
     #[error("{}", refusal(*code))]
@@ -47,10 +51,11 @@ impl LoginError {
                 "check that an MQTT broker listens at this port and is not overloaded".to_owned()
             }
             Self::Closed { .. } | Self::NotMqtt => {
-                "give the port of plain MQTT, 1883 by default; 8883 is for TLS, which boxcam does not have, 9001 for \
-                 WebSockets; the broker's log may say more"
+                "give the port of plain MQTT, 1883 by default, for mqtt://, or that of TLS, 8883 by default, for mqtts://; 9001 \
+                 is for WebSockets; the broker's log may say more"
                     .to_owned()
             }
+            Self::Tls(failure) => failure.next_step().to_owned(),
             Self::Refused { code } => next_step(*code).to_owned(),
         }
     }
@@ -61,7 +66,7 @@ impl LoginError {
         match self {
             Self::Resolve { .. } | Self::Connect { .. } | Self::NoAnswer { .. } => true,
             Self::Refused { code } => matches!(code, ConnectReturnCode::ServiceUnavailable),
-            Self::Closed { .. } | Self::NotMqtt => false,
+            Self::Closed { .. } | Self::Tls(_) | Self::NotMqtt => false,
         }
     }
 }
@@ -97,12 +102,14 @@ pub(super) const fn next_step(code: ConnectReturnCode) -> &'static str {
         }
         ConnectReturnCode::ServiceUnavailable => "see the broker's log",
         ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
-            "correct it in --mqtt mqtt://USER:PASSWORD@HOST, or add the user at the broker"
+            "correct it in --mqtt mqtt://USER:PASSWORD@HOST or --mqtt-password-file, or add the user at the broker"
         }
     }
 }
 
 /// Logs in as a run with this camera name does, with the same user, password and last will, and out again.
+///
+/// `tls` are the certificates that the broker's one may come from, `None` those of the system.
 ///
 /// The client ID has `-doctor` appended, so that a run with the same name keeps its connection. `timeout` is for each of
 /// resolving the name, connecting and the answer.
@@ -111,19 +118,73 @@ pub(super) const fn next_step(code: ConnectReturnCode) -> &'static str {
 /// [`LoginError`]
 pub fn check_login(
     broker: &BrokerAddress,
+    tls: Option<&BrokerTls>,
     name: &str,
     timeout: Duration,
 ) -> Result<(), LoginError> {
     let addresses = resolve(broker, timeout)?;
-    let mut stream = connect(&addresses, Instant::now() + timeout)
+    let stream = connect(&addresses, Instant::now() + timeout)
         .map_err(|source| LoginError::Connect { source })?;
+    let mut stream = match broker.tls {
+        true => {
+            let tls = tls.cloned().unwrap_or_else(BrokerTls::of_system);
+            let connection = tls.connection(&broker.host);
+            let connection = connection
+                .map_err(|error| LoginError::Tls(TlsFailure::Other(error.to_string())))?;
+            Stream::Tls(Box::new(StreamOwned::new(connection, stream)))
+        }
+        false => Stream::Plain(stream),
+    };
     let answer = answer(&mut stream, broker, name, timeout);
     // Also without an answer: a broker that accepts the login later would publish the last will otherwise.
     let _ = say_goodbye(&mut stream);
     match answer {
         Ok(answer) => check(&answer),
         Err(source) if is_timeout(&source) => Err(LoginError::NoAnswer { timeout }),
-        Err(source) => Err(LoginError::Closed { source }),
+        Err(source) => match tls::failure(&source) {
+            Some(failure) => Err(LoginError::Tls(failure)),
+            None => Err(LoginError::Closed { source }),
+        },
+    }
+}
+
+/// A connection to a broker.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    const fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
     }
 }
 
@@ -166,7 +227,7 @@ fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream>
 }
 
 fn answer(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     broker: &BrokerAddress,
     name: &str,
     timeout: Duration,
@@ -184,12 +245,14 @@ fn answer(
     login
         .write(&mut packet)
         .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error.to_string()))?;
-    stream.set_write_timeout(Some(timeout))?;
+    stream.tcp().set_write_timeout(Some(timeout))?;
+    // The handshake of TLS reads, too.
+    stream.tcp().set_read_timeout(Some(timeout))?;
     stream.write_all(&packet)?;
     read_answer(stream, Instant::now() + timeout)
 }
 
-fn read_answer(stream: &mut TcpStream, deadline: Instant) -> io::Result<[u8; ANSWER_LENGTH]> {
+fn read_answer(stream: &mut Stream, deadline: Instant) -> io::Result<[u8; ANSWER_LENGTH]> {
     let mut answer = [0; ANSWER_LENGTH];
     let mut length = 0;
     while length < ANSWER_LENGTH {
@@ -197,7 +260,7 @@ fn read_answer(stream: &mut TcpStream, deadline: Instant) -> io::Result<[u8; ANS
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        stream.set_read_timeout(Some(left))?;
+        stream.tcp().set_read_timeout(Some(left))?;
         length += match stream.read(&mut answer[length..]) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(count) => count,
@@ -221,12 +284,16 @@ fn check(answer: &[u8]) -> Result<(), LoginError> {
 }
 
 /// A connection that ends with this packet leaves no last will.
-fn say_goodbye(stream: &mut TcpStream) -> io::Result<()> {
+fn say_goodbye(stream: &mut Stream) -> io::Result<()> {
     let mut packet = Default::default();
     if Disconnect.write(&mut packet).is_ok() {
         stream.write_all(&packet)?;
     }
-    stream.shutdown(Shutdown::Write)
+    if let Stream::Tls(stream) = stream {
+        stream.conn.send_close_notify();
+        stream.flush()?;
+    }
+    stream.tcp().shutdown(Shutdown::Write)
 }
 
 #[cfg(test)]
@@ -253,7 +320,7 @@ mod tests {
             received
         });
         let url = url.replace("PORT", &port.to_string());
-        let result = check_login(&url.parse().expect("valid"), "cam", LONG);
+        let result = check_login(&url.parse().expect("valid"), None, "cam", LONG);
         (result, server.join().expect("no panic"))
     }
 
@@ -300,6 +367,18 @@ mod tests {
     }
 
     #[test]
+    fn a_server_without_tls_is_told_from_a_certificate() {
+        let (result, _) = log_in("mqtts://127.0.0.1:PORT", &[32, 2, 0, 0]);
+        let error = result.expect_err("no TLS");
+        assert!(
+            matches!(error, LoginError::Tls(TlsFailure::NotTls)),
+            "{error:?}"
+        );
+        let broker = "mqtts://localhost".parse().expect("valid");
+        assert!(error.fix(&broker).contains("8883") && !error.may_pass());
+    }
+
+    #[test]
     fn other_servers_are_not_brokers() {
         let answers: [&[u8]; 4] = [
             b"HTTP/1.1 400 Bad Request\r\n",
@@ -323,7 +402,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
         let url = format!("mqtt://{}", listener.local_addr().expect("an address"));
         let broker = url.parse().expect("valid");
-        let result = check_login(&broker, "cam", Duration::from_millis(100));
+        let result = check_login(&broker, None, "cam", Duration::from_millis(100));
         assert!(
             matches!(result, Err(LoginError::NoAnswer { .. })),
             "{result:?}"
@@ -342,13 +421,13 @@ mod tests {
             listener.local_addr().expect("an address").port()
         };
         let broker = format!("mqtt://127.0.0.1:{port}").parse().expect("valid");
-        let result = check_login(&broker, "cam", LONG);
+        let result = check_login(&broker, None, "cam", LONG);
         assert!(
             matches!(result, Err(LoginError::Connect { .. })),
             "{result:?}"
         );
         let broker = "mqtt://k\u{fc}che.invalid".parse().expect("valid");
-        let error = check_login(&broker, "cam", LONG).expect_err("unknown");
+        let error = check_login(&broker, None, "cam", LONG).expect_err("unknown");
         assert!(matches!(error, LoginError::Resolve { .. }), "{error:?}");
         assert!(error.may_pass() && error.fix(&broker).contains("xn--"));
     }

@@ -15,7 +15,7 @@ pub(super) const MAX_IN_FLIGHT: usize = 20;
 pub(super) struct MqttMessage {
     pub(super) kind: MqttMessageKind,
     pub(super) topic: String,
-    pub(super) payload: String,
+    pub(super) payload: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,30 @@ pub(super) enum MqttMessageKind {
     Event,
     /// Retained; only the last one is sent.
     State,
+    /// The message by which Home Assistant discovers the camera. Retained; only the last one is sent.
+    Discovery,
+    /// The picture of an event. Retained; only the last one is sent, also after a disconnection.
+    Image,
     /// Any other retained message.
     Retained,
+    /// Sent once with this connection, and not retained.
+    Transient,
+}
+
+impl MqttMessageKind {
+    pub(super) const fn is_retained(self) -> bool {
+        !matches!(self, Self::Event | Self::Transient)
+    }
+
+    /// Whether a message replaces an earlier one of its kind.
+    const fn replaces(self) -> bool {
+        matches!(self, Self::State | Self::Discovery | Self::Image)
+    }
+
+    /// Whether a message is sent with the next connection, if it was not with this one.
+    const fn survives(self) -> bool {
+        matches!(self, Self::Event | Self::Image)
+    }
 }
 
 /// Messages in the order in which they are sent.
@@ -39,9 +61,8 @@ pub(super) struct PublishQueue {
 impl PublishQueue {
     /// Appends a message. Returns the number of events dropped for it.
     pub(super) fn push(&mut self, message: MqttMessage) -> u64 {
-        if message.kind == MqttMessageKind::State {
-            self.queued
-                .retain(|queued| queued.kind != MqttMessageKind::State);
+        if message.kind.replaces() {
+            self.queued.retain(|queued| queued.kind != message.kind);
         }
         self.queued.push_back(message);
         self.drop_oldest_events()
@@ -88,8 +109,13 @@ impl PublishQueue {
         let in_flight = self.in_flight.drain(..);
         let in_flight: Vec<MqttMessage> = in_flight.map(|(_, message)| message).collect();
         self.push_front_all(in_flight);
-        self.queued
-            .retain(|message| message.kind == MqttMessageKind::Event);
+        self.queued.retain(|message| message.kind.survives());
+        let is_image = |message: &MqttMessage| message.kind == MqttMessageKind::Image;
+        if let Some(last) = self.queued.iter().rposition(is_image) {
+            let mut at = 0..;
+            self.queued
+                .retain(|message| at.next() == Some(last) || !is_image(message));
+        }
         self.drop_oldest_events()
     }
 
@@ -131,7 +157,7 @@ mod tests {
         MqttMessage {
             kind,
             topic: "t".to_owned(),
-            payload: payload.to_string(),
+            payload: payload.to_string().into_bytes(),
         }
     }
 
@@ -142,7 +168,7 @@ mod tests {
             packet_id += 1;
             queue.assign_packet_id(packet_id);
             queue.on_acknowledged(packet_id);
-            payloads.push(message.payload);
+            payloads.push(String::from_utf8(message.payload).expect("text"));
         }
         payloads
     }
@@ -182,6 +208,19 @@ mod tests {
         queue.on_acknowledged(2);
         assert_eq!(queue.on_disconnected(), 0);
         assert_eq!(send_all(&mut queue), ["2", "3", "4"]);
+    }
+
+    #[test]
+    fn the_last_picture_is_sent_after_a_disconnection() {
+        let mut queue = PublishQueue::default();
+        queue.push(message(MqttMessageKind::Image, &"first"));
+        assert!(queue.next_to_send().is_some());
+        queue.push(message(MqttMessageKind::Image, &"second"));
+        queue.push(message(MqttMessageKind::Event, &"event"));
+        queue.push(message(MqttMessageKind::Image, &"third"));
+        queue.push(message(MqttMessageKind::Transient, &"once"));
+        assert_eq!(queue.on_disconnected(), 0);
+        assert_eq!(send_all(&mut queue), ["event", "third"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::WebSettings;
+use crate::class_selection::ClassSelection;
 use crate::frame::Frame;
 use crate::health::{Health, HealthStatus, StateChange};
 use crate::label::Labels;
@@ -20,7 +21,7 @@ use crate::report::Report;
 use crate::sink::json::{self, rounded, to_json};
 use crate::sink::presence::{Presence, PresentThing};
 use crate::sink::zone_fields::ZoneFields;
-use crate::zone_monitor::ZoneCounts;
+use crate::zone_monitor::{ClassCounts, ZoneCounts};
 
 /// The number of events to keep.
 const MAX_EVENTS: usize = 100;
@@ -45,7 +46,7 @@ pub(super) struct AppState {
 struct LatestReport {
     presence: Presence,
     zones: Arc<ZoneCounts>,
-    /// The class names of the model; `None` before the first report.
+    /// The class names of the model; `None` while they are not known.
     labels: Option<Arc<Labels>>,
     /// JSON objects, the oldest first.
     events: VecDeque<String>,
@@ -107,6 +108,13 @@ impl AppState {
             pictures: watch::Sender::new(None),
             latest: Mutex::default(),
         }
+    }
+
+    /// Sets what there will be, so that it has metrics before the first report.
+    pub(super) fn expect(&self, labels: Arc<Labels>, zones: Arc<ZoneCounts>) {
+        let mut latest = self.latest.lock();
+        latest.labels = Some(labels);
+        latest.zones = zones;
     }
 
     /// Records the presence and the events of a report.
@@ -200,7 +208,17 @@ impl AppState {
         names.map(|name| (name.to_owned(), count(name))).collect()
     }
 
-    /// The zones and lines with their counts; none before the first report.
+    /// The count of each class that a zone or a line may have, by name: 0 for one that was not counted yet.
+    pub(super) fn counted(&self, classes: &ClassSelection, counts: &ClassCounts) -> ClassCounts {
+        let labels = self.latest.lock().labels.clone();
+        let names = labels.iter().flat_map(|labels| labels.iter());
+        let selected = names.filter(|name| classes.contains(name));
+        let zero: ClassCounts = selected.map(|name| (name.to_owned(), 0)).collect();
+        let counts = counts.iter().map(|(name, count)| (name.clone(), *count));
+        zero.into_iter().chain(counts).collect()
+    }
+
+    /// The zones and lines with their counts; none before the first report, unless they are known.
     pub(super) fn zones(&self) -> Arc<ZoneCounts> {
         Arc::clone(&self.latest.lock().zones)
     }

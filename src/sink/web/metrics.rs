@@ -1,18 +1,19 @@
 //! The health of the run in the text format of Prometheus, version 0.0.4.
 
 use std::fmt::Display;
+use std::time::{Instant, SystemTime};
 
 use super::app_state::AppState;
-use crate::health::{CaptureState, Counter, Health};
+use crate::health::{CaptureState, Counter, Health, HistogramValues};
+use crate::sink::json::rounded;
 use crate::zone::Direction;
-use crate::zone_monitor::ZoneCounts;
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A counter: its name, its help text and its value.
 type CounterMetric = (&'static str, &'static str, fn(&Health) -> &Counter);
 
-const COUNTERS: [CounterMetric; 13] = [
+const COUNTERS: [CounterMetric; 15] = [
     ("frames_captured", "Frames from the source.", |h| {
         &h.captured
     }),
@@ -58,6 +59,16 @@ const COUNTERS: [CounterMetric; 13] = [
         "Events that did not reach the MQTT broker.",
         |h| &h.events_lost,
     ),
+    (
+        "event_programs_dropped",
+        "Events that --on-event did not handle because its program was too slow.",
+        |h| &h.event_programs_dropped,
+    ),
+    (
+        "event_programs_failed",
+        "Programs of --on-event that failed or were killed.",
+        |h| &h.event_programs_failed,
+    ),
     ("models_swapped", "Models loaded while running.", |h| {
         &h.models_swapped
     }),
@@ -68,7 +79,7 @@ const COUNTERS: [CounterMetric; 13] = [
     ),
 ];
 
-/// The response of `/metrics`.
+/// The response of `/metrics`. It has all metrics from the start, with 0 for what has not happened yet.
 pub(super) fn text(app: &AppState) -> String {
     let mut text = MetricsText::default();
     for (name, help, counter) in COUNTERS {
@@ -76,7 +87,17 @@ pub(super) fn text(app: &AppState) -> String {
         text.add("counter", &format!("{name}_total"), help, value);
     }
     add_gauges(&mut text, app);
-    add_zones(&mut text, &app.zones());
+    text.add_histogram(
+        "inference_duration_seconds",
+        "Duration of the inference of a frame, or of all its inferences with --regions.",
+        &app.health.inference_durations.values(),
+    );
+    text.add_histogram(
+        "frame_age_seconds",
+        "Time from the capture of a frame to its report.",
+        &app.health.frame_ages.values(),
+    );
+    add_zones(&mut text, app);
     text.0
 }
 
@@ -104,28 +125,16 @@ fn add_gauges(text: &mut MetricsText, app: &AppState) {
     );
     text.add(
         "gauge",
-        "inference_seconds",
-        "Duration of the last inference.",
-        status.inference.as_secs_f64(),
+        "frames_per_second",
+        "Inferences per second; 0 before the second one.",
+        status.frames_per_second.unwrap_or(0.0),
     );
     text.add(
         "gauge",
-        "frame_age_seconds",
-        "Age of the last frame when its report was made.",
-        status.frame_age.as_secs_f64(),
+        "last_inference_timestamp_seconds",
+        "When the last inference has ended, in Unix time; 0 before the first one.",
+        status.last_inference.map_or(0.0, unix_time),
     );
-    // An unknown value has no sample: 0 would be misread as a measurement.
-    if let Some(rate) = status.frames_per_second {
-        text.add("gauge", "frames_per_second", "Inferences per second.", rate);
-    }
-    if let Some(last) = status.last_inference {
-        text.add(
-            "gauge",
-            "last_frame_seconds",
-            "Time since the last inference.",
-            last.elapsed().as_secs_f64(),
-        );
-    }
     text.add(
         "gauge",
         "web_clients",
@@ -145,27 +154,32 @@ fn add_gauges(text: &mut MetricsText, app: &AppState) {
     text.add_value("info", &labels, 1);
 }
 
-fn add_zones(text: &mut MetricsText, counts: &ZoneCounts) {
-    if counts.zones().len() > 0 {
-        text.add_header(
-            "gauge",
-            "zone_things",
-            "Things that are in a zone, by class.",
-        );
-    }
+/// The Unix time of an instant in seconds, to the millisecond.
+fn unix_time(at: Instant) -> f64 {
+    // The system clock may have been set since then, so the elapsed time counts.
+    let time = SystemTime::now().checked_sub(at.elapsed());
+    let since_epoch = time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    rounded(since_epoch.unwrap_or_default().as_secs_f64(), 3)
+}
+
+fn add_zones(text: &mut MetricsText, app: &AppState) {
+    let counts = app.zones();
+    text.add_header(
+        "gauge",
+        "zone_things",
+        "Things that are in a zone, by class.",
+    );
     for (zone, present) in counts.zones() {
-        for (class, count) in present {
+        for (class, count) in app.counted(zone.classes(), present) {
             let labels = [("zone", zone.name()), ("class", class.as_str())];
             text.add_value("zone_things", &labels, count);
         }
     }
-    if counts.lines().len() > 0 {
-        let help = "Things that have crossed a line, by direction and class.";
-        text.add_header("counter", "line_crossings_total", help);
-    }
+    let help = "Things that have crossed a line, by direction and class.";
+    text.add_header("counter", "line_crossings_total", help);
     for (line, crossed) in counts.lines() {
         for direction in Direction::ALL {
-            for (class, count) in &crossed[direction.index()] {
+            for (class, count) in app.counted(line.classes(), &crossed[direction.index()]) {
                 let labels = [
                     ("line", line.name()),
                     ("direction", line.direction_name(direction)),
@@ -185,6 +199,17 @@ impl MetricsText {
     fn add(&mut self, kind: &str, name: &str, help: &str, value: impl Display) {
         self.add_header(kind, name, help);
         self.add_value(name, &[], value);
+    }
+
+    fn add_histogram(&mut self, name: &str, help: &str, values: &HistogramValues) {
+        self.add_header("histogram", name, help);
+        let bucket = format!("{name}_bucket");
+        for (bound, count) in &values.buckets {
+            self.add_value(&bucket, &[("le", &bound.to_string())], count);
+        }
+        self.add_value(&bucket, &[("le", "+Inf")], values.count);
+        self.add_value(&format!("{name}_sum"), &[], values.sum);
+        self.add_value(&format!("{name}_count"), &[], values.count);
     }
 
     fn add_header(&mut self, kind: &str, name: &str, help: &str) {
