@@ -270,7 +270,7 @@ impl Message {
             Self::Report(frame, _) | Self::TrackEnded(frame, _) => match self.kind() {
                 MessageKind::PlainReport => MAX_PLAIN_REPORTS,
                 _ => {
-                    let frame_bytes = frame.image.len().max(1);
+                    let frame_bytes = frame.image.byte_count().max(1);
                     (MAX_EVENT_BYTES / frame_bytes).clamp(MIN_EVENT_REPORTS, MAX_EVENT_REPORTS)
                 }
             },

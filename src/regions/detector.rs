@@ -283,7 +283,7 @@ impl CropBuffer {
     fn cut(&mut self, frame: &Frame, pixels: &Rectangle) -> &Frame {
         let Size { width, height } = pixels.size;
         let (left, top) = (pixels.top_left.x as usize, pixels.top_left.y as usize);
-        let mut bytes = std::mem::take(&mut self.0.image).into_raw();
+        let mut bytes = std::mem::take(&mut self.0.image).into_rgb().into_raw();
         bytes.clear();
         let row_bytes = frame.image.width() as usize * 3;
         let rows = frame.image.as_raw().chunks_exact(row_bytes.max(1));
@@ -291,7 +291,8 @@ impl CropBuffer {
             bytes.extend_from_slice(&row[3 * left..3 * (left + width as usize)]);
         }
         let image = RgbImage::from_raw(width, height, bytes);
-        self.0.image = image.expect("the rectangle is inside the frame");
+        let image = image.expect("the rectangle is inside the frame");
+        self.0.image = image.into();
         &self.0
     }
 }

@@ -25,7 +25,7 @@ use crate::warn;
 /// The frame's image with the overlay of its report.
 #[must_use]
 pub fn annotate(frame: &Frame, report: &Report) -> RgbImage {
-    let mut image = frame.image.clone();
+    let mut image = RgbImage::clone(&frame.image);
     let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report);
     image
 }
@@ -33,14 +33,14 @@ pub fn annotate(frame: &Frame, report: &Report) -> RgbImage {
 /// As [`annotate`], with the zones and lines in any case.
 #[cfg(feature = "web")]
 pub(super) fn annotate_with_zones(frame: &Frame, report: &Report) -> RgbImage {
-    let mut image = frame.image.clone();
+    let mut image = RgbImage::clone(&frame.image);
     let Ok(()) = overlay::draw_with_zones(&mut Canvas::new(&mut image), frame, report);
     image
 }
 
 /// The frame's image with the overlay of its report, and the thing of one of its events marked.
 pub(super) fn annotate_event(frame: &Frame, report: &Report, event: &Event) -> RgbImage {
-    let mut image = frame.image.clone();
+    let mut image = RgbImage::clone(&frame.image);
     let Ok(()) = overlay::draw_event(&mut Canvas::new(&mut image), frame, report, event);
     image
 }
