@@ -6,7 +6,7 @@
 //! | layer | modules |
 //! | --- | --- |
 //! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`luma_grid`], [`frame`], [`card`], [`path_text`], [`run_id`], [`spelling`], [`class_selection`], [`model_choice`], [`zone`] |
-//! | input and output | [`walk`], [`user_folders`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`] |
+//! | input and output | [`walk`], [`user_folders`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`], [`heat`] |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`], [`regions`], [`motion`] |
 //! | track | [`track`], [`zone_monitor`] |
@@ -28,6 +28,7 @@ pub mod frame;
 pub mod geometry;
 pub mod golden;
 pub mod health;
+pub mod heat;
 pub mod label;
 pub mod log_lines;
 pub mod luma_grid;

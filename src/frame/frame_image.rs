@@ -112,7 +112,11 @@ impl Deref for FrameImage {
     type Target = RgbImage;
 
     fn deref(&self) -> &RgbImage {
-        let decode = || self.stored.as_deref().map_or_else(RgbImage::default, lenient);
+        let decode = || {
+            self.stored
+                .as_deref()
+                .map_or_else(RgbImage::default, lenient)
+        };
         self.pixels.get_or_init(decode)
     }
 }

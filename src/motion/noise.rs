@@ -57,7 +57,11 @@ impl NoiseLevel {
         self.medians.resize(to_last.len(), typical);
         let rate = typical * BLOCK_RATE;
         for (median, difference) in self.medians.iter_mut().zip(to_last) {
-            let moved = if difference.abs() > *median { rate } else { -rate };
+            let moved = if difference.abs() > *median {
+                rate
+            } else {
+                -rate
+            };
             *median = (*median + moved).clamp(typical, typical * MAX_SHARE);
         }
     }

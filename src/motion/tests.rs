@@ -47,7 +47,7 @@ impl Camera {
 /// A room: a gradient, a dark and a bright wall, a pattern.
 fn room(x: u32, y: u32) -> f32 {
     let wall = if x < 100 { 40.0 } else { 90.0 + y as f32 / 4.0 };
-    wall + if (x / 9 + y / 7) % 2 == 0 { 20.0 } else { 0.0 }
+    wall + if (x / 9 + y / 7).is_multiple_of(2) { 20.0 } else { 0.0 }
 }
 
 /// The room with a thing of this side in pixels.
@@ -72,7 +72,12 @@ fn noise_alone_is_still() {
 
 #[test]
 fn a_small_thing_is_seen_in_its_first_frame() {
-    for (noise, side, contrast) in [(1.0, 8, 30.0), (4.0, 12, 40.0), (4.0, 12, -40.0), (12.0, 24, 40.0)] {
+    for (noise, side, contrast) in [
+        (1.0, 8, 30.0),
+        (4.0, 12, 40.0),
+        (4.0, 12, -40.0),
+        (12.0, 24, 40.0),
+    ] {
         let mut camera = Camera::new(noise);
         camera.settle();
         let Comparison::Moved(areas) = camera.compare(with_thing(side, contrast)) else {
@@ -80,7 +85,10 @@ fn a_small_thing_is_seen_in_its_first_frame() {
         };
         let [x_min, x_max, y_min, y_max] = areas[0].bounding_box.corners();
         let (x, y) = (156.0 / 320.0, 107.0 / 240.0);
-        assert!(x_min < x && x < x_max && y_min < y && y < y_max, "{areas:?}");
+        assert!(
+            x_min < x && x < x_max && y_min < y && y < y_max,
+            "{areas:?}"
+        );
         assert!(areas[0].bounding_box.area() < 0.06, "{areas:?}");
     }
 }
@@ -89,12 +97,18 @@ fn a_small_thing_is_seen_in_its_first_frame() {
 fn a_thing_that_stays_is_still_once_it_is_in_the_reference() {
     let mut camera = Camera::new(4.0);
     camera.settle();
-    assert!(matches!(camera.compare(with_thing(30, 40.0)), Comparison::Moved(_)));
+    assert!(matches!(
+        camera.compare(with_thing(30, 40.0)),
+        Comparison::Moved(_)
+    ));
     camera.gate.set_reference();
     for _ in 0..20 {
         assert_eq!(camera.compare(with_thing(30, 40.0)), Comparison::Still);
     }
-    assert!(matches!(camera.compare(room), Comparison::Moved(_)), "it has gone");
+    assert!(
+        matches!(camera.compare(room), Comparison::Moved(_)),
+        "it has gone"
+    );
 }
 
 #[test]

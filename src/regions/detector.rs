@@ -149,6 +149,12 @@ impl RegionDetector {
         Ok(looked(found, objects))
     }
 
+    /// Whether all of a frame was looked at closely since something moved.
+    #[must_use]
+    pub const fn has_looked_everywhere(&self) -> bool {
+        self.cursor.has_looked_everywhere()
+    }
+
     /// Takes note of the time that the last frame took.
     pub fn record(&mut self, inferences: usize, time: Duration) {
         self.budget.record(inferences, time);

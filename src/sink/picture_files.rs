@@ -243,7 +243,7 @@ mod tests {
         let live = annotate(Origin::Live);
         let scene = annotate(Origin::Scene(truth));
         assert_eq!(live.dimensions(), (64, 48));
-        assert_ne!(live, frame(0, Origin::Live).image);
+        assert_ne!(live, *frame(0, Origin::Live).image);
         assert_ne!(live, scene);
     }
 

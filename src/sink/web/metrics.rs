@@ -12,7 +12,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 /// A counter: its name, its help text and its value.
 type CounterMetric = (&'static str, &'static str, fn(&Health) -> &Counter);
 
-const COUNTERS: [CounterMetric; 13] = [
+const COUNTERS: [CounterMetric; 15] = [
     ("frames_captured", "Frames from the source.", |h| {
         &h.captured
     }),
@@ -28,6 +28,16 @@ const COUNTERS: [CounterMetric; 13] = [
         "frames_dropped",
         "Frames dropped because the model was busy.",
         |h| &h.dropped,
+    ),
+    (
+        "frames_still",
+        "Frames not computed because nothing had moved.",
+        |h| &h.still,
+    ),
+    (
+        "frames_held_back",
+        "Frames not computed because the rate is limited.",
+        |h| &h.held_back,
     ),
     (
         "frames_broken",
