@@ -47,7 +47,11 @@ impl Camera {
 /// A room: a gradient, a dark and a bright wall, a pattern.
 fn room(x: u32, y: u32) -> f32 {
     let wall = if x < 100 { 40.0 } else { 90.0 + y as f32 / 4.0 };
-    wall + if (x / 9 + y / 7).is_multiple_of(2) { 20.0 } else { 0.0 }
+    wall + if (x / 9 + y / 7).is_multiple_of(2) {
+        20.0
+    } else {
+        0.0
+    }
 }
 
 /// The room with a thing of this side in pixels.
