@@ -110,8 +110,8 @@ impl OfflineRun<'_> {
         self.taken += 1;
         match self.inference.process(&frame, scene_start)? {
             Processed::Computed(report) => {
-                self.summary.frames += 1;
                 self.sinks.for_each(|sink| show(sink, &frame, &report))?;
+                self.summary.frames += 1;
             }
             Processed::Rested(report) => {
                 self.sinks

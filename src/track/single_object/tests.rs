@@ -395,7 +395,9 @@ fn a_track_that_rests_is_the_same_as_one_that_is_seen_again() {
     playback.play(100, ".");
     assert!(!playback.tracker.is_settled(), "it was not seen");
     playback.play(100, "a");
-    let before = playback.tracker.rest(playback.start, playback.time);
+    let passed = Duration::from_millis(playback.at);
+    let (at, time) = (playback.start + passed, playback.time + passed);
+    let before = playback.tracker.rest(at, time);
     let later = Duration::from_secs(60 * 60);
     for second in 0..100 {
         let passed = Duration::from_millis(playback.at) + Duration::from_secs(second);
