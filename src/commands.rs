@@ -219,6 +219,7 @@ impl Failure {
                 PipelineError::Detect(_) | PipelineError::ModelPanicked => MODEL,
                 PipelineError::Sink(_) | PipelineError::SinkPanicked => SINK,
                 PipelineError::Source(_)
+                | PipelineError::NoFrame { .. }
                 | PipelineError::Thread { .. }
                 | PipelineError::SourcePanicked
                 | PipelineError::Preprocess(_) => SOURCE,

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use image::RgbImage;
-
 use crate::geometry::NormBox;
+
+mod frame_image;
+
+pub use frame_image::{FrameImage, StoredImage, UndecodableImage};
 
 #[derive(Debug, Clone)]
 pub struct Frame {
@@ -23,7 +25,7 @@ pub struct Frame {
     /// Not set for cameras, even after reopening: a camera most likely shows the same view as before.
     pub scene_start: bool,
     pub origin: Origin,
-    pub image: RgbImage,
+    pub image: FrameImage,
 }
 
 /// A picture file or a frame of a stream that can't be read and is skipped.
@@ -59,7 +61,7 @@ pub struct GroundTruth {
 impl Frame {
     /// A frame that was captured now; a picture file starts a new scene.
     #[must_use]
-    pub fn new(sequence: u64, origin: Origin, image: RgbImage) -> Self {
+    pub fn new(sequence: u64, origin: Origin, image: impl Into<FrameImage>) -> Self {
         Self {
             sequence,
             captured_at: Instant::now(),
@@ -67,7 +69,7 @@ impl Frame {
             position: None,
             scene_start: matches!(origin, Origin::Picture(_)),
             origin,
-            image,
+            image: image.into(),
         }
     }
 }

@@ -123,6 +123,10 @@ pub struct Health {
     pub inferences: Counter,
     /// Frames dropped because the model was busy.
     pub dropped: Counter,
+    /// Frames that were not computed, because nothing had moved.
+    pub still: Counter,
+    /// Frames that were not computed, because the rate of inferences is limited.
+    pub held_back: Counter,
     /// Pictures and frames that could not be read.
     pub broken: Counter,
     /// Times the source was reopened.
@@ -162,6 +166,8 @@ pub struct HealthStatus {
     pub reason: String,
     /// Time of the last inference.
     pub last_inference: Option<Instant>,
+    /// Time of the last frame that was not computed on purpose.
+    pub last_rest: Option<Instant>,
     /// Duration of the last inference.
     pub inference: Duration,
     /// Inferences per second.
@@ -170,6 +176,14 @@ pub struct HealthStatus {
     pub frame_age: Duration,
     /// The first 8 hex digits of the SHA-256 of the model file.
     pub model: String,
+}
+
+impl HealthStatus {
+    /// When the last frame was computed, or was left out on purpose.
+    #[must_use]
+    pub fn last_processed(&self) -> Option<Instant> {
+        self.last_inference.max(self.last_rest)
+    }
 }
 
 impl Health {

@@ -5,10 +5,10 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`frame`], [`card`], [`path_text`], [`run_id`], [`spelling`], [`class_selection`], [`event_command`], [`model_choice`], [`zone`] |
-//! | input and output | [`walk`], [`user_folders`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`], [`child_process`] |
+//! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`luma_grid`], [`frame`], [`card`], [`path_text`], [`run_id`], [`spelling`], [`class_selection`], [`event_command`], [`model_choice`], [`zone`] |
+//! | input and output | [`walk`], [`user_folders`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`], [`child_process`], [`heat`] |
 //! | source | [`source`] |
-//! | detect | [`preprocess`], [`detect`], [`golden`], [`regions`] |
+//! | detect | [`preprocess`], [`detect`], [`golden`], [`regions`], [`motion`] |
 //! | track | [`track`], [`zone_monitor`] |
 //! | report | [`report`], [`health`] |
 //! | sink | [`overlay`], [`sink`] |
@@ -31,9 +31,12 @@ pub mod frame;
 pub mod geometry;
 pub mod golden;
 pub mod health;
+pub mod heat;
 pub mod label;
 pub mod log_lines;
+pub mod luma_grid;
 pub mod model_choice;
+pub mod motion;
 pub mod options;
 pub mod output_file;
 pub mod overlay;

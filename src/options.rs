@@ -33,8 +33,8 @@ mod effective;
 mod on_event;
 
 pub use choice::{
-    AliasChoice, AreaShare, ClassRename, CurveFile, DisplayChoice, FrameSize, InvalidValue,
-    LogChoice, ReportFile, SourceChoice, SourceChoiceError, Threshold,
+    AliasChoice, AreaShare, ClassRename, CurveFile, DisplayChoice, FrameRateLimit, FrameSize,
+    InvalidValue, LogChoice, ReportFile, SourceChoice, SourceChoiceError, Threshold,
 };
 pub use config_file::{ConfigFileError, candidates};
 pub use effective::{EffectiveOption, Origin};
@@ -114,6 +114,8 @@ pub struct RunOptions {
     /// Most inferences per second with --regions; each frame takes at least one
     #[arg(long, value_name = "N", default_value_t = DEFAULT_REGION_RATE)]
     pub region_rate: NonZeroU32,
+    #[command(flatten)]
+    pub rest: RestOptions,
     /// Where frames are shown: auto, window, fb, fb:/dev/fbN or none; auto is a window if there is a desktop, else a
     /// free framebuffer (not for pictures), else none
     #[arg(long, value_name = "DISPLAY", default_value = "auto")]
@@ -175,9 +177,12 @@ pub struct RunOptions {
     /// Name of this camera for the broker and the web page [default: the host name]
     #[arg(long, value_name = "NAME", value_parser = parse_name)]
     pub name: Option<String>,
-    /// Stop after this number of frames
+    /// Stop after this number of frames, those that are not computed among them
     #[arg(long, value_name = "N")]
     pub frames: Option<NonZeroU64>,
+    /// Stop after this time, as 20s; a recording, at this position
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
     /// Threads for each inference [default: number of cores - 1, from 1 to 4]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
@@ -187,6 +192,25 @@ pub struct RunOptions {
     pub filter: FilterOptions,
     #[command(flatten)]
     pub zones: ZoneOptions,
+}
+
+/// Which frames are not computed, so that the board stays cool and its battery lasts.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct RestOptions {
+    /// Most frames per second that are computed, as 5 or 0.2; those between are only shown [default: no limit]
+    #[arg(long, value_name = "N")]
+    pub max_rate: Option<FrameRateLimit>,
+    /// Compute a frame only if something has moved since the last computed one, beyond the noise of the sensor and changes of
+    /// brightness; not for pictures
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true")]
+    pub motion: bool,
+    /// With --motion, compute at least one frame in this time, 100ms to 1h
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_idle_interval)]
+    pub idle_interval: Duration,
+    /// Compute fewer frames of a camera while the board is this hot, in degrees Celsius from 40 to 120, or is throttled
+    #[arg(long, value_name = "DEGREES", default_value = "80", value_parser = clap::value_parser!(u8).range(40..=120))]
+    pub max_temperature: u8,
 }
 
 /// The model file and its threshold.
@@ -602,6 +626,22 @@ fn parse_stall(text: &str) -> Result<Duration, InvalidValue> {
     time.filter(|time| range.contains(time))
         .ok_or(InvalidValue {
             expected: "a time from 100ms to 10min, as 2s",
+        })
+}
+
+fn parse_duration(text: &str) -> Result<Duration, InvalidValue> {
+    let time = text.parse::<humantime::Duration>().ok().map(Duration::from);
+    time.filter(|time| !time.is_zero()).ok_or(InvalidValue {
+        expected: "a time of more than 0s, as 20s",
+    })
+}
+
+fn parse_idle_interval(text: &str) -> Result<Duration, InvalidValue> {
+    let range = Duration::from_millis(100)..=Duration::from_secs(3600);
+    let time = text.parse::<humantime::Duration>().ok().map(Duration::from);
+    time.filter(|time| range.contains(time))
+        .ok_or(InvalidValue {
+            expected: "a time from 100ms to 1h, as 5s",
         })
 }
 

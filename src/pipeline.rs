@@ -31,12 +31,15 @@ use crate::zone::ZoneMap;
 mod capture;
 mod channels;
 mod clock;
+mod heat_control;
 mod inference;
 mod live;
 mod observation;
 mod offline;
+mod rest;
 
 pub use clock::{Clock, SystemClock};
+pub use rest::{HeatSettings, RestSettings};
 
 /// A detector with its sinks, and how to run them.
 pub struct Pipeline<'a> {
@@ -61,8 +64,12 @@ pub struct Pipeline<'a> {
     pub one: bool,
     /// Looks at parts of a frame, too: at most so many inferences per second of frames that follow each other.
     pub regions: Option<NonZeroU32>,
-    /// Ends the run after this number of frames.
+    /// Which frames are not computed.
+    pub rest: RestSettings,
+    /// Ends the run after this number of frames, those that are not computed among them.
     pub max_frames: Option<NonZeroU64>,
+    /// Ends the run after this time; a recording, at this position.
+    pub max_duration: Option<Duration>,
     /// Ends the run when it becomes true.
     pub stop: &'a AtomicBool,
     pub health: Arc<Health>,
@@ -138,6 +145,11 @@ pub struct RunSummary {
 pub enum PipelineError {
     #[error(transparent)]
     Source(#[from] SourceError),
+    #[error(
+        "no frame came within {}; check the source, or give it more time with --duration",
+        humantime::format_duration(*duration)
+    )]
+    NoFrame { duration: Duration },
     #[error("no thread could be started for {what} ({source}); end other programs and try again")]
     Thread {
         what: &'static str,
@@ -188,7 +200,9 @@ impl<'a> Pipeline<'a> {
             track: false,
             one: false,
             regions: None,
+            rest: RestSettings::default(),
             max_frames: None,
+            max_duration: None,
             stop,
             health: Arc::default(),
             timeouts: Timeouts::default(),
@@ -206,9 +220,38 @@ impl<'a> Pipeline<'a> {
     /// [`PipelineError`]. Unreadable pictures and frames are skipped; a live source that has delivered frames and may
     /// be reopened is retried.
     pub fn run(self, source: SourceConfig) -> Result<RunSummary, PipelineError> {
+        let source = match self.rest.idle_interval {
+            Some(_) => source.with_deferred_decoding(),
+            None => source,
+        };
         match source {
             SourceConfig::Offline(source) => offline::run(self, source),
             SourceConfig::Live(source) => live::run(self, source),
+        }
+    }
+}
+
+impl SourceConfig {
+    /// Lets frames be decoded when they are computed or shown: of one that is neither, only the brightness is read.
+    fn with_deferred_decoding(self) -> Self {
+        match self {
+            Self::Offline(mut source) => {
+                source.defer_decoding();
+                Self::Offline(source)
+            }
+            Self::Live(LiveSource {
+                mut open,
+                reopen,
+                wait,
+            }) => Self::Live(LiveSource {
+                open: Box::new(move || {
+                    let mut source = open()?;
+                    source.defer_decoding();
+                    Ok(source)
+                }),
+                reopen,
+                wait,
+            }),
         }
     }
 }

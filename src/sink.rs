@@ -53,6 +53,23 @@ pub trait Sink {
         false
     }
 
+    /// Whether the sink gets frames that were not computed, by [`Sink::on_rested_frame`]. Called once, before the run.
+    fn wants_rested_frames(&self) -> bool {
+        false
+    }
+
+    /// Handles a frame that was not computed, since nothing moved in it or the rate is limited. `report` is the last one, with
+    /// the present tracks; it has no events.
+    ///
+    /// # Errors
+    /// [`SinkError`], as [`Sink::show`].
+    fn on_rested_frame(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+        match self.wants_rested_frames() {
+            true => self.show(frame, report),
+            false => Ok(()),
+        }
+    }
+
     /// Handles the end of the open tracks at the end of the run, before a model swap or after a gap between frames.
     /// `frame` is the last one that was shown: sinks that count frames must not count it again. By default, sinks
     /// that only want events show it.

@@ -29,6 +29,7 @@ pub mod program;
 pub mod recording;
 #[cfg(target_os = "linux")]
 pub mod rpicam;
+mod stored_jpeg;
 pub mod stream;
 mod yuv;
 
@@ -45,6 +46,9 @@ pub trait FrameSource: Send {
     fn cancel_handle(&self) -> Option<CancelHandle> {
         None
     }
+
+    /// Lets JPEGs be decoded when their pixels are needed, and not before. A source of other images ignores it.
+    fn defer_decoding(&mut self) {}
 
     /// A function that another thread calls to learn why a blocked `next_frame` may not return.
     fn message_handle(&self) -> Option<MessageHandle> {

@@ -21,6 +21,7 @@ mod frame_detections;
 mod hypothesis;
 mod motion;
 mod multi_object;
+mod place;
 mod settings;
 mod single_object;
 
@@ -271,6 +272,36 @@ impl Tracker {
         };
         events.append(&mut found.events);
         FrameTracks { events, ..found }
+    }
+
+    /// Whether another frame that shows the same as the last would change nothing but times: all that it follows are tracks
+    /// that stand still and were seen in the last frame.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        match &self.mode {
+            Mode::SingleObject(tracker) => tracker.is_settled(),
+            Mode::MultiObject(tracker) => tracker.is_settled(),
+        }
+    }
+
+    /// As [`Self::update`], for a frame without a prediction that shows the same as the last one. For a tracker that
+    /// [is settled](Self::is_settled).
+    pub fn rest(&mut self, at: Instant, time: SystemTime) -> FrameTracks {
+        let (last, last_time) = self.last.replace((at, time)).unwrap_or((at, time));
+        let step = at.saturating_duration_since(last);
+        let events = match step > self.reset_after {
+            true => self.finish(last_time),
+            false => Vec::new(),
+        };
+        let tracks = match &mut self.mode {
+            Mode::SingleObject(tracker) => tracker.rest(step),
+            Mode::MultiObject(tracker) => tracker.rest(step),
+        };
+        FrameTracks {
+            tracks,
+            numbers: Vec::new(),
+            events,
+        }
     }
 
     /// Where the objects that it follows were last expected, also those that are no tracks yet; empty if it follows the primary

@@ -218,7 +218,7 @@ fn time_frame(
         frames_per_second: Some(30.0),
         ..Report::waiting(labels, detector.model_hash().into())
     };
-    let mut image = frame.image.clone();
+    let mut image = RgbImage::clone(&frame.image);
     let drawing = Instant::now();
     let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), &frame, &report);
     let drawn = Instant::now();
@@ -343,7 +343,7 @@ struct MemoryDisplay(DisplayAges);
 
 impl Sink for MemoryDisplay {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
-        let mut image = frame.image.clone();
+        let mut image = RgbImage::clone(&frame.image);
         let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report);
         // `None` before the first bounding box.
         if let Some(captured_at) = report.captured_at {

@@ -9,11 +9,16 @@ use std::time::Duration;
 use boxcam::camera_choice::CameraChoice;
 use boxcam::detect::Detector as _;
 use boxcam::health::Health;
+use boxcam::heat::HeatSensors;
 use boxcam::label::Labels;
 use boxcam::label::aliases::Aliases;
 use boxcam::log_lines::RecordPer;
-use boxcam::options::{DisplayChoice, LogChoice, RunOptions, SourceChoice, Threshold};
-use boxcam::pipeline::{LiveSource, Pipeline, PipelineError, SourceConfig, Timeouts};
+use boxcam::options::{
+    DisplayChoice, FrameRateLimit, LogChoice, RestOptions, RunOptions, SourceChoice, Threshold,
+};
+use boxcam::pipeline::{
+    HeatSettings, LiveSource, Pipeline, PipelineError, RestSettings, SourceConfig, Timeouts,
+};
 use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::log::{LogSettings, LogSink};
 use boxcam::sink::snapshots::SnapshotSink;
@@ -86,7 +91,9 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         track: is_tracked,
         one: options.one,
         regions: options.regions.then_some(options.region_rate),
+        rest: rest(&options.rest),
         max_frames: options.frames,
+        max_duration: options.duration,
         health: Arc::clone(&health),
         timeouts: Timeouts {
             stall: options.stall,
@@ -105,6 +112,17 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         return Err(SinkError::Incomplete.into());
     }
     Ok(Completion::of(summary.skipped))
+}
+
+fn rest(options: &RestOptions) -> RestSettings {
+    RestSettings {
+        max_rate: options.max_rate.map(FrameRateLimit::value),
+        idle_interval: options.motion.then_some(options.idle_interval),
+        heat: Some(HeatSettings {
+            sensors: HeatSensors::this(),
+            max_temperature: f64::from(options.max_temperature),
+        }),
+    }
 }
 
 /// What the source of the options is, once its path was looked at.

@@ -74,6 +74,10 @@ pub enum LogChoice {
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Threshold(f32);
 
+/// Frames per second, `0.001..=1000.0`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FrameRateLimit(f64);
+
 /// An area as a share of the picture, in `0..=1`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd)]
 pub struct AreaShare(f32);
@@ -241,6 +245,27 @@ impl FromStr for Threshold {
 impl Threshold {
     #[must_use]
     pub const fn value(self) -> f32 {
+        self.0
+    }
+}
+
+impl FromStr for FrameRateLimit {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text.parse() {
+            Ok(value) if (0.001..=1000.0).contains(&value) => Ok(Self(value)),
+            _ => Err(InvalidValue {
+                expected: "a number of frames per second from 0.001 to 1000, as 5 or 0.2",
+            }),
+        }
+    }
+}
+
+impl FrameRateLimit {
+    /// Per second.
+    #[must_use]
+    pub const fn value(self) -> f64 {
         self.0
     }
 }

@@ -150,6 +150,33 @@ fn frame_sizes_are_parsed() {
 }
 
 #[test]
+fn rest_and_duration_are_parsed() {
+    let options = run("boxcam run --max-rate 0.2 --motion --idle-interval 1min --duration 20s");
+    assert_eq!(options.rest.max_rate.map(FrameRateLimit::value), Some(0.2));
+    assert!(options.rest.motion);
+    assert_eq!(options.rest.idle_interval, Duration::from_secs(60));
+    assert_eq!(options.duration, Some(Duration::from_secs(20)));
+    assert_eq!(options.rest.max_temperature, 80);
+    for wrong in [
+        "--max-rate 0",
+        "--max-rate -1",
+        "--max-rate nan",
+        "--max-rate inf",
+        "--idle-interval 0s",
+        "--idle-interval 2h",
+        "--duration 0s",
+        "--duration 20",
+        "--max-temperature 39",
+        "--max-temperature 130",
+    ] {
+        assert!(
+            parse_line(&format!("boxcam run {wrong}")).is_err(),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
 fn invalid_values_are_usage_errors() {
     let lines = [
         "boxcam",

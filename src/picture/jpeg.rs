@@ -16,6 +16,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::error::{DecodeError, check_size};
+use crate::luma_grid::LumaGrid;
 
 mod entropy;
 mod huffman;
@@ -51,6 +52,35 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, DecodeError> {
 /// [`DecodeError`] if it is damaged, cut off or larger than [`MAX_PIXELS`](super::MAX_PIXELS).
 pub fn decode_scaled(bytes: &[u8], min_size: (u32, u32)) -> Result<RgbImage, DecodeError> {
     decode_whole(bytes, Some(min_size)).map(|(picture, _)| picture)
+}
+
+/// What a JPEG tells without being decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JpegPreview {
+    /// Its brightness at an eighth of its size.
+    pub luma: LumaGrid,
+    /// Width and height of what [`decode_scaled`] makes of it, in pixels.
+    pub size: (u32, u32),
+}
+
+/// Checks that a JPEG is whole, and looks at it at an eighth of its size, without colour. `None` for one with several scans,
+/// which must be decoded to see anything.
+///
+/// # Errors
+/// [`DecodeError`], as [`decode_scaled`].
+pub fn preview(bytes: &[u8], min_size: (u32, u32)) -> Result<Option<JpegPreview>, DecodeError> {
+    let segments = Segments::read(bytes);
+    if let Some((width, height)) = segments.size() {
+        check_size(width, height)?;
+    }
+    let frame = segments.frame()?;
+    let luma = entropy::luma_grid(&segments)?;
+    let full = (frame.width, frame.height);
+    let size = match can_be_scaled(&frame) {
+        true => scaled_size(full, scale(full, min_size)),
+        false => full,
+    };
+    Ok(luma.map(|luma| JpegPreview { luma, size }))
 }
 
 /// Decodes a JPEG if it is whole; at full size without a `min_size`. Returns its EXIF orientation too.

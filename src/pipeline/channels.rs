@@ -112,6 +112,15 @@ impl Shared {
         self.send(&Message::Report(Arc::clone(&frame.frame), report));
     }
 
+    /// Shows a frame that was not computed with a report that has the present tracks.
+    pub(super) fn publish_rest(&self, frame: &SceneFrame, report: Report) {
+        if !report.events.is_empty() {
+            return self.publish_report(frame, report);
+        }
+        let report = self.set_latest(frame, report);
+        self.send(&Message::Rested(Arc::clone(&frame.frame), report));
+    }
+
     /// Sends a report on a track that ended without a new frame.
     pub(super) fn publish_track_end(&self, last: &SceneFrame, report: Report) {
         let report = self.set_latest(last, report);
@@ -144,11 +153,25 @@ impl Shared {
                 now.frames_per_second = None;
             }
         });
-        let change = StateChange {
+        self.announce(StateChange {
             state,
             time: SystemTime::now(),
             reason: reason.to_owned(),
-        };
+        });
+    }
+
+    /// Tells the sinks and the display why the rate of inferences has changed. `lasting` is the reason while it lasts.
+    pub(super) fn announce_rate(&self, reason: &str, lasting: &str) {
+        self.health
+            .update(|now| lasting.clone_into(&mut now.reason));
+        self.announce(StateChange {
+            state: self.state(),
+            time: SystemTime::now(),
+            reason: reason.to_owned(),
+        });
+    }
+
+    fn announce(&self, change: StateChange) {
         self.send(&Message::State(change.clone()));
         if self.to_display.is_some() {
             let mut changes = self.display_changes.lock();
@@ -167,7 +190,7 @@ impl Shared {
     fn send(&self, message: &Message) {
         for queue in &self.queues {
             let dropped = queue.push(message.clone());
-            if !matches!(message, Message::State(_)) {
+            if matches!(message, Message::Report(..) | Message::TrackEnded(..)) {
                 self.health.reports_lost.add(dropped);
             }
         }
@@ -242,6 +265,8 @@ impl<T> Latest<T> {
 pub(super) enum Message {
     /// The model has processed a frame.
     Report(Arc<Frame>, Arc<Report>),
+    /// A frame was not computed.
+    Rested(Arc<Frame>, Arc<Report>),
     /// A track has ended without a new frame; the frame is the last one.
     TrackEnded(Arc<Frame>, Arc<Report>),
     State(StateChange),
@@ -251,6 +276,7 @@ pub(super) enum Message {
 enum MessageKind {
     PlainReport,
     EventReport,
+    Rested,
     StateChange,
 }
 
@@ -259,6 +285,7 @@ impl Message {
         match self {
             Self::Report(_, report) if report.events.is_empty() => MessageKind::PlainReport,
             Self::Report(..) | Self::TrackEnded(..) => MessageKind::EventReport,
+            Self::Rested(..) => MessageKind::Rested,
             Self::State(_) => MessageKind::StateChange,
         }
     }
@@ -267,10 +294,11 @@ impl Message {
     fn limit(&self) -> usize {
         match self {
             Self::State(_) => MAX_STATE_CHANGES,
+            Self::Rested(..) => 1,
             Self::Report(frame, _) | Self::TrackEnded(frame, _) => match self.kind() {
                 MessageKind::PlainReport => MAX_PLAIN_REPORTS,
                 _ => {
-                    let frame_bytes = frame.image.len().max(1);
+                    let frame_bytes = frame.image.byte_count().max(1);
                     (MAX_EVENT_BYTES / frame_bytes).clamp(MIN_EVENT_REPORTS, MAX_EVENT_REPORTS)
                 }
             },
@@ -287,6 +315,7 @@ pub(super) struct SinkQueue {
     queue: Mutex<Queue>,
     changed: Condvar,
     events_only: bool,
+    has_rested_frames: bool,
 }
 
 #[derive(Debug, Default)]
@@ -304,10 +333,23 @@ impl SinkQueue {
         }
     }
 
+    /// Whether frames that were not computed are queued, too.
+    pub(super) fn with_rested_frames(self, has_rested_frames: bool) -> Self {
+        Self {
+            has_rested_frames,
+            ..self
+        }
+    }
+
     /// Appends a message and returns the number of messages that were dropped for it.
     pub(super) fn push(&self, message: Message) -> u64 {
         let kind = message.kind();
-        if self.events_only && kind == MessageKind::PlainReport {
+        let is_ignored = match kind {
+            MessageKind::PlainReport => self.events_only,
+            MessageKind::Rested => !self.has_rested_frames,
+            MessageKind::EventReport | MessageKind::StateChange => false,
+        };
+        if is_ignored {
             return 0;
         }
         let mut queue = self.queue.lock();
@@ -345,7 +387,12 @@ impl SinkQueue {
     pub(super) fn discard(&self) -> u64 {
         let mut queue = self.queue.lock();
         queue.is_closed = true;
-        let is_report = |message: &&Message| message.kind() != MessageKind::StateChange;
+        let is_report = |message: &&Message| {
+            matches!(
+                message.kind(),
+                MessageKind::PlainReport | MessageKind::EventReport
+            )
+        };
         let dropped = queue.messages.iter().filter(is_report).count() as u64;
         queue.messages.clear();
         dropped

@@ -4,16 +4,17 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::observation::{Observation, RegionObserver, Tracked};
+use super::rest::{Decision, Rest, RestSettings};
 use super::{Clock, PipelineError};
 use crate::detect::{DetectionFilter, Detector, ModelFilter, Thresholds};
-use crate::frame::Frame;
+use crate::frame::{Frame, UndecodableImage};
 use crate::health::Health;
 use crate::label::Labels;
 use crate::label::aliases::Aliases;
-use crate::regions::Coverage;
+use crate::regions::{Coverage, MovedArea};
 use crate::report::Report;
 use crate::run_id::RunId;
 use crate::track::{Event, EventKind, FrameTracks, TrackSettings, Tracker};
@@ -40,11 +41,23 @@ pub(super) struct Inference {
     /// `None` if frames do not follow each other.
     tracker: Option<Tracker>,
     zones: ZoneMonitor,
+    rest: Rest,
+    /// The report on the last computed frame.
+    last: Option<Report>,
     rate: FrameRate,
     health: Arc<Health>,
     clock: Arc<dyn Clock>,
     /// The time of frame position 0; `None` if frames are at their capture time.
     start: Option<Instant>,
+}
+
+/// What became of a frame.
+pub(super) enum Processed {
+    Computed(Report),
+    /// It was not computed. The report has the present tracks and the events of this frame; the rest is of the last computed
+    /// frame.
+    Rested(Report),
+    Undecodable(UndecodableImage),
 }
 
 /// A detector, with copies of its card's values for the reports.
@@ -76,6 +89,8 @@ impl Inference {
             observer: None,
             tracker: None,
             zones: ZoneMonitor::new(Arc::default()),
+            rest: Rest::new(&RestSettings::default()),
+            last: None,
             rate: FrameRate::default(),
             health,
             clock,
@@ -105,6 +120,19 @@ impl Inference {
             observer: rate.map(RegionObserver::new),
             ..self
         }
+    }
+
+    /// Frames that follow each other are not all computed.
+    pub(super) fn with_rest(self, settings: &RestSettings) -> Self {
+        Self {
+            rest: Rest::new(settings),
+            ..self
+        }
+    }
+
+    /// Limits the rate because of heat, or no more.
+    pub(super) fn set_heat_rate(&mut self, rate: Option<f64>) {
+        self.rest.set_heat_rate(rate);
     }
 
     pub(super) fn with_tracking(self, track: bool) -> Self {
@@ -146,6 +174,8 @@ impl Inference {
         let old = self.tracker.take();
         let renewed = |old: Tracker| self.new_tracker().with_track_count(old.track_count());
         self.tracker = old.map(renewed);
+        self.rest.start_over();
+        self.last = None;
         self.health.models_swapped.add(1);
         report
     }
@@ -160,20 +190,99 @@ impl Inference {
         }
     }
 
-    /// Runs the model on a frame. `scene_start` ends all tracks first.
+    /// Runs the model on a frame, unless it is left out on purpose. `scene_start` ends all tracks first.
     pub(super) fn process(
         &mut self,
         frame: &Frame,
+        scene_start: bool,
+    ) -> Result<Processed, PipelineError> {
+        if scene_start {
+            self.rest.start_over();
+            self.last = None;
+        }
+        let at = self.time_of(frame);
+        let moved = match self.decide(frame, at) {
+            (Decision::Still, Some(last)) => {
+                self.health.still.add(1);
+                return Ok(Processed::Rested(self.keep_tracks(frame, at, last)));
+            }
+            (Decision::HeldBack, Some(last)) => {
+                self.health.held_back.add(1);
+                return Ok(Processed::Rested(self.rested_report(frame, last)));
+            }
+            (Decision::Compute(moved), _) => moved,
+            (Decision::Still | Decision::HeldBack, None) => Vec::new(),
+        };
+        if let Err(error) = frame.image.decode() {
+            return Ok(Processed::Undecodable(error));
+        }
+        self.rest.computed(at);
+        let report = self.compute(frame, at, moved, scene_start)?;
+        self.last = Some(report.clone());
+        Ok(Processed::Computed(report))
+    }
+
+    /// What to do with a frame, with the last report. Frames that do not follow each other are all computed.
+    fn decide(&mut self, frame: &Frame, at: Instant) -> (Decision, Option<Report>) {
+        let Some(tracker) = &self.tracker else {
+            return (Decision::Compute(Vec::new()), None);
+        };
+        let has_looked = self
+            .observer
+            .as_ref()
+            .is_none_or(RegionObserver::has_looked_everywhere);
+        let is_settled = tracker.is_settled() && has_looked;
+        match self.rest.decide(frame, at, is_settled) {
+            Decision::Compute(moved) => (Decision::Compute(moved), None),
+            decision => (decision, self.last.clone()),
+        }
+    }
+
+    /// The report on a frame in which nothing has moved: tracks go on, and zones may tell that one has stayed.
+    fn keep_tracks(&mut self, frame: &Frame, at: Instant, last: Report) -> Report {
+        let time = frame.time;
+        let tracked = self.tracker.as_mut().map(|tracker| tracker.rest(at, time));
+        let FrameTracks { tracks, events, .. } = tracked.unwrap_or_default();
+        let (labels, frame_time) = (&self.model.labels, FrameTime { at, time });
+        let events = self.zones.update(&tracks, events, frame_time, labels);
+        let report = self.rested_report(frame, last);
+        Report {
+            tracks,
+            events,
+            zones: self.zones.counts(),
+            ..report
+        }
+    }
+
+    /// The last report, for a frame that is not computed.
+    fn rested_report(&self, frame: &Frame, last: Report) -> Report {
+        let now = self.clock.now();
+        self.health.update(|health| health.last_rest = Some(now));
+        Report {
+            sequence: frame.sequence,
+            captured_at: Some(frame.captured_at),
+            events: Vec::new(),
+            capture: self.health.state(),
+            frame_age: now.saturating_duration_since(frame.captured_at),
+            dropped: self.health.dropped.get(),
+            ..last
+        }
+    }
+
+    fn compute(
+        &mut self,
+        frame: &Frame,
+        at: Instant,
+        moved: Vec<MovedArea>,
         scene_start: bool,
     ) -> Result<Report, PipelineError> {
         let Observation {
             mut prediction,
             coverage,
             inference,
-        } = self.observe(frame)?;
+        } = self.observe(frame, moved)?;
         self.model.filter.apply(&mut prediction);
         let now = self.clock.now();
-        let at = self.time_of(frame);
         let thresholds = &match coverage {
             // A class of which no view shows an object has the score 0.
             Some(_) => self.model.thresholds.at_least(f32::MIN_POSITIVE),
@@ -220,7 +329,11 @@ impl Inference {
     }
 
     /// Runs the model on the frame as a whole or, if its model finds objects, on parts of it.
-    fn observe(&mut self, frame: &Frame) -> Result<Observation, PipelineError> {
+    fn observe(
+        &mut self,
+        frame: &Frame,
+        moved: Vec<MovedArea>,
+    ) -> Result<Observation, PipelineError> {
         let is_live = self.start.is_none();
         let min_score = self.min_object_score();
         let Self {
@@ -235,6 +348,7 @@ impl Inference {
                 let tracker = tracker.as_ref();
                 let tracked = Tracked {
                     targets: tracker.map(Tracker::targets),
+                    moved,
                     needs_whole: self.one,
                     is_live,
                 };
@@ -260,6 +374,12 @@ impl Inference {
         let tracked = tracked.map(|tracker| tracker.min_object_score(thresholds));
         let reported = thresholds.primary.min(thresholds.objects);
         tracked.unwrap_or(reported).min(reported)
+    }
+
+    /// Time from the start of the run, or of the recording, to a frame.
+    pub(super) fn elapsed(&self, frame: &Frame, start: Instant) -> Duration {
+        self.time_of(frame)
+            .saturating_duration_since(self.start.unwrap_or(start))
     }
 
     fn time_of(&self, frame: &Frame) -> Instant {

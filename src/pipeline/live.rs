@@ -10,9 +10,11 @@ use image::RgbImage;
 
 use super::capture::Supervisor;
 use super::channels::{Message, SceneFrame, Shared, SinkQueue, Taken, spawn, wait_for_thread};
-use super::inference::Inference;
+use super::heat_control::{HeatChange, HeatControl};
+use super::inference::{Inference, Processed};
 use super::{LiveSource, Pipeline, PipelineError, RunSummary, Timeouts};
 use crate::frame::{Frame, Origin};
+use crate::health::CaptureState;
 use crate::report::Report;
 use crate::sink::{Sink, SinkError};
 
@@ -34,11 +36,14 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
     let inference = inference
         .with_primary_only(pipeline.one)
         .with_regions(pipeline.regions)
+        .with_rest(&pipeline.rest)
         .with_tracking(pipeline.track)
         .with_zones(pipeline.zones)
         .with_aliases(pipeline.aliases);
     let sinks = pipeline.sinks;
-    let queues = sinks.iter().map(|sink| SinkQueue::new(sink.events_only()));
+    let queues = sinks.iter().map(|sink| {
+        SinkQueue::new(sink.events_only()).with_rested_frames(sink.wants_rested_frames())
+    });
     let shared = Arc::new(Shared::new(
         Arc::clone(&health),
         Arc::clone(&clock),
@@ -47,10 +52,13 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
         inference.waiting_report(),
     ));
     let mut workers = Workers::default();
+    let (heat, max_rate) = (pipeline.rest.heat, pipeline.rest.max_rate);
     let model = ModelThread {
         shared: Arc::clone(&shared),
         inference,
+        heat: heat.map(|heat| HeatControl::new(heat, max_rate)),
         max_frames: pipeline.max_frames,
+        max_duration: pipeline.max_duration,
         leave_after_gap: timeouts.leave_after_gap,
     };
     match workers.start(&shared, sinks, model, source, timeouts) {
@@ -148,6 +156,7 @@ impl SinkConsumer {
         while let Some(message) = self.0.pop() {
             match message {
                 Message::Report(frame, report) => sink.show(&frame, &report)?,
+                Message::Rested(frame, report) => sink.on_rested_frame(&frame, &report)?,
                 Message::TrackEnded(frame, report) => sink.on_track_ended(&frame, &report)?,
                 Message::State(change) => sink.on_state_change(&change)?,
             }
@@ -165,7 +174,9 @@ impl Drop for SinkConsumer {
 struct ModelThread {
     shared: Arc<Shared>,
     inference: Inference,
+    heat: Option<HeatControl>,
     max_frames: Option<NonZeroU64>,
+    max_duration: Option<Duration>,
     leave_after_gap: Duration,
 }
 
@@ -188,12 +199,22 @@ impl ModelThread {
         let clock = &shared.clock;
         let mut last: Option<SceneFrame> = None;
         let mut processed = 0;
-        let mut last_frame_at = clock.now();
+        let start = clock.now();
+        let mut last_frame_at = start;
         let result = loop {
             let is_enough = self.max_frames.is_some_and(|max| processed >= max.get());
             if is_enough || shared.shutdown.has_begun() {
                 break Ok(());
             }
+            if let Some(duration) = self.max_duration
+                && clock.now().saturating_duration_since(start) >= duration
+            {
+                break match shared.health.captured.get() {
+                    0 => Err(PipelineError::NoFrame { duration }),
+                    _ => Ok(()),
+                };
+            }
+            self.check_heat(shared);
             let last_frame = last.as_ref().map(|last| &*last.frame);
             let ended = self.inference.take_new_model(last_frame);
             publish_track_end(shared, last.as_ref(), ended);
@@ -208,7 +229,9 @@ impl ModelThread {
                 Taken::Value(frame) => {
                     let scene_start = last.as_ref().is_some_and(|last| last.scene != frame.scene);
                     match self.inference.process(&frame.frame, scene_start) {
-                        Ok(report) => shared.publish_report(&frame, report),
+                        Ok(Processed::Computed(report)) => shared.publish_report(&frame, report),
+                        Ok(Processed::Rested(report)) => shared.publish_rest(&frame, report),
+                        Ok(Processed::Undecodable(_)) => shared.health.broken.add(1),
                         Err(error) => break Err(error),
                     }
                     processed += 1;
@@ -219,6 +242,23 @@ impl ModelThread {
         };
         self.end_track(shared, last.as_ref());
         result
+    }
+
+    /// Limits the rate while the board is hot. A source without frames is trouble enough.
+    fn check_heat(&mut self, shared: &Shared) {
+        let Some(heat) = self
+            .heat
+            .as_mut()
+            .filter(|_| shared.state() == CaptureState::Live)
+        else {
+            return;
+        };
+        let inference = || shared.health.status().inference;
+        if let Some(HeatChange { rate, reason }) = heat.check(shared.clock.now(), inference) {
+            self.inference.set_heat_rate(rate);
+            let lasting = if rate.is_some() { reason.as_str() } else { "" };
+            shared.announce_rate(&reason, lasting);
+        }
     }
 
     fn end_track(&mut self, shared: &Shared, last: Option<&SceneFrame>) {

@@ -18,10 +18,12 @@ pub(super) struct Observation {
     pub(super) inference: Duration,
 }
 
-/// What the tracker and the source tell about a frame.
+/// What the tracker, the source and the comparison with an earlier frame tell about a frame.
 pub(super) struct Tracked {
     /// What is followed; `None` if frames do not follow each other.
     pub(super) targets: Option<Vec<Target>>,
+    /// Where something moved; empty if nothing did, or it is not known.
+    pub(super) moved: Vec<MovedArea>,
     /// Whether the whole frame must be looked at.
     pub(super) needs_whole: bool,
     pub(super) is_live: bool,
@@ -41,9 +43,6 @@ struct LastFrame {
     sequence: u64,
     position: Option<Duration>,
 }
-
-/// Where something moved. There is no motion detection yet, so nothing has.
-const MOVED: [MovedArea; 0] = [];
 
 impl Observation {
     /// Looks at the whole frame.
@@ -73,6 +72,11 @@ impl RegionObserver {
         }
     }
 
+    /// Whether all of a frame was looked at closely since something moved.
+    pub(super) const fn has_looked_everywhere(&self) -> bool {
+        self.regions.has_looked_everywhere()
+    }
+
     /// For another model.
     pub(super) fn restarted(self) -> Self {
         Self::new(self.rate)
@@ -97,7 +101,7 @@ impl RegionObserver {
                 let hints = Hints {
                     timing,
                     targets,
-                    moved: &MOVED,
+                    moved: &tracked.moved,
                     needs_whole: tracked.needs_whole,
                 };
                 self.regions

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use super::inference::Inference;
+use super::inference::{Inference, Processed};
 use super::{Pipeline, PipelineError, RunSummary};
-use crate::frame::{Frame, UnreadableFrame};
+use crate::frame::{Frame, Origin, UndecodableImage, UnreadableFrame};
 use crate::health::{CaptureState, Health};
 use crate::report::Report;
 use crate::sink::{Sink, SinkError};
@@ -20,6 +21,7 @@ pub(super) fn run(
     let max_frames = pipeline
         .max_frames
         .map_or(u64::MAX, std::num::NonZeroU64::get);
+    let start = pipeline.clock.now();
     let inference = Inference::new(
         pipeline.detector,
         pipeline.new_models,
@@ -33,6 +35,7 @@ pub(super) fn run(
             .with_frame_positions()
             .with_primary_only(pipeline.one)
             .with_regions(pipeline.regions)
+            .with_rest(&pipeline.rest)
             .with_tracking(pipeline.track)
             .with_zones(pipeline.zones)
             .with_aliases(pipeline.aliases),
@@ -42,9 +45,13 @@ pub(super) fn run(
         },
         health: pipeline.health,
         last: None,
+        max_frames,
+        max_duration: pipeline.max_duration,
+        start,
+        taken: 0,
         summary: RunSummary::default(),
     };
-    match run.read_all(&mut *source, max_frames, stop) {
+    match run.read_all(&mut *source, stop) {
         Ok(()) | Err(PipelineError::Sink(SinkError::Closed)) => Ok(run.summary),
         Err(error) => Err(error),
     }
@@ -55,6 +62,11 @@ struct OfflineRun<'a> {
     sinks: AllSinks<'a>,
     health: Arc<Health>,
     last: Option<Frame>,
+    max_frames: u64,
+    max_duration: Option<Duration>,
+    start: Instant,
+    /// Frames so far, those that were not computed among them.
+    taken: u64,
     summary: RunSummary,
 }
 
@@ -62,11 +74,11 @@ impl OfflineRun<'_> {
     fn read_all(
         &mut self,
         source: &mut dyn FrameSource,
-        max_frames: u64,
         stop: &AtomicBool,
     ) -> Result<(), PipelineError> {
-        while self.summary.frames < max_frames && !stop.load(Ordering::Relaxed) {
+        while self.taken < self.max_frames && !stop.load(Ordering::Relaxed) {
             match source.next_frame() {
+                Ok(Some(frame)) if self.is_over(&frame) => break,
                 Ok(Some(frame)) => self.process(frame)?,
                 Ok(None) => {
                     self.end_track()?;
@@ -81,6 +93,13 @@ impl OfflineRun<'_> {
         self.end_track()
     }
 
+    /// Whether a frame comes after the end of the run.
+    fn is_over(&self, frame: &Frame) -> bool {
+        let elapsed = self.inference.elapsed(frame, self.start);
+        self.max_duration
+            .is_some_and(|duration| elapsed >= duration)
+    }
+
     fn process(&mut self, frame: Frame) -> Result<(), PipelineError> {
         self.health.captured.add(1);
         self.health.update(|now| now.state = CaptureState::Live);
@@ -88,10 +107,19 @@ impl OfflineRun<'_> {
             self.report_track_end(&report)?;
         }
         let scene_start = frame.scene_start && self.last.is_some();
-        let report = self.inference.process(&frame, scene_start)?;
-        self.sinks.for_each(|sink| show(sink, &frame, &report))?;
+        self.taken += 1;
+        match self.inference.process(&frame, scene_start)? {
+            Processed::Computed(report) => {
+                self.sinks.for_each(|sink| show(sink, &frame, &report))?;
+                self.summary.frames += 1;
+            }
+            Processed::Rested(report) => {
+                self.sinks
+                    .for_each(|sink| show_rested(sink, &frame, &report))?;
+            }
+            Processed::Undecodable(error) => return self.skip(&unreadable(&frame, &error)),
+        }
         self.last = Some(frame);
-        self.summary.frames += 1;
         Ok(())
     }
 
@@ -125,6 +153,25 @@ fn show(sink: &mut dyn Sink, frame: &Frame, report: &Report) -> Result<(), SinkE
         return Ok(());
     }
     sink.show(frame, report)
+}
+
+fn show_rested(sink: &mut dyn Sink, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    match report.events.is_empty() {
+        true => sink.on_rested_frame(frame, report),
+        false => sink.show(frame, report),
+    }
+}
+
+fn unreadable(frame: &Frame, error: &UndecodableImage) -> UnreadableFrame {
+    let path = match &frame.origin {
+        Origin::Picture(path) | Origin::Recording(path) => Some(path.clone()),
+        Origin::Live | Origin::Scene(_) => None,
+    };
+    let number = frame.sequence;
+    UnreadableFrame {
+        path,
+        reason: format!("unreadable frame {number} skipped: {error}"),
+    }
 }
 
 /// The sinks of a run, the display last.

@@ -19,6 +19,7 @@ use crate::report::Report;
 use crate::source::{CancelHandle, MessageHandle};
 
 mod flow;
+mod rest;
 mod sinks;
 mod supervision;
 
@@ -217,6 +218,7 @@ struct FakeSink {
     calls: Arc<Mutex<Calls>>,
     hook: Option<Hook>,
     events_only: bool,
+    wants_rested_frames: bool,
 }
 
 impl FakeSink {
@@ -245,6 +247,10 @@ impl Sink for FakeSink {
 
     fn events_only(&self) -> bool {
         self.events_only
+    }
+
+    fn wants_rested_frames(&self) -> bool {
+        self.wants_rested_frames
     }
 
     fn on_track_ended(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {

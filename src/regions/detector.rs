@@ -164,6 +164,12 @@ impl RegionDetector {
         Ok(looked(found, objects))
     }
 
+    /// Whether all of a frame was looked at closely since something moved.
+    #[must_use]
+    pub const fn has_looked_everywhere(&self) -> bool {
+        self.cursor.has_looked_everywhere()
+    }
+
     /// Takes note of the time that the last frame took.
     pub fn record(&mut self, inferences: usize, time: Duration) {
         self.budget.record(inferences, time);
@@ -309,7 +315,7 @@ impl CropBuffer {
     fn cut(&mut self, frame: &Frame, pixels: &Rectangle) -> &Frame {
         let Size { width, height } = pixels.size;
         let (left, top) = (pixels.top_left.x as usize, pixels.top_left.y as usize);
-        let mut bytes = std::mem::take(&mut self.0.image).into_raw();
+        let mut bytes = std::mem::take(&mut self.0.image).into_rgb().into_raw();
         bytes.clear();
         let row_bytes = frame.image.width() as usize * 3;
         let rows = frame.image.as_raw().chunks_exact(row_bytes.max(1));
@@ -317,7 +323,8 @@ impl CropBuffer {
             bytes.extend_from_slice(&row[3 * left..3 * (left + width as usize)]);
         }
         let image = RgbImage::from_raw(width, height, bytes);
-        self.0.image = image.expect("the rectangle is inside the frame");
+        let image = image.expect("the rectangle is inside the frame");
+        self.0.image = image.into();
         &self.0
     }
 }

@@ -62,6 +62,17 @@ pub struct Cursor {
     was_whole: bool,
     /// Whether the last single crop was a close-up.
     was_close_up: bool,
+    /// Tiles of a frame, and how many were looked at since something moved.
+    tiles: usize,
+    looked_at: usize,
+}
+
+impl Cursor {
+    /// Whether all tiles were looked at since something moved.
+    #[must_use]
+    pub const fn has_looked_everywhere(&self) -> bool {
+        self.looked_at >= self.tiles
+    }
 }
 
 /// What to look at in the next frame.
@@ -84,6 +95,11 @@ pub fn plan(request: &Request<'_>, cursor: &mut Cursor) -> Plan {
     let tile_count = (free - close_count).min(tiles.len());
     let next = (0..tile_count).map(|index| tiles[(cursor.tile + index) % tiles.len()]);
     views.extend(next.map(|tile| View::crop(tile, sizes.frame)));
+    if !request.moved.is_empty() {
+        cursor.looked_at = 0;
+    }
+    cursor.tiles = tiles.len();
+    cursor.looked_at = cursor.looked_at.saturating_add(tile_count);
     if !tiles.is_empty() {
         cursor.tile = (cursor.tile + tile_count) % tiles.len();
     }

@@ -55,6 +55,7 @@ impl ConsoleStats {
         let had_warned = std::mem::replace(&mut self.has_warned, !is_live);
         match change.state {
             CaptureState::Starting => Some(format!("waiting for the source: {reason}")),
+            CaptureState::Live if !reason.is_empty() => Some(reason.clone()),
             CaptureState::Live => had_warned.then(|| "the source is live".to_owned()),
             CaptureState::Stalled => Some(format!("the source has stalled: {reason}")),
             CaptureState::Reopening => Some(format!("reopening the source: {reason}")),

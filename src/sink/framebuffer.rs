@@ -182,6 +182,10 @@ impl Sink for FramebufferSink {
         shown.map_err(|error| error.at(&self.device.path))
     }
 
+    fn wants_rested_frames(&self) -> bool {
+        true
+    }
+
     fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         let shown = self.try_show_state(change);
         shown.map_err(|error| error.at(&self.device.path))

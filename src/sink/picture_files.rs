@@ -25,7 +25,7 @@ use crate::warn;
 /// The frame's image with the overlay of its report.
 #[must_use]
 pub fn annotate(frame: &Frame, report: &Report) -> RgbImage {
-    let mut image = frame.image.clone();
+    let mut image = RgbImage::clone(&frame.image);
     let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report);
     image
 }
@@ -33,14 +33,14 @@ pub fn annotate(frame: &Frame, report: &Report) -> RgbImage {
 /// As [`annotate`], with the zones and lines in any case.
 #[cfg(feature = "web")]
 pub(super) fn annotate_with_zones(frame: &Frame, report: &Report) -> RgbImage {
-    let mut image = frame.image.clone();
+    let mut image = RgbImage::clone(&frame.image);
     let Ok(()) = overlay::draw_with_zones(&mut Canvas::new(&mut image), frame, report);
     image
 }
 
 /// The frame's image with the overlay of its report, and the thing of one of its events marked.
 pub(super) fn annotate_event(frame: &Frame, report: &Report, event: &Event) -> RgbImage {
-    let mut image = frame.image.clone();
+    let mut image = RgbImage::clone(&frame.image);
     let Ok(()) = overlay::draw_event(&mut Canvas::new(&mut image), frame, report, event);
     image
 }
@@ -243,7 +243,7 @@ mod tests {
         let live = annotate(Origin::Live);
         let scene = annotate(Origin::Scene(truth));
         assert_eq!(live.dimensions(), (64, 48));
-        assert_ne!(live, frame(0, Origin::Live).image);
+        assert_ne!(live, *frame(0, Origin::Live).image);
         assert_ne!(live, scene);
     }
 

@@ -1,6 +1,7 @@
 //! Notifies the service manager (systemd): readiness, status and watchdog.
 //!
-//! `READY=1` is sent after the first inference. The watchdog is fed only after another inference, so that a hanging
+//! `READY=1` is sent after the first inference. The watchdog is fed only after another inference, or a frame that
+//! was left out on purpose, so that a hanging
 //! camera, a hanging model and a hanging program all end in a restart. Nothing is sent without `NOTIFY_SOCKET`, and
 //! a failed notification does not end the run.
 
@@ -69,6 +70,10 @@ impl Sink for ServiceSink {
         }
         self.feed_watchdog();
         Ok(())
+    }
+
+    fn wants_rested_frames(&self) -> bool {
+        true
     }
 
     fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {

@@ -152,6 +152,10 @@ impl Sink for WebSink {
         Ok(())
     }
 
+    fn wants_rested_frames(&self) -> bool {
+        true
+    }
+
     fn on_track_ended(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         self.state.record(frame, report);
         Ok(())

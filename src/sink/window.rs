@@ -90,6 +90,10 @@ impl Sink for WindowSink {
         self.check_open()
     }
 
+    fn wants_rested_frames(&self) -> bool {
+        true
+    }
+
     fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         let viewport = self.viewport();
         if self.compositor.show_state(change.state, viewport) {

@@ -7,11 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use image::RgbImage;
-
+use super::stored_jpeg::Decoding;
 use super::{FrameSource, SourceError};
 use crate::camera_choice::CameraChoice;
-use crate::frame::{Frame, Origin};
+use crate::frame::{Frame, FrameImage, Origin};
 
 mod capabilities;
 mod capture_stream;
@@ -24,7 +23,7 @@ use capabilities::{Mode, ranked_modes};
 use capture_stream::{BufferMeta, CaptureStream, SequenceCounter};
 use device::{CameraDevice, DevicePaths, OpenError};
 use ioctl::DriverFormat;
-use pixel_format::{FrameError, FrameLayout, PixelFormat, to_rgb, yuv_matrix};
+use pixel_format::{FrameError, FrameLayout, PixelFormat, to_image, yuv_matrix};
 
 pub use capabilities::{
     CameraInfo, CaptureRequest, FormatCapabilities, FrameRate, FrameSizes, RateRange, SizeRange,
@@ -44,6 +43,7 @@ pub struct CameraSource {
     stream: CaptureStream,
     layout: FrameLayout,
     request: CaptureRequest,
+    decoding: Decoding,
     device: String,
     description: String,
     sequence: SequenceCounter,
@@ -172,6 +172,7 @@ impl CameraSource {
             stream: CaptureStream::new(&camera.device)?,
             layout,
             request: *request,
+            decoding: Decoding::AtOnce,
             device: camera.info.device.display().to_string(),
             description: format!("camera {}: {format} {width}x{height}{rate}", camera.info),
             sequence: SequenceCounter::default(),
@@ -187,14 +188,14 @@ impl CameraSource {
     fn capture(
         &mut self,
         timeout: Duration,
-    ) -> io::Result<(BufferMeta, Result<RgbImage, FrameError>)> {
-        let layout = &self.layout;
+    ) -> io::Result<(BufferMeta, Result<FrameImage, FrameError>)> {
+        let (layout, decoding) = (&self.layout, self.decoding);
         let min_size = (self.request.width, self.request.height);
         self.stream.next(timeout, |bytes, meta| {
             let image = if meta.is_corrupt {
                 Err(FrameError::MarkedCorrupt)
             } else {
-                to_rgb(layout, bytes, min_size)
+                to_image(layout, bytes, decoding, min_size)
             };
             (meta, image)
         })
@@ -203,7 +204,7 @@ impl CameraSource {
     fn frame(
         &mut self,
         meta: BufferMeta,
-        image: Result<RgbImage, FrameError>,
+        image: Result<FrameImage, FrameError>,
     ) -> Result<Frame, SourceError> {
         let sequence = self.sequence.next(meta.sequence);
         match image {
@@ -245,6 +246,10 @@ impl FrameSource for CameraSource {
             camera_error(&self.device, message)
         })?;
         self.frame(meta, image).map(Some)
+    }
+
+    fn defer_decoding(&mut self) {
+        self.decoding = Decoding::WhenNeeded;
     }
 }
 

@@ -123,6 +123,10 @@ impl FrameSource for PipeSource {
         next
     }
 
+    fn defer_decoding(&mut self) {
+        self.stream.defer_decoding();
+    }
+
     /// Ends the stream for this source; the rest is not read.
     fn cancel_handle(&self) -> Option<CancelHandle> {
         let handle = self.cancel.clone();

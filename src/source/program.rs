@@ -124,6 +124,10 @@ impl FrameSource for ProgramSource {
         }
     }
 
+    fn defer_decoding(&mut self) {
+        self.stream.defer_decoding();
+    }
+
     /// Kills the program and ends the stream.
     fn cancel_handle(&self) -> Option<CancelHandle> {
         let (program, cancel) = (Arc::clone(&self.program), self.cancel.clone());

@@ -73,6 +73,10 @@ impl FrameSource for RecordingSource {
             next => next,
         }
     }
+
+    fn defer_decoding(&mut self) {
+        self.stream.defer_decoding();
+    }
 }
 
 /// Whether a file holds a stream of frames, judged by its content: YUV4MPEG2, several JPEGs of one size, or parts of a

@@ -7,11 +7,9 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
-use image::RgbImage;
-
+use super::stored_jpeg::Decoding;
 use super::{FrameSource, SourceError};
-use crate::frame::{Frame, Origin};
-use crate::picture::jpeg::decode_scaled;
+use crate::frame::{Frame, FrameImage, Origin};
 
 mod buffer;
 mod mjpeg;
@@ -39,6 +37,7 @@ pub struct StreamSource<R> {
     format: Option<Format>,
     kind: StreamKind,
     min_size: (u32, u32),
+    decoding: Decoding,
     sequence: u64,
     /// Whether a frame could be read.
     has_frame: bool,
@@ -64,6 +63,7 @@ impl<R: Read> StreamSource<R> {
             format: None,
             kind,
             min_size,
+            decoding: Decoding::AtOnce,
             sequence: 0,
             has_frame: false,
             refused: 0,
@@ -120,14 +120,16 @@ impl<R: Read> StreamSource<R> {
         }
     }
 
-    fn decode(&self, begin: usize, end: usize) -> Result<RgbImage, SourceError> {
+    fn decode(&self, begin: usize, end: usize) -> Result<FrameImage, SourceError> {
         let bytes = &self.buffer.bytes()[begin..end];
         match &self.format {
             Some(Format::Yuv4Mpeg(header)) => header
                 .as_ref()
                 .and_then(|header| header.picture(bytes))
+                .map(FrameImage::from)
                 .ok_or_else(|| self.corrupt_frame("its planes are incomplete".to_owned())),
-            _ => decode_scaled(bytes, self.min_size)
+            _ => (self.decoding)
+                .image(bytes, self.min_size)
                 .map_err(|error| self.corrupt_frame(error.to_string())),
         }
     }
@@ -172,7 +174,7 @@ impl<R: Read> StreamSource<R> {
             }
             Chunk::Frame { begin, end } => {
                 // The time of arrival, before the frame is decoded.
-                let frame = Frame::new(self.sequence, Origin::Live, RgbImage::default());
+                let frame = Frame::new(self.sequence, Origin::Live, FrameImage::default());
                 self.sequence += 1;
                 let image = self.decode(begin, end);
                 self.buffer.consume(end);
@@ -215,6 +217,10 @@ impl<R: Read + Send> FrameSource for StreamSource<R> {
         }
         next
     }
+
+    fn defer_decoding(&mut self) {
+        self.decoding = Decoding::WhenNeeded;
+    }
 }
 
 /// Whether a file is a stream of frames rather than a picture. One JPEG is a stream only if its name says so.
@@ -252,7 +258,7 @@ fn unknown_format(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use image::Rgb;
+    use image::{Rgb, RgbImage};
 
     use super::*;
     use crate::picture::encode_jpeg;

@@ -5,14 +5,12 @@ use std::time::{Duration, SystemTime};
 use super::association::Expected;
 use super::filters::{ClassHysteresis, SmoothedBox};
 use super::motion::Motion;
+use super::place::Place;
 use super::{Event, EventKind, StableDetection, TrackSettings};
 use crate::detect::{Detection, Scores};
-use crate::geometry::{NormBox, iou};
+use crate::geometry::NormBox;
 use crate::label::ClassId;
 use crate::regions::Target;
-
-/// An object is at the same place while the IoU with the box that it had there is at least this.
-const SAME_PLACE_IOU: f32 = 0.6;
 
 #[derive(Debug)]
 pub(super) struct Hypothesis {
@@ -45,13 +43,6 @@ pub(super) enum Status {
     Ended,
 }
 
-/// Where an object was at some time, to tell whether it moves.
-#[derive(Debug)]
-struct Place {
-    bounding_box: NormBox,
-    since: Duration,
-}
-
 /// The detections of one object in one frame.
 pub(super) struct Sighting {
     pub(super) bounding_box: NormBox,
@@ -71,10 +62,7 @@ impl Hypothesis {
             class: ClassHysteresis::new(&sighting.scores),
             motion: Motion::new(bounding_box, now),
             bounding_box: SmoothedBox::new(bounding_box, now),
-            place: Place {
-                bounding_box: *bounding_box,
-                since: now,
-            },
+            place: Place::new(*bounding_box, now),
             first: now,
             last: now,
             unobserved: Duration::ZERO,
@@ -96,13 +84,7 @@ impl Hypothesis {
         self.bounding_box
             .follow(&sighting.bounding_box, now, settings);
         self.last = now;
-        let smoothed = self.bounding_box.smoothed();
-        if iou(&smoothed, &self.place.bounding_box) < SAME_PLACE_IOU {
-            self.place = Place {
-                bounding_box: smoothed,
-                since: now,
-            };
-        }
+        self.place.update(self.bounding_box.smoothed(), now);
         let changed_from = match &mut self.status {
             Status::Candidate { evidence } => {
                 if sighting.is_strong {
@@ -252,8 +234,27 @@ impl Hypothesis {
             track: self.number()?,
             detection: self.detection(now),
             duration: self.duration(),
-            is_stationary: self.last.saturating_sub(self.place.since) >= settings.stationary_after,
+            is_stationary: self.is_stationary(settings),
         })
+    }
+
+    fn is_stationary(&self, settings: &TrackSettings) -> bool {
+        self.place.duration(self.last) >= settings.stationary_after
+    }
+
+    /// Whether it is a track that stands still and was seen when it was looked for.
+    pub(super) fn is_settled(&self, settings: &TrackSettings) -> bool {
+        let is_seen =
+            matches!(self.status, Status::Track { unsupported, .. } if unsupported.is_zero());
+        let is_observed = self.unobserved < settings.hide_unobserved_after;
+        is_seen && is_observed && self.is_stationary(settings)
+    }
+
+    /// Adds a frame that shows the same as the last one.
+    pub(super) fn rest(&mut self, now: Duration) {
+        self.motion.update(&self.bounding_box.smoothed(), now);
+        self.last = now;
+        self.unobserved = Duration::ZERO;
     }
 
     /// An event of the track `number`, with the state in the last frame that supported it.

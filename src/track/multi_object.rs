@@ -122,6 +122,26 @@ impl MultiObjectTracker {
         self.hypotheses.iter().map(target).collect()
     }
 
+    /// Whether all that it follows are tracks that stand still and were seen in the last frame.
+    pub(super) fn is_settled(&self) -> bool {
+        let is_settled = |hypothesis: &Hypothesis| hypothesis.is_settled(&self.settings);
+        self.hypotheses.iter().all(is_settled)
+    }
+
+    /// Adds a frame that shows the same as the last one, `step` after it. Returns the visible tracks.
+    pub(super) fn rest(&mut self, step: Duration) -> Vec<StableDetection> {
+        self.now += step;
+        for hypothesis in &mut self.hypotheses {
+            hypothesis.rest(self.now);
+        }
+        let shown = self
+            .hypotheses
+            .iter()
+            .filter(|shown| !shown.is_contradicted());
+        let stable = |shown: &Hypothesis| shown.stable_detection(self.now, &self.settings);
+        shown.filter_map(stable).collect()
+    }
+
     /// Ends all tracks.
     pub(super) fn finish(&mut self, time: SystemTime) -> Vec<Event> {
         let ended = std::mem::take(&mut self.hypotheses);

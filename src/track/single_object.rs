@@ -5,6 +5,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::filters::{ClassHysteresis, SmoothedBox};
+use super::place::Place;
 use super::{Event, EventKind, FrameTracks, StableDetection, TrackSettings};
 use crate::detect::{Detection, Prediction, Thresholds};
 
@@ -33,6 +34,7 @@ struct Track {
     state: TrackState,
     /// Time since the last frame that supported it.
     unsupported: Duration,
+    place: Place,
 }
 
 /// Class, box and lifetime of a track or a candidate.
@@ -100,6 +102,24 @@ impl SingleObjectTracker {
         numbers
     }
 
+    /// Whether there is no candidate, and no track but one that stands still and was seen in the last frame.
+    pub(super) fn is_settled(&self) -> bool {
+        let is_still = |track: &Track| {
+            let duration = track.place.duration(self.now);
+            track.unsupported.is_zero() && duration >= self.settings.stationary_after
+        };
+        self.candidate.is_none() && self.track.as_ref().is_none_or(is_still)
+    }
+
+    /// Adds a frame that shows the same as the last one, `step` after it. Returns the visible track.
+    pub(super) fn rest(&mut self, step: Duration) -> Vec<StableDetection> {
+        self.now += step;
+        if let Some(track) = &mut self.track {
+            track.state.last = self.now;
+        }
+        self.stable_detection().into_iter().collect()
+    }
+
     /// Ends the current track.
     pub(super) fn finish(&mut self, time: SystemTime) -> Option<Event> {
         self.candidate = None;
@@ -129,6 +149,8 @@ impl SingleObjectTracker {
         if track.matches(prediction, settings) {
             track.unsupported = Duration::ZERO;
             track.state.update(prediction, self.now, settings);
+            let smoothed = track.state.bounding_box.smoothed();
+            track.place.update(smoothed, self.now);
             let previous = track.state.class.update_class(self.now, settings);
             events.extend(previous.map(|from| track.event(EventKind::Changed { from }, time)));
             self.candidate = None;
@@ -186,6 +208,7 @@ impl SingleObjectTracker {
         self.track_count += 1;
         let track = Track {
             number: self.track_count,
+            place: Place::new(state.bounding_box.smoothed(), self.now),
             state,
             unsupported: Duration::ZERO,
         };

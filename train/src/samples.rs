@@ -262,9 +262,9 @@ impl TrainingImage {
     pub fn image(&self) -> Result<RgbImage, PictureError> {
         let (width, height) = SYNTHETIC_SIZE;
         Ok(match &self.source {
-            Source::File(picture) => picture.frame()?.image,
+            Source::File(picture) => picture.frame()?.image.into_rgb(),
             Source::NegativeCrop { of, crop } => {
-                let image = of.frame()?.image;
+                let image = of.frame()?.image.into_rgb();
                 crop_imm(&image, crop.x, crop.y, crop.width, crop.height).to_image()
             }
             Source::SyntheticImage { seed } => scene::random_scene(*seed, width, height).image,

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use boxcam::detect::tract;
+use boxcam::heat::{HeatSensors, throttled_bits};
 use boxcam::options::{DisplayChoice, RunOptions, SourceChoice};
 
 use super::machine::{Machine, output_of};
@@ -77,12 +78,7 @@ fn memory(machine: &Machine) -> Option<Finding> {
 
 /// The temperature of the hottest sensor.
 fn temperature(machine: &Machine) -> Option<Finding> {
-    let zones = machine.list("sys/class/thermal");
-    let degrees = |zone: &String| {
-        let text = machine.read(&format!("sys/class/thermal/{zone}/temp"))?;
-        Some(text.parse::<f64>().ok()? / 1000.0)
-    };
-    let hottest = zones.iter().filter_map(degrees).max_by(f64::total_cmp)?;
+    let hottest = HeatSensors::at(machine.path("")).read().temperature?;
     let message = format!("{hottest:.0} degrees Celsius");
     Some(if hottest >= HOT {
         let fix = "add a heat sink or a fan, or shade it: a Raspberry Pi throttles at 80 degrees";
@@ -97,7 +93,7 @@ fn temperature(machine: &Machine) -> Option<Finding> {
 fn power(machine: &Machine) -> Option<Finding> {
     let path = "sys/devices/platform/soc/soc:firmware/get_throttled";
     let text = machine.read(path)?;
-    let bits = u32::from_str_radix(text.trim_start_matches("0x"), 16).ok()?;
+    let bits = throttled_bits(&text)?;
     let descriptions = [
         (0, "undervoltage now"),
         (1, "frequency capped now"),

@@ -455,7 +455,7 @@ fn thumbnail_jpeg(
     prediction: &Prediction,
     predicted: &str,
 ) -> Option<(RgbImage, Vec<u8>)> {
-    let image = picture.frame().ok()?.image;
+    let image = picture.frame().ok()?.image.into_rgb();
     let (width, height) = image.dimensions();
     let scale = f64::from(MAX_SIDE) / f64::from(width.max(height).max(1));
     let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);

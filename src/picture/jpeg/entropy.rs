@@ -12,6 +12,10 @@ use super::segments::{
 };
 use super::{DecodeError, check_size};
 
+mod luma;
+
+pub(super) use luma::luma_grid;
+
 /// The most scans; programs write about ten.
 const MAX_SCANS: usize = 100;
 
@@ -53,6 +57,34 @@ pub(super) fn check_whole(segments: &Segments<'_>) -> Result<(), DecodeError> {
 
 fn invalid(message: &str) -> DecodeError {
     DecodeError::Invalid(message.to_owned())
+}
+
+/// The error of a scan whose data ends at `end`.
+fn invalid_scan(defect: Defect, end: usize) -> DecodeError {
+    match defect {
+        Defect::CutOff => DecodeError::Truncated(end),
+        Defect::InvalidCode => invalid("a scan contains an invalid Huffman code"),
+    }
+}
+
+/// The data between restart markers, in offsets, each with the MCUs that it has of `total`. `restart_interval` is in MCUs, 0
+/// for none.
+fn mcu_intervals(
+    segment: &Segment,
+    total: usize,
+    restart_interval: usize,
+) -> impl Iterator<Item = Result<(Range<usize>, Range<usize>), DecodeError>> {
+    let step = match restart_interval {
+        0 => total,
+        interval => interval,
+    };
+    let mut intervals = segment.intervals.iter();
+    let mut end = segment.payload.end;
+    (0..total).step_by(step.max(1)).map(move |first| {
+        let interval = intervals.next().ok_or(DecodeError::Truncated(end))?.clone();
+        end = interval.end;
+        Ok((interval, first..total.min(first + step)))
+    })
 }
 
 /// The state between scans.
@@ -162,21 +194,11 @@ impl Walk {
         let coding = BlockCoding::new(self.frame.coding, &header).ok_or_else(damaged)?;
         let scan = Scan::new(&self.frame, &self.tables, &self.progress, &header, coding)?;
         let total = scan.columns * scan.rows;
-        let step = match self.restart_interval {
-            0 => total,
-            interval => interval,
-        };
-        let mut intervals = segment.intervals.iter();
-        let mut end = segment.payload.end;
-        for first in (0..total).step_by(step) {
-            let interval = intervals.next().ok_or(DecodeError::Truncated(end))?.clone();
-            end = interval.end;
-            let mcus = first..total.min(first + step);
-            scan.check_interval(&segments.bytes[interval], mcus, &mut self.progress)
-                .map_err(|defect| match defect {
-                    Defect::CutOff => DecodeError::Truncated(end),
-                    Defect::InvalidCode => invalid("a scan contains an invalid Huffman code"),
-                })?;
+        for interval in mcu_intervals(segment, total, self.restart_interval) {
+            let (data, mcus) = interval?;
+            let end = data.end;
+            scan.check_interval(&segments.bytes[data], mcus, &mut self.progress)
+                .map_err(|defect| invalid_scan(defect, end))?;
         }
         for component in &header.components {
             let sent = &mut self.progress[component.index].lowest_bit;

@@ -13,6 +13,7 @@ pub(super) mod marker {
     pub(crate) const SOI: u8 = 0xd8;
     pub(crate) const EOI: u8 = 0xd9;
     pub(crate) const SOS: u8 = 0xda;
+    pub(crate) const DQT: u8 = 0xdb;
     pub(crate) const DRI: u8 = 0xdd;
 }
 
@@ -62,6 +63,8 @@ pub(super) struct Component {
     /// Sampling factors, 1 to 4.
     pub(super) horizontal: u32,
     pub(super) vertical: u32,
+    /// Number of its quantization table.
+    pub(super) quantizer: usize,
 }
 
 /// The header of a scan.
@@ -186,6 +189,7 @@ impl FrameHeader {
                 id: component[0],
                 horizontal: u32::from(component[1] >> 4),
                 vertical: u32::from(component[1] & 15),
+                quantizer: usize::from(component[2]),
             })
             .collect();
         let is_valid = |component: &Component| {

@@ -387,3 +387,52 @@ fn a_thumbnail_is_not_the_picture() {
         assert!(matches!(decode(&cut), Err(DecodeError::Truncated(_))));
     }
 }
+
+/// The mean luma of a block of eight by eight pixels.
+fn block_mean(picture: &RgbImage, column: u32, row: u32) -> f32 {
+    let block = imageops::crop_imm(picture, column * 8, row * 8, 8, 8).to_image();
+    let luma = |Rgb([r, g, b]): &Rgb<u8>| {
+        0.299 * f32::from(*r) + 0.587 * f32::from(*g) + 0.114 * f32::from(*b)
+    };
+    block.pixels().map(luma).sum::<f32>() / 64.0
+}
+
+#[test]
+fn a_preview_has_the_brightness_of_the_decoded_blocks() {
+    let mut seen = 0;
+    for (name, file) in CODINGS {
+        let picture = decode_scaled(file, FULL_SIZE).expect(name);
+        let preview = preview(file, FULL_SIZE).expect(name);
+        let Some(JpegPreview { luma, size }) = preview else {
+            let has_scans = name.starts_with("progressive") || name.starts_with("separate");
+            assert!(has_scans, "{name}");
+            continue;
+        };
+        seen += 1;
+        assert_eq!(size, picture.dimensions(), "{name}");
+        assert_eq!((luma.columns(), luma.rows()), (11, 8), "{name}");
+        for (column, row) in (0..10).flat_map(|column| (0..7).map(move |row| (column, row))) {
+            let found = luma.values()[(row * 11 + column) as usize];
+            let expected = block_mean(&picture, column, row);
+            assert!(
+                (found - expected).abs() < 2.0,
+                "{name} {column} {row}: {found}, not {expected}"
+            );
+        }
+    }
+    assert_eq!(seen, 9);
+}
+
+#[test]
+fn a_preview_refuses_what_cannot_be_decoded() {
+    let file = jpeg(&gradient(256, 256));
+    let expected = preview(&file, (1, 1)).expect("whole").expect("one scan");
+    assert_eq!((expected.size, expected.luma.columns()), ((32, 32), 32));
+    assert_eq!(preview(&without_tables(&file), (1, 1)), Ok(Some(expected)));
+    for part in 1..16 {
+        let cut = &file[..file.len() * part / 16];
+        assert!(preview(cut, (1, 1)).is_err(), "{part}");
+    }
+    assert!(preview(ARITHMETIC, (1, 1)).is_err());
+    assert_eq!(preview(PROGRESSIVE, (1, 1)), Ok(None));
+}

@@ -44,7 +44,7 @@ fn drain(queue: &SinkQueue) -> Vec<u64> {
             Message::Report(_, report) | Message::TrackEnded(_, report) => {
                 sequences.push(report.sequence);
             }
-            Message::State(_) => {}
+            Message::Rested(..) | Message::State(_) => {}
         }
     }
     sequences

@@ -81,6 +81,9 @@ struct StateFields<'a> {
     inference_ms: f64,
     frame_age_ms: f64,
     dropped: u64,
+    /// Frames that were not computed: nothing had moved, or the rate is limited.
+    still: u64,
+    held_back: u64,
     reopened: u64,
     model: &'a str,
     /// A client needs to request `/events` only after this has changed.
@@ -194,6 +197,8 @@ impl AppState {
             inference_ms: rounded(status.inference.as_secs_f64() * 1e3, 3),
             frame_age_ms: rounded(status.frame_age.as_secs_f64() * 1e3, 3),
             dropped: self.health.dropped.get(),
+            still: self.health.still.get(),
+            held_back: self.health.held_back.get(),
             reopened: self.health.reopened.get(),
             model: &status.model,
             events_total,
@@ -226,7 +231,7 @@ impl AppState {
     /// Whether the run is healthy, and the response of `/healthz`.
     pub(super) fn healthz(&self) -> (bool, String) {
         let status = self.health.status();
-        let since = status.last_inference.map(|last| last.elapsed());
+        let since = status.last_processed().map(|last| last.elapsed());
         let healthy = since.is_some_and(|since| since <= self.settings.unhealthy_after);
         let response = to_json(&HealthFields {
             healthy,
@@ -263,9 +268,9 @@ impl LivePicture {
     }
 }
 
-/// Time since the last inference, to the millisecond.
+/// Time since the last frame was computed or left out on purpose, to the millisecond.
 fn seconds_since_frame(status: &HealthStatus) -> Option<f64> {
-    let last = status.last_inference?;
+    let last = status.last_processed()?;
     Some(rounded(last.elapsed().as_secs_f64(), 3))
 }
 

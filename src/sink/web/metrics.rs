@@ -31,6 +31,16 @@ const COUNTERS: [CounterMetric; 15] = [
         |h| &h.dropped,
     ),
     (
+        "frames_still",
+        "Frames not computed because nothing had moved.",
+        |h| &h.still,
+    ),
+    (
+        "frames_held_back",
+        "Frames not computed because the rate is limited.",
+        |h| &h.held_back,
+    ),
+    (
         "frames_broken",
         "Pictures and frames that could not be read.",
         |h| &h.broken,

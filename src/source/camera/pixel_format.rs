@@ -5,8 +5,9 @@
 use image::RgbImage;
 use thiserror::Error;
 
+use crate::frame::FrameImage;
 use crate::picture::DecodeError;
-use crate::picture::jpeg::decode_scaled;
+use crate::source::stored_jpeg::Decoding;
 use crate::source::yuv::{Range, YuvMatrix};
 
 /// A pixel format that boxcam can decode.
@@ -95,17 +96,18 @@ pub(super) enum FrameError {
     MarkedCorrupt,
 }
 
-/// Converts a frame to RGB; a JPEG may be scaled down, but not below the width and height of `min_size`.
-pub(super) fn to_rgb(
+/// Converts a frame to RGB, a JPEG as `decoding` says; it may be scaled down, but not below the width and height of `min_size`.
+pub(super) fn to_image(
     layout: &FrameLayout,
     bytes: &[u8],
+    decoding: Decoding,
     min_size: (u32, u32),
-) -> Result<RgbImage, FrameError> {
+) -> Result<FrameImage, FrameError> {
     if bytes.is_empty() {
         return Err(FrameError::Empty);
     }
     if layout.format == PixelFormat::Mjpeg {
-        return Ok(decode_scaled(bytes, min_size)?);
+        return Ok(decoding.image(bytes, min_size)?);
     }
     let expected = layout.frame_bytes();
     if (bytes.len() as u64) < expected {
@@ -119,7 +121,7 @@ pub(super) fn to_rgb(
     }
     let mut picture = RgbImage::new(layout.width, layout.height);
     layout.convert(bytes, &mut picture);
-    Ok(picture)
+    Ok(picture.into())
 }
 
 impl FrameLayout {
@@ -201,7 +203,7 @@ impl FrameLayout {
                     let pixels = out.chunks_exact_mut(3).zip(row);
                     pixels.for_each(|(out, &grey)| out.fill(grey));
                 }
-                // Decoded by `to_rgb`.
+                // Decoded by `to_image`.
                 PixelFormat::Mjpeg => {}
             }
         }
@@ -242,6 +244,15 @@ mod tests {
     use image::Rgb;
 
     use super::*;
+
+    fn to_rgb(
+        layout: &FrameLayout,
+        bytes: &[u8],
+        min_size: (u32, u32),
+    ) -> Result<RgbImage, FrameError> {
+        let image = to_image(layout, bytes, Decoding::AtOnce, min_size);
+        image.map(FrameImage::into_rgb)
+    }
 
     /// Colors of a test card, as YUV in BT.601 with limited range and as RGB.
     const COLORS: [([u8; 3], [u8; 3]); 8] = [

@@ -381,3 +381,36 @@ fn events_alternate_and_boxes_are_valid_for_random_frames() {
         random_sequence(seed);
     }
 }
+
+#[test]
+fn a_track_that_rests_is_the_same_as_one_that_is_seen_again() {
+    let mut playback = Playback::new();
+    assert!(playback.tracker.is_settled(), "nothing is there");
+    playback.play(100, "aa");
+    assert!(!playback.tracker.is_settled(), "a candidate");
+    playback.play(100, &"a".repeat(30));
+    assert!(!playback.tracker.is_settled(), "it has just come");
+    playback.play(100, &"a".repeat(30));
+    assert!(playback.tracker.is_settled());
+    playback.play(100, ".");
+    assert!(!playback.tracker.is_settled(), "it was not seen");
+    playback.play(100, "a");
+    let passed = Duration::from_millis(playback.at);
+    let (at, time) = (playback.start + passed, playback.time + passed);
+    let before = playback.tracker.rest(at, time);
+    let later = Duration::from_secs(60 * 60);
+    for second in 0..100 {
+        let passed = Duration::from_millis(playback.at) + Duration::from_secs(second);
+        let rested = playback
+            .tracker
+            .rest(playback.start + passed, playback.time + passed);
+        assert!(rested.events.is_empty());
+        assert_eq!(rested.tracks[0].detection, before.tracks[0].detection);
+        assert!(rested.tracks[0].duration >= Duration::from_secs(second));
+    }
+    let gap = playback
+        .tracker
+        .rest(playback.start + later, playback.time + later);
+    assert_eq!(gap.events[0].kind, EventKind::Left);
+    assert!(gap.tracks.is_empty());
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use boxcam::picture::decode;
-use boxcam::picture::jpeg::decode_scaled;
+use boxcam::picture::jpeg::{decode_scaled, preview};
 
 use crate::Bounds;
 
@@ -20,6 +20,7 @@ pub fn run(bytes: &[u8]) {
         [&START, bytes].concat()
     };
     Bounds::PICTURE.check(|| drop(decode(Path::new("fuzz"), &jpeg)));
+    Bounds::PICTURE.check(|| drop(preview(&jpeg, (8, 8))));
     Bounds::PICTURE.check(|| drop(decode_scaled(&jpeg, (8, 8))));
     Bounds::PICTURE.check(|| drop(decode_scaled(&jpeg, FULL_SIZE)));
 }

@@ -338,7 +338,7 @@ fn write_negative(
         return Ok(false);
     }
     let image = match picture.frame() {
-        Ok(frame) => frame.image,
+        Ok(frame) => frame.image.into_rgb(),
         Err(error) => {
             message!("left out: {error}");
             return Ok(false);
