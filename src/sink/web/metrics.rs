@@ -13,7 +13,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 /// A counter: its name, its help text and its value.
 type CounterMetric = (&'static str, &'static str, fn(&Health) -> &Counter);
 
-const COUNTERS: [CounterMetric; 15] = [
+const COUNTERS: [CounterMetric; 17] = [
     ("frames_captured", "Frames from the source.", |h| {
         &h.captured
     }),
