@@ -1,4 +1,5 @@
 //! A mosquitto in its own folder, and its clients.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
