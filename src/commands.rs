@@ -62,6 +62,8 @@ pub(crate) enum Failure {
     },
     #[error("--classes: {0}")]
     Classes(#[from] UnknownClass),
+    #[error("--hide-classes: {0}")]
+    HiddenClasses(UnknownClass),
     #[error("--rename: {0}")]
     Rename(#[from] RenameError),
     #[error(transparent)]
@@ -176,6 +178,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::NotBuilt { .. }
             | Self::Classes(_)
+            | Self::HiddenClasses(_)
             | Self::NoObjects { .. }
             | Self::Rename(_)
             | Self::Aliases(_)
@@ -195,6 +198,7 @@ impl Failure {
             #[cfg(all(feature = "framebuffer", target_os = "linux"))]
             Self::Guard { .. } => USAGE,
             Self::Pipeline(error) => match error {
+                PipelineError::UnknownHiddenClass(_) => USAGE,
                 PipelineError::Detect(_) | PipelineError::ModelPanicked => MODEL,
                 PipelineError::Sink(_) | PipelineError::SinkPanicked => SINK,
                 PipelineError::Source(_)

@@ -183,7 +183,7 @@ fn model_checks(options: &RunOptions) -> Vec<Finding> {
     findings
 }
 
-/// Aliases that can't be used, or a class of the filter, of a zone or of a line that the model does not have.
+/// Aliases that can't be used, or a class of the filter, to hide, of a zone or of a line that the model does not have.
 fn unknown_class(options: &RunOptions, labels: &Labels) -> Option<Finding> {
     let aliases = match aliases::load(options.filter.aliases.as_ref(), labels) {
         Ok(aliases) => aliases,
@@ -194,15 +194,17 @@ fn unknown_class(options: &RunOptions, labels: &Labels) -> Option<Finding> {
     };
     let filter = options.filter.filter();
     let filter = filter.without_aliases(labels, &aliases).check(labels);
+    let hidden = options.filter.hidden_classes(labels, &aliases);
     let zones = options.zones.map().map(|zones| {
         let zones = zones.without_aliases(labels, &aliases);
         zones.check_classes(labels)
     });
-    let message = match (filter, zones) {
-        (Err(error), _) => format!("--classes: {error}"),
-        (Ok(()), Ok(Err(error))) => error.to_string(),
-        (Ok(()), Err(error)) => error.to_string(),
-        (Ok(()), Ok(Ok(()))) => return None,
+    let message = match (filter, hidden, zones) {
+        (Err(error), _, _) => format!("--classes: {error}"),
+        (_, Err(error), _) => format!("--hide-classes: {error}"),
+        (_, _, Ok(Err(error))) => error.to_string(),
+        (_, _, Err(error)) => error.to_string(),
+        (Ok(()), Ok(_), Ok(Ok(()))) => return None,
     };
     let fix = "correct the name, or give a model that has the class with `--model FILE`";
     Some(Finding::failed("classes", message, fix))

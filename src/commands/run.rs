@@ -17,7 +17,7 @@ use boxcam::pipeline::{LiveSource, Pipeline, PipelineError, SourceConfig, Timeou
 use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::log::{LogSettings, LogSink};
 use boxcam::sink::snapshots::SnapshotSink;
-use boxcam::sink::{Sink, SinkError};
+use boxcam::sink::{Display, Sink, SinkError};
 use boxcam::source::given_path::{self, PathKind};
 use boxcam::source::pictures::PicturesSource;
 use boxcam::source::recording::RecordingSource;
@@ -34,6 +34,8 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
     let aliases = aliases::load(options.filter.aliases.as_ref(), &labels)?;
     let filter = options.filter.filter().without_aliases(&labels, &aliases);
     filter.check(&labels)?;
+    let hidden = options.filter.hidden_classes(&labels, &aliases);
+    let hidden = hidden.map_err(Failure::HiddenClasses)?;
     model::check_regions(options.regions, detector.card())?;
     let zones = options.zones.map()?.without_aliases(&labels, &aliases);
     zones.check_classes(&labels)?;
@@ -70,9 +72,13 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
     let pipeline = Pipeline {
         new_models,
         sinks,
-        display: display.as_mut().map(|sink| &mut **sink as &mut dyn Sink),
+        display: display
+            .as_deref_mut()
+            .map(|display| display as &mut dyn Display),
         threshold: options.model.threshold.map(Threshold::value),
         filter,
+        hidden,
+        hide_on_display: options.hide_on_display,
         aliases: Arc::clone(&aliases),
         zones: Arc::new(zones),
         track: is_tracked,
@@ -489,7 +495,7 @@ fn host_name() -> Option<String> {
 
 /// Opens the display. `auto` is a window if there is a desktop, else a framebuffer that boxcam may use and that no other
 /// program draws on, else none. It reports no missing framebuffer, because most machines without a desktop have none.
-fn open_display(options: &RunOptions, input: &Input) -> Result<Option<Box<dyn Sink>>, Failure> {
+fn open_display(options: &RunOptions, input: &Input) -> Result<Option<Box<dyn Display>>, Failure> {
     match &options.display {
         DisplayChoice::None => Ok(None),
         DisplayChoice::Window => open_window().map(Some),
@@ -515,12 +521,12 @@ fn has_desktop() -> bool {
 }
 
 #[cfg(feature = "window")]
-fn open_window() -> Result<Box<dyn Sink>, Failure> {
+fn open_window() -> Result<Box<dyn Display>, Failure> {
     Ok(Box::new(boxcam::sink::window::WindowSink::open()?))
 }
 
 #[cfg(not(feature = "window"))]
-fn open_window() -> Result<Box<dyn Sink>, Failure> {
+fn open_window() -> Result<Box<dyn Display>, Failure> {
     Err(Failure::NotBuilt {
         what: "windows",
         feature: "window",
@@ -538,7 +544,10 @@ fn is_framebuffer_in_use() -> bool {
 }
 
 #[cfg(all(feature = "framebuffer", target_os = "linux"))]
-fn open_framebuffer(path: Option<&Path>, options: &RunOptions) -> Result<Box<dyn Sink>, Failure> {
+fn open_framebuffer(
+    path: Option<&Path>,
+    options: &RunOptions,
+) -> Result<Box<dyn Display>, Failure> {
     use std::process::Command;
 
     let mut sink = boxcam::sink::framebuffer::FramebufferSink::open(path, options.rotate)?;
@@ -561,7 +570,7 @@ fn open_framebuffer(path: Option<&Path>, options: &RunOptions) -> Result<Box<dyn
 }
 
 #[cfg(not(all(feature = "framebuffer", target_os = "linux")))]
-fn open_framebuffer(_: Option<&Path>, _: &RunOptions) -> Result<Box<dyn Sink>, Failure> {
+fn open_framebuffer(_: Option<&Path>, _: &RunOptions) -> Result<Box<dyn Display>, Failure> {
     Err(Failure::NotBuilt {
         what: "framebuffers (Linux only)",
         feature: "framebuffer",

@@ -8,11 +8,13 @@ use std::time::Instant;
 
 use super::observation::{Observation, RegionObserver, Tracked};
 use super::{Clock, PipelineError};
+use crate::class_selection::ClassSelection;
 use crate::detect::{DetectionFilter, Detector, ModelFilter, Thresholds};
 use crate::frame::Frame;
 use crate::health::Health;
 use crate::label::Labels;
 use crate::label::aliases::Aliases;
+use crate::privacy::{Observed, PrivacyFilter, PublicFrame};
 use crate::regions::Coverage;
 use crate::report::Report;
 use crate::run_id::RunId;
@@ -39,12 +41,20 @@ pub(super) struct Inference {
     observer: Option<RegionObserver>,
     /// `None` if frames do not follow each other.
     tracker: Option<Tracker>,
+    privacy: PrivacyFilter,
     zones: ZoneMonitor,
     rate: FrameRate,
     health: Arc<Health>,
     clock: Arc<dyn Clock>,
     /// The time of frame position 0; `None` if frames are at their capture time.
     start: Option<Instant>,
+}
+
+/// A frame that the model has processed.
+pub(super) struct Processed {
+    pub(super) report: Report,
+    /// The frame as sinks get it.
+    pub(super) public: PublicFrame,
 }
 
 /// A detector, with copies of its card's values for the reports.
@@ -75,6 +85,7 @@ impl Inference {
             one: false,
             observer: None,
             tracker: None,
+            privacy: PrivacyFilter::default(),
             zones: ZoneMonitor::new(Arc::default()),
             rate: FrameRate::default(),
             health,
@@ -114,6 +125,17 @@ impl Inference {
         }
     }
 
+    /// Hides the things of these classes in what sinks get. Comes after [`Self::with_tracking`].
+    pub(super) fn with_hidden_classes(
+        self,
+        hidden: Option<ClassSelection>,
+    ) -> Result<Self, PipelineError> {
+        let card = self.model.detector.card();
+        let is_tracked = self.tracker.is_some();
+        let privacy = PrivacyFilter::new(hidden, card, self.threshold, is_tracked)?;
+        Ok(Self { privacy, ..self })
+    }
+
     /// Takes the time of a frame from its position in a recording, if it has one.
     pub(super) fn with_frame_positions(self) -> Self {
         Self {
@@ -133,9 +155,19 @@ impl Inference {
         }
     }
 
-    /// Switches to the newest waiting model. Returns a report if that ends a track.
+    /// Switches to the newest waiting model. Returns a report if that ends a track. A model that could not find what is to be
+    /// hidden is refused.
     pub(super) fn take_new_model(&mut self, last: Option<&Frame>) -> Option<Report> {
         let detector = self.new_models.as_ref()?.try_iter().last()?;
+        self.privacy = match self.privacy.for_model(detector.card(), self.threshold) {
+            Ok(privacy) => privacy,
+            Err(error) => {
+                let (new, old) = (detector.model_hash(), &self.model.hash);
+                warn!("model {new}: --hide-classes: {error}; model {old} stays active");
+                self.health.models_refused.add(1);
+                return None;
+            }
+        };
         let report = last.and_then(|frame| self.end_track(frame));
         self.model = Model::new(detector, self.threshold, &self.filter, &self.health);
         self.warn_of_unknown_classes();
@@ -163,17 +195,24 @@ impl Inference {
     /// Runs the model on a frame. `scene_start` ends all tracks first.
     pub(super) fn process(
         &mut self,
-        frame: &Frame,
+        frame: &Arc<Frame>,
         scene_start: bool,
-    ) -> Result<Report, PipelineError> {
+    ) -> Result<Processed, PipelineError> {
         let Observation {
             mut prediction,
             coverage,
             inference,
         } = self.observe(frame)?;
+        let at = self.time_of(frame);
+        self.privacy.observe(&Observed {
+            prediction: &prediction,
+            coverage: coverage.as_ref(),
+            scene_start,
+            at,
+            time: frame.time,
+        });
         self.model.filter.apply(&mut prediction);
         let now = self.clock.now();
-        let at = self.time_of(frame);
         let thresholds = &match coverage {
             // A class of which no view shows an object has the score 0.
             Some(_) => self.model.thresholds.at_least(f32::MIN_POSITIVE),
@@ -216,7 +255,8 @@ impl Inference {
             ..self.report(frame, events)
         };
         self.update_health(&report, now);
-        Ok(report)
+        let public = self.privacy.public(frame);
+        Ok(Processed { report, public })
     }
 
     /// Runs the model on the frame as a whole or, if its model finds objects, on parts of it.
@@ -227,6 +267,7 @@ impl Inference {
             model,
             observer,
             tracker,
+            privacy,
             clock,
             ..
         } = self;
@@ -234,7 +275,12 @@ impl Inference {
             Some(observer) if model.detector.card().objects.is_some() => {
                 let tracker = tracker.as_ref();
                 let tracked = Tracked {
-                    targets: tracker.map(Tracker::targets),
+                    targets: tracker.map(|tracker| {
+                        // What is to be hidden is looked at, whether or not it is reported.
+                        let mut targets = tracker.targets();
+                        targets.extend(privacy.targets());
+                        targets
+                    }),
                     needs_whole: self.one,
                     is_live,
                 };
@@ -259,7 +305,8 @@ impl Inference {
         let tracked = self.tracker.as_ref();
         let tracked = tracked.map(|tracker| tracker.min_object_score(thresholds));
         let reported = thresholds.primary.min(thresholds.objects);
-        tracked.unwrap_or(reported).min(reported)
+        let least = tracked.unwrap_or(reported).min(reported);
+        least.min(self.privacy.min_object_score())
     }
 
     fn time_of(&self, frame: &Frame) -> Instant {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::inference::Inference;
+use super::inference::{Inference, Processed};
 use super::{Pipeline, PipelineError, RunSummary};
 use crate::frame::{Frame, UnreadableFrame};
 use crate::health::{CaptureState, Health};
+use crate::privacy::PublicFrame;
 use crate::report::Report;
-use crate::sink::{Sink, SinkError};
+use crate::sink::{Display, Sink, SinkError};
 use crate::source::FrameSource;
 
 /// Runs an offline source to its end.
@@ -28,17 +29,20 @@ pub(super) fn run(
         Arc::clone(&pipeline.health),
         pipeline.clock,
     );
+    let inference = inference
+        .with_frame_positions()
+        .with_primary_only(pipeline.one)
+        .with_regions(pipeline.regions)
+        .with_tracking(pipeline.track)
+        .with_zones(pipeline.zones)
+        .with_aliases(pipeline.aliases)
+        .with_hidden_classes(pipeline.hidden)?;
     let mut run = OfflineRun {
-        inference: inference
-            .with_frame_positions()
-            .with_primary_only(pipeline.one)
-            .with_regions(pipeline.regions)
-            .with_tracking(pipeline.track)
-            .with_zones(pipeline.zones)
-            .with_aliases(pipeline.aliases),
+        inference,
         sinks: AllSinks {
             sinks: pipeline.sinks,
             display: pipeline.display,
+            hide_on_display: pipeline.hide_on_display,
         },
         health: pipeline.health,
         last: None,
@@ -54,7 +58,7 @@ struct OfflineRun<'a> {
     inference: Inference,
     sinks: AllSinks<'a>,
     health: Arc<Health>,
-    last: Option<Frame>,
+    last: Option<PublicFrame>,
     summary: RunSummary,
 }
 
@@ -70,7 +74,7 @@ impl OfflineRun<'_> {
                 Ok(Some(frame)) => self.process(frame)?,
                 Ok(None) => {
                     self.end_track()?;
-                    return Ok(self.sinks.for_each(|sink| sink.wait_until_closed(stop))?);
+                    return Ok(self.sinks.wait_until_closed(stop)?);
                 }
                 Err(error) => match error.unreadable_frame() {
                     Some(frame) => self.skip(&frame)?,
@@ -84,13 +88,14 @@ impl OfflineRun<'_> {
     fn process(&mut self, frame: Frame) -> Result<(), PipelineError> {
         self.health.captured.add(1);
         self.health.update(|now| now.state = CaptureState::Live);
-        if let Some(report) = self.inference.take_new_model(self.last.as_ref()) {
+        if let Some(report) = self.inference.take_new_model(self.last.as_deref()) {
             self.report_track_end(&report)?;
         }
         let scene_start = frame.scene_start && self.last.is_some();
-        let report = self.inference.process(&frame, scene_start)?;
-        self.sinks.for_each(|sink| show(sink, &frame, &report))?;
-        self.last = Some(frame);
+        let frame = Arc::new(frame);
+        let Processed { report, public } = self.inference.process(&frame, scene_start)?;
+        self.sinks.show(&frame, &public, &report)?;
+        self.last = Some(public);
         self.summary.frames += 1;
         Ok(())
     }
@@ -104,7 +109,7 @@ impl OfflineRun<'_> {
     }
 
     fn end_track(&mut self) -> Result<(), PipelineError> {
-        let last = self.last.as_ref();
+        let last = self.last.as_deref();
         match last.and_then(|last| self.inference.end_track(last)) {
             Some(report) => self.report_track_end(&report),
             None => Ok(()),
@@ -120,20 +125,39 @@ impl OfflineRun<'_> {
     }
 }
 
-fn show(sink: &mut dyn Sink, frame: &Frame, report: &Report) -> Result<(), SinkError> {
-    if sink.events_only() && report.events.is_empty() {
-        return Ok(());
-    }
-    sink.show(frame, report)
-}
-
-/// The sinks of a run, the display last.
+/// The sinks of a run, and the display.
 struct AllSinks<'a> {
     sinks: Vec<Box<dyn Sink + Send>>,
-    display: Option<&'a mut dyn Sink>,
+    display: Option<&'a mut dyn Display>,
+    hide_on_display: bool,
 }
 
 impl AllSinks<'_> {
+    /// Shows a frame, on the display last.
+    fn show(
+        &mut self,
+        frame: &Frame,
+        public: &PublicFrame,
+        report: &Report,
+    ) -> Result<(), SinkError> {
+        let result = self.for_each(|sink| match report.events.is_empty() {
+            true if sink.events_only() => Ok(()),
+            _ => sink.show(public, report),
+        });
+        let displayed = if self.hide_on_display { public } else { frame };
+        match &mut self.display {
+            Some(display) => result.and(display.show(displayed, report)),
+            None => result,
+        }
+    }
+
+    fn wait_until_closed(&mut self, stop: &AtomicBool) -> Result<(), SinkError> {
+        match &mut self.display {
+            Some(display) => display.wait_until_closed(stop),
+            None => Ok(()),
+        }
+    }
+
     /// Calls each sink, even if one fails, and returns the first error.
     fn for_each(
         &mut self,
@@ -142,9 +166,6 @@ impl AllSinks<'_> {
         let mut result = Ok(());
         for sink in &mut self.sinks {
             result = result.and(call(&mut **sink));
-        }
-        if let Some(display) = &mut self.display {
-            result = result.and(call(&mut **display));
         }
         result
     }

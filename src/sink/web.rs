@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use super::picture_files::annotate_with_zones;
 use super::{Sink, SinkError};
 use crate::address::{FrameAncestors, WebHosts};
-use crate::frame::Frame;
 use crate::health::{Health, StateChange};
+use crate::privacy::PublicFrame;
 use crate::report::Report;
 
 mod app_state;
@@ -98,7 +98,7 @@ impl WebSink {
         self.address
     }
 
-    fn publish_picture(&mut self, frame: &Frame, report: &Report) {
+    fn publish_picture(&mut self, frame: &PublicFrame, report: &Report) {
         if !self.state.has_viewers() {
             self.state.clear_picture();
             return;
@@ -138,13 +138,13 @@ where
 }
 
 impl Sink for WebSink {
-    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn show(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         self.state.record(frame, report);
         self.publish_picture(frame, report);
         Ok(())
     }
 
-    fn on_track_ended(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         self.state.record(frame, report);
         Ok(())
     }

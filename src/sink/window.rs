@@ -10,7 +10,7 @@ use image::RgbImage;
 use minifb::{Key, ScaleMode, Window, WindowOptions};
 
 use super::compositor::Compositor;
-use super::{Sink, SinkError};
+use super::{Display, SinkError};
 use crate::frame::Frame;
 use crate::health::StateChange;
 use crate::report::Report;
@@ -75,7 +75,7 @@ impl WindowSink {
     }
 }
 
-impl Sink for WindowSink {
+impl Display for WindowSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         let viewport = self.viewport();
         let is_composed = self
