@@ -22,6 +22,7 @@ use thiserror::Error;
 
 use aliases::AliasFileError;
 use model::catalog::UnknownModel;
+use web_login::WebLoginError;
 
 mod aliases;
 mod bench;
@@ -32,6 +33,9 @@ mod evaluate;
 mod model;
 mod models;
 mod run;
+#[cfg(feature = "web")]
+mod web_control;
+mod web_login;
 
 /// How a command without an error ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub(crate) enum Failure {
     Rename(#[from] RenameError),
     #[error(transparent)]
     Aliases(#[from] AliasFileError),
+    #[error(transparent)]
+    WebLogin(#[from] WebLoginError),
     #[error(transparent)]
     ZoneClasses(#[from] UnknownZoneClass),
     #[error(transparent)]
@@ -182,6 +188,7 @@ impl Failure {
             | Self::NoObjects { .. }
             | Self::Rename(_)
             | Self::Aliases(_)
+            | Self::WebLogin(_)
             | Self::ZoneClasses(_)
             | Self::ZoneNames(_) => USAGE,
             Self::ChecksFailed { .. } | Self::Signals(_) => CHECKS_FAILED,

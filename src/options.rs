@@ -153,6 +153,14 @@ pub struct RunOptions {
     /// Serve a web page at this port, for this machine only, or at this address and port
     #[arg(long, value_name = "[ADDRESS:]PORT")]
     pub web: Option<WebAddress>,
+    /// Ask for the password in the first line of this file on the web page, but for /healthz; an address other than loopback
+    /// needs this or --web-open
+    #[arg(long, value_name = "FILE")]
+    pub web_password_file: Option<PathBuf>,
+    /// Serve the web page at an address other than loopback without a password: everybody who reaches it can watch
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true")]
+    pub web_open: bool,
     /// Maximum number of viewers of the live picture on the web page
     #[arg(long, value_name = "N", default_value = "4")]
     pub web_clients: NonZeroUsize,
@@ -178,6 +186,9 @@ pub struct RunOptions {
     pub filter: FilterOptions,
     #[command(flatten)]
     pub zones: ZoneOptions,
+    /// All options with their origins, filled by [`parse`] where they are printed or served.
+    #[arg(skip)]
+    pub effective: Vec<EffectiveOption>,
 }
 
 /// The model file and its threshold.
@@ -359,9 +370,6 @@ pub struct ConfigOptions {
     pub json: bool,
     #[command(flatten)]
     pub run: RunOptions,
-    /// Filled by [`parse`].
-    #[arg(skip)]
-    pub effective: Vec<EffectiveOption>,
 }
 
 /// Invalid options.
@@ -422,14 +430,19 @@ where
     finish(command, &given, Some((&path, &settings)))
 }
 
-/// Adds to `boxcam config` what it prints.
+/// Adds what `boxcam config` prints and what the web page serves.
 fn finish(
     mut command: Command,
     arguments: &[OsString],
     file: Option<(&PathBuf, &[Setting])>,
 ) -> Result<Command, OptionsError> {
-    if let Command::Config(config) = &mut command {
-        config.effective = effective::effective_options(arguments, file)?;
+    let shows_options = match &command {
+        Command::Config(_) => true,
+        Command::Run(run) => run.web.is_some(),
+        _ => false,
+    };
+    if shows_options && let Some(run) = command.run_options_mut() {
+        run.effective = effective::effective_options(arguments, file)?;
     }
     Ok(command)
 }

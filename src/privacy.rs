@@ -5,7 +5,8 @@
 //!
 //! Of the classes to hide, everything is hidden that the model found with a low threshold ([`HIDE_SHARE`]), whatever is
 //! shown or reported of it; around each box a margin ([`MARGIN`]). The filter follows these things with a tracker of its own:
-//! where a frame misses one, the box where its track expects it is hidden, and for [`HOLD`] also the box where it was seen last.
+//! where a frame misses one, the boxes where its track expects it and where it was seen last are hidden. What is no track yet stays
+//! hidden for [`HOLD`].
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
 
-use boxcam::address::WebAddress;
+use boxcam::address::{WebAddress, WebLogin};
 use boxcam::detect::Detector;
 use boxcam::golden;
 use boxcam::label::Labels;
@@ -20,7 +20,7 @@ use boxcam::options::{DoctorOptions, LogChoice, RunOptions};
 use boxcam::sink::mqtt;
 use serde::Serialize;
 
-use super::{Completion, Failure, aliases, json, model, print};
+use super::{Completion, Failure, aliases, json, model, print, web_login};
 use machine::Machine;
 
 mod hardware;
@@ -250,6 +250,7 @@ fn sink_checks(options: &RunOptions) -> Vec<Finding> {
     }
     findings.extend(broker(options));
     findings.extend(options.web.as_ref().map(web_page));
+    findings.extend(web_access(options));
     findings
 }
 
@@ -343,6 +344,44 @@ fn web_page(address: &WebAddress) -> Finding {
             "choose an address of this machine and a port above 1023",
         ),
     }
+}
+
+/// Who may see the web page.
+fn web_access(options: &RunOptions) -> Option<Finding> {
+    let about = "web login";
+    let address = options.web?.0;
+    let login = match web_login::of(options) {
+        Ok(login) => login?,
+        Err(error) => {
+            let fix = "write a password into a file: install -m 600 /dev/stdin FILE, and give --web-password-file FILE; or give \
+                       --web-open";
+            return Some(Finding::failed(about, error.to_string(), fix));
+        }
+    };
+    Some(match (login, &options.web_password_file) {
+        (WebLogin::Password(_), Some(file)) if web_login::is_readable_by_all(file) => {
+            Finding::note(
+                about,
+                format!(
+                    "every user of this machine can read the password in {}",
+                    file.display()
+                ),
+                format!(
+                    "chmod 640 {}, and give it to the group that runs boxcam",
+                    file.display()
+                ),
+            )
+        }
+        (WebLogin::Password(_), _) => Finding::good(about, "a password is asked for"),
+        (WebLogin::Open, _) if options.web_open => Finding::note(
+            about,
+            format!("everybody who reaches {address} can watch, without a password"),
+            "give --web-password-file FILE in place of --web-open",
+        ),
+        (WebLogin::Open, _) => {
+            Finding::good(about, "served to this machine only, without a password")
+        }
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use boxcam::address::WebLogin;
 use boxcam::camera_choice::CameraChoice;
 use boxcam::detect::Detector as _;
 use boxcam::health::Health;
@@ -25,9 +26,11 @@ use boxcam::source::{FrameSource, SourceFactory};
 use boxcam::stream_url::StreamUrl;
 use boxcam::warn;
 
-use super::{Completion, Failure, aliases, model};
+use super::model::reload::ModelSwitch;
+use super::{Completion, Failure, aliases, model, web_login};
 
 pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion, Failure> {
+    let web_login = web_login::of(options)?;
     let engine = model::engine(options.threads);
     let (detector, file) = model::load_from(options.model.choice.as_ref(), engine)?;
     let labels = detector.card().labels.clone();
@@ -45,6 +48,8 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         warn!("zones and lines have no effect on pictures that do not follow each other");
     }
     let health = Arc::new(Health::default());
+    let (models, new_models) =
+        ModelSwitch::new(file, &detector, engine, hidden.clone(), Arc::clone(&health));
     let stats = ConsoleStats::default();
     let mut sinks: Vec<BoxedSink> = vec![Box::new(stats.clone())];
     let classes = DetectedClasses {
@@ -53,6 +58,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         selected: filter.classes.names().unwrap_or_default(),
     };
     sinks.extend(open_sinks(options, &input, &classes, &health)?);
+    sinks.extend(open_web(options, web_login, &models, &health)?);
     let mut display = open_display(options, &input)?;
     if display.is_some() || options.snapshots.is_some() || options.web.is_some() {
         aliases::warn_of_missing_characters(&aliases, &labels);
@@ -61,16 +67,13 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
     let is_interactive = display.is_some() || options.frames.is_none();
     let source = open_source(&input, options, is_interactive)?;
     let is_live = matches!(source, SourceConfig::Live(_));
-    let new_models = match &file {
-        Some(file) if is_live => {
-            let started = model::watch(file, &detector, engine, &health);
-            let what = "watching the model file";
-            Some(started.map_err(|source| PipelineError::Thread { what, source })?)
-        }
-        _ => None,
-    };
+    if is_live {
+        let what = "watching the model file";
+        let started = models.watch();
+        started.map_err(|source| PipelineError::Thread { what, source })?;
+    }
     let pipeline = Pipeline {
-        new_models,
+        new_models: Some(new_models),
         sinks,
         display: display
             .as_deref_mut()
@@ -350,7 +353,7 @@ struct DetectedClasses<'a> {
     selected: &'a [String],
 }
 
-/// Opens all sinks but the display, the log first.
+/// Opens all sinks but the display and the web page, the log first.
 fn open_sinks(
     options: &RunOptions,
     input: &Input,
@@ -380,7 +383,6 @@ fn open_sinks(
         sinks.push(Box::new(service));
     }
     sinks.extend(open_mqtt(options, classes, health)?);
-    sinks.extend(open_web(options, health)?);
     Ok(sinks)
 }
 
@@ -443,11 +445,17 @@ fn open_mqtt(
 
 /// Starts the web page and prints its address.
 #[cfg(feature = "web")]
-fn open_web(options: &RunOptions, health: &Arc<Health>) -> Result<Option<BoxedSink>, Failure> {
+fn open_web(
+    options: &RunOptions,
+    login: Option<WebLogin>,
+    models: &Arc<ModelSwitch>,
+    health: &Arc<Health>,
+) -> Result<Option<BoxedSink>, Failure> {
+    use super::web_control::RunControl;
     use boxcam::sink::web::{WebSettings, WebSink};
     /// The page reports a failure only after at least this time without a frame: a short interruption is none.
     const MIN_TIMEOUT: Duration = Duration::from_secs(10);
-    let Some(address) = options.web else {
+    let Some((address, login)) = options.web.zip(login) else {
         return Ok(None);
     };
     let settings = WebSettings {
@@ -457,14 +465,24 @@ fn open_web(options: &RunOptions, health: &Arc<Health>) -> Result<Option<BoxedSi
         unhealthy_after: options.stall.saturating_mul(2).max(MIN_TIMEOUT),
         hosts: options.web_hosts.clone(),
         frame_ancestors: options.web_frame_ancestors.clone(),
+        login,
     };
-    let sink = WebSink::serve(settings, Arc::clone(health))?;
+    let control = RunControl {
+        models: Arc::clone(models),
+        config: super::config::as_json(options)?,
+    };
+    let sink = WebSink::serve_controlled(settings, Arc::new(control), Arc::clone(health))?;
     warn!("web page at http://{}/", sink.address());
     Ok(Some(Box::new(sink)))
 }
 
 #[cfg(not(feature = "web"))]
-fn open_web(options: &RunOptions, _: &Arc<Health>) -> Result<Option<BoxedSink>, Failure> {
+fn open_web(
+    options: &RunOptions,
+    _: Option<WebLogin>,
+    _: &Arc<ModelSwitch>,
+    _: &Arc<Health>,
+) -> Result<Option<BoxedSink>, Failure> {
     match options.web {
         None => Ok(None),
         Some(_) => Err(Failure::NotBuilt {
