@@ -1,8 +1,8 @@
 //! The routes of the web page, and who may use them.
 //!
-//! All routes but those of `control` are read-only. If the page is served to this machine only, a request must name this machine, or a host that
-//! the settings allow: otherwise another web site could make its own host name resolve to 127.0.0.1 and read the page (DNS
-//! rebinding). All links of the page are relative, so that a reverse proxy can serve it below any path.
+//! All routes but those of `control` are read-only. If the page is served to this machine only, a request must name this
+//! machine, or a host that the settings allow: otherwise another web site could make its own host name resolve to 127.0.0.1
+//! and read the page (DNS rebinding). All links of the page are relative, so that a reverse proxy can serve it below any path.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
