@@ -8,10 +8,12 @@ use thiserror::Error;
 mod broker;
 mod redact;
 mod web_access;
+mod web_login;
 
 pub use broker::BrokerAddress;
 pub use redact::{redacted, redacted_broker};
 pub use web_access::{FrameAncestors, WebHosts};
+pub use web_login::{WebLogin, WebPassword, WebPasswordError};
 
 /// The address that the web page is served at; `127.0.0.1` if only a port is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

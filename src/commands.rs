@@ -28,6 +28,7 @@ use aliases::AliasFileError;
 #[cfg(feature = "mqtt")]
 use broker::BrokerLoginError;
 use model::catalog::UnknownModel;
+use web_login::WebLoginError;
 
 mod aliases;
 mod bench;
@@ -40,6 +41,9 @@ mod evaluate;
 mod model;
 mod models;
 mod run;
+#[cfg(feature = "web")]
+mod web_control;
+mod web_login;
 
 /// How a command without an error ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +74,14 @@ pub(crate) enum Failure {
     },
     #[error("--classes: {0}")]
     Classes(#[from] UnknownClass),
+    #[error("--hide-classes: {0}")]
+    HiddenClasses(UnknownClass),
     #[error("--rename: {0}")]
     Rename(#[from] RenameError),
     #[error(transparent)]
     Aliases(#[from] AliasFileError),
+    #[error(transparent)]
+    WebLogin(#[from] WebLoginError),
     #[error(transparent)]
     ZoneClasses(#[from] UnknownZoneClass),
     #[error(transparent)]
@@ -193,9 +201,11 @@ impl Failure {
         ExitCode::from(match self {
             Self::NotBuilt { .. }
             | Self::Classes(_)
+            | Self::HiddenClasses(_)
             | Self::NoObjects { .. }
             | Self::Rename(_)
             | Self::Aliases(_)
+            | Self::WebLogin(_)
             | Self::ZoneClasses(_)
             | Self::ZoneNames(_) => USAGE,
             #[cfg(target_os = "linux")]
@@ -216,6 +226,7 @@ impl Failure {
             #[cfg(all(feature = "framebuffer", target_os = "linux"))]
             Self::Guard { .. } => USAGE,
             Self::Pipeline(error) => match error {
+                PipelineError::UnknownHiddenClass(_) => USAGE,
                 PipelineError::Detect(_) | PipelineError::ModelPanicked => MODEL,
                 PipelineError::Sink(_) | PipelineError::SinkPanicked => SINK,
                 PipelineError::Source(_)

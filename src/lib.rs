@@ -10,6 +10,7 @@
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`], [`regions`], [`motion`] |
 //! | track | [`track`], [`zone_monitor`] |
+//! | privacy | [`privacy`] |
 //! | report | [`report`], [`health`] |
 //! | sink | [`overlay`], [`sink`] |
 //! | pipeline | [`pipeline`] |
@@ -45,6 +46,7 @@ pub mod picture;
 pub mod picture_name;
 pub mod pipeline;
 pub mod preprocess;
+pub mod privacy;
 pub mod regions;
 pub mod report;
 pub mod rotation;

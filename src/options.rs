@@ -19,8 +19,10 @@ use thiserror::Error;
 use crate::address::{
     BrokerAddress, FrameAncestors, WebAddress, WebHosts, redacted, redacted_broker,
 };
-use crate::class_selection::ClassSelection;
+use crate::class_selection::{ClassSelection, UnknownClass};
 use crate::detect::DetectionFilter;
+use crate::label::Labels;
+use crate::label::aliases::Aliases;
 use crate::log_lines::LogLines;
 use crate::model_choice::ModelChoice;
 use crate::regions::DEFAULT_REGION_RATE;
@@ -123,6 +125,10 @@ pub struct RunOptions {
     /// Clockwise rotation of the framebuffer in degrees: 0, 90, 180 or 270
     #[arg(long, value_name = "DEGREES", default_value = "0")]
     pub rotate: Rotation,
+    /// Pixelate the things of --hide-classes on the screen, too, which then shows only frames that the model has processed
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true")]
+    pub hide_on_display: bool,
     /// Where JSON lines are written: a file, which is appended to, or - for standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub log: LogChoice,
@@ -164,6 +170,14 @@ pub struct RunOptions {
     /// Serve a web page at this port, for this machine only, or at this address and port
     #[arg(long, value_name = "[ADDRESS:]PORT")]
     pub web: Option<WebAddress>,
+    /// Ask for the password in the first line of this file on the web page, but for /healthz; an address other than loopback
+    /// needs this or --web-open
+    #[arg(long, value_name = "FILE")]
+    pub web_password_file: Option<PathBuf>,
+    /// Serve the web page at an address other than loopback without a password: everybody who reaches it can watch
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true")]
+    pub web_open: bool,
     /// Maximum number of viewers of the live picture on the web page
     #[arg(long, value_name = "N", default_value = "4")]
     pub web_clients: NonZeroUsize,
@@ -192,6 +206,9 @@ pub struct RunOptions {
     pub filter: FilterOptions,
     #[command(flatten)]
     pub zones: ZoneOptions,
+    /// All options with their origins, filled by [`parse`] where they are printed or served.
+    #[arg(skip)]
+    pub effective: Vec<EffectiveOption>,
 }
 
 /// Which frames are not computed, so that the board stays cool and its battery lasts.
@@ -231,8 +248,12 @@ pub struct FilterOptions {
     /// Detect only these classes of the model [default: all]
     #[arg(long, value_name = "NAME,...")]
     pub classes: Option<ClassSelection>,
-    /// Show labels in another language: de, fr, es, zh, or a TOML file with lines as cat = "Katze"; --classes and zones take
-    /// them, too
+    /// Pixelate the things of these classes in all pictures that are stored, sent or served, whether or not they are detected by
+    /// --classes, --min-area and --threshold [default: none]
+    #[arg(long, value_name = "NAME,...")]
+    pub hide_classes: Option<ClassSelection>,
+    /// Show labels in another language: de, fr, es, zh, or a TOML file with lines as cat = "Katze"; --classes,
+    /// --hide-classes and zones take them, too
     #[arg(long, value_name = "LANGUAGE|FILE")]
     pub aliases: Option<AliasChoice>,
     /// Least area of a bounding box, as a share of the picture, 0 to 1
@@ -388,9 +409,6 @@ pub struct ConfigOptions {
     pub json: bool,
     #[command(flatten)]
     pub run: RunOptions,
-    /// Filled by [`parse`].
-    #[arg(skip)]
-    pub effective: Vec<EffectiveOption>,
 }
 
 /// Invalid options.
@@ -454,14 +472,19 @@ where
     finish(command, &given, Some((&path, &settings)))
 }
 
-/// Adds to `boxcam config` what it prints.
+/// Adds what `boxcam config` prints and what the web page serves.
 fn finish(
     mut command: Command,
     arguments: &[OsString],
     file: Option<(&PathBuf, &[Setting])>,
 ) -> Result<Command, OptionsError> {
-    if let Command::Config(config) = &mut command {
-        config.effective = effective::effective_options(arguments, file)?;
+    let shows_options = match &command {
+        Command::Config(_) => true,
+        Command::Run(run) => run.web.is_some(),
+        _ => false,
+    };
+    if shows_options && let Some(run) = command.run_options_mut() {
+        run.effective = effective::effective_options(arguments, file)?;
     }
     Ok(command)
 }
@@ -741,6 +764,23 @@ impl FilterOptions {
             classes: self.classes.clone().unwrap_or_default(),
             min_area: self.min_area.value(),
         }
+    }
+
+    /// The classes to hide, with aliases replaced by the classes that they stand for; `None` for none.
+    ///
+    /// # Errors
+    /// [`UnknownClass`] of the first that the model does not have.
+    pub fn hidden_classes(
+        &self,
+        labels: &Labels,
+        aliases: &Aliases,
+    ) -> Result<Option<ClassSelection>, UnknownClass> {
+        let Some(classes) = &self.hide_classes else {
+            return Ok(None);
+        };
+        let classes = classes.without_aliases(labels, aliases);
+        classes.check(labels)?;
+        Ok(Some(classes))
     }
 }
 

@@ -19,12 +19,13 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::class_selection::{ClassSelection, UnknownClass};
 use crate::detect::{DetectError, DetectionFilter, Detector};
 use crate::health::Health;
 use crate::label::aliases::Aliases;
 use crate::preprocess::PreprocessError;
 use crate::regions::RegionsError;
-use crate::sink::{Sink, SinkError};
+use crate::sink::{Display, Sink, SinkError};
 use crate::source::{FrameSource, SourceError, SourceFactory};
 use crate::zone::ZoneMap;
 
@@ -49,11 +50,15 @@ pub struct Pipeline<'a> {
     /// Called in this order.
     pub sinks: Vec<Box<dyn Sink + Send>>,
     /// Stays on the calling thread, as window systems require.
-    pub display: Option<&'a mut dyn Sink>,
+    pub display: Option<&'a mut dyn Display>,
     /// Confidence threshold of a detection, in `0..=1`; `None` for the model's own.
     pub threshold: Option<f32>,
     /// What counts as a detection.
     pub filter: DetectionFilter,
+    /// The classes whose things are pixelated in what sinks get, whether or not they count as detections; none with `None`.
+    pub hidden: Option<ClassSelection>,
+    /// Whether they are pixelated on the display, too. It then shows the frames that the model has processed.
+    pub hide_on_display: bool,
     /// The names to show for classes.
     pub aliases: Arc<Aliases>,
     /// Zones and lines; without effect unless objects are tracked.
@@ -167,6 +172,9 @@ pub enum PipelineError {
         "internal error in a sink thread (this is a bug; please report the panic message above)"
     )]
     SinkPanicked,
+    /// Of a class to hide.
+    #[error("--hide-classes: {0}")]
+    UnknownHiddenClass(#[from] UnknownClass),
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
     #[error(transparent)]
@@ -195,6 +203,8 @@ impl<'a> Pipeline<'a> {
             display: None,
             threshold: None,
             filter: DetectionFilter::default(),
+            hidden: None,
+            hide_on_display: false,
             aliases: Arc::default(),
             zones: Arc::default(),
             track: false,

@@ -1,6 +1,7 @@
-//! The sink interface. A sink displays, writes or sends frames and their reports.
+//! The interfaces of the outputs. A sink writes, sends or serves frames and their reports; a display shows them.
 //!
-//! A sink never changes a frame or a report and never waits for user input while frames come.
+//! Neither changes a frame or a report, or waits for user input while frames come. A sink gets public frames only, in which
+//! the things of hidden classes are pixelated ([`crate::privacy`]).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use crate::diagnostics::writing_advice;
 use crate::frame::{Frame, UnreadableFrame};
 use crate::health::StateChange;
 use crate::output_file::OutputFileError;
+use crate::privacy::PublicFrame;
 use crate::report::Report;
 
 #[cfg(any(feature = "window", all(feature = "framebuffer", target_os = "linux")))]
@@ -39,13 +41,13 @@ mod write_failures;
 #[cfg(any(feature = "mqtt", feature = "web"))]
 mod zone_fields;
 
-/// A consumer of frames and reports.
+/// Writes, sends or serves frames and reports.
 pub trait Sink {
     /// Handles one frame and its report.
     ///
     /// # Errors
     /// [`SinkError`] if the output fails for good. It ends the run.
-    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError>;
+    fn show(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError>;
 
     /// Whether the sink ignores reports without events, so that such frames are not queued for it. Called once,
     /// before the run.
@@ -63,7 +65,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// [`SinkError`], as [`Sink::show`].
-    fn on_rested_frame(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_rested_frame(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         match self.wants_rested_frames() {
             true => self.show(frame, report),
             false => Ok(()),
@@ -76,7 +78,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// [`SinkError`], as [`Sink::show`].
-    fn on_track_ended(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         if self.events_only() {
             self.show(frame, report)
         } else {
@@ -100,6 +102,31 @@ pub trait Sink {
         Ok(())
     }
 
+    /// Called once at the end of a recording: waits for what the sink has begun, or until `stop` becomes true.
+    ///
+    /// # Errors
+    /// [`SinkError`] if the output fails for good.
+    fn wait_until_done(&mut self, _stop: &AtomicBool) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// Shows frames and reports to whoever stands before it. It never stores or sends them.
+pub trait Display {
+    /// Shows one frame with the latest report.
+    ///
+    /// # Errors
+    /// [`SinkError`] if the display fails for good. It ends the run.
+    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError>;
+
+    /// Handles a change of the capture state, for example after the camera was unplugged.
+    ///
+    /// # Errors
+    /// [`SinkError`], as [`Display::show`].
+    fn on_state_change(&mut self, _change: &StateChange) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// Called a few times a second while there is no new frame, so that a window stays responsive.
     ///
     /// # Errors
@@ -108,8 +135,7 @@ pub trait Sink {
         Ok(())
     }
 
-    /// Called once at the end of a recording. A display stays open until the user closes it or `stop` becomes true;
-    /// other sinks return at once.
+    /// Called once at the end of a recording: it stays open until the user closes it or `stop` becomes true.
     ///
     /// # Errors
     /// [`SinkError`] if the display fails.

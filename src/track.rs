@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::card::ModelCard;
 use crate::detect::{Detection, Prediction, Thresholds};
+use crate::geometry::NormBox;
 use crate::label::ClassId;
 use crate::regions::{Coverage, Target};
 use crate::zone::{Direction, Line, LineId, Zone, ZoneId, ZoneMap};
@@ -311,6 +312,15 @@ impl Tracker {
         match &self.mode {
             Mode::SingleObject(_) => Vec::new(),
             Mode::MultiObject(tracker) => tracker.targets(),
+        }
+    }
+
+    /// Where the objects that it follows were seen last, as [`Self::targets`].
+    #[must_use]
+    pub fn last_seen(&self) -> Vec<NormBox> {
+        match &self.mode {
+            Mode::SingleObject(_) => Vec::new(),
+            Mode::MultiObject(tracker) => tracker.last_seen(),
         }
     }
 

@@ -20,8 +20,9 @@ use boxcam::frame::{Frame, Origin};
 use boxcam::health::{Health, StateChange};
 use boxcam::pipeline::{LiveSource, Pipeline, SourceConfig, Timeouts};
 use boxcam::preprocess::InputTensor;
+use boxcam::privacy::PublicFrame;
 use boxcam::report::Report;
-use boxcam::sink::{Sink, SinkError};
+use boxcam::sink::{Display, Sink, SinkError};
 use boxcam::source::{CancelHandle, FrameSource, SourceError};
 use boxcam::track::EventKind;
 use common::tiny_model;
@@ -96,7 +97,7 @@ impl LogSink {
 }
 
 impl Sink for LogSink {
-    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn show(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         self.note(|log| {
             log.frames.push(frame.sequence);
             let events = report.events.iter();
@@ -111,7 +112,7 @@ impl Sink for LogSink {
         self.events_only
     }
 
-    fn on_track_ended(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, _: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         let events = report.events.iter();
         let events = events.map(|event| (event.kind, event.track));
         self.note(|log| log.events.extend(events));
@@ -336,7 +337,7 @@ struct Watching {
     samples: Vec<Held>,
 }
 
-impl Sink for Watching {
+impl Display for Watching {
     fn show(&mut self, _: &Frame, _: &Report) -> Result<(), SinkError> {
         let inferred = self.health.inferred.get();
         let due = [HOUR / 10, HOUR - 1].get(self.samples.len()).copied();

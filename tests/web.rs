@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use boxcam::address::FrameAncestors;
+use boxcam::address::{FrameAncestors, WebLogin};
 use boxcam::frame::Frame;
 use boxcam::health::{CaptureState, Health, StateChange};
 use boxcam::report::Report;
@@ -35,6 +35,7 @@ fn settings(clients: usize) -> WebSettings {
         unhealthy_after: TIMEOUT,
         hosts: None,
         frame_ancestors: FrameAncestors::default(),
+        login: WebLogin::Open,
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use boxcam::address::FrameAncestors;
+use boxcam::address::{FrameAncestors, WebLogin, WebPassword};
 use boxcam::health::{CaptureState, Health, StateChange};
 use boxcam::report::Report;
 use boxcam::sink::Sink;
@@ -97,6 +97,7 @@ fn settings() -> WebSettings {
         unhealthy_after: Duration::from_secs(10),
         hosts: None,
         frame_ancestors: FrameAncestors::default(),
+        login: WebLogin::Open,
     }
 }
 
@@ -223,6 +224,29 @@ fn the_page_shows_the_live_picture_and_a_camera_failure() {
     });
     wait_until("the page shows that the server is gone", || {
         browser.text("state") == "no response"
+    });
+}
+
+#[test]
+fn the_page_shows_everything_behind_its_password() {
+    if tool_is_missing("chromium") {
+        return;
+    }
+    let password = WebPassword::from_file_content(b"s3cret").expect("a password");
+    let settings = WebSettings {
+        login: WebLogin::Password(password),
+        ..settings()
+    };
+    let health = Arc::new(Health::default());
+    let sink = WebSink::serve(settings, Arc::clone(&health)).expect("served");
+    let page = format!("http://anyone:s3cret@{}/", sink.address());
+    let is_disconnected = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| run_camera(sink, &health, &is_disconnected));
+        let _disconnect = DisconnectOnDrop(&is_disconnected);
+        let mut browser = Browser::open(&page, "1200,800");
+        // The picture, and what the scripts ask for.
+        check_live(&mut browser);
     });
 }
 

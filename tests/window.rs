@@ -16,10 +16,11 @@ use boxcam::detect::Detection;
 use boxcam::frame::{Frame, GroundTruth, Origin};
 use boxcam::geometry::NormBox;
 use boxcam::label::{ClassId, Labels};
+use boxcam::privacy::PublicFrame;
 use boxcam::report::Report;
 use boxcam::sink::picture_files::annotate;
 use boxcam::sink::window::WindowSink;
-use boxcam::sink::{Sink, SinkError};
+use boxcam::sink::{Display, SinkError};
 use image::{Rgb, RgbImage};
 
 /// Set in the child process that shows a window.
@@ -219,7 +220,7 @@ fn the_window_shows_the_annotated_frame_and_escape_closes_it() {
         .spawn()
         .expect("this program starts");
     let (frame, report) = frame_and_report();
-    let expected = annotate(&frame, &report);
+    let expected = annotate(&PublicFrame::hiding_nothing(frame), &report);
     let (left, top) = ((SCREEN.0 - WINDOW.0) / 2, (SCREEN.1 - WINDOW.1) / 2);
     let mut seen = RgbImage::new(1, 1);
     let shown = becomes_true(|| {

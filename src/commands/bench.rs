@@ -20,7 +20,7 @@ use boxcam::picture::{self, PictureError};
 use boxcam::pipeline::{LiveSource, Pipeline, PipelineError, SourceConfig};
 use boxcam::preprocess::preprocess;
 use boxcam::report::Report;
-use boxcam::sink::{Sink, SinkError};
+use boxcam::sink::{Display, SinkError};
 use boxcam::source::{FrameSource, SourceError};
 use image::RgbImage;
 use serde::Serialize;
@@ -341,7 +341,7 @@ impl FrameSource for RepeatedPicture {
 
 struct MemoryDisplay(DisplayAges);
 
-impl Sink for MemoryDisplay {
+impl Display for MemoryDisplay {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         let mut image = RgbImage::clone(&frame.image);
         let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use boxcam::options::{ConfigOptions, EffectiveOption};
+use boxcam::options::{ConfigOptions, EffectiveOption, RunOptions};
 use serde::Serialize;
 
 use super::{Completion, Failure, json, print};
@@ -17,18 +17,26 @@ struct Report<'a> {
 }
 
 pub(super) fn config(options: &ConfigOptions) -> Result<Completion, Failure> {
-    let report = Report {
-        file: options.run.config.as_deref(),
-        options: &options.effective,
-    };
     print(&match options.json {
-        true => json(&report)?,
-        false => report.text(),
+        true => as_json(&options.run)?,
+        false => Report::of(&options.run).text(),
     })?;
     Ok(Completion::Complete)
 }
 
-impl Report<'_> {
+/// What `--json` prints.
+pub(super) fn as_json(run: &RunOptions) -> Result<String, Failure> {
+    json(&Report::of(run))
+}
+
+impl<'a> Report<'a> {
+    fn of(run: &'a RunOptions) -> Self {
+        Self {
+            file: run.config.as_deref(),
+            options: &run.effective,
+        }
+    }
+
     /// One line for each option, in the form of the configuration file, with its origin as a comment.
     fn text(&self) -> String {
         let mut text = match self.file {

@@ -23,6 +23,8 @@ pub(super) fn detect(options: &DetectOptions, stop: &AtomicBool) -> Result<Compl
     let aliases = aliases::load(options.filter.aliases.as_ref(), labels)?;
     let filter = options.filter.filter().without_aliases(labels, &aliases);
     filter.check(labels)?;
+    let hidden = options.filter.hidden_classes(labels, &aliases);
+    let hidden = hidden.map_err(Failure::HiddenClasses)?;
     model::check_regions(options.regions, detector.card())?;
     if options.annotate.is_some() {
         aliases::warn_of_missing_characters(&aliases, labels);
@@ -39,6 +41,7 @@ pub(super) fn detect(options: &DetectOptions, stop: &AtomicBool) -> Result<Compl
         sinks,
         threshold: options.model.threshold.map(Threshold::value),
         filter,
+        hidden,
         regions: options.regions.then_some(DEFAULT_REGION_RATE),
         aliases,
         health: Arc::clone(&health),

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
 
-use boxcam::address::WebAddress;
+use boxcam::address::{WebAddress, WebLogin};
 use boxcam::detect::Detector;
 use boxcam::golden;
 use boxcam::label::Labels;
@@ -24,7 +24,7 @@ use serde::Serialize;
 
 #[cfg(feature = "mqtt")]
 use super::broker;
-use super::{Completion, Failure, aliases, json, model, print};
+use super::{Completion, Failure, aliases, json, model, print, web_login};
 use machine::Machine;
 
 mod hardware;
@@ -187,7 +187,7 @@ fn model_checks(options: &RunOptions) -> Vec<Finding> {
     findings
 }
 
-/// Aliases that can't be used, or a class of the filter, of a zone or of a line that the model does not have.
+/// Aliases that can't be used, or a class of the filter, to hide, of a zone or of a line that the model does not have.
 fn unknown_class(options: &RunOptions, labels: &Labels) -> Option<Finding> {
     let aliases = match aliases::load(options.filter.aliases.as_ref(), labels) {
         Ok(aliases) => aliases,
@@ -198,15 +198,17 @@ fn unknown_class(options: &RunOptions, labels: &Labels) -> Option<Finding> {
     };
     let filter = options.filter.filter();
     let filter = filter.without_aliases(labels, &aliases).check(labels);
+    let hidden = options.filter.hidden_classes(labels, &aliases);
     let zones = options.zones.map().map(|zones| {
         let zones = zones.without_aliases(labels, &aliases);
         zones.check_classes(labels)
     });
-    let message = match (filter, zones) {
-        (Err(error), _) => format!("--classes: {error}"),
-        (Ok(()), Ok(Err(error))) => error.to_string(),
-        (Ok(()), Err(error)) => error.to_string(),
-        (Ok(()), Ok(Ok(()))) => return None,
+    let message = match (filter, hidden, zones) {
+        (Err(error), _, _) => format!("--classes: {error}"),
+        (_, Err(error), _) => format!("--hide-classes: {error}"),
+        (_, _, Ok(Err(error))) => error.to_string(),
+        (_, _, Err(error)) => error.to_string(),
+        (Ok(()), Ok(_), Ok(Ok(()))) => return None,
     };
     let fix = "correct the name, or give a model that has the class with `--model FILE`";
     Some(Finding::failed("classes", message, fix))
@@ -253,6 +255,7 @@ fn sink_checks(options: &RunOptions) -> Vec<Finding> {
     findings.extend(event_program(options));
     findings.extend(broker_login(options));
     findings.extend(options.web.as_ref().map(web_page));
+    findings.extend(web_access(options));
     findings
 }
 
@@ -380,6 +383,44 @@ fn web_page(address: &WebAddress) -> Finding {
             "choose an address of this machine and a port above 1023",
         ),
     }
+}
+
+/// Who may see the web page.
+fn web_access(options: &RunOptions) -> Option<Finding> {
+    let about = "web login";
+    let address = options.web?.0;
+    let login = match web_login::of(options) {
+        Ok(login) => login?,
+        Err(error) => {
+            let fix = "write a password into a file: install -m 600 /dev/stdin FILE, and give --web-password-file FILE; or give \
+                       --web-open";
+            return Some(Finding::failed(about, error.to_string(), fix));
+        }
+    };
+    Some(match (login, &options.web_password_file) {
+        (WebLogin::Password(_), Some(file)) if web_login::is_readable_by_all(file) => {
+            Finding::note(
+                about,
+                format!(
+                    "every user of this machine can read the password in {}",
+                    file.display()
+                ),
+                format!(
+                    "chmod 640 {}, and give it to the group that runs boxcam",
+                    file.display()
+                ),
+            )
+        }
+        (WebLogin::Password(_), _) => Finding::good(about, "a password is asked for"),
+        (WebLogin::Open, _) if options.web_open => Finding::note(
+            about,
+            format!("everybody who reaches {address} can watch, without a password"),
+            "give --web-password-file FILE in place of --web-open",
+        ),
+        (WebLogin::Open, _) => {
+            Finding::good(about, "served to this machine only, without a password")
+        }
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use boxcam::address::WebLogin;
 use boxcam::camera_choice::CameraChoice;
 use boxcam::detect::Detector as _;
 use boxcam::health::Health;
@@ -22,7 +23,7 @@ use boxcam::pipeline::{
 use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::log::{LogSettings, LogSink};
 use boxcam::sink::snapshots::SnapshotSink;
-use boxcam::sink::{Sink, SinkError};
+use boxcam::sink::{Display, Sink, SinkError};
 use boxcam::source::given_path::{self, PathKind};
 use boxcam::source::pictures::PicturesSource;
 use boxcam::source::recording::RecordingSource;
@@ -33,15 +34,19 @@ use boxcam::{info, warn};
 
 #[cfg(feature = "mqtt")]
 use super::broker;
-use super::{Completion, Failure, aliases, model};
+use super::model::reload::ModelSwitch;
+use super::{Completion, Failure, aliases, model, web_login};
 
 pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion, Failure> {
+    let web_login = web_login::of(options)?;
     let engine = model::engine(options.threads);
     let (detector, file) = model::load_from(options.model.choice.as_ref(), engine)?;
     let labels = detector.card().labels.clone();
     let aliases = aliases::load(options.filter.aliases.as_ref(), &labels)?;
     let filter = options.filter.filter().without_aliases(&labels, &aliases);
     filter.check(&labels)?;
+    let hidden = options.filter.hidden_classes(&labels, &aliases);
+    let hidden = hidden.map_err(Failure::HiddenClasses)?;
     model::check_regions(options.regions, detector.card())?;
     let zones = options.zones.map()?.without_aliases(&labels, &aliases);
     zones.check_classes(&labels)?;
@@ -55,6 +60,8 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         warn!("--on-event has no effect on pictures that do not follow each other");
     }
     let health = Arc::new(Health::default());
+    let (models, new_models) =
+        ModelSwitch::new(file, &detector, engine, hidden.clone(), Arc::clone(&health));
     let stats = ConsoleStats::default();
     let mut sinks: Vec<BoxedSink> = vec![Box::new(stats.clone())];
     let classes = DetectedClasses {
@@ -64,6 +71,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         zones: &zones,
     };
     sinks.extend(open_sinks(options, &input, &classes, &health)?);
+    sinks.extend(open_web(options, &classes, web_login, &models, &health)?);
     let mut display = open_display(options, &input)?;
     if display.is_some() || options.snapshots.is_some() || options.web.is_some() {
         aliases::warn_of_missing_characters(&aliases, &labels);
@@ -72,20 +80,21 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
     let is_interactive = display.is_some() || options.frames.is_none();
     let source = open_source(&input, options, is_interactive)?;
     let is_live = matches!(source, SourceConfig::Live(_));
-    let new_models = match &file {
-        Some(file) if is_live => {
-            let started = model::watch(file, &detector, engine, &health);
-            let what = "watching the model file";
-            Some(started.map_err(|source| PipelineError::Thread { what, source })?)
-        }
-        _ => None,
-    };
+    if is_live {
+        let what = "watching the model file";
+        let started = models.watch();
+        started.map_err(|source| PipelineError::Thread { what, source })?;
+    }
     let pipeline = Pipeline {
-        new_models,
+        new_models: Some(new_models),
         sinks,
-        display: display.as_mut().map(|sink| &mut **sink as &mut dyn Sink),
+        display: display
+            .as_deref_mut()
+            .map(|display| display as &mut dyn Display),
         threshold: options.model.threshold.map(Threshold::value),
         filter,
+        hidden,
+        hide_on_display: options.hide_on_display,
         aliases: Arc::clone(&aliases),
         zones: Arc::clone(&zones),
         track: is_tracked,
@@ -372,7 +381,7 @@ struct DetectedClasses<'a> {
     zones: &'a Arc<ZoneMap>,
 }
 
-/// Opens all sinks but the display, the log first.
+/// Opens all sinks but the display and the web page, the log first.
 fn open_sinks(
     options: &RunOptions,
     input: &Input,
@@ -403,7 +412,6 @@ fn open_sinks(
     }
     sinks.extend(open_on_event(options, input, health)?);
     sinks.extend(open_mqtt(options, classes, health)?);
-    sinks.extend(open_web(options, classes, health)?);
     Ok(sinks)
 }
 
@@ -511,12 +519,15 @@ fn open_mqtt(
 fn open_web(
     options: &RunOptions,
     classes: &DetectedClasses<'_>,
+    login: Option<WebLogin>,
+    models: &Arc<ModelSwitch>,
     health: &Arc<Health>,
 ) -> Result<Option<BoxedSink>, Failure> {
+    use super::web_control::RunControl;
     use boxcam::sink::web::{WebSettings, WebSink};
     /// The page reports a failure only after at least this time without a frame: a short interruption is none.
     const MIN_TIMEOUT: Duration = Duration::from_secs(10);
-    let Some(address) = options.web else {
+    let Some((address, login)) = options.web.zip(login) else {
         return Ok(None);
     };
     let settings = WebSettings {
@@ -526,8 +537,13 @@ fn open_web(
         unhealthy_after: options.stall.saturating_mul(2).max(MIN_TIMEOUT),
         hosts: options.web_hosts.clone(),
         frame_ancestors: options.web_frame_ancestors.clone(),
+        login,
     };
-    let sink = WebSink::serve(settings, Arc::clone(health))?;
+    let control = RunControl {
+        models: Arc::clone(models),
+        config: super::config::as_json(options)?,
+    };
+    let sink = WebSink::serve_controlled(settings, Arc::new(control), Arc::clone(health))?;
     sink.expect(Arc::new(classes.labels.clone()), Arc::clone(classes.zones));
     info!("web page at http://{}/", sink.address());
     Ok(Some(Box::new(sink)))
@@ -537,6 +553,8 @@ fn open_web(
 fn open_web(
     options: &RunOptions,
     _: &DetectedClasses<'_>,
+    _: Option<WebLogin>,
+    _: &Arc<ModelSwitch>,
     _: &Arc<Health>,
 ) -> Result<Option<BoxedSink>, Failure> {
     match options.web {
@@ -569,7 +587,7 @@ fn host_name() -> Option<String> {
 
 /// Opens the display. `auto` is a window if there is a desktop, else a framebuffer that boxcam may use and that no other
 /// program draws on, else none. It reports no missing framebuffer, because most machines without a desktop have none.
-fn open_display(options: &RunOptions, input: &Input) -> Result<Option<Box<dyn Sink>>, Failure> {
+fn open_display(options: &RunOptions, input: &Input) -> Result<Option<Box<dyn Display>>, Failure> {
     match &options.display {
         DisplayChoice::None => Ok(None),
         DisplayChoice::Window => open_window().map(Some),
@@ -595,12 +613,12 @@ fn has_desktop() -> bool {
 }
 
 #[cfg(feature = "window")]
-fn open_window() -> Result<Box<dyn Sink>, Failure> {
+fn open_window() -> Result<Box<dyn Display>, Failure> {
     Ok(Box::new(boxcam::sink::window::WindowSink::open()?))
 }
 
 #[cfg(not(feature = "window"))]
-fn open_window() -> Result<Box<dyn Sink>, Failure> {
+fn open_window() -> Result<Box<dyn Display>, Failure> {
     Err(Failure::NotBuilt {
         what: "windows",
         feature: "window",
@@ -618,7 +636,10 @@ fn is_framebuffer_in_use() -> bool {
 }
 
 #[cfg(all(feature = "framebuffer", target_os = "linux"))]
-fn open_framebuffer(path: Option<&Path>, options: &RunOptions) -> Result<Box<dyn Sink>, Failure> {
+fn open_framebuffer(
+    path: Option<&Path>,
+    options: &RunOptions,
+) -> Result<Box<dyn Display>, Failure> {
     use std::process::Command;
 
     let mut sink = boxcam::sink::framebuffer::FramebufferSink::open(path, options.rotate)?;
@@ -641,7 +662,7 @@ fn open_framebuffer(path: Option<&Path>, options: &RunOptions) -> Result<Box<dyn
 }
 
 #[cfg(not(all(feature = "framebuffer", target_os = "linux")))]
-fn open_framebuffer(_: Option<&Path>, _: &RunOptions) -> Result<Box<dyn Sink>, Failure> {
+fn open_framebuffer(_: Option<&Path>, _: &RunOptions) -> Result<Box<dyn Display>, Failure> {
     Err(Failure::NotBuilt {
         what: "framebuffers (Linux only)",
         feature: "framebuffer",

@@ -1,4 +1,4 @@
-//! The options of `run` that are in force, and where each value comes from: for `boxcam config`.
+//! The options of `run` that are in force, and where each value comes from: for `boxcam config` and the web page.
 
 use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
@@ -148,7 +148,7 @@ mod tests {
         std::fs::write(&path, file).expect("written");
         let all = [&["boxcam", "config"], arguments].concat();
         match parse(all, &[path]).expect("valid") {
-            Command::Config(config) => config.effective,
+            Command::Config(config) => config.run.effective,
             other => panic!("{other:?}"),
         }
     }

@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::{Clock, PipelineError};
 use crate::frame::Frame;
 use crate::health::{CaptureState, Health, StateChange};
+use crate::privacy::PublicFrame;
 use crate::report::Report;
 use crate::sink::SinkError;
 
@@ -36,9 +37,35 @@ const JOIN_POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// A frame with the number of its scene, which increases by one at each frame that starts a scene. The number tells
 /// that a new scene has started even if its first frame was dropped.
 #[derive(Clone)]
-pub(super) struct SceneFrame {
-    pub(super) frame: Arc<Frame>,
+pub(super) struct SceneFrame<F = Arc<Frame>> {
+    pub(super) frame: F,
     pub(super) scene: u64,
+}
+
+impl SceneFrame {
+    /// Another form of the frame, of the same scene.
+    pub(super) const fn with<F>(&self, frame: F) -> SceneFrame<F> {
+        SceneFrame {
+            frame,
+            scene: self.scene,
+        }
+    }
+}
+
+/// The frame that a display shows next.
+pub(super) struct DisplayChannel {
+    pub(super) latest: Latest<SceneFrame>,
+    /// Whether it is a public one, which comes once the model has processed it.
+    is_public: bool,
+}
+
+impl DisplayChannel {
+    pub(super) const fn new(is_public: bool) -> Self {
+        Self {
+            latest: Latest::new(),
+            is_public,
+        }
+    }
 }
 
 /// The latest report, with the scene of its frame.
@@ -54,7 +81,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) to_model: Latest<SceneFrame>,
     /// `None` without a display.
-    pub(super) to_display: Option<Latest<SceneFrame>>,
+    pub(super) to_display: Option<DisplayChannel>,
     pub(super) queues: Vec<Arc<SinkQueue>>,
     pub(super) shutdown: Arc<Shutdown>,
     scene: Mutex<u64>,
@@ -66,7 +93,7 @@ impl Shared {
     pub(super) fn new(
         health: Arc<Health>,
         clock: Arc<dyn Clock>,
-        has_display: bool,
+        to_display: Option<DisplayChannel>,
         queues: Vec<Arc<SinkQueue>>,
         first_report: Report,
     ) -> Self {
@@ -74,7 +101,7 @@ impl Shared {
             health,
             clock,
             to_model: Latest::new(),
-            to_display: has_display.then(Latest::new),
+            to_display,
             queues,
             shutdown: Arc::default(),
             scene: Mutex::new(0),
@@ -86,7 +113,7 @@ impl Shared {
         }
     }
 
-    /// Sends a new frame to the display and to the model.
+    /// Sends a new frame to the model, and to the display unless that shows public frames only.
     pub(super) fn publish_frame(&self, frame: Frame) {
         self.health.captured.add(1);
         let scene = {
@@ -98,8 +125,8 @@ impl Shared {
             frame: Arc::new(frame),
             scene,
         };
-        if let Some(display) = &self.to_display {
-            display.put(frame.clone());
+        if let Some(display) = self.to_display.as_ref().filter(|to| !to.is_public) {
+            display.latest.put(frame.clone());
         }
         if self.to_model.put(frame).is_some() {
             self.health.dropped.add(1);
@@ -107,27 +134,39 @@ impl Shared {
     }
 
     /// Sends the report of a frame to the sinks and, with the next frame, to the display.
-    pub(super) fn publish_report(&self, frame: &SceneFrame, report: Report) {
+    pub(super) fn publish_report(&self, frame: &SceneFrame<PublicFrame>, report: Report) {
         let report = self.set_latest(frame, report);
-        self.send(&Message::Report(Arc::clone(&frame.frame), report));
+        self.display_public(frame);
+        self.send(&Message::Report(frame.frame.clone(), report));
+    }
+
+    /// Sends a processed frame to a display that shows public frames only.
+    fn display_public(&self, frame: &SceneFrame<PublicFrame>) {
+        if let Some(display) = self.to_display.as_ref().filter(|to| to.is_public) {
+            display.latest.put(SceneFrame {
+                frame: frame.frame.to_shared(),
+                scene: frame.scene,
+            });
+        }
     }
 
     /// Shows a frame that was not computed with a report that has the present tracks.
-    pub(super) fn publish_rest(&self, frame: &SceneFrame, report: Report) {
+    pub(super) fn publish_rest(&self, frame: &SceneFrame<PublicFrame>, report: Report) {
         if !report.events.is_empty() {
             return self.publish_report(frame, report);
         }
         let report = self.set_latest(frame, report);
-        self.send(&Message::Rested(Arc::clone(&frame.frame), report));
+        self.display_public(frame);
+        self.send(&Message::Rested(frame.frame.clone(), report));
     }
 
     /// Sends a report on a track that ended without a new frame.
-    pub(super) fn publish_track_end(&self, last: &SceneFrame, report: Report) {
+    pub(super) fn publish_track_end(&self, last: &SceneFrame<PublicFrame>, report: Report) {
         let report = self.set_latest(last, report);
-        self.send(&Message::TrackEnded(Arc::clone(&last.frame), report));
+        self.send(&Message::TrackEnded(last.frame.clone(), report));
     }
 
-    fn set_latest(&self, frame: &SceneFrame, report: Report) -> Arc<Report> {
+    fn set_latest(&self, frame: &SceneFrame<PublicFrame>, report: Report) -> Arc<Report> {
         let report = Arc::new(report);
         *self.report.lock() = SceneReport {
             report: Arc::clone(&report),
@@ -264,11 +303,11 @@ impl<T> Latest<T> {
 #[derive(Debug, Clone)]
 pub(super) enum Message {
     /// The model has processed a frame.
-    Report(Arc<Frame>, Arc<Report>),
+    Report(PublicFrame, Arc<Report>),
     /// A frame was not computed.
-    Rested(Arc<Frame>, Arc<Report>),
+    Rested(PublicFrame, Arc<Report>),
     /// A track has ended without a new frame; the frame is the last one.
-    TrackEnded(Arc<Frame>, Arc<Report>),
+    TrackEnded(PublicFrame, Arc<Report>),
     State(StateChange),
 }
 

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use super::observation::{Observation, RegionObserver, Tracked};
 use super::rest::{Decision, Rest, RestSettings};
 use super::{Clock, PipelineError};
+use crate::class_selection::ClassSelection;
 use crate::detect::{DetectionFilter, Detector, ModelFilter, Thresholds};
 use crate::frame::{Frame, UndecodableImage};
 use crate::health::Health;
 use crate::label::Labels;
 use crate::label::aliases::Aliases;
+use crate::privacy::{Observed, PrivacyFilter, PublicFrame};
 use crate::regions::{Coverage, MovedArea};
 use crate::report::Report;
 use crate::run_id::RunId;
@@ -40,10 +42,10 @@ pub(super) struct Inference {
     observer: Option<RegionObserver>,
     /// `None` if frames do not follow each other.
     tracker: Option<Tracker>,
+    privacy: PrivacyFilter,
     zones: ZoneMonitor,
     rest: Rest,
-    /// The report on the last computed frame.
-    last: Option<Report>,
+    last: Option<Computed>,
     rate: FrameRate,
     health: Arc<Health>,
     clock: Arc<dyn Clock>,
@@ -51,12 +53,25 @@ pub(super) struct Inference {
     start: Option<Instant>,
 }
 
-/// What became of a frame.
+/// The last computed frame, as sinks got it.
+#[derive(Clone)]
+struct Computed {
+    report: Report,
+    public: PublicFrame,
+}
+
+/// What became of a frame, and the frame as sinks get it.
 pub(super) enum Processed {
-    Computed(Report),
+    Computed {
+        report: Report,
+        public: PublicFrame,
+    },
     /// It was not computed. The report has the present tracks and the events of this frame; the rest is of the last computed
     /// frame.
-    Rested(Report),
+    Rested {
+        report: Report,
+        public: PublicFrame,
+    },
     Undecodable(UndecodableImage),
 }
 
@@ -88,6 +103,7 @@ impl Inference {
             one: false,
             observer: None,
             tracker: None,
+            privacy: PrivacyFilter::default(),
             zones: ZoneMonitor::new(Arc::default()),
             rest: Rest::new(&RestSettings::default()),
             last: None,
@@ -142,6 +158,17 @@ impl Inference {
         }
     }
 
+    /// Hides the things of these classes in what sinks get. Comes after [`Self::with_tracking`].
+    pub(super) fn with_hidden_classes(
+        self,
+        hidden: Option<ClassSelection>,
+    ) -> Result<Self, PipelineError> {
+        let card = self.model.detector.card();
+        let is_tracked = self.tracker.is_some();
+        let privacy = PrivacyFilter::new(hidden, card, self.threshold, is_tracked)?;
+        Ok(Self { privacy, ..self })
+    }
+
     /// Takes the time of a frame from its position in a recording, if it has one.
     pub(super) fn with_frame_positions(self) -> Self {
         Self {
@@ -161,9 +188,19 @@ impl Inference {
         }
     }
 
-    /// Switches to the newest waiting model. Returns a report if that ends a track.
+    /// Switches to the newest waiting model. Returns a report if that ends a track. A model that could not find what is to be
+    /// hidden is refused.
     pub(super) fn take_new_model(&mut self, last: Option<&Frame>) -> Option<Report> {
         let detector = self.new_models.as_ref()?.try_iter().last()?;
+        self.privacy = match self.privacy.for_model(detector.card(), self.threshold) {
+            Ok(privacy) => privacy,
+            Err(error) => {
+                let (new, old) = (detector.model_hash(), &self.model.hash);
+                warn!("model {new}: --hide-classes: {error}; model {old} stays active");
+                self.health.models_refused.add(1);
+                return None;
+            }
+        };
         let report = last.and_then(|frame| self.end_track(frame));
         self.model = Model::new(detector, self.threshold, &self.filter, &self.health);
         self.warn_of_unknown_classes();
@@ -193,7 +230,7 @@ impl Inference {
     /// Runs the model on a frame, unless it is left out on purpose. `scene_start` ends all tracks first.
     pub(super) fn process(
         &mut self,
-        frame: &Frame,
+        frame: &Arc<Frame>,
         scene_start: bool,
     ) -> Result<Processed, PipelineError> {
         if scene_start {
@@ -204,11 +241,15 @@ impl Inference {
         let moved = match self.decide(frame, at) {
             (Decision::Still, Some(last)) => {
                 self.health.still.add(1);
-                return Ok(Processed::Rested(self.keep_tracks(frame, at, last)));
+                let report = self.keep_tracks(frame, at, last.report);
+                let public = self.privacy.unobserved(frame, &last.public);
+                return Ok(Processed::Rested { report, public });
             }
             (Decision::HeldBack, Some(last)) => {
                 self.health.held_back.add(1);
-                return Ok(Processed::Rested(self.rested_report(frame, last)));
+                let report = self.rested_report(frame, last.report);
+                let public = self.privacy.unobserved(frame, &last.public);
+                return Ok(Processed::Rested { report, public });
             }
             (Decision::Compute(moved), _) => moved,
             (Decision::Still | Decision::HeldBack, None) => Vec::new(),
@@ -218,12 +259,16 @@ impl Inference {
         }
         self.rest.computed(at);
         let report = self.compute(frame, at, moved, scene_start)?;
-        self.last = Some(report.clone());
-        Ok(Processed::Computed(report))
+        let public = self.privacy.public(frame);
+        self.last = Some(Computed {
+            report: report.clone(),
+            public: public.clone(),
+        });
+        Ok(Processed::Computed { report, public })
     }
 
-    /// What to do with a frame, with the last report. Frames that do not follow each other are all computed.
-    fn decide(&mut self, frame: &Frame, at: Instant) -> (Decision, Option<Report>) {
+    /// What to do with a frame, with the last computed one. Frames that do not follow each other are all computed.
+    fn decide(&mut self, frame: &Frame, at: Instant) -> (Decision, Option<Computed>) {
         let Some(tracker) = &self.tracker else {
             return (Decision::Compute(Vec::new()), None);
         };
@@ -281,6 +326,13 @@ impl Inference {
             coverage,
             inference,
         } = self.observe(frame, moved)?;
+        self.privacy.observe(&Observed {
+            prediction: &prediction,
+            coverage: coverage.as_ref(),
+            scene_start,
+            at,
+            time: frame.time,
+        });
         self.model.filter.apply(&mut prediction);
         let now = self.clock.now();
         let thresholds = &match coverage {
@@ -340,6 +392,7 @@ impl Inference {
             model,
             observer,
             tracker,
+            privacy,
             clock,
             ..
         } = self;
@@ -347,7 +400,12 @@ impl Inference {
             Some(observer) if model.detector.card().objects.is_some() => {
                 let tracker = tracker.as_ref();
                 let tracked = Tracked {
-                    targets: tracker.map(Tracker::targets),
+                    targets: tracker.map(|tracker| {
+                        // What is to be hidden is looked at, whether or not it is reported.
+                        let mut targets = tracker.targets();
+                        targets.extend(privacy.targets());
+                        targets
+                    }),
                     moved,
                     needs_whole: self.one,
                     is_live,
@@ -373,7 +431,8 @@ impl Inference {
         let tracked = self.tracker.as_ref();
         let tracked = tracked.map(|tracker| tracker.min_object_score(thresholds));
         let reported = thresholds.primary.min(thresholds.objects);
-        tracked.unwrap_or(reported).min(reported)
+        let least = tracked.unwrap_or(reported).min(reported);
+        least.min(self.privacy.min_object_score())
     }
 
     /// Time from the start of the run, or of the recording, to a frame.

@@ -9,14 +9,17 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 
 use super::capture::Supervisor;
-use super::channels::{Message, SceneFrame, Shared, SinkQueue, Taken, spawn, wait_for_thread};
+use super::channels::{
+    DisplayChannel, Message, SceneFrame, Shared, SinkQueue, Taken, spawn, wait_for_thread,
+};
 use super::heat_control::{HeatChange, HeatControl};
 use super::inference::{Inference, Processed};
 use super::{LiveSource, Pipeline, PipelineError, RunSummary, Timeouts};
 use crate::frame::{Frame, Origin};
 use crate::health::CaptureState;
+use crate::privacy::PublicFrame;
 use crate::report::Report;
-use crate::sink::{Sink, SinkError};
+use crate::sink::{Display, Sink, SinkError};
 
 /// Size of the black image that is shown before the first frame.
 const BLACK_SIZE: (u32, u32) = (640, 480);
@@ -39,7 +42,8 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
         .with_rest(&pipeline.rest)
         .with_tracking(pipeline.track)
         .with_zones(pipeline.zones)
-        .with_aliases(pipeline.aliases);
+        .with_aliases(pipeline.aliases)
+        .with_hidden_classes(pipeline.hidden)?;
     let sinks = pipeline.sinks;
     let queues = sinks.iter().map(|sink| {
         SinkQueue::new(sink.events_only()).with_rested_frames(sink.wants_rested_frames())
@@ -47,7 +51,10 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
     let shared = Arc::new(Shared::new(
         Arc::clone(&health),
         Arc::clone(&clock),
-        pipeline.display.is_some(),
+        pipeline
+            .display
+            .is_some()
+            .then(|| DisplayChannel::new(pipeline.hide_on_display)),
         queues.map(Arc::new).collect(),
         inference.waiting_report(),
     ));
@@ -197,7 +204,7 @@ impl ModelThread {
 
     fn process_frames(&mut self, shared: &Shared) -> Result<(), PipelineError> {
         let clock = &shared.clock;
-        let mut last: Option<SceneFrame> = None;
+        let mut last: Option<SceneFrame<PublicFrame>> = None;
         let mut processed = 0;
         let start = clock.now();
         let mut last_frame_at = start;
@@ -229,14 +236,21 @@ impl ModelThread {
                 Taken::Value(frame) => {
                     let scene_start = last.as_ref().is_some_and(|last| last.scene != frame.scene);
                     match self.inference.process(&frame.frame, scene_start) {
-                        Ok(Processed::Computed(report)) => shared.publish_report(&frame, report),
-                        Ok(Processed::Rested(report)) => shared.publish_rest(&frame, report),
+                        Ok(Processed::Computed { report, public }) => {
+                            let public = frame.with(public);
+                            shared.publish_report(&public, report);
+                            last = Some(public);
+                        }
+                        Ok(Processed::Rested { report, public }) => {
+                            let public = frame.with(public);
+                            shared.publish_rest(&public, report);
+                            last = Some(public);
+                        }
                         Ok(Processed::Undecodable(_)) => shared.health.broken.add(1),
                         Err(error) => break Err(error),
                     }
                     processed += 1;
                     last_frame_at = clock.now();
-                    last = Some(frame);
                 }
             }
         };
@@ -261,13 +275,17 @@ impl ModelThread {
         }
     }
 
-    fn end_track(&mut self, shared: &Shared, last: Option<&SceneFrame>) {
+    fn end_track(&mut self, shared: &Shared, last: Option<&SceneFrame<PublicFrame>>) {
         let ended = last.and_then(|last| self.inference.end_track(&last.frame));
         publish_track_end(shared, last, ended);
     }
 }
 
-fn publish_track_end(shared: &Shared, last: Option<&SceneFrame>, ended: Option<Report>) {
+fn publish_track_end(
+    shared: &Shared,
+    last: Option<&SceneFrame<PublicFrame>>,
+    ended: Option<Report>,
+) {
     if let Some((last, report)) = last.zip(ended) {
         shared.publish_track_end(last, report);
     }
@@ -295,7 +313,7 @@ impl<'a> DisplayLoop<'a> {
     }
 
     /// Shows each new frame at once with the latest report, and the last frame again after `redraw_interval`.
-    fn run(mut self, display: &mut dyn Sink, stop: &AtomicBool) -> Result<(), SinkError> {
+    fn run(mut self, display: &mut dyn Display, stop: &AtomicBool) -> Result<(), SinkError> {
         let clock = &self.shared.clock;
         let Some(frames) = &self.shared.to_display else {
             return Ok(());
@@ -313,7 +331,7 @@ impl<'a> DisplayLoop<'a> {
             }
             let elapsed = clock.now().saturating_duration_since(shown_at);
             let remaining = self.redraw_interval.saturating_sub(elapsed);
-            match frames.take(remaining.min(clock.poll_interval())) {
+            match frames.latest.take(remaining.min(clock.poll_interval())) {
                 Taken::Value(frame) => self.frame = frame,
                 _ if changes.is_empty() && !remaining.is_zero() => {
                     display.idle()?;
@@ -330,7 +348,7 @@ impl<'a> DisplayLoop<'a> {
         Ok(())
     }
 
-    fn show(&self, display: &mut dyn Sink) -> Result<(), SinkError> {
+    fn show(&self, display: &mut dyn Display) -> Result<(), SinkError> {
         let latest = self.shared.latest_report();
         let capture = self.shared.state();
         let is_of_old_scene = latest.scene < self.frame.scene;

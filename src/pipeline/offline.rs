@@ -8,8 +8,9 @@ use super::inference::{Inference, Processed};
 use super::{Pipeline, PipelineError, RunSummary};
 use crate::frame::{Frame, Origin, UndecodableImage, UnreadableFrame};
 use crate::health::{CaptureState, Health};
+use crate::privacy::PublicFrame;
 use crate::report::Report;
-use crate::sink::{Sink, SinkError};
+use crate::sink::{Display, Sink, SinkError};
 use crate::source::FrameSource;
 
 /// Runs an offline source to its end.
@@ -30,18 +31,21 @@ pub(super) fn run(
         Arc::clone(&pipeline.health),
         pipeline.clock,
     );
+    let inference = inference
+        .with_frame_positions()
+        .with_primary_only(pipeline.one)
+        .with_regions(pipeline.regions)
+        .with_rest(&pipeline.rest)
+        .with_tracking(pipeline.track)
+        .with_zones(pipeline.zones)
+        .with_aliases(pipeline.aliases)
+        .with_hidden_classes(pipeline.hidden)?;
     let mut run = OfflineRun {
-        inference: inference
-            .with_frame_positions()
-            .with_primary_only(pipeline.one)
-            .with_regions(pipeline.regions)
-            .with_rest(&pipeline.rest)
-            .with_tracking(pipeline.track)
-            .with_zones(pipeline.zones)
-            .with_aliases(pipeline.aliases),
+        inference,
         sinks: AllSinks {
             sinks: pipeline.sinks,
             display: pipeline.display,
+            hide_on_display: pipeline.hide_on_display,
         },
         health: pipeline.health,
         last: None,
@@ -61,7 +65,7 @@ struct OfflineRun<'a> {
     inference: Inference,
     sinks: AllSinks<'a>,
     health: Arc<Health>,
-    last: Option<Frame>,
+    last: Option<PublicFrame>,
     max_frames: u64,
     max_duration: Option<Duration>,
     start: Instant,
@@ -82,7 +86,7 @@ impl OfflineRun<'_> {
                 Ok(Some(frame)) => self.process(frame)?,
                 Ok(None) => {
                     self.end_track()?;
-                    return Ok(self.sinks.for_each(|sink| sink.wait_until_closed(stop))?);
+                    return Ok(self.sinks.wait_until_closed(stop)?);
                 }
                 Err(error) => match error.unreadable_frame() {
                     Some(frame) => self.skip(&frame)?,
@@ -103,23 +107,25 @@ impl OfflineRun<'_> {
     fn process(&mut self, frame: Frame) -> Result<(), PipelineError> {
         self.health.captured.add(1);
         self.health.update(|now| now.state = CaptureState::Live);
-        if let Some(report) = self.inference.take_new_model(self.last.as_ref()) {
+        if let Some(report) = self.inference.take_new_model(self.last.as_deref()) {
             self.report_track_end(&report)?;
         }
         let scene_start = frame.scene_start && self.last.is_some();
         self.taken += 1;
-        match self.inference.process(&frame, scene_start)? {
-            Processed::Computed(report) => {
-                self.sinks.for_each(|sink| show(sink, &frame, &report))?;
+        let frame = Arc::new(frame);
+        let public = match self.inference.process(&frame, scene_start)? {
+            Processed::Computed { report, public } => {
+                self.sinks.show(&frame, &public, &report)?;
                 self.summary.frames += 1;
+                public
             }
-            Processed::Rested(report) => {
-                self.sinks
-                    .for_each(|sink| show_rested(sink, &frame, &report))?;
+            Processed::Rested { report, public } => {
+                self.sinks.show_rested(&frame, &public, &report)?;
+                public
             }
             Processed::Undecodable(error) => return self.skip(&unreadable(&frame, &error)),
-        }
-        self.last = Some(frame);
+        };
+        self.last = Some(public);
         Ok(())
     }
 
@@ -132,7 +138,7 @@ impl OfflineRun<'_> {
     }
 
     fn end_track(&mut self) -> Result<(), PipelineError> {
-        let last = self.last.as_ref();
+        let last = self.last.as_deref();
         match last.and_then(|last| self.inference.end_track(last)) {
             Some(report) => self.report_track_end(&report),
             None => Ok(()),
@@ -148,20 +154,6 @@ impl OfflineRun<'_> {
     }
 }
 
-fn show(sink: &mut dyn Sink, frame: &Frame, report: &Report) -> Result<(), SinkError> {
-    if sink.events_only() && report.events.is_empty() {
-        return Ok(());
-    }
-    sink.show(frame, report)
-}
-
-fn show_rested(sink: &mut dyn Sink, frame: &Frame, report: &Report) -> Result<(), SinkError> {
-    match report.events.is_empty() {
-        true => sink.on_rested_frame(frame, report),
-        false => sink.show(frame, report),
-    }
-}
-
 fn unreadable(frame: &Frame, error: &UndecodableImage) -> UnreadableFrame {
     let path = match &frame.origin {
         Origin::Picture(path) | Origin::Recording(path) => Some(path.clone()),
@@ -174,13 +166,63 @@ fn unreadable(frame: &Frame, error: &UndecodableImage) -> UnreadableFrame {
     }
 }
 
-/// The sinks of a run, the display last.
+/// The sinks of a run, and the display.
 struct AllSinks<'a> {
     sinks: Vec<Box<dyn Sink + Send>>,
-    display: Option<&'a mut dyn Sink>,
+    display: Option<&'a mut dyn Display>,
+    hide_on_display: bool,
 }
 
 impl AllSinks<'_> {
+    /// Shows a frame, on the display last.
+    fn show(
+        &mut self,
+        frame: &Frame,
+        public: &PublicFrame,
+        report: &Report,
+    ) -> Result<(), SinkError> {
+        let result = self.for_each(|sink| match report.events.is_empty() {
+            true if sink.events_only() => Ok(()),
+            _ => sink.show(public, report),
+        });
+        result.and(self.display(frame, public, report))
+    }
+
+    /// Shows a frame that was not computed.
+    fn show_rested(
+        &mut self,
+        frame: &Frame,
+        public: &PublicFrame,
+        report: &Report,
+    ) -> Result<(), SinkError> {
+        let result = self.for_each(|sink| match report.events.is_empty() {
+            true => sink.on_rested_frame(public, report),
+            false => sink.show(public, report),
+        });
+        result.and(self.display(frame, public, report))
+    }
+
+    fn display(
+        &mut self,
+        frame: &Frame,
+        public: &PublicFrame,
+        report: &Report,
+    ) -> Result<(), SinkError> {
+        let displayed = if self.hide_on_display { public } else { frame };
+        match &mut self.display {
+            Some(display) => display.show(displayed, report),
+            None => Ok(()),
+        }
+    }
+
+    fn wait_until_closed(&mut self, stop: &AtomicBool) -> Result<(), SinkError> {
+        let result = self.for_each(|sink| sink.wait_until_done(stop));
+        match &mut self.display {
+            Some(display) => result.and(display.wait_until_closed(stop)),
+            None => result,
+        }
+    }
+
     /// Calls each sink, even if one fails, and returns the first error.
     fn for_each(
         &mut self,
@@ -189,9 +231,6 @@ impl AllSinks<'_> {
         let mut result = Ok(());
         for sink in &mut self.sinks {
             result = result.and(call(&mut **sink));
-        }
-        if let Some(display) = &mut self.display {
-            result = result.and(call(&mut **display));
         }
         result
     }

@@ -15,10 +15,12 @@ use crate::frame::{Frame, Origin, UnreadableFrame};
 use crate::health::{CaptureState, StateChange};
 use crate::picture::PictureError;
 use crate::preprocess::InputTensor;
+use crate::privacy::PublicFrame;
 use crate::report::Report;
 use crate::source::{CancelHandle, MessageHandle};
 
 mod flow;
+mod privacy;
 mod rest;
 mod sinks;
 mod supervision;
@@ -234,8 +236,8 @@ impl FakeSink {
     }
 }
 
-impl Sink for FakeSink {
-    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+impl FakeSink {
+    fn record(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         if let Some(hook) = &mut self.hook {
             hook(frame, report)?;
         }
@@ -243,6 +245,12 @@ impl Sink for FakeSink {
         calls.shown.push(frame.sequence);
         calls.reports.push(report.clone());
         Ok(())
+    }
+}
+
+impl Sink for FakeSink {
+    fn show(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
+        self.record(frame, report)
     }
 
     fn events_only(&self) -> bool {
@@ -253,7 +261,7 @@ impl Sink for FakeSink {
         self.wants_rested_frames
     }
 
-    fn on_track_ended(&mut self, _: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, _: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         self.calls.lock().track_ends.push(report.clone());
         Ok(())
     }
@@ -266,6 +274,16 @@ impl Sink for FakeSink {
     fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
         self.calls.lock().states.push(change.clone());
         Ok(())
+    }
+}
+
+impl Display for FakeSink {
+    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+        self.record(frame, report)
+    }
+
+    fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {
+        Sink::on_state_change(self, change)
     }
 
     fn wait_until_closed(&mut self, _: &AtomicBool) -> Result<(), SinkError> {

@@ -11,6 +11,7 @@ use super::{Sink, SinkError};
 use crate::frame::{Frame, GroundTruth, Origin, UnreadableFrame};
 use crate::geometry::iou;
 use crate::health::{CaptureState, StateChange};
+use crate::privacy::PublicFrame;
 use crate::report::Report;
 use crate::{info, warn};
 
@@ -64,7 +65,7 @@ impl ConsoleStats {
 }
 
 impl Sink for ConsoleStats {
-    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn show(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         self.counts.lock().add(frame, report);
         Ok(())
     }
@@ -175,8 +176,8 @@ mod tests {
         }
     }
 
-    fn frame(origin: Origin) -> Frame {
-        Frame::new(0, origin, RgbImage::new(4, 4))
+    fn frame(origin: Origin) -> PublicFrame {
+        PublicFrame::hiding_nothing(Frame::new(0, origin, RgbImage::new(4, 4)))
     }
 
     #[test]

@@ -15,7 +15,7 @@ use image::RgbImage;
 use thiserror::Error;
 
 use super::compositor::{Compositor, ScaleError};
-use super::{Sink, SinkError};
+use super::{Display, SinkError};
 use crate::frame::Frame;
 use crate::health::StateChange;
 use crate::report::Report;
@@ -176,14 +176,10 @@ impl FramebufferSink {
     }
 }
 
-impl Sink for FramebufferSink {
+impl Display for FramebufferSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         let shown = self.try_show(frame, report);
         shown.map_err(|error| error.at(&self.device.path))
-    }
-
-    fn wants_rested_frames(&self) -> bool {
-        true
     }
 
     fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {

@@ -38,6 +38,7 @@ use crate::frame::{Frame, GroundTruth, Origin, UnreadableFrame};
 use crate::geometry::NormBox;
 use crate::health::StateChange;
 use crate::path_text::PathText;
+use crate::privacy::PublicFrame;
 use crate::regions::View;
 use crate::report::Report;
 use crate::track::{Event, EventKind};
@@ -85,7 +86,7 @@ impl<W: Write> JsonSink<W> {
 }
 
 impl<W: Write> Sink for JsonSink<W> {
-    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn show(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         self.write_line(frame_line(frame, report))
     }
 

@@ -24,10 +24,11 @@ use std::time::{Duration, Instant};
 
 use super::write_failures::WriteFailureLog;
 use super::{Sink, SinkError, json};
-use crate::frame::{Frame, UnreadableFrame};
+use crate::frame::UnreadableFrame;
 use crate::health::{Health, StateChange};
 use crate::log_lines::RecordPer;
 use crate::output_file::{KeptReason, OutputFileError};
+use crate::privacy::PublicFrame;
 use crate::report::Report;
 use crate::warn;
 
@@ -188,7 +189,7 @@ impl LogSink {
 }
 
 impl Sink for LogSink {
-    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn show(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         let now = Instant::now();
         match self.per {
             RecordPer::Frame => self.put(&json::frame_line(frame, report), now),

@@ -21,10 +21,10 @@ use super::presence::{Presence, PresentThing};
 use super::zone_fields::ZoneFields;
 use super::{Sink, SinkError, json};
 use crate::address::BrokerAddress;
-use crate::frame::Frame;
 use crate::health::{CaptureState, Health, StateChange};
 use crate::label::Labels;
 use crate::label::aliases::Aliases;
+use crate::privacy::PublicFrame;
 use crate::report::Report;
 use crate::warn;
 
@@ -206,7 +206,7 @@ fn options(broker: &BrokerAddress, topics: &Topics) -> MqttOptions {
 }
 
 impl Sink for MqttSink {
-    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn show(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         for line in json::event_lines(frame, report) {
             self.publisher.publish_event(line);
         }
@@ -219,7 +219,7 @@ impl Sink for MqttSink {
         Ok(())
     }
 
-    fn on_track_ended(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         self.show(frame, report)
     }
 

@@ -22,8 +22,8 @@ use thiserror::Error;
 
 use super::{Sink, SinkError, json};
 use crate::event_command::EventCommand;
-use crate::frame::Frame;
 use crate::health::Health;
+use crate::privacy::PublicFrame;
 use crate::report::Report;
 use crate::warn;
 
@@ -160,7 +160,7 @@ impl OnEventSink {
 }
 
 impl Sink for OnEventSink {
-    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn show(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         let lines = json::event_lines(frame, report);
         for (event, mut line) in report.events.iter().zip(lines) {
             line.push('\n');
@@ -178,7 +178,7 @@ impl Sink for OnEventSink {
     }
 
     /// Waits until all events were handled.
-    fn wait_until_closed(&mut self, stop: &AtomicBool) -> Result<(), SinkError> {
+    fn wait_until_done(&mut self, stop: &AtomicBool) -> Result<(), SinkError> {
         let mut queue = self.shared.queue.lock();
         while !queue.is_idle() && !stop.load(Ordering::Relaxed) {
             self.shared.changed.wait_for(&mut queue, STOP_POLL_INTERVAL);

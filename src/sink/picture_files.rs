@@ -18,13 +18,14 @@ use crate::health::Health;
 use crate::output_file::{self, OutputFileError, WriteSettings};
 use crate::overlay::{self, Canvas};
 use crate::path_text::PathText;
+use crate::privacy::PublicFrame;
 use crate::report::Report;
 use crate::track::Event;
 use crate::warn;
 
 /// The frame's image with the overlay of its report.
 #[must_use]
-pub fn annotate(frame: &Frame, report: &Report) -> RgbImage {
+pub fn annotate(frame: &PublicFrame, report: &Report) -> RgbImage {
     let mut image = RgbImage::clone(&frame.image);
     let Ok(()) = overlay::draw(&mut Canvas::new(&mut image), frame, report);
     image
@@ -32,14 +33,14 @@ pub fn annotate(frame: &Frame, report: &Report) -> RgbImage {
 
 /// As [`annotate`], with the zones and lines in any case.
 #[cfg(feature = "web")]
-pub(super) fn annotate_with_zones(frame: &Frame, report: &Report) -> RgbImage {
+pub(super) fn annotate_with_zones(frame: &PublicFrame, report: &Report) -> RgbImage {
     let mut image = RgbImage::clone(&frame.image);
     let Ok(()) = overlay::draw_with_zones(&mut Canvas::new(&mut image), frame, report);
     image
 }
 
 /// The frame's image with the overlay of its report, and the thing of one of its events marked.
-pub(super) fn annotate_event(frame: &Frame, report: &Report, event: &Event) -> RgbImage {
+pub(super) fn annotate_event(frame: &PublicFrame, report: &Report, event: &Event) -> RgbImage {
     let mut image = RgbImage::clone(&frame.image);
     let Ok(()) = overlay::draw_event(&mut Canvas::new(&mut image), frame, report, event);
     image
@@ -83,7 +84,7 @@ impl PictureSink {
 }
 
 impl Sink for PictureSink {
-    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn show(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         let path = self.folder.join(self.namer.name(frame));
         let image = annotate(frame, report);
         let bytes = match encode_png(&image) {
@@ -162,12 +163,12 @@ mod tests {
     use crate::geometry::NormBox;
     use crate::label::{ClassId, Labels};
 
-    fn frame(sequence: u64, origin: Origin) -> Frame {
+    fn frame(sequence: u64, origin: Origin) -> PublicFrame {
         let grey = RgbImage::from_pixel(64, 48, image::Rgb([90; 3]));
-        Frame::new(sequence, origin, grey)
+        PublicFrame::hiding_nothing(Frame::new(sequence, origin, grey))
     }
 
-    fn picture(sequence: u64, path: &str) -> Frame {
+    fn picture(sequence: u64, path: &str) -> PublicFrame {
         frame(sequence, Origin::Picture(path.into()))
     }
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use sd_notify::NotifyState;
 
 use super::{Sink, SinkError};
-use crate::frame::Frame;
 use crate::health::StateChange;
+use crate::privacy::PublicFrame;
 use crate::report::Report;
 use crate::warn;
 
@@ -64,7 +64,7 @@ impl ServiceSink {
 }
 
 impl Sink for ServiceSink {
-    fn show(&mut self, _: &Frame, _: &Report) -> Result<(), SinkError> {
+    fn show(&mut self, _: &PublicFrame, _: &Report) -> Result<(), SinkError> {
         if !std::mem::replace(&mut self.is_ready, true) {
             self.notify(&[NotifyState::Ready, NotifyState::Status("live")]);
         }

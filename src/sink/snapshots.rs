@@ -25,11 +25,11 @@ use image::ImageError;
 use super::picture_files::{FileNamer, annotate, annotate_event, encode_png};
 use super::write_failures::WriteFailureLog;
 use super::{Sink, SinkError};
-use crate::frame::Frame;
 use crate::health::Health;
 use crate::log_lines::RecordPer;
 use crate::output_file::{self, OutputFileError, WriteSettings};
 use crate::picture::encode_jpeg;
+use crate::privacy::PublicFrame;
 use crate::report::Report;
 use crate::warn;
 
@@ -78,7 +78,7 @@ impl SnapshotSink {
         })
     }
 
-    fn save_frame(&mut self, frame: &Frame, report: &Report) {
+    fn save_frame(&mut self, frame: &PublicFrame, report: &Report) {
         let name = self.namer.name(frame);
         if self.drops_during_delay() {
             return;
@@ -92,7 +92,7 @@ impl SnapshotSink {
     }
 
     /// Saves the frame once per event.
-    fn save_events(&mut self, frame: &Frame, report: &Report) {
+    fn save_events(&mut self, frame: &PublicFrame, report: &Report) {
         for event in &report.events {
             if self.drops_during_delay() {
                 continue;
@@ -171,7 +171,7 @@ impl SnapshotSink {
 }
 
 impl Sink for SnapshotSink {
-    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn show(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         match self.per {
             RecordPer::Frame => self.save_frame(frame, report),
             RecordPer::Event => self.save_events(frame, report),

@@ -2,7 +2,7 @@
 //!
 //! HTTP requests are answered by a thread. [`WebSink`] only updates the shared `AppState`, so requests and the model
 //! never wait for each other. A frame is encoded while there are viewers, once for all of them; a slow viewer skips
-//! frames. The page is read-only and has no login: whoever can reach the address can watch.
+//! frames. The page may ask for a password ([`WebLogin`]); with one, requests may change the model ([`Control`]).
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -14,20 +14,24 @@ use tokio::sync::oneshot;
 
 use super::picture_files::annotate_with_zones;
 use super::{Sink, SinkError};
-use crate::address::{FrameAncestors, WebHosts};
-use crate::frame::Frame;
+use crate::address::{FrameAncestors, WebHosts, WebLogin};
 use crate::health::{Health, StateChange};
 use crate::label::Labels;
+use crate::privacy::PublicFrame;
 use crate::report::Report;
 use crate::zone::ZoneMap;
 use crate::zone_monitor::ZoneCounts;
 
 mod app_state;
+mod control;
+mod login;
 mod metrics;
 mod routes;
 mod server;
 
 use app_state::{AppState, LivePicture};
+
+pub use control::{Control, ControlError, InstalledModel};
 
 /// Minimum time between two live pictures.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(66);
@@ -50,6 +54,8 @@ pub struct WebSettings {
     pub hosts: Option<WebHosts>,
     /// The pages that may embed this one.
     pub frame_ancestors: FrameAncestors,
+    /// Whether a password is needed, on all routes but `/healthz`.
+    pub login: WebLogin,
 }
 
 /// Serves the page until it is dropped.
@@ -64,11 +70,31 @@ pub struct WebSink {
 }
 
 impl WebSink {
-    /// Binds the address and starts the thread.
+    /// Binds the address and starts the thread. Requests can change nothing.
     ///
     /// # Errors
     /// [`SinkError::Web`] if the address cannot be bound, or [`SinkError::Thread`].
     pub fn serve(settings: WebSettings, health: Arc<Health>) -> Result<Self, SinkError> {
+        Self::start(settings, None, health)
+    }
+
+    /// As [`Self::serve`]; requests with the password can use `control`.
+    ///
+    /// # Errors
+    /// [`SinkError`], as [`Self::serve`].
+    pub fn serve_controlled(
+        settings: WebSettings,
+        control: Arc<dyn Control>,
+        health: Arc<Health>,
+    ) -> Result<Self, SinkError> {
+        Self::start(settings, Some(control), health)
+    }
+
+    fn start(
+        settings: WebSettings,
+        control: Option<Arc<dyn Control>>,
+        health: Arc<Health>,
+    ) -> Result<Self, SinkError> {
         let requested = settings.address;
         let failed = |source| SinkError::Web {
             address: requested,
@@ -77,7 +103,7 @@ impl WebSink {
         let runtime = server::runtime().map_err(failed)?;
         let (listener, address) = server::listen(&runtime, requested).map_err(failed)?;
         let state = Arc::new(AppState::new(settings, health));
-        let router = routes::router(Arc::clone(&state), address);
+        let router = routes::router(Arc::clone(&state), control, address);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("web".to_owned())
@@ -106,7 +132,7 @@ impl WebSink {
         self.state.expect(labels, Arc::new(ZoneCounts::new(zones)));
     }
 
-    fn publish_picture(&mut self, frame: &Frame, report: &Report) {
+    fn publish_picture(&mut self, frame: &PublicFrame, report: &Report) {
         if !self.state.has_viewers() {
             self.state.clear_picture();
             return;
@@ -139,14 +165,15 @@ where
         unhealthy_after: Duration::from_secs(10),
         hosts: None,
         frame_ancestors: FrameAncestors::default(),
+        login: WebLogin::Open,
     };
     let address = settings.address;
     let state = Arc::new(AppState::new(settings, Arc::default()));
-    server::serve_connection(stream, routes::router(state, address)).await;
+    server::serve_connection(stream, routes::router(state, None, address)).await;
 }
 
 impl Sink for WebSink {
-    fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn show(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         self.state.record(frame, report);
         self.publish_picture(frame, report);
         Ok(())
@@ -156,7 +183,7 @@ impl Sink for WebSink {
         true
     }
 
-    fn on_track_ended(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
+    fn on_track_ended(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         self.state.record(frame, report);
         Ok(())
     }

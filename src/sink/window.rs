@@ -10,7 +10,7 @@ use image::RgbImage;
 use minifb::{Key, ScaleMode, Window, WindowOptions};
 
 use super::compositor::Compositor;
-use super::{Sink, SinkError};
+use super::{Display, SinkError};
 use crate::frame::Frame;
 use crate::health::StateChange;
 use crate::report::Report;
@@ -75,7 +75,7 @@ impl WindowSink {
     }
 }
 
-impl Sink for WindowSink {
+impl Display for WindowSink {
     fn show(&mut self, frame: &Frame, report: &Report) -> Result<(), SinkError> {
         let viewport = self.viewport();
         let is_composed = self
@@ -88,10 +88,6 @@ impl Sink for WindowSink {
             self.window.update();
         }
         self.check_open()
-    }
-
-    fn wants_rested_frames(&self) -> bool {
-        true
     }
 
     fn on_state_change(&mut self, change: &StateChange) -> Result<(), SinkError> {

@@ -215,6 +215,11 @@ impl Hypothesis {
         NormBox::from_regression(moved).unwrap_or(self.bounding_box.smoothed())
     }
 
+    /// The smoothed box where it was seen last.
+    pub(super) fn last_seen(&self) -> NormBox {
+        self.bounding_box.smoothed()
+    }
+
     /// Its state at `now`.
     pub(super) fn detection(&self, now: Duration) -> Detection {
         Detection {

@@ -142,6 +142,11 @@ impl MultiObjectTracker {
         shown.filter_map(stable).collect()
     }
 
+    /// Where tracks and candidates were seen last.
+    pub(super) fn last_seen(&self) -> Vec<NormBox> {
+        self.hypotheses.iter().map(Hypothesis::last_seen).collect()
+    }
+
     /// Ends all tracks.
     pub(super) fn finish(&mut self, time: SystemTime) -> Vec<Event> {
         let ended = std::mem::take(&mut self.hypotheses);

@@ -8,6 +8,7 @@ use boxcam::frame::{Frame, Origin};
 use boxcam::geometry::NormBox;
 use boxcam::health::CaptureState;
 use boxcam::label::{ClassId, Labels};
+use boxcam::privacy::PublicFrame;
 use boxcam::report::Report;
 use boxcam::track::{Event, EventKind, StableDetection};
 use boxcam::zone::ZoneMap;
@@ -15,13 +16,13 @@ use boxcam::zone_monitor::{FrameTime, ZoneMonitor};
 use image::{Rgb, RgbImage};
 
 /// A grey frame, 640 x 480, with a light square whose position depends on the frame number.
-pub(crate) fn frame(number: u64) -> Frame {
+pub(crate) fn frame(number: u64) -> PublicFrame {
     let mut picture = RgbImage::from_pixel(640, 480, Rgb([70, 80, 90]));
     let left = (number as u32 * 7) % 600;
     for (x, y) in (0..40).flat_map(|x| (0..40).map(move |y| (x, y))) {
         picture.put_pixel(left + x, 220 + y, Rgb([240, 200, 60]));
     }
-    Frame::new(number, Origin::Live, picture)
+    PublicFrame::hiding_nothing(Frame::new(number, Origin::Live, picture))
 }
 
 /// Class 0 is apple, class 1 hot dog.

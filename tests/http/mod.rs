@@ -44,6 +44,28 @@ pub(crate) fn send(address: SocketAddr, head: &str) -> Response {
     response
 }
 
+/// Sends the start of a request, completed by its last headers, and its body.
+#[track_caller]
+pub(crate) fn send_body(address: SocketAddr, head: &str, body: &[u8]) -> Response {
+    let mut stream = connect(address);
+    let request = format!(
+        "{head}Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).expect("sent");
+    // A request that is refused may be answered before its body is read.
+    let _ = stream.write_all(body);
+    let mut reader = BufReader::new(stream);
+    let (status, headers) = read_head(&mut reader);
+    let mut body = Vec::new();
+    reader.read_to_end(&mut body).expect("complete");
+    Response {
+        status,
+        headers,
+        body,
+    }
+}
+
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("connected");
     let timeout = Some(Duration::from_secs(60));

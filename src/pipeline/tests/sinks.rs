@@ -53,11 +53,11 @@ fn drain(queue: &SinkQueue) -> Vec<u64> {
 #[test]
 fn a_full_queue_drops_the_oldest_reports_without_events() {
     let queue = SinkQueue::new(false);
-    let image = Arc::new(frame(0));
+    let image = PublicFrame::hiding_nothing(frame(0));
     let mut dropped = 0;
     for number in 0..100 {
         let report = report(number, number % 10 == 0);
-        dropped += queue.push(Message::Report(Arc::clone(&image), report));
+        dropped += queue.push(Message::Report(image.clone(), report));
     }
     let sequences = drain(&queue);
     let expected = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90];
@@ -73,10 +73,11 @@ fn a_full_queue_drops_the_oldest_reports_without_events() {
 fn the_number_of_queued_events_is_limited() {
     let queue = SinkQueue::new(true);
     // 16 MiB each: four of them are the 64 MiB that are allowed, but at least eight are kept.
-    let image = Arc::new(Frame::new(0, Origin::Live, RgbImage::new(2048, 2731)));
+    let image = Frame::new(0, Origin::Live, RgbImage::new(2048, 2731));
+    let image = PublicFrame::hiding_nothing(image);
     let mut dropped = 0;
     for number in 0..30 {
-        let message = Message::Report(Arc::clone(&image), report(number, number % 2 == 0));
+        let message = Message::Report(image.clone(), report(number, number % 2 == 0));
         dropped += queue.push(message);
     }
     assert_eq!(drain(&queue), [14, 16, 18, 20, 22, 24, 26, 28]);
@@ -246,7 +247,7 @@ fn the_display_shows_the_state_of_a_stalled_source() {
 struct DropFlag(Arc<AtomicBool>);
 
 impl Sink for DropFlag {
-    fn show(&mut self, _: &Frame, _: &Report) -> Result<(), SinkError> {
+    fn show(&mut self, _: &PublicFrame, _: &Report) -> Result<(), SinkError> {
         Ok(())
     }
 }

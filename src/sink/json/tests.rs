@@ -36,11 +36,11 @@ fn hot_dog() -> Option<Detection> {
     })
 }
 
-fn frame(origin: Origin) -> Frame {
-    Frame {
+fn frame(origin: Origin) -> PublicFrame {
+    PublicFrame::hiding_nothing(Frame {
         time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
         ..Frame::new(7, origin, RgbImage::new(640, 480))
-    }
+    })
 }
 
 fn line(origin: Origin, detection: Option<Detection>) -> String {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::detect::Detection;
-use crate::frame::Origin;
+use crate::frame::{Frame, Origin};
 use crate::geometry::NormBox;
 use crate::health::CaptureState;
 use crate::label::{ClassId, Labels};
@@ -18,8 +18,8 @@ const SETTINGS: LogSettings = LogSettings {
     per: RecordPer::Frame,
 };
 
-fn frame(sequence: u64) -> Frame {
-    Frame::new(sequence, Origin::Live, RgbImage::new(4, 4))
+fn frame(sequence: u64) -> PublicFrame {
+    PublicFrame::hiding_nothing(Frame::new(sequence, Origin::Live, RgbImage::new(4, 4)))
 }
 
 fn report(events: &[EventKind]) -> Report {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 use image::imageops::thumbnail;
 
-use crate::frame::Frame;
 use crate::picture::encode_jpeg;
+use crate::privacy::PublicFrame;
 use crate::report::Report;
 use crate::sink::picture_files::annotate_event;
 use crate::track::{Event, EventKind};
@@ -32,7 +32,12 @@ pub(super) struct EventImages {
 impl EventImages {
     /// The picture of the last event of a report that can be seen in its frame; `None` if there is no such event, or the
     /// last picture was made less than [`INTERVAL`] ago.
-    pub(super) fn next(&mut self, frame: &Frame, report: &Report, now: Instant) -> Option<Vec<u8>> {
+    pub(super) fn next(
+        &mut self,
+        frame: &PublicFrame,
+        report: &Report,
+        now: Instant,
+    ) -> Option<Vec<u8>> {
         let is_visible =
             |event: &&Event| !matches!(event.kind, EventKind::Left | EventKind::LeftZone { .. });
         let event = report.events.iter().rfind(is_visible)?;

@@ -8,7 +8,7 @@ use image::RgbImage;
 
 use super::*;
 use crate::detect::Detection;
-use crate::frame::Origin;
+use crate::frame::{Frame, Origin};
 use crate::geometry::NormBox;
 use crate::label::{ClassId, Labels};
 use crate::track::{Event, EventKind};
@@ -46,7 +46,8 @@ fn show(sink: &mut OnEventSink, tracks: impl IntoIterator<Item = u64>) {
         ..Report::waiting(Arc::new(labels), "0badcafe".into())
     };
     let frame = Frame::new(0, Origin::Live, RgbImage::new(4, 4));
-    sink.show(&frame, &report).expect("shown");
+    sink.show(&PublicFrame::hiding_nothing(frame), &report)
+        .expect("shown");
 }
 
 #[track_caller]
@@ -123,7 +124,7 @@ fn files_wait_for_the_program() {
     let mut sink = OnEventSink::start(settings, Arc::clone(&health)).expect("started");
     let count = MAX_QUEUED as u64 + 20;
     show(&mut sink, 1..=count);
-    sink.wait_until_closed(&AtomicBool::new(false))
+    sink.wait_until_done(&AtomicBool::new(false))
         .expect("waited");
     assert_eq!(files(folder.path(), "").len() as u64, count);
     assert_eq!(health.event_programs_dropped.get(), 0);
@@ -157,7 +158,7 @@ fn a_program_that_takes_too_long_is_killed_with_its_child_processes() {
         };
         let mut sink = OnEventSink::start(settings, Arc::clone(&health)).expect("started");
         show(&mut sink, [1]);
-        sink.wait_until_closed(&AtomicBool::new(false))
+        sink.wait_until_done(&AtomicBool::new(false))
             .expect("waited");
         assert_eq!(health.event_programs_failed.get(), 1);
         match fs::read_to_string(&path) {
@@ -199,7 +200,7 @@ fn what_a_program_leaves_in_the_background_is_killed() {
     let health = Arc::new(Health::default());
     let mut sink = OnEventSink::start(settings(&script, 1), Arc::clone(&health)).expect("started");
     show(&mut sink, [1]);
-    sink.wait_until_closed(&AtomicBool::new(false))
+    sink.wait_until_done(&AtomicBool::new(false))
         .expect("waited");
     let pid = fs::read_to_string(path).expect("written");
     wait_until("its end", || !is_running(&pid));
@@ -220,7 +221,7 @@ fn a_program_that_has_vanished_is_a_failure_of_the_run_only() {
     let health = Arc::new(Health::default());
     let mut sink = OnEventSink::start(settings, Arc::clone(&health)).expect("started");
     show(&mut sink, [1, 2]);
-    sink.wait_until_closed(&AtomicBool::new(false))
+    sink.wait_until_done(&AtomicBool::new(false))
         .expect("waited");
     assert_eq!(health.event_programs_failed.get(), 2);
     let error = EventProgram::find(&command).expect_err("gone").to_string();

@@ -3,17 +3,17 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::detect::Detection;
-use crate::frame::Origin;
+use crate::frame::{Frame, Origin};
 use crate::geometry::NormBox;
 use crate::label::{ClassId, Labels};
 use crate::track::{Event, EventKind, StableDetection};
 
-fn frame(sequence: u64, origin: Origin) -> Frame {
+fn frame(sequence: u64, origin: Origin) -> PublicFrame {
     let grey = image::RgbImage::from_pixel(64, 48, image::Rgb([90; 3]));
-    Frame::new(sequence, origin, grey)
+    PublicFrame::hiding_nothing(Frame::new(sequence, origin, grey))
 }
 
-fn live(sequence: u64) -> Frame {
+fn live(sequence: u64) -> PublicFrame {
     frame(sequence, Origin::Live)
 }
 

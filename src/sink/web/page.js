@@ -162,7 +162,8 @@ async function showEvents(total) {
 }
 
 async function getJson(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(5000) });
+  // Not relative to a URL with a password in it, which fetch refuses.
+  const response = await fetch(new URL(path, location.origin + location.pathname), { signal: AbortSignal.timeout(5000) });
   if (!response.ok) throw new Error(response.status);
   return response.json();
 }

@@ -1,8 +1,8 @@
-//! The routes of the web page and the check of the host header.
+//! The routes of the web page, and who may use them.
 //!
-//! All routes are read-only. If the page is served to this machine only, a request must name this machine, or a host that
-//! the settings allow: otherwise another web site could make its own host name resolve to 127.0.0.1 and read the page (DNS
-//! rebinding). All links of the page are relative, so that a reverse proxy can serve it below any path.
+//! All routes but those of `control` are read-only. If the page is served to this machine only, a request must name this
+//! machine, or a host that the settings allow: otherwise another web site could make its own host name resolve to 127.0.0.1
+//! and read the page (DNS rebinding). All links of the page are relative, so that a reverse proxy can serve it below any path.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -26,11 +26,13 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
 use super::app_state::{AppState, BOUNDARY, LivePicture};
+use super::control::{self, Control};
+use super::login::check_login;
 use super::metrics;
 use crate::address::{FrameAncestors, WebHosts};
 
-const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const JSON: &str = "application/json";
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 /// Each part of the response replaces the one before.
 const LIVE: &str = "multipart/x-mixed-replace; boundary=frame";
 
@@ -52,7 +54,11 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 const MAX_HOST_LENGTH: usize = 100;
 
 /// The router of the page at `address`.
-pub(super) fn router(state: Arc<AppState>, address: SocketAddr) -> Router {
+pub(super) fn router(
+    state: Arc<AppState>,
+    control: Option<Arc<dyn Control>>,
+    address: SocketAddr,
+) -> Router {
     let hosts = match (&state.settings.hosts, address.ip().is_loopback()) {
         (None, false) => WebHosts::Any,
         (None, true) => WebHosts::Listed(Vec::new()),
@@ -60,6 +66,7 @@ pub(super) fn router(state: Arc<AppState>, address: SocketAddr) -> Router {
     };
     let hosts = Arc::new(hosts);
     let headers = headers(&state.settings.frame_ancestors);
+    let login = Arc::new(state.settings.login.clone());
     Router::new()
         .route(
             "/",
@@ -88,8 +95,12 @@ pub(super) fn router(state: Arc<AppState>, address: SocketAddr) -> Router {
         .route("/events", get(events))
         .route("/healthz", get(healthz))
         .route("/metrics", get(prometheus))
+        .merge(control::routes(control, &login))
         .fallback(not_found)
         .with_state(state)
+        .layer(from_fn(move |request, next| {
+            check_login(Arc::clone(&login), request, next)
+        }))
         .layer(from_fn(move |request, next| {
             check_host(Arc::clone(&hosts), request, next)
         }))
@@ -149,11 +160,12 @@ async fn prometheus(State(state): State<Arc<AppState>>) -> Response {
 }
 
 async fn not_found() -> Response {
-    let message = "Not found. The routes are /, /live, /picture.jpg, /zones, /state, /events, /healthz and /metrics.\n";
+    let message = "Not found. The routes are /, /live, /picture.jpg, /zones, /state, /events, /healthz, /metrics, and with a \
+                   password /config, /model and /reload.\n";
     respond(StatusCode::NOT_FOUND, TEXT, message.to_owned())
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response {
+pub(super) fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response {
     (status, [(CONTENT_TYPE, content_type)], body).into_response()
 }
 

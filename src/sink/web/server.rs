@@ -87,6 +87,8 @@ pub(super) fn run(
     runtime.spawn(accept(listener, router));
     // An error: the sender is dropped without a message.
     let _ = runtime.block_on(stopped);
+    // A model that is being checked would delay the end.
+    runtime.shutdown_background();
 }
 
 async fn accept(listener: TcpListener, router: Router) {
