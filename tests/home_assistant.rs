@@ -33,8 +33,7 @@ fn python() -> Option<PathBuf> {
     let made = python.exists() || succeeds(Command::new(base).args(["-m", "venv"]).arg(&home));
     let package = format!("homeassistant=={version}");
     // Debian 13 and others have an earlier release of the same Python, which is enough for this part.
-    let pip =
-        "-m pip install --quiet --disable-pip-version-check --ignore-requires-python paho-mqtt";
+    let pip = "-m pip install --quiet --no-compile --disable-pip-version-check --ignore-requires-python paho-mqtt";
     let mut pip: Vec<&str> = pip.split(' ').collect();
     pip.push(&package);
     let ready = made && succeeds(Command::new(&python).args(pip));

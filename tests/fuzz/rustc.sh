@@ -19,7 +19,7 @@ axum | axum_core | base64 | boxcam* | bytesize | csv | csv_core | fdeflate | htt
     image_webp | jpeg_decoder | png | prost | roxmltree | rumqttc | saphyr* | serde_json | toml* | tract_core | tract_data | \
     tract_hir | tract_onnx | winnow | zune_core | zune_jpeg | \
     picture | jpeg | mjpeg | yuv4mpeg | model | card | options | address | mqtt | web | chapter | coco | voc | yolo | \
-    open_images | labelme)
+    open_images | labelme | import)
     exec "$@" -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
         -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
         -Cllvm-args=-sanitizer-coverage-trace-compares
