@@ -48,7 +48,7 @@ for target in "${targets[@]}"; do
     mkdir -p "$corpus" "seeds/$target"
     # What boxcam itself prints is left out. The time that a single input takes is checked by the target in CPU time
     # (src/bounds.rs), and its memory too; these limits are for what hangs without using the CPU.
-    options=("$limit" -timeout=60 -rss_limit_mb=3072 -max_len=65536 -close_fd_mask=3 -print_final_stats=1
+    options=("$limit" -timeout=300 -rss_limit_mb=3072 -max_len=65536 -close_fd_mask=3 -print_final_stats=1
         "-artifact_prefix=$built/failures/$target-")
     code=0
     "$built/$host/debug/$target" "${options[@]}" "$corpus" "seeds/$target" >"$log" 2>&1 </dev/null || code=$?
