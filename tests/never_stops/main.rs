@@ -7,7 +7,6 @@
 
 #[cfg(feature = "mqtt")]
 #[path = "../broker/mod.rs"]
-#[allow(dead_code, reason = "not all of it is needed")]
 mod broker;
 #[path = "../common/mod.rs"]
 mod common;
