@@ -189,7 +189,7 @@ fn the_end_of_a_run_kills_what_does_not_end() {
         &health.event_programs_failed,
         &health.event_programs_dropped,
     ];
-    assert_eq!(counts.map(|count| count.get()), [1, 2]);
+    assert_eq!(counts.map(crate::health::Counter::get), [1, 2]);
 }
 
 #[test]
