@@ -4,7 +4,7 @@
 //!
 //! - Each row of blocks is compared up to a factor, the median ratio of its blocks (a robust fit of a gain): automatic exposure
 //!   changes all of a picture by a factor, and a lamp on mains power, seen by a rolling shutter, whole rows.
-//! - The noise is measured on the frames themselves ([`noise`]). Each block has its own running median of absolute
+//! - The noise is measured on the frames themselves (`src/motion/noise.rs`). Each block has its own running median of absolute
 //!   differences, by the sigma-delta filter of Manzanera and Richefeu ("A new motion detection algorithm based on
 //!   sigma-delta background estimation", Pattern Recognition Letters 28, 2007). The level of the whole picture is the minimum of
 //!   a window of time (Martin, "Noise Power Spectral Density Estimation Based on Optimal Smoothing and Minimum
