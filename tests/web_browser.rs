@@ -252,7 +252,7 @@ fn the_page_shows_everything_behind_its_password() {
 
 fn check_live(browser: &mut Browser) {
     wait_until("a picture", || {
-        browser.evaluate("document.getElementById('live').naturalWidth") == 640
+        browser.evaluate("document.getElementById('live')?.naturalWidth") == 640
     });
     let mut pictures = std::collections::HashSet::new();
     wait_until("the picture changes", || {
