@@ -5,15 +5,12 @@ mod common;
 
 use std::fs;
 
-use boxcam::detect::Detector;
-use boxcam::detect::tract::TractDetector;
-use boxcam::golden;
+use common::proved_model::{hash_of, proved};
 use common::reports::wait_until;
 use common::running::Running;
-use common::{TestDir, solid_image, tiny_model};
+use common::{TestDir, tiny_model};
 use prost::Message;
 use serde_json::Value;
-use tract_onnx::pb;
 
 const RUN: [&str; 9] = [
     "run",
@@ -40,26 +37,10 @@ fn await_model(dir: &TestDir, hash: &str) {
     });
 }
 
-/// A tiny model with this name and a golden example.
-fn model(name: &str) -> pb::ModelProto {
-    let mut model = tiny_model::model();
-    let mut card = tiny_model::card();
-    card.name = name.to_owned();
-    let mut detector = TractDetector::from_bytes(name, &model.encode_to_vec()).expect("sound");
-    card.golden = golden::record(&mut detector, [solid_image("green")]).expect("recorded");
-    tiny_model::set_card(&mut model, &card);
-    model
-}
-
-fn hash_of(bytes: &[u8]) -> String {
-    let detector = TractDetector::from_bytes("test", bytes).expect("sound");
-    detector.model_hash().to_owned()
-}
-
 #[test]
 fn a_changed_model_is_used_or_refused_during_a_run() {
     let dir = TestDir::new();
-    let (first, second) = (model("first"), model("second"));
+    let (first, second) = (proved("first"), proved("second"));
     let (first, second) = (first.encode_to_vec(), second.encode_to_vec());
     dir.write("model.onnx", &first);
     let mut running = Running::with_stderr(&mut dir.command(&RUN));
@@ -78,7 +59,7 @@ fn a_changed_model_is_used_or_refused_during_a_run() {
     assert!(line.contains("not a complete ONNX file"), "{line}");
 
     // A file that loads, but whose weights were damaged: it gives other answers than its card.
-    let mut damaged = model("damaged");
+    let mut damaged = proved("damaged");
     let weights = &mut tiny_model::graph_of(&mut damaged).initializer[0];
     weights.float_data.reverse();
     weights.float_data[4] = -8.0;

@@ -10,16 +10,13 @@ use std::os::unix::fs::PermissionsExt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use boxcam::detect::Detector;
-use boxcam::detect::tract::TractDetector;
-use boxcam::golden;
+use common::proved_model::{hash_of, proved};
 use common::reports::wait_until;
 use common::running::Running;
-use common::{TestDir, solid_image, tiny_model};
+use common::{TestDir, tiny_model};
 use http::{Response, get, send, send_body};
 use prost::Message;
 use serde_json::Value;
-use tract_onnx::pb;
 
 const PASSWORD: &str = "open sesame: \u{e4}";
 
@@ -238,24 +235,6 @@ fn doctor_says_who_may_watch() {
     assert_eq!(local["verdict"], "good");
 }
 
-/// A tiny model with this name, and with a golden example if it is to be proved.
-fn model(name: &str, is_proved: bool) -> pb::ModelProto {
-    let mut model = tiny_model::model();
-    let mut card = tiny_model::card();
-    card.name = name.to_owned();
-    if is_proved {
-        let mut detector = TractDetector::from_bytes(name, &model.encode_to_vec()).expect("sound");
-        card.golden = golden::record(&mut detector, [solid_image("green")]).expect("recorded");
-    }
-    tiny_model::set_card(&mut model, &card);
-    model
-}
-
-fn hash_of(bytes: &[u8]) -> String {
-    let detector = TractDetector::from_bytes("test", bytes).expect("sound");
-    detector.model_hash().to_owned()
-}
-
 /// A request to change something, as curl sends it.
 fn change(address: SocketAddr, path: &str, headers: &str, body: &[u8]) -> Response {
     let own = format!("X-Boxcam-Request: 1\r\n{}{headers}", login(PASSWORD));
@@ -274,7 +253,7 @@ fn running_model(address: SocketAddr) -> String {
 #[test]
 fn a_model_is_proved_before_it_is_used() {
     let dir = dir_with_password();
-    let [first, second] = ["first", "second"].map(|name| model(name, true).encode_to_vec());
+    let [first, second] = ["first", "second"].map(|name| proved(name).encode_to_vec());
     dir.write("model.onnx", &first);
     let (_program, address) = start(&dir, &WITH_PASSWORD);
 
@@ -302,12 +281,12 @@ fn a_model_is_proved_before_it_is_used() {
         running_model(address) == hash_of(&first)
     });
 
-    let mut damaged = model("damaged", true);
+    let mut damaged = proved("damaged");
     let weights = &mut tiny_model::graph_of(&mut damaged).initializer[0];
     weights.float_data.reverse();
     weights.float_data[4] = -8.0;
     let damaged = damaged.encode_to_vec();
-    let unproved = model("unproved", false).encode_to_vec();
+    let unproved = tiny_model::bytes();
     let refused: [(&[u8], &str); 5] = [
         (&second[..second.len() / 2], "not a complete ONNX file"),
         (b"", "ONNX"),
@@ -327,7 +306,7 @@ fn a_model_is_proved_before_it_is_used() {
 #[test]
 fn a_model_that_is_too_large_is_refused() {
     let dir = dir_with_password();
-    dir.write("model.onnx", model("first", true).encode_to_vec());
+    dir.write("model.onnx", proved("first").encode_to_vec());
     let (_program, address) = start(&dir, &WITH_PASSWORD);
     let mut stream = std::net::TcpStream::connect(address).expect("connected");
     let length = (64 << 20) + 1;
@@ -361,7 +340,7 @@ fn a_model_that_is_too_large_is_refused() {
 #[test]
 fn pages_of_other_sites_change_nothing() {
     let dir = dir_with_password();
-    let bytes = model("first", true).encode_to_vec();
+    let bytes = proved("first").encode_to_vec();
     dir.write("model.onnx", &bytes);
     let (_program, address) = start(&dir, &WITH_PASSWORD);
     for path in ["/model", "/reload"] {
@@ -422,7 +401,7 @@ fn the_options_are_those_of_boxcam_config_without_passwords() {
         "boxcam.toml",
         "mqtt = \"mqtt://cam:s3cret@127.0.0.1:9\"\nrate = 12\n",
     );
-    dir.write("model.onnx", model("first", true).encode_to_vec());
+    dir.write("model.onnx", proved("first").encode_to_vec());
     let options = [&WITH_PASSWORD[..], &["--config", "boxcam.toml"]].concat();
     let (_program, address) = start(&dir, &options);
     let response = request(address, "GET", "/config", &login(PASSWORD));
@@ -440,10 +419,10 @@ fn the_options_are_those_of_boxcam_config_without_passwords() {
 #[test]
 fn a_model_without_a_hidden_class_is_refused() {
     let dir = dir_with_password();
-    dir.write("model.onnx", model("first", true).encode_to_vec());
+    dir.write("model.onnx", proved("first").encode_to_vec());
     let options = [&WITH_PASSWORD[..], &["--hide-classes", "red"]].concat();
     let (_program, address) = start(&dir, &options);
-    let mut other = model("other", true);
+    let mut other = proved("other");
     let mut card = tiny_model::card();
     let names = ["crimson", "green", "blue"].map(str::to_owned);
     card.labels = boxcam::label::Labels::new(names.to_vec()).expect("valid");

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 pub(crate) mod arm_build;
+pub(crate) mod proved_model;
 pub(crate) mod reports;
 pub(crate) mod rpicam;
 pub(crate) mod running;
