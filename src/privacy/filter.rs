@@ -134,9 +134,7 @@ impl PrivacyFilter {
             areas => PublicFrame::hiding(frame, areas),
         }
     }
-}
 
-impl PrivacyFilter {
     /// A frame that the model has not seen, as it may leave the program: with the pixels of `last`, the last one that it has
     /// seen, since nobody knows what is to be hidden in its own.
     #[must_use]
@@ -347,6 +345,25 @@ mod tests {
         };
         let mut nms = Nms::new(OBJECTS, cells.len(), 2);
         Prediction::of_objects(outputs, &mut nms).expect("valid")
+    }
+
+    #[test]
+    fn a_frame_that_the_model_has_not_seen_shows_the_last_one_that_it_has() {
+        let plain = |sequence: u64, level: u8| {
+            let image = RgbImage::from_pixel(100, 100, Rgb([level; 3]));
+            Arc::new(Frame::new(sequence, Origin::Live, image))
+        };
+        let (seen, unseen) = (plain(1, 10), plain(2, 200));
+        let levels = |filter: &PrivacyFilter| {
+            let public = filter.unobserved(&unseen, &filter.public(&seen));
+            assert_eq!(public.sequence, 2);
+            public.image.get_pixel(0, 0).0
+        };
+        assert_eq!(levels(&PrivacyFilter::default()), [200; 3]);
+        let mut run = Run::new(true);
+        assert_eq!(levels(&run.filter), [10; 3], "before the first banana too");
+        run.show(&[(0.9, RIGHT)], &[]);
+        assert_eq!(levels(&run.filter), [10; 3]);
     }
 
     #[test]
