@@ -42,9 +42,9 @@ pub(super) struct SceneFrame<F = Arc<Frame>> {
     pub(super) scene: u64,
 }
 
-impl SceneFrame {
+impl<F> SceneFrame<F> {
     /// Another form of the frame, of the same scene.
-    pub(super) const fn with<F>(&self, frame: F) -> SceneFrame<F> {
+    pub(super) const fn with<G>(&self, frame: G) -> SceneFrame<G> {
         SceneFrame {
             frame,
             scene: self.scene,
@@ -143,10 +143,7 @@ impl Shared {
     /// Sends a processed frame to a display that shows public frames only.
     fn display_public(&self, frame: &SceneFrame<PublicFrame>) {
         if let Some(display) = self.to_display.as_ref().filter(|to| to.is_public) {
-            display.latest.put(SceneFrame {
-                frame: frame.frame.to_shared(),
-                scene: frame.scene,
-            });
+            display.latest.put(frame.with(frame.frame.to_shared()));
         }
     }
 

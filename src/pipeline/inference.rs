@@ -260,7 +260,8 @@ impl Inference {
         self.rest.computed(at);
         let report = self.compute(frame, at, moved, scene_start)?;
         let public = self.privacy.public(frame);
-        self.last = Some(Computed {
+        // Without a reason to leave frames out, nobody asks for it.
+        self.last = self.rest.is_active().then(|| Computed {
             report: report.clone(),
             public: public.clone(),
         });

@@ -85,6 +85,11 @@ impl Rest {
         }
     }
 
+    /// Whether a frame after the present one may be left out.
+    pub(super) fn is_active(&self) -> bool {
+        self.still.is_some() || self.limit.interval().is_some()
+    }
+
     /// Limits the rate further, or no more.
     pub(super) fn set_heat_rate(&mut self, rate: Option<f64>) {
         self.limit.heat_rate = rate;
