@@ -27,7 +27,7 @@ use crate::{starts, web_page};
 
 use browser_faults::{BrowserFault, Metrics};
 use clock::Clock;
-use disk::{Disk, DiskFault};
+use disk::{Disk, DiskFault, LOG_SIZE};
 use fake_broker::{BrokerFault, FakeBroker};
 use feeder::{CameraFault, Feeder};
 
@@ -350,7 +350,7 @@ fn command(dir: &TestDir, broker: &FakeBroker, has_line_per_frame: bool) -> Comm
         "--log",
         "logs/log.jsonl",
         "--log-size",
-        "20kB",
+        &LOG_SIZE.to_string(),
         "--log-keep",
         "1000",
     ]);

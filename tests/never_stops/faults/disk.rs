@@ -5,9 +5,16 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
+/// The length in bytes at which the log is rotated.
+pub(super) const LOG_SIZE: u64 = 20_000;
+
+/// The most bytes that a file has while the disk is full. A limit near `LOG_SIZE` would lose no line: the log would be
+/// rotated before it reaches the limit.
+const FULL_LENGTH: u64 = LOG_SIZE / 2;
+
 #[derive(Debug, Clone, Copy)]
 pub(super) enum DiskFault {
-    /// No file may grow beyond a few bytes more than the log has.
+    /// No file may grow beyond a few bytes more than the log has, or beyond [`FULL_LENGTH`].
     Full { space: u64 },
     /// No file, socket or pipe can be opened.
     NoFiles,
@@ -83,7 +90,8 @@ impl Disk {
         match fault {
             DiskFault::Full { space } => {
                 let length = fs::metadata(self.log()).map_or(0, |log| log.len());
-                self.limit(Resource::Fsize, Some(length + space));
+                let limit = (length + space).min(FULL_LENGTH);
+                self.limit(Resource::Fsize, Some(limit));
             }
             DiskFault::NoFiles => self.limit(Resource::Nofile, Some(0)),
             DiskFault::NoLogFolder => {
