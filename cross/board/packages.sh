@@ -1,8 +1,9 @@
-# Downloads and unpacks Debian packages, without installing them. Sourced by board.sh.
+# Downloads and unpacks Debian packages without installing them, and installs a whole Debian system. Sourced by board.sh.
 #
 # Needs: here, work, boards (where they are to lie), architecture and target_packages (variable and function of the target),
-# system_packages (array; what a target with a system of Debian's has of it).
-# Sets: tools (this machine's own programs), root (the computer's files), system (that system's), kernel_version, kernel.
+# system_packages (array; what a target with a Debian system has beside the essential packages and apt).
+# Sets: tools (this machine's own programs), root (the computer's files), system (a tar file of that system), kernel_version,
+# kernel.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154
 
@@ -14,14 +15,14 @@ fetch_packages() {
     command -v apt-get >/dev/null || fail 3 "apt-get is missing; the emulated computers need Debian packages"
     tools=$boards/tools
     root=$boards/$architecture
-    system=$boards/system-$architecture
+    system=$boards/system-$architecture.tar
     mkdir -p "$boards"
     exec 8>"$boards/lock"
     flock -w 600 8 || fail 3 "another run downloads into $boards"
     apt=(-qq -o APT::Sandbox::User=)
     [ -f "$tools/complete" ] || fetch "$tools" busybox-static kmod device-tree-compiler libfdt1
     [ -f "$root/complete" ] || fetch_board
-    [ "${#system_packages[@]}" -eq 0 ] || [ -f "$system/complete" ] || fetch_system
+    [ "${#system_packages[@]}" -eq 0 ] || [ -f "$system" ] || install_system
     exec 8>&-
     kernel_version=$(basename "$root"/lib/modules/*)
     kernel=$root/boot/vmlinuz-$kernel_version
@@ -44,15 +45,23 @@ fetch_board() {
     fetch "$root" $packages
 }
 
-# Downloads the system's packages and all dependencies, as for an empty machine.
-fetch_system() {
-    local packages
-    use_lists
-    packages=$(apt-get "${apt[@]}" -o Dir::State::status=/dev/null -o APT::Install-Recommends=false --simulate install \
-        "${system_packages[@]}" | sed -n 's/^Inst \([^ ]*\).*/\1/p')
-    [ -n "$packages" ] || fail 3 "apt-get cannot resolve ${system_packages[*]}"
-    # shellcheck disable=SC2086 # names
-    fetch "$system" $packages
+# Installs the system's packages from the host's sources of Debian, without documentation and translations.
+install_system() {
+    command -v mmdebstrap >/dev/null || fail 3 "mmdebstrap is not installed (Debian: apt install mmdebstrap)"
+    local lists=$boards/system.list options=$boards/system.conf log=$boards/system.log folder
+    local excluded=()
+    apt-get indextargets --format "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \
+\$(REPO_URI) \$(RELEASE) main" 'Created-By: Packages' 'Origin: Debian' 'Component: main' >"$lists"
+    # How the host reaches its sources.
+    apt-config dump Acquire >"$options"
+    for folder in doc info locale man; do
+        excluded+=(--dpkgopt="path-exclude=/usr/share/$folder/*")
+    done
+    echo "board.sh: installing a Debian system" >&2
+    mmdebstrap --quiet --format=tar --variant=minbase --aptopt="$options" "${excluded[@]}" \
+        --include="$(IFS=,; echo "${system_packages[*]}")" "" "$system.new" "$lists" 2>"$log" ||
+        fail 3 "mmdebstrap failed: $(tail -n 1 "$log")"
+    mv "$system.new" "$system"
 }
 
 # fetch FOLDER PACKAGE...: with the options in `apt`.

@@ -1,7 +1,7 @@
-# Builds the file system of a computer with Debian's systemd: unpacked packages, the setup that their scripts would do, the
-# test scripts, and the files that cross/install.sh sends to a board. Sourced by targets.
+# Builds the file system of a computer with Debian's systemd: an installed system, the test scripts, the files that
+# cross/install.sh sends to a board, and two versions of the package. Sourced by targets.
 #
-# Needs: work, here, system (unpacked packages), binary, additions, fail, and copy_modules.
+# Needs: work, here, built, system (a tar file), binary, additions, fail, and copy_modules.
 # Sets: the file `system` in work, an ext4.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
@@ -16,45 +16,27 @@ build_system() {
     local tree=$work/system-tree PATH=$PATH:/usr/sbin:/sbin
     command -v mke2fs >/dev/null || fail 3 "mke2fs is not installed (Debian: apt install e2fsprogs)"
     rm -rf "$tree" "$work/system"
-    place_packages "$tree"
+    mkdir -p "$tree"
+    # All files are root's, so that root is not needed here. systemd makes the devices.
+    tar -x -p --no-same-owner --exclude='./dev/*' -C "$tree" -f "$system"
     set_up "$tree"
     place_tests "$tree"
+    make_packages "$tree/guest/packages"
     copy_modules "$tree"
     make_ext4 "$work/system" "$(($(room_for "$tree") + SPARE_MIB))" system "$tree"
     rm -rf "$tree"
 }
 
-# Debian merges /bin, /sbin and /lib into /usr by links, which dpkg -x does not. Documentation is left out.
-place_packages() {
-    local tree=$1 folder
-    mkdir -p "$tree"
-    cp -a "$system/." "$tree/"
-    for folder in bin sbin lib lib64; do
-        mkdir -p "$tree/usr/$folder"
-        [ ! -d "$tree/$folder" ] || cp -a "$tree/$folder/." "$tree/usr/$folder/"
-        rm -rf "${tree:?}/$folder"
-        ln -s "usr/$folder" "$tree/$folder"
-    done
-    rm -rf "$tree"/complete "$tree"/usr/share/{doc,info,locale,man} "$tree"/usr/lib/udev/hwdb.d
-}
-
-# Users and groups, a host name, a login on the screen; no first-boot setup, which would enable all services, no services
-# with missing dependencies, and no login on the serial port, which is a file.
+# A host name, a login on the screen; no first-boot setup, which would enable all services, no services with missing
+# dependencies, and no login on the serial port, which is a file.
 set_up() {
     local tree=$1 unit
-    mkdir -p "$tree"/{dev,proc,sys,run,tmp,root,etc/systemd/system/getty.target.wants,var/log,var/tmp}
-    chmod 1777 "$tree/tmp" "$tree/var/tmp"
-    cp "$tree/usr/share/base-passwd/passwd.master" "$tree/etc/passwd"
-    cp "$tree/usr/share/base-passwd/group.master" "$tree/etc/group"
-    printf '%s\n' render:x:101: input:x:102: kvm:x:103: sgx:x:104: systemd-journal:x:105: >>"$tree/etc/group"
     echo 00000000000000000000000000000001 >"$tree/etc/machine-id"
     echo board >"$tree/etc/hostname"
     touch "$tree/etc/.updated" "$tree/var/.updated"
-    ln -s /lib/systemd/system/getty@.service "$tree/etc/systemd/system/getty.target.wants/getty@tty1.service"
-    ln -s /lib/systemd/system/multi-user.target "$tree/etc/systemd/system/default.target"
-    ln -s /run "$tree/var/run"
+    ln -sf /lib/systemd/system/multi-user.target "$tree/etc/systemd/system/default.target"
     for unit in serial-getty@ttyS0.service getty-static.service systemd-logind.service; do
-        ln -s /dev/null "$tree/etc/systemd/system/$unit"
+        ln -sf /dev/null "$tree/etc/systemd/system/$unit"
     done
 }
 
@@ -69,4 +51,29 @@ place_tests() {
     cp "$here/install/device.sh" "$here/install/boxcam.toml" "$here/boxcam.service" "$sent/"
     cp "$binary" "$sent/boxcam"
     cp "$additions/tiny.onnx" "$sent/boxcam.onnx"
+}
+
+# make_packages FOLDER: the package with its program in `one`, and in `two` a later version whose default options differ.
+make_packages() {
+    local folder=$1 made=$work/packages contents=$work/package manual=()
+    rm -rf "$made" "$contents"
+    # Built by the tests; cross/package.sh would build it otherwise.
+    if [ -x "$built/release/examples/manual" ]; then
+        "$built/release/examples/manual" "$made/manual"
+        manual=(--manual "$made/manual")
+    fi
+    "$here/package.sh" x86_64-unknown-linux-gnu --binary "$binary" "${manual[@]}" --output "$made" \
+        --maintainer "A Maintainer <maintainer@debian.org>" >/dev/null
+    dpkg-deb --raw-extract "$made"/*.deb "$contents"
+    pack "$contents" "$folder/one"
+    sed -i 's/^Version: .*/&+two/' "$contents/DEBIAN/control"
+    echo '# version two' >>"$contents/etc/boxcam/boxcam.toml"
+    pack "$contents" "$folder/two"
+    rm -rf "$made" "$contents"
+}
+
+# pack CONTENTS FOLDER: not compressed, because decompression is slow in the emulator.
+pack() {
+    mkdir -p "$2"
+    dpkg-deb --root-owner-group -Znone --build "$1" "$2/boxcam.deb" >/dev/null
 }

@@ -7,15 +7,14 @@
 # shellcheck source=cross/board/system.sh
 . "$here/board/system.sh"
 
-# The programs that install/device.sh expects of any Debian, systemd and udev, a login, and those of the tests.
-system_packages=(base-files base-passwd bsdutils coreutils dash findutils grep login mount passwd perl-base sed util-linux
-    systemd systemd-sysv udev kmod busybox-static v4l-utils)
+# systemd, udev, a login, and the programs of the tests; install/device.sh and the package expect nothing else.
+system_packages=(login systemd systemd-sysv udev kmod busybox-static v4l-utils)
 
 prepare_machine() {
     build_system
 }
 
-scripts=(systemd)
+scripts=(systemd package)
 modules=(virtio_pci virtio_blk ext4 autofs4 vivid bochs)
 command_line="console=tty0 console=ttyS0 control=ttyS1 disk=vda system=vdb drivers=virtio_pci,virtio_blk,ext4 screen=bochs"
 emulator+=(-drive "file=$work/system,format=raw,if=virtio")

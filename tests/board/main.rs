@@ -12,6 +12,7 @@ mod arm;
 mod color_bars;
 mod computer;
 mod inputs;
+mod package;
 mod power;
 mod screen;
 mod systemd;
