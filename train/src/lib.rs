@@ -32,6 +32,8 @@
 //! | [`onnx`] | ONNX files |
 //! | [`average`] | the mean of several models |
 //! | [`temperature`] | calibration of the confidence |
+//! | [`thresholds`] | choice of the thresholds |
+//! | [`confidence`] | what was calibrated and chosen, in words |
 //! | [`quantize`] | float model to int8 model |
 //! | [`golden`] | golden examples in the card, by which a board checks its engine |
 //! | [`draw`] | sheets of images, bar charts, SVG to pixels |
@@ -52,6 +54,7 @@ pub mod adamw;
 pub mod augmentation;
 pub mod average;
 pub mod checkpoint;
+pub mod confidence;
 pub mod conv;
 pub mod data_loader;
 pub mod dataset;
@@ -80,6 +83,7 @@ pub mod summary;
 mod targets;
 pub mod teacher;
 pub mod temperature;
+pub mod thresholds;
 pub mod trainer;
 pub mod truth;
 pub mod weights;

@@ -12,6 +12,7 @@ use boxcam::label::Labels;
 use boxcam_train::checkpoint::{
     Checkpoint, Identity, data_hash, file_hash, network_hash, recipe_text,
 };
+use boxcam_train::confidence::ConfidenceReport;
 use boxcam_train::dataset::dropped::DroppedBoxes;
 use boxcam_train::draw::svg;
 use boxcam_train::draw::theme::Theme;
@@ -378,6 +379,7 @@ fn card(
             pictures: train.pictures.len(),
             epochs: 0,
             seed: arguments.seed,
+            calibration: String::new(),
         },
         ..unnamed_card(labels, size)
     }
@@ -400,6 +402,7 @@ pub(super) fn unnamed_card(labels: Labels, size: u32) -> ModelCard {
             pictures: 0,
             epochs: 0,
             seed: 0,
+            calibration: String::new(),
         },
         origin: None,
         figures: BTreeMap::new(),
@@ -605,16 +608,18 @@ const SCALE: f32 = 0.5;
 pub(crate) struct PlotArguments {
     /// Folder of a run, or its history.csv; several runs that continue each other in their order
     #[arg(required = true, value_name = "RUN")]
-    runs: Vec<PathBuf>,
+    pub(super) runs: Vec<PathBuf>,
     /// Folder to write curves.png and report.html to
     #[arg(long, value_name = "FOLDER")]
-    output: PathBuf,
+    pub(super) output: PathBuf,
 }
 
-fn plot(arguments: &PlotArguments) -> Result<()> {
+pub(super) fn plot(arguments: &PlotArguments) -> Result<()> {
     let history = History::read(&arguments.runs)?;
     let curves = svg::to_png(&curves::all_panels(&history, Theme::LIGHT)?, SCALE)?;
-    let report = training_report::render(&history)?;
+    let confidence = history.runs.iter().rev();
+    let mut confidence = confidence.filter_map(|run| ConfidenceReport::beside(&run.file));
+    let report = training_report::render(&history, confidence.next().as_ref())?;
     write(&arguments.output.join("curves.png"), &curves)?;
     write(&arguments.output.join("report.html"), report.as_bytes())?;
     let count = history.epochs.len();

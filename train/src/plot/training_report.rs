@@ -5,14 +5,20 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::curves::{available_metrics, panel};
 use super::history::{History, HistoryEpoch};
 use super::{METRICS, Metric};
+use crate::confidence::ConfidenceReport;
 use crate::draw::DrawError;
 use crate::draw::theme::{Theme, hex};
 
 const STYLE: &str = include_str!("training_report.css");
 
+/// `confidence`: how the model that was made of the last run was calibrated.
+///
 /// # Errors
 /// [`DrawError`] if a panel cannot be drawn.
-pub fn render(history: &History) -> Result<String, DrawError> {
+pub fn render(
+    history: &History,
+    confidence: Option<&ConfidenceReport>,
+) -> Result<String, DrawError> {
     let panels = available_metrics(history)
         .iter()
         .map(|metric| figure(history, metric))
@@ -36,6 +42,12 @@ pub fn render(history: &History) -> Result<String, DrawError> {
                     }
                     h2 { "Epochs" }
                     (table(history))
+                    @if let Some(confidence) = confidence {
+                        h2 { "Confidence" }
+                        ul {
+                            @for sentence in confidence.sentences() { li { (sentence) "." } }
+                        }
+                    }
                     (runs(history))
                 }
             }
@@ -180,7 +192,7 @@ mod tests {
     #[test]
     fn the_page_is_self_contained_and_marks_one_epoch() {
         let history = history_of(&[run_csv(&[0.2, 0.6, 0.4]), run_csv(&[0.5])]).expect("valid");
-        let page = render(&history).expect("drawn");
+        let page = render(&history, None).expect("drawn");
         // Names of XML namespaces are not fetched.
         let page_without_namespaces = page.replace("http://www.w3.org/2000/svg", "");
         for outside in ["http", "src=", "href=", "@import", "url("] {
@@ -197,20 +209,20 @@ mod tests {
     #[test]
     fn the_objects_have_a_curve_and_a_column_if_a_model_has_any() {
         let of_objects = "epoch,loss,object_loss,val_mean_iou,val_objects_ap50\n1,2.0,1.0,0.4,0.31\n2,1.0,0.9,0.5,0.42\n";
-        let page = render(&history_of(&[of_objects.to_owned()]).expect("valid")).expect("drawn");
+        let page = render(&history_of(&[of_objects.to_owned()]).expect("valid"), None).expect("drawn");
         assert!(page.contains("aria-label=\"objects, AP50\"") && page.contains("<td>0.4200</td>"));
         assert!(
             page.contains("<th>val. objects AP50</th>") && page.contains("<th>object loss</th>")
         );
         let of_one_box = "epoch,loss,val_mean_iou,val_objects_ap50\n1,2.0,0.4,\n2,1.0,0.5,\n";
-        let page = render(&history_of(&[of_one_box.to_owned()]).expect("valid")).expect("drawn");
+        let page = render(&history_of(&[of_one_box.to_owned()]).expect("valid"), None).expect("drawn");
         assert!(!page.contains("AP50"));
     }
 
     #[test]
     fn text_from_the_file_is_escaped() {
         let text = "epoch,loss,note\n1,2.0,<script>x</script>\n".to_owned();
-        let page = render(&history_of(&[text]).expect("valid")).expect("drawn");
+        let page = render(&history_of(&[text]).expect("valid"), None).expect("drawn");
         assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"));
         assert!(page.contains("the best is unknown"));
     }
