@@ -123,7 +123,8 @@ pub struct Recipe {
 pub enum SamplePer {
     /// A row of the annotations, with its own class and box.
     Box,
-    /// An image, with its folder's class and its largest box; one without boxes has a class all the same.
+    /// An image, with its folder's class and the largest box of that class (if there is none, of any); one without boxes
+    /// has a class all the same.
     Image,
 }
 
@@ -239,7 +240,7 @@ pub struct AugmentationSettings {
     pub zoom_out_prob: f32,
     /// Smallest and largest area of the canvas, in areas of the image.
     pub zoom_out_area: [f32; 2],
-    /// Least visible share of the largest box.
+    /// Least visible share of the box that is learned; of an image with a class but without a box, of the image.
     pub min_visible: f32,
     /// Least share of the crop that the largest box covers, unless it is smaller in the image already.
     pub min_box_area: f32,
@@ -456,6 +457,41 @@ const CONDITIONS: [Condition; 18] = [
         },
         otherwise: "only the image and its mirror image are cached (cached_augmentations is 2 or less)",
     },
+];
+
+/// Keys that a recipe may have without an effect, since another key switches them off: the other key, and why. Changing
+/// them alone is refused.
+const SWITCHED_OFF: [(&str, &str, &str); 6] = [
+    (
+        "augmentation.zoom_out_area",
+        "augmentation.zoom_out_prob",
+        "augmentation.zoom_out_prob is 0, so that no image is shrunk",
+    ),
+    (
+        "augmentation.erase_side",
+        "augmentation.erase_prob",
+        "augmentation.erase_prob is 0, so that nothing is erased",
+    ),
+    (
+        "augmentation.max_erased",
+        "augmentation.erase_prob",
+        "augmentation.erase_prob is 0, so that nothing is erased",
+    ),
+    (
+        "objects.mosaic_epochs",
+        "objects.mosaic_prob",
+        "objects.mosaic_prob is 0, so that there are no mosaics",
+    ),
+    (
+        "objects.mosaic_prob",
+        "objects.mosaic_epochs",
+        "objects.mosaic_epochs is 0, so that there are no mosaics",
+    ),
+    (
+        "objects.empty_scenes",
+        "objects.scenes",
+        "objects.scenes is 0, so that there are no scenes",
+    ),
 ];
 
 fn caches_features(recipe: &Table) -> bool {
@@ -710,7 +746,25 @@ fn apply(name: &str, recipe: &mut Table, overrides: &[Override]) -> Result<(), R
         }
         remove(recipe, condition.key);
     }
+    for (key, switch, reason) in SWITCHED_OFF {
+        let is_off = get(recipe, switch).and_then(number) == Some(0.0);
+        // 0 switches off, which needs no effect.
+        let changes = |o: &Override| o.key == key && number(&o.value) != Some(0.0);
+        if is_off && overrides.iter().any(changes) {
+            return Err(RecipeError::NoEffect {
+                recipe: name.to_owned(),
+                key,
+                reason,
+            });
+        }
+    }
     check_effects(name, recipe)
+}
+
+/// The value of a number of either type.
+fn number(value: &Value) -> Option<f64> {
+    let integer = || value.as_integer().map(|integer| integer as f64);
+    value.as_float().or_else(integer)
 }
 
 /// A new value has the type of the recipe's own.
@@ -733,8 +787,10 @@ fn check_type(recipe: &Table, key: &str, value: &Value) -> Result<(), String> {
 fn check_ranges(recipe: &Table) -> Result<(), String> {
     for (key, low, high) in RANGES {
         let value = get(recipe, key);
-        let number = value.and_then(|v| v.as_float().or_else(|| v.as_integer().map(|i| i as f64)));
-        if number.is_some_and(|number| !(low..=high).contains(&number)) {
+        if value
+            .and_then(number)
+            .is_some_and(|number| !(low..=high).contains(&number))
+        {
             let value = value.map_or(String::new(), Value::to_string);
             return Err(format!("{key} is {value}, expected {low} to {high}"));
         }
@@ -949,6 +1005,16 @@ mod tests {
                 ],
                 "augmentations are cached",
             ),
+            (
+                "objects",
+                vec!["augmentation.erase_side=[0.2, 0.3]"],
+                "erase_prob is 0",
+            ),
+            (
+                "objects",
+                vec!["objects.scenes=0", "objects.empty_scenes=0.5"],
+                "objects.scenes is 0",
+            ),
             ("full", vec!["box_loss.mse_weight=1"], "not \"mse\""),
             ("baseline", vec!["lr.backbone=1e-3"], "backbone is frozen"),
             (
@@ -960,6 +1026,8 @@ mod tests {
             let refused = message(name, &keys);
             assert!(refused.contains(reason), "{keys:?}: {refused}");
         }
+        let erased = ["augmentation.erase_prob=0.5", "augmentation.max_erased=0.2"];
+        assert!(load("objects", &erased).is_ok());
         let missing = message("full", &["train_last=13"]);
         assert!(missing.contains("--set cached_augmentations"), "{missing}");
     }

@@ -76,7 +76,10 @@ fn slope(images: &[ScoredImage], factor: f64) -> f64 {
     let smoothing = 1.0 / (images.len() as f64 + 2.0);
     let each = images.iter().map(|image| {
         let logits = || image.scores.iter().map(logit);
-        let expected: f64 = logits().zip(scaled(image, factor)).map(|(z, p)| z * p).sum();
+        let expected: f64 = logits()
+            .zip(scaled(image, factor))
+            .map(|(z, p)| z * p)
+            .sum();
         let mean = logits().sum::<f64>() / image.scores.len() as f64;
         let target = (1.0 - smoothing) * logit(&image.scores[image.class]) + smoothing * mean;
         expected - target
@@ -111,9 +114,11 @@ pub fn scale_logits(model: &mut pb::ModelProto, factor: f64) -> Result<(), Tempe
     let operands = head.map_or(&[][..], |node| node.input.get(1..).unwrap_or_default());
     let scale = |operand: &String| {
         let mut nodes = graph.node.iter();
-        let dequantizer = nodes
-            .find(|node| node.op_type == "DequantizeLinear" && node.output.contains(operand));
-        dequantizer.map_or(Some(operand), |node| node.input.get(1)).cloned()
+        let dequantizer =
+            nodes.find(|node| node.op_type == "DequantizeLinear" && node.output.contains(operand));
+        dequantizer
+            .map_or(Some(operand), |node| node.input.get(1))
+            .cloned()
     };
     let constants: Vec<String> = operands.iter().filter_map(scale).collect();
     let mut tensors: Vec<_> = graph.initializer.iter_mut().collect();
@@ -145,7 +150,8 @@ mod tests {
 
     #[test]
     fn scores_become_the_smoothed_share_of_correct_predictions() {
-        for (score, correct, share) in [(0.6, 8, 0.8), (0.95, 8, 0.8), (0.8, 8, 0.8), (0.8, 10, 1.0)]
+        for (score, correct, share) in
+            [(0.6, 8, 0.8), (0.95, 8, 0.8), (0.8, 8, 0.8), (0.8, 10, 1.0)]
         {
             let images = images(score, correct);
             let factor = fit_factor(&images).expect("some");

@@ -77,15 +77,13 @@ impl ScoredDetections {
     pub fn add_picture(&mut self, detections: &[Detection], objects: &[(ClassId, NormBox)]) {
         let mut is_found = vec![false; objects.len()];
         for detection in detections {
-            let overlap = |(_, bounding_box): &(ClassId, NormBox)| {
-                iou(bounding_box, &detection.bounding_box)
-            };
+            let overlap =
+                |(_, bounding_box): &(ClassId, NormBox)| iou(bounding_box, &detection.bounding_box);
             let free = objects.iter().enumerate().filter(|(index, object)| {
                 !is_found[*index] && object.0 == detection.class && overlap(object) >= CORRECT_IOU
             });
             let best = free.max_by(|(_, a), (_, b)| overlap(a).total_cmp(&overlap(b)));
-            self.detections
-                .push((detection.confidence, best.is_some()));
+            self.detections.push((detection.confidence, best.is_some()));
             if let Some((index, _)) = best {
                 is_found[index] = true;
             }
@@ -127,7 +125,10 @@ impl ScoredDetections {
 
     fn counts(&self, percent: u8) -> Counts {
         let threshold = threshold(percent);
-        let detected = self.detections.iter().filter(|(score, _)| *score >= threshold);
+        let detected = self
+            .detections
+            .iter()
+            .filter(|(score, _)| *score >= threshold);
         let correct = detected.clone().filter(|(_, correct)| *correct).count();
         let alarms = self.negatives.iter().filter(|score| **score >= threshold);
         Counts {

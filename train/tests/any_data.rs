@@ -175,7 +175,10 @@ fn a_development_split_is_cut_from_the_training_images() {
         assert!(said.contains(&of) && said.contains(" in val"), "{said}");
         assert!(!names(&kept, "train").contains(&name.to_owned()));
     }
-    assert_eq!((names(&kept, "train").len(), names(&kept, "val").len()), (60, 5));
+    assert_eq!(
+        (names(&kept, "train").len(), names(&kept, "val").len()),
+        (60, 5)
+    );
 }
 
 /// Makes boxes of a COCO data set invalid, every `step`th.

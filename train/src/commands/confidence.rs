@@ -80,7 +80,9 @@ pub(super) fn calibrate(
         measured = Some((fitted, scored));
     }
     let threshold = |of: fn(&Scored) -> &ScoredDetections, given: Option<f32>, default: f32| {
-        let chosen = measured.as_ref().and_then(|(_, scored)| of(scored).choose());
+        let chosen = measured
+            .as_ref()
+            .and_then(|(_, scored)| of(scored).choose());
         match (given, chosen) {
             (Some(given), _) => Threshold::Given(given),
             (None, Some(chosen)) => Threshold::Chosen(chosen),
@@ -97,7 +99,10 @@ pub(super) fn calibrate(
     });
     let report = ConfidenceReport {
         train: pictures.train,
-        development: pictures.development.as_ref().map_or(0, |d| d.pictures.len()),
+        development: pictures
+            .development
+            .as_ref()
+            .map_or(0, |d| d.pictures.len()),
         temperature: measured.map(|(fitted, _)| fitted),
         negatives: match pictures.negatives.is_empty() {
             true => Negatives::Crops,
@@ -115,9 +120,8 @@ fn fit_temperature(
     int8: &mut Int8Model,
     development: &Dataset,
 ) -> Result<(FittedTemperature, TractDetector)> {
-    let load = |int8: &Int8Model| {
-        TractDetector::from_bytes(&int8.card.name, &int8.model.encode_to_vec())
-    };
+    let load =
+        |int8: &Int8Model| TractDetector::from_bytes(&int8.card.name, &int8.model.encode_to_vec());
     let confidence = |detector: &TractDetector, what| -> Result<Confidence> {
         let predicted = predictions(detector, development, what)?;
         Ok(Confidence::of(&detector.card().labels, &predicted))
@@ -153,7 +157,10 @@ fn detections(
         scored.add(&detector.card().labels, picture, &prediction);
     }
     let mut detector = detector.clone();
-    let bar = progress(development.pictures.len().max(negatives.len()), "negatives  ");
+    let bar = progress(
+        development.pictures.len().max(negatives.len()),
+        "negatives  ",
+    );
     let mut add = |image: RgbImage| -> Result<()> {
         let frame = Frame::new(0, Origin::Live, image);
         let prediction = detector.predict(&preprocess(&frame, detector.card())?)?;
@@ -199,7 +206,8 @@ impl Scored {
         }
         if let Some(detections) = prediction.objects(0.0) {
             let rows = picture.annotations.iter();
-            let objects = rows.filter_map(|row| Some((labels.find(&row.class_name)?, row.bounding_box)));
+            let objects =
+                rows.filter_map(|row| Some((labels.find(&row.class_name)?, row.bounding_box)));
             self.objects
                 .add_picture(detections, &objects.collect::<Vec<_>>());
         }

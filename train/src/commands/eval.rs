@@ -367,7 +367,9 @@ fn calibrate(arguments: &CalibrateArguments) -> Result<()> {
     let mut model = onnx::read(&arguments.model)?;
     let name = arguments.model.display().to_string();
     if onnx::card(&model).is_ok_and(|card| !card.golden.is_empty()) {
-        bail!("model {name}: its golden examples have the confidence of now; calibrate the float model, then quantize it");
+        bail!(
+            "model {name}: its golden examples have the confidence of now; calibrate the float model, then quantize it"
+        );
     }
     let validation = arguments.data.split("val")?;
     let before = confidence(&name, &model, &validation)?;

@@ -25,8 +25,8 @@ use super::confidence::{CalibrationPictures, GivenThresholds, calibrate, list_ne
 use super::data::{self, ConvertArguments, validation_share};
 use super::model_file::{self, CalibrationData, QuantizeArguments};
 use super::train::{
-    self, ComputeDevice, PlotArguments, RunArguments, input_size, recipe_help, recipe_name, starting_weights,
-    unnamed_card,
+    self, ComputeDevice, PlotArguments, RunArguments, input_size, recipe_help, recipe_name,
+    starting_weights, unnamed_card,
 };
 use super::{AnyData, DroppedOptions, PreparedData, fraction, write};
 
@@ -185,8 +185,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         runs: vec![training.run],
     };
     train::plot(&plot)?;
-    message!("see how it went: {}", plot.output.join("report.html").display());
-    message!("try it: boxcam run --source camera --model {}", model.display());
+    message!(
+        "see how it went: {}",
+        plot.output.join("report.html").display()
+    );
+    message!(
+        "try it: boxcam run --source camera --model {}",
+        model.display()
+    );
     Ok(())
 }
 

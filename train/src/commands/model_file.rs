@@ -488,7 +488,10 @@ fn card(arguments: &CardArguments) -> Result<()> {
         return Ok(());
     };
     card.threshold = arguments.threshold.unwrap_or(card.threshold);
-    let has_new_threshold = arguments.threshold.or(arguments.objects_threshold).is_some();
+    let has_new_threshold = arguments
+        .threshold
+        .or(arguments.objects_threshold)
+        .is_some();
     let calibration = &mut card.training.calibration;
     if has_new_threshold && !calibration.is_empty() && !calibration.ends_with(CHANGED) {
         calibration.push_str(CHANGED);

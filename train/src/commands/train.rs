@@ -138,16 +138,26 @@ impl RunArguments {
         let size = self.input_size.map(i64::from);
         overrides.extend(size.map(|size| Override::new("input_size", size)));
         let recipe = Recipe::load(&self.recipe, &overrides)?;
-        let distils = |o: &&Override| ["kd_weight", "feature_kd_weight"].contains(&o.key());
-        match self.set.iter().find(distils) {
-            Some(key) if self.teacher.is_none() => Err(RecipeError::Invalid {
+        // What a key needs beside the recipe.
+        let has_scenes = recipe.objects.is_some_and(|objects| objects.scenes > 0.0);
+        let missing = |key: &str| match key {
+            "kd_weight" | "feature_kd_weight" if self.teacher.is_none() => Some("--teacher FILE"),
+            "objects.scenes" | "objects.empty_scenes"
+                if has_scenes && self.backgrounds.is_none() =>
+            {
+                Some("--backgrounds FOLDER")
+            }
+            _ => None,
+        };
+        let mut keys = self.set.iter().map(Override::key);
+        match keys.find_map(|key| Some((key, missing(key)?))) {
+            Some((key, option)) => Err(RecipeError::Invalid {
                 recipe: self.recipe.clone(),
                 message: format!(
-                    "{} has no effect without --teacher; add --teacher FILE",
-                    key.key()
+                    "{key} has no effect without {option} of `train run`; add it, or leave the key out"
                 ),
             }),
-            _ => Ok(recipe),
+            None => Ok(recipe),
         }
     }
 }

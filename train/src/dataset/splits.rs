@@ -198,7 +198,9 @@ fn assign_development_part(
 ) {
     let is_train = |assignment: &&Assignment| **assignment == Assignment::To(SplitName::Train);
     let train = assignments.iter().filter(is_train).count();
-    let share = options.development.max(MIN_DEVELOPMENT as f64 / train.max(1) as f64);
+    let share = options
+        .development
+        .max(MIN_DEVELOPMENT as f64 / train.max(1) as f64);
     let most = options.development.max(MAX_DEVELOPMENT) * train as f64;
     let target = |count: usize| (count as f64 * share).ceil() as usize;
     let taken = fraction_of_train(dataset, prints, group_of, options.seed, assignments, target);
@@ -501,13 +503,25 @@ mod tests {
     #[test]
     fn the_development_part_is_a_fraction_of_train_if_that_is_enough() {
         // A fifth of each goes to validation first.
-        assert_eq!(development_part(&[("many", 300), ("few", 100)], 0.1), [24, 8]);
-        assert_eq!(development_part(&[("many", 300), ("few", 100)], 0.0), [0, 0]);
+        assert_eq!(
+            development_part(&[("many", 300), ("few", 100)], 0.1),
+            [24, 8]
+        );
+        assert_eq!(
+            development_part(&[("many", 300), ("few", 100)], 0.0),
+            [0, 0]
+        );
         // A tenth would be eight pictures.
-        assert_eq!(development_part(&[("one", 60), ("other", 40)], 0.1), [12, 8]);
+        assert_eq!(
+            development_part(&[("one", 60), ("other", 40)], 0.1),
+            [12, 8]
+        );
         // Twenty would be more than a quarter of 64.
         assert_eq!(development_part(&[("one", 40), ("other", 40)], 0.1), [0, 0]);
-        assert_eq!(development_part(&[("one", 40), ("other", 40)], 0.4), [13, 13]);
+        assert_eq!(
+            development_part(&[("one", 40), ("other", 40)], 0.4),
+            [13, 13]
+        );
     }
 
     #[test]

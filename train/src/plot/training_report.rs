@@ -209,13 +209,15 @@ mod tests {
     #[test]
     fn the_objects_have_a_curve_and_a_column_if_a_model_has_any() {
         let of_objects = "epoch,loss,object_loss,val_mean_iou,val_objects_ap50\n1,2.0,1.0,0.4,0.31\n2,1.0,0.9,0.5,0.42\n";
-        let page = render(&history_of(&[of_objects.to_owned()]).expect("valid"), None).expect("drawn");
+        let page =
+            render(&history_of(&[of_objects.to_owned()]).expect("valid"), None).expect("drawn");
         assert!(page.contains("aria-label=\"objects, AP50\"") && page.contains("<td>0.4200</td>"));
         assert!(
             page.contains("<th>val. objects AP50</th>") && page.contains("<th>object loss</th>")
         );
         let of_one_box = "epoch,loss,val_mean_iou,val_objects_ap50\n1,2.0,0.4,\n2,1.0,0.5,\n";
-        let page = render(&history_of(&[of_one_box.to_owned()]).expect("valid"), None).expect("drawn");
+        let page =
+            render(&history_of(&[of_one_box.to_owned()]).expect("valid"), None).expect("drawn");
         assert!(!page.contains("AP50"));
     }
 
