@@ -34,6 +34,7 @@
 //! | [`temperature`] | calibration of the confidence |
 //! | [`thresholds`] | choice of the thresholds |
 //! | [`confidence`] | what was calibrated and chosen, in words |
+//! | [`review`] | what a model gets wrong, in words, and which images to take next |
 //! | [`quantize`] | float model to int8 model |
 //! | [`golden`] | golden examples in the card, by which a board checks its engine |
 //! | [`draw`] | sheets of images, bar charts, SVG to pixels |
@@ -76,6 +77,7 @@ pub mod plan;
 pub mod plot;
 pub mod quantize;
 pub mod recipe;
+pub mod review;
 pub mod samples;
 pub mod scenes;
 pub mod storage;

@@ -15,6 +15,7 @@ use boxcam_train::model::Model;
 use boxcam_train::quantize::WeightScales;
 use boxcam_train::quantize::calibrate::Calibration;
 use boxcam_train::recipe::{BoxLoss, Override, Recipe, RecipeError};
+use boxcam_train::review::REVIEW_FILE;
 use boxcam_train::samples::max_negative_crops;
 use boxcam_train::trainer::Trainer;
 use burn::prelude::*;
@@ -24,6 +25,7 @@ use clap::Args;
 use super::confidence::{CalibrationPictures, GivenThresholds, calibrate, list_negatives};
 use super::data::{self, ConvertArguments, validation_share};
 use super::model_file::{self, CalibrationData, QuantizeArguments};
+use super::review::review;
 use super::train::{
     self, ComputeDevice, PlotArguments, RunArguments, input_size, recipe_help, recipe_name,
     starting_weights, unnamed_card,
@@ -179,6 +181,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         &training.run.join(CONFIDENCE_FILE),
         &serde_json::to_vec_pretty(&confidence)?,
     )?;
+    let review = review(&int8, &training.data)?;
+    for (heading, sentences) in review.parts() {
+        println!("\n{heading}:");
+        for sentence in sentences {
+            println!("- {sentence}");
+        }
+    }
+    let file = training.run.join(REVIEW_FILE);
+    write(&file, &serde_json::to_vec_pretty(&review)?)?;
     int8.write(&model)?;
     let plot = PlotArguments {
         output: training.run.join("curves"),

@@ -36,6 +36,7 @@ pub(crate) mod eval;
 pub(crate) mod fit;
 pub(crate) mod import;
 pub(crate) mod model_file;
+mod review;
 pub(crate) mod scenes;
 pub(crate) mod show_batch;
 pub(crate) mod train;

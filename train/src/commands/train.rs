@@ -19,9 +19,11 @@ use boxcam_train::draw::theme::Theme;
 use boxcam_train::features::{Features, channels_last};
 use boxcam_train::model::Model;
 use boxcam_train::plan::scenes_beside;
+use boxcam_train::plot::curves;
 use boxcam_train::plot::history::History;
-use boxcam_train::plot::{curves, training_report};
+use boxcam_train::plot::training_report::{self, OfFit};
 use boxcam_train::recipe::{Override, Recipe, RecipeError};
+use boxcam_train::review::Review;
 use boxcam_train::samples::{TrainingImage, TrainingSet};
 use boxcam_train::scenes::SceneSource;
 use boxcam_train::teacher::Teacher;
@@ -627,9 +629,12 @@ pub(crate) struct PlotArguments {
 pub(super) fn plot(arguments: &PlotArguments) -> Result<()> {
     let history = History::read(&arguments.runs)?;
     let curves = svg::to_png(&curves::all_panels(&history, Theme::LIGHT)?, SCALE)?;
-    let confidence = history.runs.iter().rev();
-    let mut confidence = confidence.filter_map(|run| ConfidenceReport::beside(&run.file));
-    let report = training_report::render(&history, confidence.next().as_ref())?;
+    let last = history.runs.last().map(|run| run.file.as_path());
+    let of_fit = OfFit {
+        review: last.and_then(Review::beside),
+        confidence: last.and_then(ConfidenceReport::beside),
+    };
+    let report = training_report::render(&history, &of_fit)?;
     write(&arguments.output.join("curves.png"), &curves)?;
     write(&arguments.output.join("report.html"), report.as_bytes())?;
     let count = history.epochs.len();

@@ -201,7 +201,7 @@ fn assign_development_part(
     let share = options
         .development
         .max(MIN_DEVELOPMENT as f64 / train.max(1) as f64);
-    let most = options.development.max(MAX_DEVELOPMENT) * train as f64;
+    let most = (options.development.max(MAX_DEVELOPMENT) * train as f64).ceil();
     let target = |count: usize| (count as f64 * share).ceil() as usize;
     let taken = fraction_of_train(dataset, prints, group_of, options.seed, assignments, target);
     // Rounding up may take more of many small classes.
