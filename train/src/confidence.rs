@@ -48,7 +48,7 @@ pub enum Negatives {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Threshold {
-    /// There is nothing to choose it by.
+    /// There is no development part, or no correct detection on it.
     Default(f32),
     Given(f32),
     Chosen(ChosenThreshold),
@@ -106,7 +106,13 @@ impl ConfidenceReport {
     fn of_threshold(&self, threshold: &Threshold) -> String {
         let value = threshold.value();
         let chosen = match threshold {
-            Threshold::Default(_) => return format!("{value:.2}: the default, not chosen"),
+            Threshold::Default(_) => {
+                let reason = match self.temperature {
+                    Some(_) => "no detection on the development part is correct",
+                    None => "there is no development part",
+                };
+                return format!("{value:.2}: the default, since {reason}");
+            }
             Threshold::Given(_) => return format!("{value:.2}: as given"),
             Threshold::Chosen(chosen) => chosen,
         };
@@ -187,7 +193,7 @@ mod tests {
         };
         let expected = [
             "confidence: not calibrated, since no development part is kept apart from the 245 training pictures",
-            "threshold 0.40: the default, not chosen",
+            "threshold 0.40: the default, since there is no development part",
             "threshold of the objects 0.25: as given",
         ];
         assert_eq!(report.sentences(), expected);

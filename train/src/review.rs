@@ -134,16 +134,11 @@ impl Review {
         if well.is_empty() {
             return;
         }
-        let all = well.len();
-        let names = well.iter().take(MOST);
+        let names = well.iter();
         let names = names.map(|(class, c)| format!("{class} ({} of {})", c.correct, c.images));
-        let more = match all.saturating_sub(MOST) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
         let names: Vec<String> = names.collect();
         self.works
-            .push(format!("recognized well: {}{more}", names.join(", ")));
+            .push(format!("recognized well: {}", first(&names)));
     }
 
     fn add_confusions(&mut self, images: &[ReviewedImage<'_>], classes: &BTreeMap<&str, Counts>) {
@@ -219,13 +214,27 @@ impl Review {
         let unknown = train
             .keys()
             .filter(|class| classes.get(*class).is_none_or(|c| c.images < MIN_IMAGES));
-        let unknown: Vec<&str> = unknown.copied().take(MOST).collect();
+        let unknown: Vec<String> = unknown.map(|class| (*class).to_owned()).collect();
         if !unknown.is_empty() {
             self.fails.push(format!(
                 "fewer than {MIN_IMAGES} validation images say little about {}",
-                unknown.join(", ")
+                first(&unknown)
             ));
         }
+    }
+}
+
+/// The first names, and how many more there are.
+fn first(names: &[String]) -> String {
+    let some = names
+        .iter()
+        .take(MOST)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => some,
+        more => format!("{some} and {more} more"),
     }
 }
 

@@ -91,12 +91,9 @@ impl ScoredDetections {
         self.objects += objects.len();
     }
 
-    /// The threshold by the rule of this module; `None` without objects.
+    /// The threshold by the rule of this module; `None` if no detection is correct, so that none is better than another.
     #[must_use]
     pub fn choose(&self) -> Option<ChosenThreshold> {
-        if self.objects == 0 {
-            return None;
-        }
         let all: Vec<Counts> = PERCENT.map(|percent| self.counts(percent)).collect();
         let most = FALSE_ALARM_RATE * self.negatives.len() as f64;
         let quiet = all.iter().filter(|c| c.false_alarms as f64 <= most);
@@ -109,18 +106,13 @@ impl ScoredDetections {
             (ThresholdRule::FewFalseAlarms, quiet)
         };
         let best = compared.iter().map(|c| self.f1(c)).fold(0.0, f64::max);
+        if best == 0.0 {
+            return None;
+        }
         let equal = compared.iter().filter(|c| self.f1(c) >= best);
         let equal: Vec<&Counts> = equal.collect();
         let chosen = equal.get(equal.len() / 2)?;
         Some(self.at(chosen, rule))
-    }
-
-    /// How good a threshold is that was not chosen here.
-    #[must_use]
-    pub fn recall_at(&self, threshold: f32) -> f64 {
-        let correct = self.detections.iter();
-        let correct = correct.filter(|(score, correct)| *correct && *score >= threshold);
-        correct.count() as f64 / self.objects.max(1) as f64
     }
 
     fn counts(&self, percent: u8) -> Counts {
@@ -141,7 +133,7 @@ impl ScoredDetections {
 
     fn f1(&self, counts: &Counts) -> f64 {
         let of = counts.detections + counts.false_alarms + self.objects;
-        2.0 * counts.correct as f64 / of as f64
+        2.0 * counts.correct as f64 / of.max(1) as f64
     }
 
     fn at(&self, counts: &Counts, rule: ThresholdRule) -> ChosenThreshold {
@@ -189,6 +181,11 @@ mod tests {
         // Now from 0.41 on.
         assert_eq!(chosen(&scored), (0.51, ThresholdRule::NoNegatives));
         assert_eq!(ScoredDetections::default().choose(), None);
+        scored
+            .detections
+            .iter_mut()
+            .for_each(|(_, is_correct)| *is_correct = false);
+        assert_eq!(scored.choose(), None, "no threshold finds anything");
     }
 
     #[test]
@@ -241,6 +238,5 @@ mod tests {
         let correct: Vec<bool> = scored.detections.iter().map(|(_, c)| *c).collect();
         assert_eq!(correct, [true, false, false, false, true]);
         assert_eq!(scored.objects, 2);
-        assert_eq!(scored.recall_at(0.55), 0.5);
     }
 }

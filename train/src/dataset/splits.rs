@@ -202,7 +202,8 @@ fn assign_development_part(
         .development
         .max(MIN_DEVELOPMENT as f64 / train.max(1) as f64);
     let most = (options.development.max(MAX_DEVELOPMENT) * train as f64).ceil();
-    let target = |count: usize| (count as f64 * share).ceil() as usize;
+    // A rounding error must not take one more.
+    let target = |count: usize| (count as f64 * share - 1e-9).ceil() as usize;
     let taken = fraction_of_train(dataset, prints, group_of, options.seed, assignments, target);
     // Rounding up may take more of many small classes.
     if taken.len() < MIN_DEVELOPMENT || taken.len() as f64 > most {

@@ -4,6 +4,5 @@ mod files;
 mod int8_inference;
 mod object_head;
 mod quantization;
-mod recipe_keys;
 mod ssd;
 mod test_models;
