@@ -154,9 +154,18 @@ impl Review {
             self.fails.push(format!(
                 "{class} is taken for {found} in {count} of {of} images"
             ));
-            self.next.push(format!(
-                "{class} and {found} at the same place and in the same light, from the sides from which they look alike"
-            ));
+            let [first, second] = if class < found {
+                [class, found]
+            } else {
+                [found, class]
+            };
+            let images = format!(
+                "{first} and {second} at the same place and in the same light, from the sides from which they look alike"
+            );
+            // Each may be taken for the other.
+            if !self.next.contains(&images) {
+                self.next.push(images);
+            }
         }
     }
 
@@ -264,6 +273,7 @@ mod tests {
     #[test]
     fn confusions_unsure_classes_and_missed_sizes_are_named_with_the_images_to_take() {
         let mut images = vec![image("mug", "mug", 0.9, 0.4, 0.8); 10];
+        images.push(image("mug", "cup", 0.9, 0.4, 0.8));
         images.extend(vec![image("cup", "mug", 0.9, 0.4, 0.7); 3]);
         images.extend(vec![image("cup", "cup", 0.9, 0.4, 0.7); 5]);
         images.extend(vec![image("shoe", "shoe", 0.3, 0.02, 0.2); 6]);
@@ -275,14 +285,15 @@ mod tests {
         assert_eq!(
             review.works,
             [
-                "recognized well: mug (10 of 10), shoe (6 of 6)",
-                "the box of large objects (above 30% of the image) is correct in 18 of 18 images",
+                "recognized well: mug (10 of 11), shoe (6 of 6)",
+                "the box of large objects (above 30% of the image) is correct in 19 of 19 images",
             ]
         );
         assert_eq!(
             review.fails,
             [
                 "cup is taken for mug in 3 of 8 images",
+                "mug is taken for cup in 1 of 11 images",
                 "shoe has the correct class but a confidence below the threshold 0.55 in 6 of 6 images",
                 "the box of small objects (below 5% of the image) is correct in 0 of 6 images",
             ]

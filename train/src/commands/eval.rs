@@ -78,7 +78,7 @@ pub(crate) struct PredictArguments {
     #[arg(long, value_name = "IMAGE", conflicts_with_all = ["data", "split", "count", "sort", "seed"])]
     raw: Option<PathBuf>,
     /// Which split
-    #[arg(long, default_value = "val", value_parser = ["train", "val"])]
+    #[arg(long, default_value = "val", value_parser = ["train", "development", "val"])]
     split: String,
     /// Folder to write predictions.csv and a sheet per order to; with --raw: PNG file to draw the scores into
     #[arg(long, value_name = "PATH", required_unless_present = "raw")]

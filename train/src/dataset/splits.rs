@@ -465,16 +465,20 @@ mod tests {
         );
     }
 
-    /// The development parts of pictures of these classes, and of the same in another order.
+    /// The sizes of the development parts of these classes.
     fn development_part(classes: &[(&str, usize)], development: f64) -> Vec<usize> {
         let names: Vec<&str> = classes
             .iter()
             .flat_map(|(class, count)| vec![*class; *count])
             .collect();
         // Every tenth picture is a copy of the one before.
-        let scene = |index: usize| (index - usize::from(index % 10 == 9)) as u64;
+        let noise = |index: usize| {
+            let seed = index - usize::from(index % 10 == 9);
+            let random = &mut fastrand::Rng::with_seed(seed as u64);
+            RgbImage::from_fn(17, 16, |_, _| Rgb([random.u8(..); 3]))
+        };
         let prints: Vec<_> = (0..names.len())
-            .map(|index| Ok(Fingerprint::of(&random_scene(scene(index), 64, 48).image)))
+            .map(|index| Ok(Fingerprint::of(&noise(index))))
             .collect();
         let data = dataset(names.len(), |index| names[index].to_owned(), |_| None);
         let options = SplitOptions {

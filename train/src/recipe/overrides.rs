@@ -130,8 +130,10 @@ pub(super) fn apply(
     }
     for (key, switch, reason) in SWITCHED_OFF {
         let is_off = get(recipe, switch).and_then(number) == Some(0.0);
-        // 0 switches off, which needs no effect.
-        let changes = |o: &Override| o.key == key && number(&o.value) != Some(0.0);
+        // To switch off what is off is no mistake.
+        let is_switch = SWITCHED_OFF.iter().any(|(_, switch, _)| *switch == key);
+        let is_off_too = |o: &Override| is_switch && number(&o.value) == Some(0.0);
+        let changes = |o: &Override| o.key == key && !is_off_too(o);
         if is_off && overrides.iter().any(changes) {
             return Err(RecipeError::NoEffect {
                 recipe: name.to_owned(),
