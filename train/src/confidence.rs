@@ -127,8 +127,8 @@ impl ConfidenceReport {
                 "the highest F1 of all thresholds with a false alarm on at most {rate:.0}% of {count} {negatives}"
             ),
             ThresholdRule::ManyFalseAlarms => format!(
-                "the highest F1; no threshold has a false alarm on at most {rate:.0}% of {count} {negatives}, which may show \
-                 objects without a box"
+                "the highest F1; a false alarm on at most {rate:.0}% of {count} {negatives} would cost more than half of the \
+                 correct detections: do the negatives show objects?"
             ),
             ThresholdRule::NoNegatives => format!(
                 "the highest F1; a rate of false alarms needs {MIN_NEGATIVES} negatives, there are {count} (fit --negatives \

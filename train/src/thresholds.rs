@@ -3,6 +3,9 @@
 //! Among the thresholds with a false alarm on at most [`FALSE_ALARM_RATE`] of the negatives, the one with the highest F1 is
 //! chosen. F1 is the harmonic mean of precision and recall; false alarms count as wrong detections. A model that is sure often
 //! has the same F1 over a range of thresholds: the middle one is the farthest from missed objects and from wrong detections.
+//!
+//! Parts of annotated pictures are uncertain negatives: they may show objects without a box. A limit on their false alarms must
+//! not cost more than half of the correct detections.
 
 use boxcam::geometry::{NormBox, iou};
 use boxcam::label::ClassId;
@@ -31,6 +34,8 @@ pub struct ScoredDetections {
     pub objects: usize,
     /// Highest score on each negative.
     pub negatives: Vec<f32>,
+    /// Whether the negatives may show objects.
+    pub are_negatives_uncertain: bool,
 }
 
 /// Which thresholds were compared.
@@ -39,7 +44,7 @@ pub struct ScoredDetections {
 pub enum ThresholdRule {
     /// Those with few false alarms.
     FewFalseAlarms,
-    /// All: none has few false alarms.
+    /// All: none has few false alarms, or with uncertain negatives, only such as miss too much.
     ManyFalseAlarms,
     /// All: there are fewer than [`MIN_NEGATIVES`] negatives.
     NoNegatives,
@@ -98,21 +103,28 @@ impl ScoredDetections {
         let most = FALSE_ALARM_RATE * self.negatives.len() as f64;
         let quiet = all.iter().filter(|c| c.false_alarms as f64 <= most);
         let quiet: Vec<Counts> = quiet.copied().collect();
-        let (rule, compared) = if self.negatives.len() < MIN_NEGATIVES {
-            (ThresholdRule::NoNegatives, all)
-        } else if quiet.is_empty() {
-            (ThresholdRule::ManyFalseAlarms, all)
-        } else {
-            (ThresholdRule::FewFalseAlarms, quiet)
+        let best_of_all = self.best(&all)?;
+        let (rule, best) = match self.best(&quiet) {
+            _ if self.negatives.len() < MIN_NEGATIVES => (ThresholdRule::NoNegatives, best_of_all),
+            Some(quiet) if !self.misses_too_much(quiet, best_of_all) => {
+                (ThresholdRule::FewFalseAlarms, quiet)
+            }
+            _ => (ThresholdRule::ManyFalseAlarms, best_of_all),
         };
+        Some(self.at(&best, rule))
+    }
+
+    /// Whether a limit on the false alarms of uncertain negatives costs more than half of the correct detections.
+    fn misses_too_much(&self, quiet: Counts, best: Counts) -> bool {
+        self.are_negatives_uncertain && 2 * quiet.correct < best.correct
+    }
+
+    /// The counts with the highest F1, the middle of equals; `None` if all are 0.
+    fn best(&self, compared: &[Counts]) -> Option<Counts> {
         let best = compared.iter().map(|c| self.f1(c)).fold(0.0, f64::max);
-        if best == 0.0 {
-            return None;
-        }
-        let equal = compared.iter().filter(|c| self.f1(c) >= best);
+        let equal = compared.iter().filter(|c| best > 0.0 && self.f1(c) >= best);
         let equal: Vec<&Counts> = equal.collect();
-        let chosen = equal.get(equal.len() / 2)?;
-        Some(self.at(chosen, rule))
+        equal.get(equal.len() / 2).map(|counts| **counts)
     }
 
     fn counts(&self, percent: u8) -> Counts {
@@ -163,7 +175,7 @@ mod tests {
         ScoredDetections {
             detections: (0..20).map(|i| (low + 0.01 * i as f32, true)).collect(),
             objects: 20,
-            negatives: Vec::new(),
+            ..ScoredDetections::default()
         }
     }
 
@@ -203,6 +215,21 @@ mod tests {
         assert_eq!((found.threshold, found.false_alarms), (0.66, 1));
         assert!((found.recall - 0.7).abs() < 1e-9, "{found:?}");
         assert!((found.precision - 14.0 / 15.0).abs() < 1e-9, "{found:?}");
+    }
+
+    #[test]
+    fn uncertain_negatives_must_not_cost_more_than_half_of_the_correct_detections() {
+        let mut scored = correct_from(0.605);
+        // Above 0.75, five of twenty objects are found; above 0.65, fifteen.
+        for (score, uncertain, rule) in [
+            (0.755, false, ThresholdRule::FewFalseAlarms),
+            (0.755, true, ThresholdRule::ManyFalseAlarms),
+            (0.655, true, ThresholdRule::FewFalseAlarms),
+        ] {
+            scored.negatives = vec![score; 20];
+            scored.are_negatives_uncertain = uncertain;
+            assert_eq!(chosen(&scored).1, rule, "{score} {uncertain}");
+        }
     }
 
     #[test]

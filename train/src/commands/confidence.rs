@@ -153,6 +153,9 @@ fn detections(
     negatives: &[PathBuf],
 ) -> Result<Scored> {
     let mut scored = Scored::default();
+    for head in [&mut scored.image, &mut scored.objects] {
+        head.are_negatives_uncertain = negatives.is_empty();
+    }
     for (picture, prediction) in predictions(detector, development, "thresholds ")? {
         scored.add(&detector.card().labels, picture, &prediction);
     }
