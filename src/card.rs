@@ -181,6 +181,9 @@ pub struct Training {
     pub pictures: usize,
     pub epochs: usize,
     pub seed: u64,
+    /// How the confidence was calibrated and the thresholds were chosen, in words; empty if they were not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub calibration: String,
 }
 
 /// Where a network that was imported from another program's file comes from.

@@ -9,7 +9,8 @@ usage: train/benches/ablation.sh SNACKS WEIGHTS FOLDER [TRAIN ARGUMENTS]
 Trains the recipe `small` for four epochs unchanged, then once for each changed setting, and prints a table of the last
 epoch's figures for docs/training.md.
 
-  SNACKS           the data set: train/, val/ and their annotations
+  SNACKS           the data set: train/, val/ and their annotations; to choose by the table, a development copy
+                   (boxcam-train data convert --development)
   WEIGHTS          starting weights of all runs, mobilenet_v2_1.0_224_quant.tflite
   FOLDER           folder of the runs; complete runs are kept, an interrupted one is resumed
   TRAIN ARGUMENTS  more arguments for `boxcam-train train run`, as --epochs 8

@@ -47,7 +47,8 @@ pub struct Step {
     pub weight_decay: f32,
     /// 1 - EMA decay: how far the average moves towards the weights; 1 disables the EMA.
     pub ema_update: f32,
-    /// Largest L2 norm of the module's gradients; longer ones are scaled down.
+    /// Largest L2 norm of all gradients of this module together; longer ones are scaled down. Backbone and heads are two
+    /// modules: the large gradients of heads that start untrained must not shrink the steps of the backbone.
     pub clip_norm: f32,
 }
 
@@ -287,6 +288,39 @@ mod tests {
             .zip(values(&burns).concat());
         for (a, b) in pairs {
             assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn gradients_are_scaled_down_to_the_clip_norm_together() {
+        let device = Device::flex().autodiff();
+        let moments = |clip_norm: f32| -> Vec<f32> {
+            let module = small(&device);
+            let mut adamw = AdamW::new(&module);
+            let found = gradients(&module, &device);
+            let step = Step {
+                learning_rate: 0.01,
+                weight_decay: 0.0,
+                ema_update: 1.0,
+                clip_norm,
+            };
+            let _ = adamw.step(module, found, step);
+            // After one step, these are a tenth of the gradients.
+            let state = adamw.parameters.iter();
+            state.flat_map(|p| p.first_moment.clone()).collect()
+        };
+        let norm = |values: &[f32]| values.iter().map(|v| v * v).sum::<f32>().sqrt() * 10.0;
+        let whole = moments(f32::MAX);
+        let length = norm(&whole);
+        assert!(length > 0.0);
+        assert_eq!(moments(2.0 * length), whole, "short gradients stay");
+        let clipped = moments(length / 4.0);
+        assert!((norm(&clipped) / length - 0.25).abs() < 1e-4);
+        for (clipped, whole) in clipped.iter().zip(&whole) {
+            assert!(
+                (clipped - whole / 4.0).abs() <= 1e-6 * length,
+                "the direction stays"
+            );
         }
     }
 

@@ -52,7 +52,7 @@ impl Augmentation {
     }
 
     /// A random augmentation; flipped half of the time. A crop with too little of every box is drawn again, a
-    /// rectangle over too much of any box is left out.
+    /// rectangle over too much of any box is left out. Without boxes every crop is taken.
     pub fn random(settings: &AugmentationSettings, boxes: &[NormBox], random: &mut Rng) -> Self {
         let color = ColorJitter::random(settings, random);
         let shows = |crop: &Crop, truth: &NormBox| {
@@ -383,6 +383,29 @@ mod tests {
         assert_eq!(cached[0].apply(&image), image);
         assert_eq!(cached[0].apply_to_box(&truth), Some(truth));
         assert!(cached[1].flipped && cached[1].crop == Crop::WHOLE);
+    }
+
+    #[test]
+    fn an_image_without_a_box_keeps_the_visible_share_of_a_box() {
+        let settings = Recipe::named("full").expect("built in").augmentation;
+        let random = &mut Rng::with_seed(9);
+        let mut share = |wanted: &[NormBox]| {
+            let augmentation = Augmentation::random(&settings, wanted, random);
+            augmentation.visible_share(&NormBox::WHOLE)
+        };
+        // The whole image takes the place of the box.
+        let (mut guarded, mut free): (Vec<f32>, Vec<f32>) = (0..500)
+            .map(|_| (share(&[NormBox::WHOLE]), share(&[])))
+            .unzip();
+        guarded.sort_by(f32::total_cmp);
+        free.sort_by(f32::total_cmp);
+        assert!(guarded[0] >= settings.min_visible, "{}", guarded[0]);
+        assert!(
+            guarded[100] < 0.9,
+            "crops are still drawn: {}",
+            guarded[100]
+        );
+        assert!(free[0] < 0.35, "a negative has no such limit: {}", free[0]);
     }
 
     #[test]

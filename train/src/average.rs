@@ -97,6 +97,7 @@ pub fn average(models: &[pb::ModelProto]) -> Result<pb::ModelProto, AverageError
     let mut card = cards[0].clone();
     card.figures.clear();
     card.golden.clear();
+    card.training.calibration.clear();
     card.training.recipe = format!("{}, mean of {}", card.training.recipe, models.len());
     set_card(&mut mean, &card);
     Ok(mean)

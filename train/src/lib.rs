@@ -32,6 +32,9 @@
 //! | [`onnx`] | ONNX files |
 //! | [`average`] | the mean of several models |
 //! | [`temperature`] | calibration of the confidence |
+//! | [`thresholds`] | choice of the thresholds |
+//! | [`confidence`] | what was calibrated and chosen, in words |
+//! | [`review`] | what a model gets wrong, in words, and which images to take next |
 //! | [`quantize`] | float model to int8 model |
 //! | [`golden`] | golden examples in the card, by which a board checks its engine |
 //! | [`draw`] | sheets of images, bar charts, SVG to pixels |
@@ -52,6 +55,7 @@ pub mod adamw;
 pub mod augmentation;
 pub mod average;
 pub mod checkpoint;
+pub mod confidence;
 pub mod conv;
 pub mod data_loader;
 pub mod dataset;
@@ -73,6 +77,7 @@ pub mod plan;
 pub mod plot;
 pub mod quantize;
 pub mod recipe;
+pub mod review;
 pub mod samples;
 pub mod scenes;
 pub mod storage;
@@ -80,6 +85,7 @@ pub mod summary;
 mod targets;
 pub mod teacher;
 pub mod temperature;
+pub mod thresholds;
 pub mod trainer;
 pub mod truth;
 pub mod weights;

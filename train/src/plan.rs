@@ -2,7 +2,6 @@
 //!
 //! Everything random about an epoch's pictures is drawn here, from the seed and the epoch's number.
 
-use boxcam::geometry::NormBox;
 use fastrand::Rng;
 
 use crate::augmentation::Augmentation;
@@ -10,9 +9,9 @@ use crate::data_loader::{Augmented, SampleRequest};
 use crate::features::Features;
 use crate::mosaic::Mosaic;
 use crate::recipe::{ObjectTraining, Recipe};
-use crate::samples::TrainingSet;
+use crate::samples::{TrainingSet, wanted_boxes};
 use crate::scenes::SceneSource;
-use crate::truth::{Composition, Truth};
+use crate::truth::{Composition, ImageClass, Truth};
 
 /// What an epoch is drawn from.
 #[derive(Debug, Clone, Copy)]
@@ -170,8 +169,9 @@ impl EpochPlan<'_> {
             return Augmentation::light(random);
         }
         let boxes = composition.objects.iter().map(|object| object.bounding_box);
-        let boxes: Vec<NormBox> = boxes.collect();
-        Augmentation::random(&self.recipe.augmentation, &boxes, random)
+        let has_class = matches!(composition.image_class, ImageClass::Is(_));
+        let wanted = wanted_boxes(boxes.collect(), has_class);
+        Augmentation::random(&self.recipe.augmentation, &wanted, random)
     }
 
     fn truth(&self, composition: &Composition, augmentation: &Augmentation) -> Truth {
@@ -197,7 +197,6 @@ mod tests {
     use boxcam::label::Labels;
 
     use super::*;
-    use crate::truth::ImageClass;
 
     fn set(recipe: &Recipe) -> TrainingSet {
         let folder = tempfile::tempdir().expect("a folder");

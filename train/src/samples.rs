@@ -64,10 +64,29 @@ pub struct Object {
 }
 
 impl Sample {
-    /// The box with the largest area, the first of equals; `None` for a negative, or if no box is annotated.
+    /// The box that a head of one box learns, see [`primary_box`]; `None` for a negative, or if no box is annotated.
     #[must_use]
-    pub fn largest_box(&self) -> Option<NormBox> {
-        let boxes = self.objects.iter().map(|object| object.bounding_box);
+    pub fn primary_box(&self) -> Option<NormBox> {
+        primary_box(&self.objects, self.image_class)
+    }
+
+    /// The boxes of which an augmentation must show one, see [`wanted_boxes`].
+    #[must_use]
+    pub fn wanted_boxes(&self, recipe: &Recipe) -> Vec<NormBox> {
+        let boxes: Vec<NormBox> = match recipe.objects {
+            Some(_) => self.objects.iter().map(|o| o.bounding_box).collect(),
+            None => Vec::from_iter(self.primary_box()),
+        };
+        wanted_boxes(boxes, self.image_class.is_some())
+    }
+}
+
+/// The box of an image of that class: the largest box of the class, or if it has none, the largest of all; the first of equals.
+#[must_use]
+pub fn primary_box(objects: &[Object], class: Option<ClassId>) -> Option<NormBox> {
+    let largest = |is_wanted: &dyn Fn(&Object) -> bool| {
+        let objects = objects.iter().filter(|object| is_wanted(object));
+        let boxes = objects.map(|object| object.bounding_box);
         boxes.reduce(|best, next| {
             if next.area() > best.area() {
                 next
@@ -75,15 +94,18 @@ impl Sample {
                 best
             }
         })
-    }
+    };
+    let of_class = |object: &Object| class.is_some() && object.class == class;
+    largest(&of_class).or_else(|| largest(&|_| true))
+}
 
-    /// The boxes of which an augmentation must show one.
-    #[must_use]
-    pub fn wanted_boxes(&self, recipe: &Recipe) -> Vec<NormBox> {
-        match recipe.objects {
-            Some(_) => self.objects.iter().map(|o| o.bounding_box).collect(),
-            None => Vec::from_iter(self.largest_box()),
-        }
+/// The boxes of which an augmentation must show one. An image that has a class but no box shows the object at an unknown
+/// place, so that the whole image takes the place of the box: its crops are as large as `min_visible` asks for.
+#[must_use]
+pub fn wanted_boxes(boxes: Vec<NormBox>, has_class: bool) -> Vec<NormBox> {
+    match boxes.is_empty() && has_class {
+        true => vec![NormBox::WHOLE],
+        false => boxes,
     }
 }
 
@@ -388,6 +410,28 @@ mod tests {
     }
 
     #[test]
+    fn the_box_of_an_image_is_the_largest_of_its_class_even_if_another_class_has_a_larger_one() {
+        let object = |class: &str, side: f32| Object {
+            class: labels().find(class),
+            bounding_box: NormBox::new(0.0, side, 0.0, side).expect("a valid box"),
+        };
+        let objects = [
+            object("cake", 0.9),
+            object("apple", 0.2),
+            object("apple", 0.4),
+            object("pear", 0.95),
+        ];
+        let side = |objects: &[Object], class: &str| {
+            primary_box(objects, labels().find(class)).map(|found| found.corners()[1])
+        };
+        assert_eq!(side(&objects, "apple"), Some(0.4));
+        assert_eq!(side(&objects, "cake"), Some(0.9));
+        // Without a box of the class, the largest of all.
+        assert_eq!(side(&objects[1..], "cake"), Some(0.95));
+        assert_eq!(side(&[], "cake"), None);
+    }
+
+    #[test]
     fn per_image_the_largest_box_is_taken_and_an_image_without_rows_has_a_class() {
         let (_folder, split) = split();
         let recipe = Recipe {
@@ -398,9 +442,13 @@ mod tests {
         let found = TrainingSet::new(&split, &labels(), &recipe, 1);
         let files = &found.samples[..2];
         assert_eq!(files[0].image_class, labels().find("apple"));
-        let largest = files[0].largest_box().expect("known");
-        assert_eq!(largest.corners(), [0.2, 0.9, 0.1, 0.8]);
-        assert_eq!(files[1].largest_box(), None);
+        let primary = files[0].primary_box().expect("known");
+        assert_eq!(primary.corners(), [0.2, 0.9, 0.1, 0.8]);
+        assert_eq!(files[1].primary_box(), None);
+        assert_eq!(files[0].wanted_boxes(&recipe), [primary]);
+        assert_eq!(files[1].wanted_boxes(&recipe), [NormBox::WHOLE]);
+        let negative = found.samples.last().expect("negatives");
+        assert!(negative.wanted_boxes(&recipe).is_empty());
         let negatives = found.samples.iter().filter(|e| e.image_class.is_none());
         assert_eq!(negatives.count(), 2);
         for image in &found.images {

@@ -128,8 +128,8 @@ fn visible_box(request: &SampleRequest, data: &TrainingSet) -> Option<NormBox> {
         // These have a truth.
         Augmented::Mosaic(..) | Augmented::Scene(..) => return None,
     };
-    let largest = data.samples[request.sample].largest_box()?;
-    augmentation.apply_to_box(&largest)
+    let primary = data.samples[request.sample].primary_box()?;
+    augmentation.apply_to_box(&primary)
 }
 
 /// Assigns the cells of a `side * side` map to a ground-truth box: `(box_weight, location_target)`, each summing to 1.

@@ -1,7 +1,8 @@
 //! Temperature scaling (Guo, Pleiss, Sun and Weinberger 2017): calibrates a model's confidence.
 //!
-//! Label smoothing and mixup make a model under-confident. One factor for all logits, 1 / temperature, is fitted on the
-//! validation split and multiplied into the class head. The top class, the box and the inference time do not change.
+//! Label smoothing and mixup make a model under-confident. One factor for all logits, 1 / temperature, is fitted on images
+//! that the model was not trained on, and multiplied into the class head of the float or the int8 model. The top class, the
+//! box and the inference time do not change.
 
 use thiserror::Error;
 use tract_onnx::pb;
@@ -20,9 +21,11 @@ const MIN_SCORE: f64 = 1e-12;
 /// A model that cannot be calibrated.
 #[derive(Debug, Error)]
 pub enum TemperatureError {
-    #[error("it has no float layer {CLASS_LAYER}; give a float model made by boxcam-train")]
+    #[error(
+        "it has no layer {CLASS_LAYER} with constant weights; give a model made by boxcam-train"
+    )]
     NoHead,
-    #[error("no image has a class of the model; give a validation split with its classes")]
+    #[error("no image has a class of the model; give images of its classes")]
     NoImages,
 }
 
@@ -35,7 +38,9 @@ pub struct ScoredImage {
     pub class: usize,
 }
 
-/// The factor within [`RANGE`], 1 / temperature, of the least mean cross-entropy.
+/// The factor within [`RANGE`], 1 / temperature, of the least mean cross-entropy with smoothed targets: of `n` images,
+/// 1 / (n + 2) of each target is spread over all classes (Platt 1999). Otherwise a few images whose predictions are all
+/// correct would ask for a confidence of 1.
 ///
 /// # Errors
 /// [`TemperatureError::NoImages`] without an image.
@@ -66,11 +71,18 @@ pub fn cross_entropy(images: &[ScoredImage], factor: f64) -> f64 {
     each.sum::<f64>() / images.len().max(1) as f64
 }
 
+/// Of the cross-entropy with smoothed targets.
 fn slope(images: &[ScoredImage], factor: f64) -> f64 {
+    let smoothing = 1.0 / (images.len() as f64 + 2.0);
     let each = images.iter().map(|image| {
-        let logits = image.scores.iter().map(logit);
-        let expected: f64 = logits.zip(scaled(image, factor)).map(|(z, p)| z * p).sum();
-        expected - logit(&image.scores[image.class])
+        let logits = || image.scores.iter().map(logit);
+        let expected: f64 = logits()
+            .zip(scaled(image, factor))
+            .map(|(z, p)| z * p)
+            .sum();
+        let mean = logits().sum::<f64>() / image.scores.len() as f64;
+        let target = (1.0 - smoothing) * logit(&image.scores[image.class]) + smoothing * mean;
+        expected - target
     });
     each.sum()
 }
@@ -91,14 +103,24 @@ fn scaled(image: &ScoredImage, factor: f64) -> Vec<f64> {
     raised.into_iter().map(|score| score / sum).collect()
 }
 
-/// Multiplies the class head's weights and biases by the factor.
+/// Multiplies the class head's weights and biases by the factor; of an int8 model their scales, which has the same effect
+/// without rounding.
 ///
 /// # Errors
-/// [`TemperatureError::NoHead`] if the model has no float class head.
+/// [`TemperatureError::NoHead`] if the model has no class head of its own making.
 pub fn scale_logits(model: &mut pb::ModelProto, factor: f64) -> Result<(), TemperatureError> {
     let graph = model.graph.as_mut().ok_or(TemperatureError::NoHead)?;
     let head = graph.node.iter().find(|node| node.name == CLASS_LAYER);
-    let constants: Vec<String> = head.map_or_else(Vec::new, |node| node.input[1..].to_vec());
+    let operands = head.map_or(&[][..], |node| node.input.get(1..).unwrap_or_default());
+    let scale = |operand: &String| {
+        let mut nodes = graph.node.iter();
+        let dequantizer =
+            nodes.find(|node| node.op_type == "DequantizeLinear" && node.output.contains(operand));
+        dequantizer
+            .map_or(Some(operand), |node| node.input.get(1))
+            .cloned()
+    };
+    let constants: Vec<String> = operands.iter().filter_map(scale).collect();
     let mut tensors: Vec<_> = graph.initializer.iter_mut().collect();
     tensors.retain(|tensor| constants.contains(&tensor.name));
     if constants.len() != 2 || tensors.len() != 2 {
@@ -127,19 +149,25 @@ mod tests {
     }
 
     #[test]
-    fn scores_become_the_share_of_correct_predictions() {
-        for (score, correct) in [(0.6, 8), (0.95, 8), (0.8, 8)] {
+    fn scores_become_the_smoothed_share_of_correct_predictions() {
+        for (score, correct, share) in
+            [(0.6, 8, 0.8), (0.95, 8, 0.8), (0.8, 8, 0.8), (0.8, 10, 1.0)]
+        {
             let images = images(score, correct);
             let factor = fit_factor(&images).expect("some");
             let found = scaled(&images[0], factor)[0];
-            assert!((found - 0.8).abs() < 1e-6, "{score}: {found}");
-            assert!(cross_entropy(&images, factor) <= cross_entropy(&images, 1.0) + 1e-12);
+            // A twelfth of each target is spread over two classes.
+            let expected = share * 11.0 / 12.0 + 0.5 / 12.0;
+            assert!((found - expected).abs() < 1e-6, "{score}: {found}");
         }
+        let images = images(0.6, 8);
+        let factor = fit_factor(&images).expect("some");
+        assert!(cross_entropy(&images, factor) < cross_entropy(&images, 1.0));
     }
 
     #[test]
-    fn if_all_are_correct_the_factor_is_the_end_of_its_range() {
-        let found = fit_factor(&images(0.6, 10)).expect("some");
+    fn the_factor_stays_in_its_range() {
+        let found = fit_factor(&images(0.51, 10)).expect("some");
         assert!((found - RANGE.1).abs() < 1e-6, "{found}");
         assert!(matches!(fit_factor(&[]), Err(TemperatureError::NoImages)));
     }

@@ -4,7 +4,7 @@ use boxcam::geometry::NormBox;
 use boxcam::label::ClassId;
 
 use crate::augmentation::Augmentation;
-use crate::samples::{Object, Sample};
+use crate::samples::{Object, Sample, primary_box};
 
 /// The class of a picture as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,21 +87,14 @@ impl Composition {
 }
 
 impl Truth {
-    /// The box of the picture as a whole: that of its largest object, the first of equals; none if the picture has no
-    /// class.
+    /// The box of the picture as a whole, see [`samples::primary_box`](crate::samples::primary_box); none if the picture has
+    /// no class.
     #[must_use]
     pub fn primary_box(&self) -> Option<NormBox> {
-        let ImageClass::Is(_) = self.image_class else {
-            return None;
-        };
-        let boxes = self.objects.iter().map(|object| object.bounding_box);
-        boxes.reduce(|best, next| {
-            if next.area() > best.area() {
-                next
-            } else {
-                best
-            }
-        })
+        match self.image_class {
+            ImageClass::Is(class) => primary_box(&self.objects, Some(class)),
+            ImageClass::Negative | ImageClass::Unknown => None,
+        }
     }
 }
 
@@ -144,8 +137,11 @@ mod tests {
         assert_eq!(truth.ignored, sample(false).objects[2..]);
         let classes = ["apple", "cake"].map(|class| labels().find(class).expect("known"));
         assert_eq!(truth.incomplete, classes);
-        let largest = sample(false).objects[1].bounding_box;
-        assert_eq!(truth.primary_box(), Some(largest));
+        let own = sample(false).objects[1].bounding_box;
+        assert_eq!(truth.primary_box(), Some(own));
+        let mut larger = truth.clone();
+        larger.objects[0].bounding_box = NormBox::WHOLE;
+        assert_eq!(larger.primary_box(), Some(own), "of the picture's class");
         assert!(Composition::of(&sample(true)).incomplete.is_empty());
     }
 

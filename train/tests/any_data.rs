@@ -129,6 +129,10 @@ fn a_development_split_is_cut_from_the_training_images() {
     let to = data.join("train").join(&leak.folder);
     std::fs::create_dir_all(&to).expect("made");
     std::fs::copy(&leak.path, to.join("leak.jpg")).expect("copied");
+    // The same, half as large and compressed again.
+    let image = image::open(&leak.path).expect("readable");
+    let half = image.thumbnail(image.width() / 2, image.height() / 2);
+    half.to_rgb8().save(to.join("near.jpg")).expect("written");
     let convert = |to: &Path| {
         let share = ["--development", "--validation", "0.25"];
         let arguments = ["data", "convert", text(&data), "--output", text(to)];
@@ -136,7 +140,7 @@ fn a_development_split_is_cut_from_the_training_images() {
     };
     let said = convert(&split);
     assert!(
-        said.contains("left out: 1 images that are duplicates"),
+        said.contains("left out: 2 images that are duplicates"),
         "{said}"
     );
     assert!(
@@ -162,6 +166,19 @@ fn a_development_split_is_cut_from_the_training_images() {
     let again = folder.path().join("again");
     convert(&again);
     assert_eq!((names(&again, "train"), names(&again, "val")), (train, val));
+    // With the data set's own splits, both leave the training images, and are named.
+    let kept = folder.path().join("kept");
+    let arguments = ["data", "convert", text(&data), "--output", text(&kept)];
+    let (_, said) = succeed_saying(&arguments);
+    for name in ["leak.jpg", "near.jpg"] {
+        let of = format!("{name} is a duplicate of {}", leak.path.display());
+        assert!(said.contains(&of) && said.contains(" in val"), "{said}");
+        assert!(!names(&kept, "train").contains(&name.to_owned()));
+    }
+    assert_eq!(
+        (names(&kept, "train").len(), names(&kept, "val").len()),
+        (60, 5)
+    );
 }
 
 /// Makes boxes of a COCO data set invalid, every `step`th.

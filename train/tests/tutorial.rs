@@ -91,7 +91,28 @@ fn fit_makes_a_model_from_a_coco_data_set() {
 
     let model = mine.join("boxcam.onnx");
     let detector = TractDetector::from_file(&model).expect("loads");
-    assert_eq!(detector.card().name, "mine");
+    let card = detector.card();
+    assert_eq!(card.name, "mine");
+    // The confidence is calibrated, and the threshold chosen, on images that were not trained on.
+    let calibration = &card.training.calibration;
+    eprintln!("{calibration}");
+    assert!(
+        calibration.contains("confidence: temperature"),
+        "{calibration}"
+    );
+    assert!(calibration.contains("threshold 0."), "{calibration}");
+    let read = |name: &str| {
+        let csv = mine.join(format!("data/annotations-{name}.csv"));
+        Dataset::read(&mine.join("data").join(name), &csv).expect("sound")
+    };
+    let (train, development) = (
+        read("train").pictures.len(),
+        read("development").pictures.len(),
+    );
+    assert!(
+        development >= 20 && development * 4 <= train,
+        "{development} beside {train}"
+    );
     let data = mine.join("data");
     let split = Dataset::read(&data.join("val"), &data.join("annotations-val.csv")).expect("sound");
     let (evaluation, faults) = Evaluator::new(&detector, 2, &|| ())

@@ -390,12 +390,15 @@ fn card(card: &ModelCard) -> Markup {
         ("credits", training.credits.clone()),
         ("training", trained),
     ];
+    let calibration = Some(("calibration", training.calibration.clone()));
+    let calibration = calibration.filter(|(_, how)| !how.is_empty());
+    let entries = entries.into_iter().chain(calibration);
     let figures = card.figures.iter();
     let figures =
         figures.map(|(name, value)| (name.as_str(), format!("{value:.4} on validation pictures")));
     html! {
         dl class="card" {
-            @for (name, value) in entries.into_iter().chain(figures) {
+            @for (name, value) in entries.chain(figures) {
                 dt { (printable(name)) } dd { (printable(&value)) }
             }
         }

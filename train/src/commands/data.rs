@@ -10,8 +10,10 @@ use boxcam::scene::{self, NegativeKind};
 use boxcam_train::dataset::dropped::DroppedBoxes;
 use boxcam_train::dataset::inspection::{self, Inspection, IssueKind};
 use boxcam_train::dataset::prepared::{self, PreparedError, PreparedSummary, Transfer};
-use boxcam_train::dataset::splits::{SplitOptions, SplitPlan, assign_development, assign_splits};
-use boxcam_train::dataset::{SplitName, review_sheets};
+use boxcam_train::dataset::splits::{
+    Assignment, SplitOptions, SplitPlan, assign_development, assign_splits,
+};
+use boxcam_train::dataset::{ImportedDataset, SplitName, review_sheets};
 use boxcam_train::message;
 use boxcam_train::negative_crops::{may_lack_a_box, negative_crop};
 use clap::{Args, Subcommand};
@@ -41,7 +43,7 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
-        Command::Convert(arguments) => convert(arguments),
+        Command::Convert(arguments) => convert(arguments, 0.0),
         Command::Inspect(arguments) => inspect(arguments),
         Command::ShowBatch(arguments) => show_batch(arguments),
         Command::Synthesize(arguments) => synthesize(arguments),
@@ -85,7 +87,8 @@ pub(super) fn validation_share(text: &str) -> Result<f64, &'static str> {
     }
 }
 
-pub(super) fn convert(arguments: &ConvertArguments) -> Result<()> {
+/// Converts a data set. `development_part` is [`SplitOptions::development`].
+pub(super) fn convert(arguments: &ConvertArguments, development_part: f64) -> Result<()> {
     prepared::check_output(&arguments.output, &arguments.data.data)?;
     let (format, dataset) = arguments.data.read()?;
     message!(
@@ -112,6 +115,7 @@ pub(super) fn convert(arguments: &ConvertArguments) -> Result<()> {
         validation: arguments.validation,
         seed: arguments.seed,
         resplit: arguments.resplit,
+        development: development_part,
     };
     let plan = match arguments.development {
         true => assign_development(&dataset, &prints, options, threads()),
@@ -124,11 +128,33 @@ pub(super) fn convert(arguments: &ConvertArguments) -> Result<()> {
     let bar = progress(dataset.pictures.len(), "written");
     let summary = prepared::write(&dataset, &plan, &arguments.output, transfer, &|| bar.inc(1))?;
     bar.finish_and_clear();
+    name_leaks(&dataset, &plan);
     print_split(&summary, &plan);
     let output = arguments.output.display();
     message!("next: boxcam-train data inspect {output}");
     message!("then: boxcam-train train run --data {output} --run run");
     Ok(())
+}
+
+/// Names the pictures that are left out because a duplicate of theirs is kept in another split.
+fn name_leaks(dataset: &ImportedDataset, plan: &SplitPlan) {
+    let path = |index: usize| dataset.pictures[index].path.display();
+    let split = |index: usize| match plan.assignments[index] {
+        Assignment::To(split) => format!(" in {split}"),
+        Assignment::Excluded(_) => String::new(),
+    };
+    for leak in plan.leaks.iter().take(FAULTS) {
+        let kept = leak.duplicate_of;
+        message!(
+            "left out: {} is a duplicate of {}{}",
+            path(leak.excluded),
+            path(kept),
+            split(kept)
+        );
+    }
+    if let Some(more @ 1..) = plan.leaks.len().checked_sub(FAULTS) {
+        message!("left out: {more} more duplicates (boxcam-train data inspect --all lists them)");
+    }
 }
 
 fn print_split(summary: &PreparedSummary, plan: &SplitPlan) {

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use boxcam::dataset::{AnnotatedPicture, Annotation, Dataset};
 use boxcam::detect::tract::TractDetector;
 use boxcam::detect::{Detector, Prediction};
@@ -78,7 +78,7 @@ pub(crate) struct PredictArguments {
     #[arg(long, value_name = "IMAGE", conflicts_with_all = ["data", "split", "count", "sort", "seed"])]
     raw: Option<PathBuf>,
     /// Which split
-    #[arg(long, default_value = "val", value_parser = ["train", "val"])]
+    #[arg(long, default_value = "val", value_parser = ["train", "development", "val"])]
     split: String,
     /// Folder to write predictions.csv and a sheet per order to; with --raw: PNG file to draw the scores into
     #[arg(long, value_name = "PATH", required_unless_present = "raw")]
@@ -366,6 +366,11 @@ pub(crate) struct CalibrateArguments {
 fn calibrate(arguments: &CalibrateArguments) -> Result<()> {
     let mut model = onnx::read(&arguments.model)?;
     let name = arguments.model.display().to_string();
+    if onnx::card(&model).is_ok_and(|card| !card.golden.is_empty()) {
+        bail!(
+            "model {name}: its golden examples have the confidence of now; calibrate the float model, then quantize it"
+        );
+    }
     let validation = arguments.data.split("val")?;
     let before = confidence(&name, &model, &validation)?;
     let context = || format!("model {name}");
@@ -392,9 +397,27 @@ fn calibrate(arguments: &CalibrateArguments) -> Result<()> {
 }
 
 /// A model's scores of all images of a split.
-struct Confidence {
-    images: Vec<ScoredImage>,
-    calibration: Calibration,
+pub(super) struct Confidence {
+    pub(super) images: Vec<ScoredImage>,
+    pub(super) calibration: Calibration,
+}
+
+impl Confidence {
+    pub(super) fn of(labels: &Labels, predicted: &[(&AnnotatedPicture, Prediction)]) -> Self {
+        let mut evaluation = Evaluation::new(labels.clone());
+        let mut images = Vec::new();
+        for (picture, prediction) in predicted {
+            evaluation.add(&picture.folder, &picture.annotations, prediction);
+            images.extend(labels.find(&picture.folder).map(|class| ScoredImage {
+                scores: prediction.scores().to_vec(),
+                class: class.index(),
+            }));
+        }
+        Self {
+            images,
+            calibration: Calibration::of(&evaluation),
+        }
+    }
 }
 
 fn confidence(
@@ -403,18 +426,6 @@ fn confidence(
     split: &Dataset,
 ) -> Result<Confidence> {
     let detector = TractDetector::from_bytes(name, &model.encode_to_vec())?;
-    let labels = &detector.card().labels;
-    let mut evaluation = Evaluation::new(labels.clone());
-    let mut images = Vec::new();
-    for (picture, prediction) in predictions(&detector, split, "images")? {
-        evaluation.add(&picture.folder, &picture.annotations, &prediction);
-        images.extend(labels.find(&picture.folder).map(|class| ScoredImage {
-            scores: prediction.scores().to_vec(),
-            class: class.index(),
-        }));
-    }
-    Ok(Confidence {
-        images,
-        calibration: Calibration::of(&evaluation),
-    })
+    let predicted = predictions(&detector, split, "images")?;
+    Ok(Confidence::of(&detector.card().labels, &predicted))
 }

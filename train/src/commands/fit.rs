@@ -1,31 +1,36 @@
 //! `boxcam-train fit`: from a data set to the model file that boxcam runs, in one command.
 //!
-//! The steps of `data convert`, `train run` and `model quantize` with settings that suit most data, after an estimate of the
-//! time. An interrupted `fit` is resumed.
+//! The steps of `data convert`, `train run`, `model quantize` and `train plot` with settings that suit most data, after an
+//! estimate of the time; then the confidence is calibrated and the thresholds are chosen. An interrupted `fit` is resumed.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use boxcam::label::Labels;
+use boxcam_train::confidence::CONFIDENCE_FILE;
+use boxcam_train::dataset::splits::MIN_DEVELOPMENT;
 use boxcam_train::message;
 use boxcam_train::model::Model;
 use boxcam_train::quantize::WeightScales;
 use boxcam_train::quantize::calibrate::Calibration;
 use boxcam_train::recipe::{BoxLoss, Override, Recipe, RecipeError};
+use boxcam_train::review::REVIEW_FILE;
 use boxcam_train::samples::max_negative_crops;
 use boxcam_train::trainer::Trainer;
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use clap::Args;
 
+use super::confidence::{CalibrationPictures, GivenThresholds, calibrate, list_negatives};
 use super::data::{self, ConvertArguments, validation_share};
 use super::model_file::{self, CalibrationData, QuantizeArguments};
+use super::review::review;
 use super::train::{
-    self, ComputeDevice, RunArguments, input_size, recipe_help, recipe_name, starting_weights,
-    unnamed_card,
+    self, ComputeDevice, PlotArguments, RunArguments, input_size, recipe_help, recipe_name,
+    starting_weights, unnamed_card,
 };
-use super::{AnyData, DroppedOptions, PreparedData};
+use super::{AnyData, DroppedOptions, PreparedData, fraction, write};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -43,6 +48,21 @@ pub(crate) struct Arguments {
     /// Share of each class that is kept for validation, if the data set has no validation split
     #[arg(long, default_value_t = 0.2, value_parser = validation_share)]
     validation: f64,
+    /// Share of each class of the training images that is not trained on, but kept to calibrate the confidence and to choose
+    /// the thresholds, at least 20 images if a quarter of all is as many; 0 keeps none, and the default thresholds
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = development_share)]
+    development: f64,
+    /// Folder of photographs that show none of the objects, 20 or more, better of the place where the camera will be: the
+    /// thresholds are chosen so that at most 5% of them have a false alarm. By default, parts of the development images
+    /// without a box
+    #[arg(long, value_name = "FOLDER")]
+    negatives: Option<PathBuf>,
+    /// Confidence threshold for the model's card, instead of choosing one
+    #[arg(long, value_parser = fraction)]
+    threshold: Option<f32>,
+    /// Threshold of the objects, for recipes that find several, instead of choosing one
+    #[arg(long, value_parser = fraction)]
+    objects_threshold: Option<f32>,
     #[arg(long, default_value = "quick", value_parser = recipe_name, help = recipe_help())]
     recipe: String,
     /// Width and height of the network's input in pixels, a multiple of 32; smaller is faster on the board and worse
@@ -65,6 +85,14 @@ pub(crate) struct Arguments {
     dropped: DroppedOptions,
 }
 
+/// Parses a number from 0 to below 1.
+fn development_share(text: &str) -> Result<f64, &'static str> {
+    match text.parse() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        _ => Err("expected a number from 0 to below 1"),
+    }
+}
+
 /// Training images that the ranges of activations are calibrated on.
 const CALIBRATION_IMAGES: u32 = 100;
 
@@ -84,10 +112,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         .into());
     }
+    if recipe.objects.is_none() && arguments.objects_threshold.is_some() {
+        let message = "finds one object, so --objects-threshold has no effect; use --threshold";
+        return Err(RecipeError::Invalid {
+            recipe: recipe.name,
+            message: message.to_owned(),
+        }
+        .into());
+    }
+    // A wrong folder must not be noticed after the training.
+    let negatives = arguments.negatives.as_deref().map(list_negatives);
+    let negatives = negatives.transpose()?.unwrap_or_default();
     if data.exists() {
         message!("{} exists and is used as it is", data.display());
     } else {
-        data::convert(&ConvertArguments {
+        let convert = ConvertArguments {
             data: arguments.data.clone(),
             output: data,
             validation: arguments.validation,
@@ -96,13 +135,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             resplit: false,
             link: true,
             dropped: arguments.dropped,
-        })?;
+        };
+        data::convert(&convert, arguments.development)?;
+    }
+    let pictures = CalibrationPictures {
+        train: training.data.split("train")?.pictures.len(),
+        development: training.data.development()?,
+        negatives,
+    };
+    if pictures.development.is_none() && arguments.development > 0.0 {
+        message!(
+            "the {} training images are too few to keep {MIN_DEVELOPMENT} of them apart: the confidence will not be \
+             calibrated, and the thresholds are the defaults",
+            pictures.train
+        );
     }
     let expected = estimate(&training, &recipe)?;
     message!("training takes about {} here", in_words(expected));
     train::train(&training)?;
     let model = arguments.output.join("boxcam.onnx");
-    model_file::quantize(&QuantizeArguments {
+    let mut int8 = model_file::quantized(&QuantizeArguments {
         data: CalibrationData {
             data: Some(training.data.data.clone()),
             pictures: Vec::new(),
@@ -117,9 +169,41 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         report: Some(training.run.join("quantization.csv")),
         threshold: None,
     })?;
-    let (model, run) = (model.display(), training.run.display());
-    message!("see its curves: boxcam-train train plot {run} --output {run}/curves");
-    message!("try it: boxcam run --source camera --model {model}");
+    let given = GivenThresholds {
+        image: arguments.threshold,
+        objects: arguments.objects_threshold,
+    };
+    let confidence = calibrate(&mut int8, &pictures, given)?;
+    for sentence in confidence.sentences() {
+        println!("{sentence}");
+    }
+    write(
+        &training.run.join(CONFIDENCE_FILE),
+        &serde_json::to_vec_pretty(&confidence)?,
+    )?;
+    let review = review(&int8, &training.data)?;
+    for (heading, sentences) in review.parts() {
+        println!("\n{heading}:");
+        for sentence in sentences {
+            println!("- {sentence}");
+        }
+    }
+    let file = training.run.join(REVIEW_FILE);
+    write(&file, &serde_json::to_vec_pretty(&review)?)?;
+    int8.write(&model)?;
+    let plot = PlotArguments {
+        output: training.run.join("curves"),
+        runs: vec![training.run],
+    };
+    train::plot(&plot)?;
+    message!(
+        "see how it went: {}",
+        plot.output.join("report.html").display()
+    );
+    message!(
+        "try it: boxcam run --source camera --model {}",
+        model.display()
+    );
     Ok(())
 }
 
@@ -144,7 +228,7 @@ fn training(arguments: &Arguments, data: PathBuf) -> RunArguments {
         set,
         seed: arguments.seed,
         device: arguments.device,
-        threshold: train::THRESHOLD,
+        threshold: arguments.threshold.unwrap_or(train::THRESHOLD),
         name: arguments.name.clone(),
         about: folder_name(&arguments.data.data),
         credits: arguments.credits.clone(),

@@ -15,7 +15,7 @@ use boxcam_train::checkpoint::CheckpointError;
 use boxcam_train::dataset::dropped::{DroppedBoxes, TooManyDropped};
 use boxcam_train::dataset::duplicates::{self, Fingerprint};
 use boxcam_train::dataset::prepared::PreparedError;
-use boxcam_train::dataset::{self, DatasetFormat, ImportError, ImportedDataset};
+use boxcam_train::dataset::{self, DatasetFormat, ImportError, ImportedDataset, SplitName};
 use boxcam_train::import::ModelImportError;
 use boxcam_train::onnx::OnnxError;
 use boxcam_train::plot::history::HistoryError;
@@ -30,14 +30,18 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
 
+mod confidence;
 pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod fit;
 pub(crate) mod import;
 pub(crate) mod model_file;
+mod review;
 pub(crate) mod scenes;
 pub(crate) mod show_batch;
 pub(crate) mod train;
+
+use confidence::NegativesError;
 
 /// Faults that are reported one by one.
 const FAULTS: usize = 20;
@@ -54,6 +58,13 @@ pub(crate) struct PreparedData {
 impl PreparedData {
     fn split(&self, name: &str) -> Result<core_dataset::Dataset> {
         split(&self.data, name)
+    }
+
+    /// The development part of the training images, if the data set has one.
+    fn development(&self) -> Result<Option<core_dataset::Dataset>> {
+        let name = SplitName::Development.name();
+        let is_there = self.data.join(format!("annotations-{name}.csv")).is_file();
+        is_there.then(|| self.split(name)).transpose()
     }
 }
 
@@ -219,7 +230,8 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
         || error.is::<TooManyDropped>()
         || error.is::<PictureError>()
         || error.is::<SceneError>()
-        || error.is::<HistoryError>();
+        || error.is::<HistoryError>()
+        || error.is::<NegativesError>();
     let output = error.is::<OutputError>() || error.is::<PreparedError>();
     if error.is::<RecipeError>() {
         return Some(ExitCode::from(2));

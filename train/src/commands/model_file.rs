@@ -150,7 +150,28 @@ pub(crate) struct QuantizeArguments {
     pub(super) threshold: Option<f32>,
 }
 
-pub(super) fn quantize(arguments: &QuantizeArguments) -> Result<()> {
+/// An int8 model that is about as accurate as its float model, without golden examples.
+pub(super) struct Int8Model {
+    pub(super) model: ModelProto,
+    /// Its card; that in the model is replaced by it when it is written.
+    pub(super) card: ModelCard,
+}
+
+impl Int8Model {
+    /// Adds golden examples and writes the file.
+    pub(super) fn write(mut self, output: &Path) -> Result<()> {
+        onnx::set_card(&mut self.model, &self.card);
+        add_golden(&mut self.model, &output.display().to_string())?;
+        write_model(output, &self.model)
+    }
+}
+
+fn quantize(arguments: &QuantizeArguments) -> Result<()> {
+    quantized(arguments)?.write(&arguments.output)
+}
+
+/// Quantizes a model and checks it against the float model; writes nothing but `--report`.
+pub(super) fn quantized(arguments: &QuantizeArguments) -> Result<Int8Model> {
     let float = onnx::read(&arguments.model)?;
     let mut card = onnx::card(&float).map_err(QuantizeError::from)?;
     let train = arguments.data.training()?;
@@ -168,7 +189,7 @@ pub(super) fn quantize(arguments: &QuantizeArguments) -> Result<()> {
     })?;
     message!("chosen:\n{}", line(&chosen.trial));
     let QuantizedModel {
-        model: mut int8,
+        model: int8,
         source,
         agreement,
         ..
@@ -190,9 +211,7 @@ pub(super) fn quantize(arguments: &QuantizeArguments) -> Result<()> {
     }
     // The float model's golden examples, if any, do not hold for the int8 model.
     card.golden.clear();
-    onnx::set_card(&mut int8, &card);
-    add_golden(&mut int8, &arguments.output.display().to_string())?;
-    write_model(&arguments.output, &int8)
+    Ok(Int8Model { model: int8, card })
 }
 
 /// The figures of a model without image heads that agrees with its float model.
@@ -458,6 +477,9 @@ pub(crate) struct CardArguments {
     figures: Option<PathBuf>,
 }
 
+/// Continues what a card says about the choice of its thresholds.
+const CHANGED: &str = ". A threshold was changed afterwards";
+
 fn card(arguments: &CardArguments) -> Result<()> {
     let mut model = onnx::read(&arguments.model)?;
     let mut card = card_of(&arguments.model, &model)?;
@@ -466,6 +488,14 @@ fn card(arguments: &CardArguments) -> Result<()> {
         return Ok(());
     };
     card.threshold = arguments.threshold.unwrap_or(card.threshold);
+    let has_new_threshold = arguments
+        .threshold
+        .or(arguments.objects_threshold)
+        .is_some();
+    let calibration = &mut card.training.calibration;
+    if has_new_threshold && !calibration.is_empty() && !calibration.ends_with(CHANGED) {
+        calibration.push_str(CHANGED);
+    }
     if let Some(threshold) = arguments.objects_threshold {
         let Some(objects) = &mut card.objects else {
             bail!(

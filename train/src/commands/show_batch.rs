@@ -235,8 +235,8 @@ fn sample_tile(
 ) -> Result<Tile> {
     let image = &set.images[sample.image];
     let wanted = sample.wanted_boxes(recipe);
-    let largest = sample.largest_box();
-    let truth = largest.as_ref();
+    let primary = sample.primary_box();
+    let truth = primary.as_ref();
     let cached = random.usize(0..image.augmentations.len());
     let (augmentation, caption) = match (recipe.caches_features(), cached) {
         (false, _) => (

@@ -12,15 +12,18 @@ use boxcam::label::Labels;
 use boxcam_train::checkpoint::{
     Checkpoint, Identity, data_hash, file_hash, network_hash, recipe_text,
 };
+use boxcam_train::confidence::ConfidenceReport;
 use boxcam_train::dataset::dropped::DroppedBoxes;
 use boxcam_train::draw::svg;
 use boxcam_train::draw::theme::Theme;
 use boxcam_train::features::{Features, channels_last};
 use boxcam_train::model::Model;
 use boxcam_train::plan::scenes_beside;
+use boxcam_train::plot::curves;
 use boxcam_train::plot::history::History;
-use boxcam_train::plot::{curves, training_report};
+use boxcam_train::plot::training_report::{self, OfFit};
 use boxcam_train::recipe::{Override, Recipe, RecipeError};
+use boxcam_train::review::Review;
 use boxcam_train::samples::{TrainingImage, TrainingSet};
 use boxcam_train::scenes::SceneSource;
 use boxcam_train::teacher::Teacher;
@@ -137,16 +140,26 @@ impl RunArguments {
         let size = self.input_size.map(i64::from);
         overrides.extend(size.map(|size| Override::new("input_size", size)));
         let recipe = Recipe::load(&self.recipe, &overrides)?;
-        let distils = |o: &&Override| ["kd_weight", "feature_kd_weight"].contains(&o.key());
-        match self.set.iter().find(distils) {
-            Some(key) if self.teacher.is_none() => Err(RecipeError::Invalid {
+        // What a key needs beside the recipe.
+        let has_scenes = recipe.objects.is_some_and(|objects| objects.scenes > 0.0);
+        let missing = |key: &str| match key {
+            "kd_weight" | "feature_kd_weight" if self.teacher.is_none() => Some("--teacher FILE"),
+            "objects.scenes" | "objects.empty_scenes"
+                if has_scenes && self.backgrounds.is_none() =>
+            {
+                Some("--backgrounds FOLDER")
+            }
+            _ => None,
+        };
+        let mut keys = self.set.iter().map(Override::key);
+        match keys.find_map(|key| Some((key, missing(key)?))) {
+            Some((key, option)) => Err(RecipeError::Invalid {
                 recipe: self.recipe.clone(),
                 message: format!(
-                    "{} has no effect without --teacher; add --teacher FILE",
-                    key.key()
+                    "{key} has no effect without {option} of `train run`; add it, or leave the key out"
                 ),
             }),
-            _ => Ok(recipe),
+            None => Ok(recipe),
         }
     }
 }
@@ -378,6 +391,7 @@ fn card(
             pictures: train.pictures.len(),
             epochs: 0,
             seed: arguments.seed,
+            calibration: String::new(),
         },
         ..unnamed_card(labels, size)
     }
@@ -400,6 +414,7 @@ pub(super) fn unnamed_card(labels: Labels, size: u32) -> ModelCard {
             pictures: 0,
             epochs: 0,
             seed: 0,
+            calibration: String::new(),
         },
         origin: None,
         figures: BTreeMap::new(),
@@ -605,16 +620,21 @@ const SCALE: f32 = 0.5;
 pub(crate) struct PlotArguments {
     /// Folder of a run, or its history.csv; several runs that continue each other in their order
     #[arg(required = true, value_name = "RUN")]
-    runs: Vec<PathBuf>,
+    pub(super) runs: Vec<PathBuf>,
     /// Folder to write curves.png and report.html to
     #[arg(long, value_name = "FOLDER")]
-    output: PathBuf,
+    pub(super) output: PathBuf,
 }
 
-fn plot(arguments: &PlotArguments) -> Result<()> {
+pub(super) fn plot(arguments: &PlotArguments) -> Result<()> {
     let history = History::read(&arguments.runs)?;
     let curves = svg::to_png(&curves::all_panels(&history, Theme::LIGHT)?, SCALE)?;
-    let report = training_report::render(&history)?;
+    let last = history.runs.last().map(|run| run.file.as_path());
+    let of_fit = OfFit {
+        review: last.and_then(Review::beside),
+        confidence: last.and_then(ConfidenceReport::beside),
+    };
+    let report = training_report::render(&history, &of_fit)?;
     write(&arguments.output.join("curves.png"), &curves)?;
     write(&arguments.output.join("report.html"), report.as_bytes())?;
     let count = history.epochs.len();

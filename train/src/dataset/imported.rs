@@ -117,18 +117,22 @@ impl ImportedDataset {
 #[serde(rename_all = "lowercase")]
 pub enum SplitName {
     Train,
+    /// The part of the training pictures that a model is not trained on: confidence is calibrated on it. Only a prepared
+    /// data set has it.
+    Development,
     Val,
     Test,
 }
 
 impl SplitName {
-    pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
+    pub const ALL: [Self; 4] = [Self::Train, Self::Development, Self::Val, Self::Test];
 
     /// The name in folders and files of a prepared data set.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
+            Self::Development => "development",
             Self::Val => "val",
             Self::Test => "test",
         }

@@ -6,7 +6,8 @@
 //! the same splits on every machine, independent of file names, and an added picture moves few others.
 //!
 //! A development split ([`assign_development`]) is a second validation split, cut from train the same way: choices are made
-//! on it, so that the figures of val stay those of pictures that nothing was chosen by.
+//! on it, so that the figures of val stay those of pictures that nothing was chosen by. A development part
+//! ([`SplitOptions::development`]) is a third split beside train and val, for the choices of one training.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +25,16 @@ pub struct SplitOptions {
     pub seed: u64,
     /// Ignore the splits of the data set.
     pub resplit: bool,
+    /// The fraction of each class of the training pictures that becomes the development part, in `0..1`, if that is enough
+    /// pictures; 0: none. A development part of the data set itself is kept.
+    pub development: f64,
 }
+
+/// Fewest pictures of a development part: a threshold or a temperature from fewer is worth less than the default.
+pub const MIN_DEVELOPMENT: usize = 20;
+
+/// The largest fraction of the training pictures that [`MIN_DEVELOPMENT`] may take.
+const MAX_DEVELOPMENT: f64 = 0.25;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Assignment {
@@ -54,7 +64,7 @@ impl ExclusionReason {
             Self::Unreadable => "cannot be read",
             Self::NoClass => "have neither a box nor a folder that names their class",
             Self::NoSplit => "are in no split, while others are (--resplit includes them)",
-            Self::Leak => "are duplicates of images in val or test",
+            Self::Leak => "are duplicates of images in val, test or development",
             Self::HeldBack => "are in val or test",
         }
     }
@@ -66,6 +76,15 @@ pub struct SplitPlan {
     pub assignments: Vec<Assignment>,
     /// Whether the splits of the data set were kept.
     pub kept: bool,
+    /// Pictures that are excluded as [`ExclusionReason::Leak`], each with the first of its duplicates that is kept.
+    pub leaks: Vec<Leak>,
+}
+
+/// Positions among the pictures of the data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leak {
+    pub excluded: usize,
+    pub duplicate_of: usize,
 }
 
 /// Assigns the pictures of a data set to splits. `prints`: one per picture, from [`super::duplicates::fingerprints`].
@@ -105,8 +124,16 @@ pub fn assign_splits(
     if !kept {
         assign_validation(dataset, prints, &groups, options, &mut assignments);
     }
-    exclude_leaks(&groups, &mut assignments);
-    SplitPlan { assignments, kept }
+    let leaks = exclude_leaks(&groups, &mut assignments);
+    let is_there = assignments.contains(&Assignment::To(SplitName::Development));
+    if options.development > 0.0 && !is_there {
+        assign_development_part(dataset, prints, &groups, options, &mut assignments);
+    }
+    SplitPlan {
+        assignments,
+        kept,
+        leaks,
+    }
 }
 
 /// A development split: val gets a fraction of each class of the data set's own training pictures, in whole groups of
@@ -125,10 +152,13 @@ pub fn assign_development(
         .map(|(picture, print)| match (print, picture.class()) {
             (Err(_), _) => Assignment::Excluded(ExclusionReason::Unreadable),
             (_, None) => Assignment::Excluded(ExclusionReason::NoClass),
-            _ => Assignment::To(picture.split.unwrap_or(SplitName::Train)),
+            _ => Assignment::To(match picture.split {
+                None | Some(SplitName::Development) => SplitName::Train,
+                Some(split) => split,
+            }),
         })
         .collect();
-    exclude_leaks(&groups, &mut assignments);
+    let leaks = exclude_leaks(&groups, &mut assignments);
     for assignment in &mut assignments {
         if matches!(assignment, Assignment::To(split) if *split != SplitName::Train) {
             *assignment = Assignment::Excluded(ExclusionReason::HeldBack);
@@ -138,10 +168,11 @@ pub fn assign_development(
     SplitPlan {
         assignments,
         kept: false,
+        leaks,
     }
 }
 
-/// Moves a fraction of each class from train to validation, in whole groups of duplicates.
+/// Moves a fraction of each class from train to validation, at least one picture.
 fn assign_validation(
     dataset: &ImportedDataset,
     prints: &[Result<Fingerprint, PictureError>],
@@ -149,6 +180,50 @@ fn assign_validation(
     options: SplitOptions,
     assignments: &mut [Assignment],
 ) {
+    let target = |count: usize| ((count as f64 * options.validation).round() as usize).max(1);
+    let taken = fraction_of_train(dataset, prints, group_of, options.seed, assignments, target);
+    for index in taken {
+        assignments[index] = Assignment::To(SplitName::Val);
+    }
+}
+
+/// Moves a fraction of each class from train to the development part; none if that would be too few pictures to choose by,
+/// or too many of a small data set.
+fn assign_development_part(
+    dataset: &ImportedDataset,
+    prints: &[Result<Fingerprint, PictureError>],
+    group_of: &[usize],
+    options: SplitOptions,
+    assignments: &mut [Assignment],
+) {
+    let is_train = |assignment: &&Assignment| **assignment == Assignment::To(SplitName::Train);
+    let train = assignments.iter().filter(is_train).count();
+    let share = options
+        .development
+        .max(MIN_DEVELOPMENT as f64 / train.max(1) as f64);
+    let most = (options.development.max(MAX_DEVELOPMENT) * train as f64).ceil();
+    // A rounding error must not take one more.
+    let target = |count: usize| (count as f64 * share - 1e-9).ceil() as usize;
+    let taken = fraction_of_train(dataset, prints, group_of, options.seed, assignments, target);
+    // Rounding up may take more of many small classes.
+    if taken.len() < MIN_DEVELOPMENT || taken.len() as f64 > most {
+        return;
+    }
+    for index in taken {
+        assignments[index] = Assignment::To(SplitName::Development);
+    }
+}
+
+/// Pictures of train, `target` of the number in each class, in whole groups of duplicates. No class is taken whole.
+fn fraction_of_train(
+    dataset: &ImportedDataset,
+    prints: &[Result<Fingerprint, PictureError>],
+    group_of: &[usize],
+    seed: u64,
+    assignments: &[Assignment],
+    target: impl Fn(usize) -> usize,
+) -> Vec<usize> {
+    let mut all = Vec::new();
     let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, group) in group_of.iter().enumerate() {
         if assignments[index] == Assignment::To(SplitName::Train) {
@@ -161,24 +236,22 @@ fn assign_validation(
         classes.entry(class).or_default().push(group);
     }
     for mut groups in classes.into_values() {
-        groups.sort_by_cached_key(|group| rank(options.seed, group, prints));
-        let count: usize = groups.iter().map(Vec::len).sum();
-        let target = ((count as f64 * options.validation).round() as usize).max(1);
+        groups.sort_by_cached_key(|group| rank(seed, group, prints));
+        let target = target(groups.iter().map(Vec::len).sum());
         let mut taken = 0;
-        // The last group stays in train, so that no class occurs only in validation.
+        // The last group stays in train, so that no class occurs only in another split.
         let last = groups.len() - 1;
         for group in &groups[..last] {
             if taken < target && taken + group.len() <= target + target / 10 {
                 taken += group.len();
-                for index in group {
-                    assignments[*index] = Assignment::To(SplitName::Val);
-                }
+                all.extend(group);
             }
         }
     }
+    all
 }
 
-/// Sort key of a group in the order in which groups go to validation.
+/// Sort key of a group in the order in which groups leave train.
 fn rank(seed: u64, group: &[usize], prints: &[Result<Fingerprint, PictureError>]) -> [u8; 32] {
     let contents = group
         .iter()
@@ -190,20 +263,32 @@ fn rank(seed: u64, group: &[usize], prints: &[Result<Fingerprint, PictureError>]
     hash.finalize().into()
 }
 
-/// Of each group in several splits, keeps only the pictures in test, else those in val.
-fn exclude_leaks(groups: &[usize], assignments: &mut [Assignment]) {
-    let mut strictest: BTreeMap<usize, SplitName> = BTreeMap::new();
-    for (group, assignment) in groups.iter().zip(&*assignments) {
+/// Of each group in several splits, keeps only the pictures in test, else those in val, else those in development.
+fn exclude_leaks(groups: &[usize], assignments: &mut [Assignment]) -> Vec<Leak> {
+    // Per group: the split that is kept, and its first picture.
+    let mut kept: BTreeMap<usize, (SplitName, usize)> = BTreeMap::new();
+    for (index, (group, assignment)) in groups.iter().zip(&*assignments).enumerate() {
         if let Assignment::To(split) = assignment {
-            let kept = strictest.entry(*group).or_insert(*split);
-            *kept = (*kept).max(*split);
+            let kept = kept.entry(*group).or_insert((*split, index));
+            if *split > kept.0 {
+                *kept = (*split, index);
+            }
         }
     }
-    for (group, assignment) in groups.iter().zip(assignments) {
-        if matches!(assignment, Assignment::To(split) if strictest.get(group) != Some(split)) {
+    let mut leaks = Vec::new();
+    for (excluded, (group, assignment)) in groups.iter().zip(assignments).enumerate() {
+        let Assignment::To(split) = *assignment else {
+            continue;
+        };
+        if let Some(&(_, duplicate_of)) = kept.get(group).filter(|(kept, _)| *kept != split) {
             *assignment = Assignment::Excluded(ExclusionReason::Leak);
+            leaks.push(Leak {
+                excluded,
+                duplicate_of,
+            });
         }
     }
+    leaks
 }
 
 #[cfg(test)]
@@ -222,6 +307,7 @@ mod tests {
         validation: 0.2,
         seed: 1,
         resplit: false,
+        development: 0.0,
     };
 
     /// Pictures with copies among them, each with the number of its scene.
@@ -273,7 +359,7 @@ mod tests {
                 .collect();
             let given: Vec<Option<SplitName>> = pictures
                 .iter()
-                .map(|_| Some(SplitName::ALL[random.usize(0..3)]).filter(|_| random.u8(0..8) > 0))
+                .map(|_| Some(SplitName::ALL[random.usize(0..4)]).filter(|_| random.u8(0..8) > 0))
                 .collect();
             // Copies may have different classes by mistake.
             let classes: Vec<String> = pictures
@@ -289,6 +375,7 @@ mod tests {
                 validation: random.f64() * 0.8,
                 seed: random.u64(..),
                 resplit: random.bool(),
+                development: random.f64() * 0.5,
             };
             let plan = assign_splits(&data, &prints, options, 2);
             let mut splits: BTreeMap<usize, BTreeSet<SplitName>> = BTreeMap::new();
@@ -378,6 +465,70 @@ mod tests {
         );
     }
 
+    /// The sizes of the development parts of these classes.
+    fn development_part(classes: &[(&str, usize)], development: f64) -> Vec<usize> {
+        let names: Vec<&str> = classes
+            .iter()
+            .flat_map(|(class, count)| vec![*class; *count])
+            .collect();
+        // Every tenth picture is a copy of the one before.
+        let noise = |index: usize| {
+            let seed = index - usize::from(index % 10 == 9);
+            let random = &mut fastrand::Rng::with_seed(seed as u64);
+            RgbImage::from_fn(17, 16, |_, _| Rgb([random.u8(..); 3]))
+        };
+        let prints: Vec<_> = (0..names.len())
+            .map(|index| Ok(Fingerprint::of(&noise(index))))
+            .collect();
+        let data = dataset(names.len(), |index| names[index].to_owned(), |_| None);
+        let options = SplitOptions {
+            development,
+            ..OPTIONS
+        };
+        let plan = assign_splits(&data, &prints, options, 2);
+        for pair in (9..names.len()).step_by(10) {
+            let [first, copy] = [pair - 1, pair].map(|index| plan.assignments[index]);
+            assert!(names[pair - 1] != names[pair] || first == copy, "{pair}");
+        }
+        let without = assign_splits(&data, &prints, OPTIONS, 1).assignments;
+        let to = |split| Assignment::To(split);
+        for (with, without) in plan.assignments.iter().zip(&without) {
+            let is_taken = *with == to(SplitName::Development);
+            assert!(with == without || is_taken && *without == to(SplitName::Train));
+        }
+        let count = |class: &str| {
+            let assigned = names.iter().zip(&plan.assignments);
+            assigned
+                .filter(|(name, split)| **name == class && **split == to(SplitName::Development))
+                .count()
+        };
+        classes.iter().map(|(class, _)| count(class)).collect()
+    }
+
+    #[test]
+    fn the_development_part_is_a_fraction_of_train_if_that_is_enough() {
+        // A fifth of each goes to validation first.
+        assert_eq!(
+            development_part(&[("many", 300), ("few", 100)], 0.1),
+            [24, 8]
+        );
+        assert_eq!(
+            development_part(&[("many", 300), ("few", 100)], 0.0),
+            [0, 0]
+        );
+        // A tenth would be eight pictures.
+        assert_eq!(
+            development_part(&[("one", 60), ("other", 40)], 0.1),
+            [12, 8]
+        );
+        // Twenty would be more than a quarter of 64.
+        assert_eq!(development_part(&[("one", 40), ("other", 40)], 0.1), [0, 0]);
+        assert_eq!(
+            development_part(&[("one", 40), ("other", 40)], 0.4),
+            [13, 13]
+        );
+    }
+
     #[test]
     fn given_splits_are_kept_and_leaks_are_excluded_from_train() {
         let images = [1, 2, 3, 1].map(|seed| random_scene(seed, 64, 48).image);
@@ -401,6 +552,11 @@ mod tests {
             Assignment::To(SplitName::Val),
         ];
         assert_eq!(plan.assignments, expected);
+        let leak = Leak {
+            excluded: 0,
+            duplicate_of: 3,
+        };
+        assert_eq!(plan.leaks, [leak]);
         let again = assign_splits(
             &data,
             &prints,

@@ -5,14 +5,16 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::curves::{available_metrics, panel};
 use super::history::{History, HistoryEpoch};
 use super::{METRICS, Metric};
+use crate::confidence::ConfidenceReport;
 use crate::draw::DrawError;
 use crate::draw::theme::{Theme, hex};
+use crate::review::Review;
 
 const STYLE: &str = include_str!("training_report.css");
 
 /// # Errors
 /// [`DrawError`] if a panel cannot be drawn.
-pub fn render(history: &History) -> Result<String, DrawError> {
+pub fn render(history: &History, of_fit: &OfFit) -> Result<String, DrawError> {
     let panels = available_metrics(history)
         .iter()
         .map(|metric| figure(history, metric))
@@ -31,6 +33,7 @@ pub fn render(history: &History) -> Result<String, DrawError> {
                 main {
                     h1 { "Training report" }
                     (summary(history))
+                    (sentences(of_fit))
                     section.panels {
                         @for panel in &panels { (panel) }
                     }
@@ -42,6 +45,31 @@ pub fn render(history: &History) -> Result<String, DrawError> {
         }
     };
     Ok(page.into_string())
+}
+
+/// What `fit` has written beside the history of the last run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct OfFit {
+    pub review: Option<Review>,
+    /// How the confidence was calibrated and the thresholds were chosen.
+    pub confidence: Option<ConfidenceReport>,
+}
+
+/// The review and the choice of the thresholds, as lists.
+fn sentences(of_fit: &OfFit) -> Markup {
+    let mut parts: Vec<(&str, Vec<String>)> = Vec::new();
+    if let Some(review) = &of_fit.review {
+        let owned = review.parts().into_iter();
+        parts.extend(owned.map(|(heading, lines)| (heading, lines.to_vec())));
+    }
+    let confidence = of_fit.confidence.as_ref();
+    parts.extend(confidence.map(|report| ("Confidence and thresholds", report.sentences())));
+    html! {
+        @for (heading, lines) in &parts {
+            h2 { (heading) }
+            ul { @for line in lines { li { (line) "." } } }
+        }
+    }
 }
 
 /// The colors of the curves as CSS variables.
@@ -180,7 +208,7 @@ mod tests {
     #[test]
     fn the_page_is_self_contained_and_marks_one_epoch() {
         let history = history_of(&[run_csv(&[0.2, 0.6, 0.4]), run_csv(&[0.5])]).expect("valid");
-        let page = render(&history).expect("drawn");
+        let page = render(&history, &OfFit::default()).expect("drawn");
         // Names of XML namespaces are not fetched.
         let page_without_namespaces = page.replace("http://www.w3.org/2000/svg", "");
         for outside in ["http", "src=", "href=", "@import", "url("] {
@@ -197,20 +225,49 @@ mod tests {
     #[test]
     fn the_objects_have_a_curve_and_a_column_if_a_model_has_any() {
         let of_objects = "epoch,loss,object_loss,val_mean_iou,val_objects_ap50\n1,2.0,1.0,0.4,0.31\n2,1.0,0.9,0.5,0.42\n";
-        let page = render(&history_of(&[of_objects.to_owned()]).expect("valid")).expect("drawn");
+        let page = render(
+            &history_of(&[of_objects.to_owned()]).expect("valid"),
+            &OfFit::default(),
+        )
+        .expect("drawn");
         assert!(page.contains("aria-label=\"objects, AP50\"") && page.contains("<td>0.4200</td>"));
         assert!(
             page.contains("<th>val. objects AP50</th>") && page.contains("<th>object loss</th>")
         );
         let of_one_box = "epoch,loss,val_mean_iou,val_objects_ap50\n1,2.0,0.4,\n2,1.0,0.5,\n";
-        let page = render(&history_of(&[of_one_box.to_owned()]).expect("valid")).expect("drawn");
+        let page = render(
+            &history_of(&[of_one_box.to_owned()]).expect("valid"),
+            &OfFit::default(),
+        )
+        .expect("drawn");
         assert!(!page.contains("AP50"));
+    }
+
+    #[test]
+    fn what_fit_has_written_beside_the_history_is_shown() {
+        let history = history_of(&[run_csv(&[0.2, 0.6])]).expect("valid");
+        let of_fit = OfFit {
+            review: Some(Review {
+                works: vec!["recognized well: mug (9 of 9)".to_owned()],
+                fails: Vec::new(),
+                next: vec!["<mug> from farther away".to_owned()],
+            }),
+            confidence: None,
+        };
+        let page = render(&history, &of_fit).expect("drawn");
+        for part in [
+            "<h2>What works</h2><ul><li>recognized well: mug (9 of 9).</li></ul>",
+            "<li>&lt;mug&gt; from farther away.</li>",
+        ] {
+            assert!(page.contains(part), "{part}");
+        }
+        assert!(!page.contains("What does not"), "nothing to say");
     }
 
     #[test]
     fn text_from_the_file_is_escaped() {
         let text = "epoch,loss,note\n1,2.0,<script>x</script>\n".to_owned();
-        let page = render(&history_of(&[text]).expect("valid")).expect("drawn");
+        let page = render(&history_of(&[text]).expect("valid"), &OfFit::default()).expect("drawn");
         assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"));
         assert!(page.contains("the best is unknown"));
     }

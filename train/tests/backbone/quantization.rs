@@ -1,10 +1,14 @@
 //! Quantizing and dequantizing a model.
 
+use boxcam::detect::Detector;
+use boxcam::detect::tract::TractDetector;
 use boxcam::preprocess::InputTensor;
 use boxcam_train::quantize::activations::tensor_reports;
 use boxcam_train::quantize::calibrate::{ActivationStats, Calibration};
 use boxcam_train::quantize::search::{Overrides, SearchInputs, search};
 use boxcam_train::quantize::{self, WeightScales};
+use boxcam_train::temperature::scale_logits;
+use prost::Message;
 use tract_onnx::pb;
 
 use crate::test_models::{
@@ -38,6 +42,31 @@ fn a_dequantized_model_has_the_same_graph_and_nearly_the_same_outputs() {
         graph.node.iter().map(|node| node.op_type.clone()).collect()
     };
     assert_eq!(ops(&back), ops(&float));
+}
+
+/// In tract's float operators and in the program's own engine, whose layers are integers.
+#[test]
+fn the_logits_of_an_int8_model_are_scaled_without_rounding() {
+    let inputs = inputs(&card(64), 4);
+    let unscaled = int8(&model(&residual_backbone(64)), &inputs);
+    let mut scaled = unscaled.clone();
+    scale_logits(&mut scaled, 2.5).expect("has a class head");
+    let engine = |model: &pb::ModelProto| {
+        TractDetector::from_bytes("int8", &model.encode_to_vec()).expect("loads")
+    };
+    let [mut before, mut after] = [&unscaled, &scaled].map(engine);
+    // Of two classes, the difference of the logits.
+    let logit = |scores: &[f32]| (scores[0] / scores[1]).ln();
+    for input in &inputs {
+        let [[scores, corners], [new_scores, new_corners]] =
+            [&unscaled, &scaled].map(|model| run_in_floats(model, input));
+        assert!((logit(&new_scores) - 2.5 * logit(&scores)).abs() < 1e-4);
+        assert_eq!(new_corners, corners);
+        let [before, after] = [&mut before, &mut after].map(|engine| engine.predict(input));
+        let (before, after) = (before.expect("runs"), after.expect("runs"));
+        assert!((logit(after.scores()) - 2.5 * logit(before.scores())).abs() < 1e-4);
+        assert_eq!(after.corners(), before.corners());
+    }
 }
 
 #[test]
