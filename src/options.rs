@@ -30,6 +30,7 @@ use crate::rotation::Rotation;
 use crate::zone::{DuplicateName, Line, Zone, ZoneError, ZoneMap};
 
 mod choice;
+mod clips;
 mod config_file;
 mod effective;
 mod on_event;
@@ -38,6 +39,7 @@ pub use choice::{
     AliasChoice, AreaShare, ClassRename, CurveFile, DisplayChoice, FrameRateLimit, FrameSize,
     InvalidValue, LogChoice, ReportFile, SourceChoice, SourceChoiceError, Threshold,
 };
+pub use clips::ClipOptions;
 pub use config_file::{ConfigFileError, candidates};
 pub use effective::{EffectiveOption, Origin};
 pub use on_event::OnEventOptions;
@@ -147,6 +149,8 @@ pub struct RunOptions {
     /// Total size of the snapshots of events, 1kB or more; the oldest are deleted
     #[arg(long, value_name = "SIZE", default_value = "200MB", value_parser = parse_snapshots_size)]
     pub snapshots_size: ByteSize,
+    #[command(flatten)]
+    pub clips: ClipOptions,
     #[command(flatten)]
     pub on_event: OnEventOptions,
     // No doc comment: rustdoc would take the brackets for links.

@@ -128,9 +128,12 @@ impl PrivacyFilter {
     /// A frame as it may leave the program: with what is to be hidden in the frame that was observed last.
     #[must_use]
     pub fn public(&self, frame: &Arc<Frame>) -> PublicFrame {
-        let areas: Vec<NormBox> = self.hiding.iter().flat_map(Hiding::areas).collect();
+        let Some(hiding) = &self.hiding else {
+            return PublicFrame::hiding_nothing(Arc::clone(frame));
+        };
+        let areas: Vec<NormBox> = hiding.areas().collect();
         match areas.as_slice() {
-            [] => PublicFrame::hiding_nothing(Arc::clone(frame)),
+            [] => PublicFrame::showing_all(frame),
             areas => PublicFrame::hiding(frame, areas),
         }
     }
