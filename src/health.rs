@@ -139,6 +139,8 @@ pub struct Health {
     pub snapshots_lost: Counter,
     /// Clips that could not be written.
     pub clips_lost: Counter,
+    /// Collected pictures that could not be written.
+    pub collected_lost: Counter,
     /// Pictures and clips that were not written, since a file of their name exists that boxcam did not write.
     pub files_kept: Counter,
     /// Reports dropped because a sink was too slow.

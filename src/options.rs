@@ -31,6 +31,7 @@ use crate::zone::{DuplicateName, Line, Zone, ZoneError, ZoneMap};
 
 mod choice;
 mod clips;
+mod collect;
 mod config_file;
 mod effective;
 mod on_event;
@@ -40,6 +41,7 @@ pub use choice::{
     InvalidValue, LogChoice, ReportFile, SourceChoice, SourceChoiceError, Threshold,
 };
 pub use clips::ClipOptions;
+pub use collect::CollectOptions;
 pub use config_file::{ConfigFileError, candidates};
 pub use effective::{EffectiveOption, Origin};
 pub use on_event::OnEventOptions;
@@ -151,6 +153,8 @@ pub struct RunOptions {
     pub snapshots_size: ByteSize,
     #[command(flatten)]
     pub clips: ClipOptions,
+    #[command(flatten)]
+    pub collect: CollectOptions,
     #[command(flatten)]
     pub on_event: OnEventOptions,
     // No doc comment: rustdoc would take the brackets for links.

@@ -18,11 +18,13 @@ use crate::report::Report;
 
 mod budget_folder;
 pub mod clips;
+pub mod collect;
 #[cfg(any(feature = "window", all(feature = "framebuffer", target_os = "linux")))]
 mod compositor;
 pub mod console_stats;
 mod event_names;
 mod folder_writer;
+mod frame_times;
 #[cfg(all(feature = "framebuffer", target_os = "linux"))]
 pub mod framebuffer;
 pub mod json;

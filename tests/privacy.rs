@@ -157,6 +157,10 @@ fn snapshots_and_clips_of_pictures_and_recordings_show_nothing_hidden() {
                 &shots,
                 "--clips",
                 "clips",
+                "--collect",
+                "collected",
+                "--collect-every",
+                "1",
             ];
             dir.run_tiny(&[&arguments, options].concat())
                 .assert_exit_code(0);
@@ -166,6 +170,8 @@ fn snapshots_and_clips_of_pictures_and_recordings_show_nothing_hidden() {
                 "{source}"
             );
         }
+        // The frames of the recording look alike.
+        assert!(!check_folder(&dir.path("collected"), is_hidden).is_empty());
         // The thing appears in the last frame, if it is detected.
         let clips = check_clips(&dir.path("clips"), is_hidden);
         assert_eq!(clips, usize::from(has_events(options)));
@@ -242,6 +248,10 @@ mod live {
                 "shots",
                 "--clips",
                 "clips",
+                "--collect",
+                "collected",
+                "--collect-every",
+                "1",
                 "--draw-zones",
                 "--zone",
                 "middle=0.3,0.3;0.7,0.3;0.7,1;0.3,1;settle=0",
@@ -274,6 +284,7 @@ mod live {
             check_folder(&shots, is_hidden);
             let clips = check_clips(&dir.path("clips"), is_hidden);
             assert_eq!(clips > 0, has_events);
+            assert!(!check_folder(&dir.path("collected"), is_hidden).is_empty());
         }
     }
 }

@@ -235,7 +235,7 @@ fn self_test(detector: &mut dyn Detector) -> Finding {
     }
 }
 
-/// Whether the log, the snapshots, the clips, the broker and the web page can be used.
+/// Whether the log, the snapshots, the clips, the collected pictures, the broker and the web page can be used.
 fn sink_checks(options: &RunOptions) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let LogChoice::File(path) = &options.log {
@@ -247,9 +247,11 @@ fn sink_checks(options: &RunOptions) -> Vec<Finding> {
         findings.push(storage("log", folder, max_size));
     }
     let (snapshots, clips) = (options.snapshots.as_ref(), &options.clips);
+    let collect = &options.collect;
     let folders = [
         ("snapshots", snapshots, options.snapshots_size),
         ("clips", clips.folder.as_ref(), clips.size),
+        ("collect", collect.folder.as_ref(), collect.size),
     ];
     for (about, folder, max_size) in folders {
         let Some(folder) = folder else {

@@ -21,6 +21,7 @@ use boxcam::pipeline::{
     HeatSettings, LiveSource, Pipeline, PipelineError, RestSettings, SourceConfig, Timeouts,
 };
 use boxcam::sink::clips::{ClipSettings, ClipSink};
+use boxcam::sink::collect::CollectSink;
 use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::log::{LogSettings, LogSink};
 use boxcam::sink::snapshots::SnapshotSink;
@@ -128,6 +129,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         &health.lines_lost,
         &health.snapshots_lost,
         &health.clips_lost,
+        &health.collected_lost,
     ];
     let is_incomplete = !is_live && lost.iter().any(|lost| lost.get() > 0);
     if is_incomplete || health.files_kept.get() > 0 {
@@ -427,6 +429,11 @@ fn open_sinks(
         };
         let clips = ClipSink::open(folder, settings, Arc::clone(health))?;
         sinks.push(Box::new(clips));
+    }
+    if let Some(folder) = &options.collect.folder {
+        let (every, budget) = (options.collect.every, options.collect.size.as_u64());
+        let collect = CollectSink::open(folder, every, budget, Arc::clone(health))?;
+        sinks.push(Box::new(collect));
     }
     #[cfg(target_os = "linux")]
     if let Some(service) = boxcam::sink::service::ServiceSink::from_environment() {

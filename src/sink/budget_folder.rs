@@ -86,6 +86,12 @@ impl BudgetFolder {
         self.budget
     }
 
+    /// The paths of the newest files, the oldest of them first.
+    pub(super) fn newest(&self, count: usize) -> Vec<PathBuf> {
+        let newest = self.files.iter().rev().take(count);
+        newest.rev().map(|(name, _)| self.path.join(name)).collect()
+    }
+
     /// Deletes the oldest files until one of `size` bytes fits. Returns the number of deleted files. A file of the
     /// same name will be replaced.
     ///
@@ -238,6 +244,7 @@ mod tests {
             names(folder.path()),
             [&OTHERS[..1], &[FIVE, SEVEN], &OTHERS[1..]].concat()
         );
+        assert_eq!(files.newest(1), [folder.path().join(SEVEN)]);
         assert_eq!(files.make_room("new.png", 6).expect("fits"), 0);
         files.add("new.png".to_owned(), 6, NOW);
         assert_eq!(files.make_room("newer.png", 13).expect("fits"), 2);

@@ -15,10 +15,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::budget_folder::FileGroup;
 use super::folder_writer::{FolderSettings, FolderWriter};
+use super::frame_times::FrameTimes;
 use super::picture_files::EVENT_QUALITY;
 use super::{Sink, SinkError, event_names};
 use crate::frame::{Frame, Origin};
@@ -69,8 +70,7 @@ pub struct ClipSink {
     settings: ClipSettings,
     writer: FolderWriter,
     frames: FrameBuffer,
-    /// When the first frame of a live source was captured.
-    start: Option<Instant>,
+    times: FrameTimes,
     /// When the newest frame was captured of which the report has come: all frames before it have come.
     reported: Duration,
     /// `None` between events.
@@ -114,7 +114,7 @@ impl ClipSink {
             settings,
             writer: FolderWriter::open(FILES, path, settings.budget, health)?,
             frames: FrameBuffer::default(),
-            start: None,
+            times: FrameTimes::default(),
             reported: Duration::ZERO,
             recording: None,
         })
@@ -122,25 +122,12 @@ impl ClipSink {
 
     /// Adds a frame to the buffer. One that can't be encoded, or that comes too late for its place in a clip, is left out.
     fn add(&mut self, frame: &Frame) -> Duration {
-        let at = self.time_of(frame);
+        let at = self.times.of(frame);
         let is_late = self.recording.is_some() && at <= self.reported;
-        if let Some((jpeg, size)) = encoded(frame).filter(|_| !is_late) {
-            self.frames.insert(ClipFrame {
-                jpeg,
-                size,
-                at,
-                time: frame.time,
-                sequence: frame.sequence,
-            });
+        if !is_late && let Some(frame) = stored(frame, at) {
+            self.frames.insert(frame);
         }
         at
-    }
-
-    fn time_of(&mut self, frame: &Frame) -> Duration {
-        frame.position.unwrap_or_else(|| {
-            let start = *self.start.get_or_insert(frame.captured_at);
-            frame.captured_at.saturating_duration_since(start)
-        })
     }
 
     /// Begins a recording, or makes the present one longer.
@@ -312,12 +299,17 @@ impl<'a> From<&'a ClipFrame> for AviFrame<'a> {
     }
 }
 
-/// The JPEG of a frame, with its width and height in pixels; `None` if it has no pixels.
-fn encoded(frame: &Frame) -> Option<(Arc<[u8]>, (u32, u32))> {
+/// A frame as it is stored; `None` if it has no pixels.
+fn stored(frame: &Frame, at: Duration) -> Option<ClipFrame> {
     let own = frame.image.jpeg().map(Arc::clone);
     let jpeg = own.or_else(|| Some(encode_jpeg(&frame.image, EVENT_QUALITY).ok()?.into()))?;
-    let size = jpeg::stored_size(&jpeg)?;
-    Some((jpeg, size))
+    Some(ClipFrame {
+        size: jpeg::stored_size(&jpeg)?,
+        jpeg,
+        at,
+        time: frame.time,
+        sequence: frame.sequence,
+    })
 }
 
 impl Sink for ClipSink {

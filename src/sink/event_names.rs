@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use super::json::rfc3339;
 use super::picture_files;
+use crate::frame::{Frame, Origin};
 use crate::label::Labels;
 use crate::track::Event;
 use crate::zone::ZoneMap;
@@ -34,6 +35,14 @@ pub(super) fn of_recorded(path: &Path, number: u64) -> String {
     format!("{stem}-{number:0NUMBER_DIGITS$}")
 }
 
+/// The beginning of the name of a file about a frame.
+pub(super) fn of_frame(frame: &Frame) -> String {
+    match &frame.origin {
+        Origin::Recording(path) => of_recorded(path, frame.sequence),
+        _ => of_time(frame.time),
+    }
+}
+
 /// The name of a file about an event, with this beginning and without an extension.
 pub(super) fn of_event(beginning: &str, event: &Event, labels: &Labels, zones: &ZoneMap) -> String {
     let class = labels.name(event.detection.class).unwrap_or("unknown");
@@ -44,7 +53,7 @@ pub(super) fn of_event(beginning: &str, event: &Event, labels: &Labels, zones: &
 }
 
 /// Replaces characters that are not portable in file names.
-fn sanitized(name: &str) -> String {
+pub(super) fn sanitized(name: &str) -> String {
     let sanitize = |letter: char| {
         if letter.is_ascii_alphanumeric() {
             letter
@@ -62,9 +71,17 @@ pub(super) fn is_of_event(name: &str, extension: &str) -> bool {
 
 /// Whether this is a name of [`of_event`] after [`of_recorded`], with this extension.
 pub(super) fn is_of_recorded_event(name: &str, extension: &str) -> bool {
-    let mut numbers =
-        beginnings(name, extension).filter_map(|beginning| beginning.rsplit_once('-'));
-    numbers.any(|(_, number)| is_padded_number(number))
+    beginnings(name, extension).any(is_recorded)
+}
+
+/// Whether this is a beginning of [`of_frame`].
+pub(super) fn is_beginning(text: &str) -> bool {
+    is_time(text) || is_recorded(text)
+}
+
+fn is_recorded(text: &str) -> bool {
+    let number = text.rsplit_once('-');
+    number.is_some_and(|(_, number)| is_padded_number(number))
 }
 
 /// What the beginning of the name of a file about an event may be, without and with a place at its end.
@@ -90,7 +107,8 @@ fn before_kind<'a>(stem: &'a str, kinds: &[&str]) -> Option<&'a str> {
     (is_number(track) && is_name(class) && kinds.contains(&kind)).then_some(beginning)
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether this may be a result of [`sanitized`].
+pub(super) fn is_name(name: &str) -> bool {
     let is_valid = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     !name.is_empty() && name.chars().all(is_valid)
 }

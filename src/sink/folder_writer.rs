@@ -72,6 +72,11 @@ impl FolderWriter {
         self.folder.budget()
     }
 
+    /// The paths of the newest files of earlier runs and of this one, the oldest of them first.
+    pub(super) fn newest(&self, count: usize) -> Vec<PathBuf> {
+        self.folder.newest(count)
+    }
+
     /// Whether a retry delay is running. The next file then counts as lost.
     pub(super) fn drops_during_delay(&mut self) -> bool {
         let may_try = self.failures.may_try(Instant::now());

@@ -13,7 +13,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 /// A counter: its name, its help text and its value.
 type CounterMetric = (&'static str, &'static str, fn(&Health) -> &Counter);
 
-const COUNTERS: [CounterMetric; 18] = [
+const COUNTERS: [CounterMetric; 19] = [
     ("frames_captured", "Frames from the source.", |h| {
         &h.captured
     }),
@@ -62,6 +62,11 @@ const COUNTERS: [CounterMetric; 18] = [
     ("clips_lost", "Clips that could not be written.", |h| {
         &h.clips_lost
     }),
+    (
+        "collected_lost",
+        "Collected pictures that could not be written.",
+        |h| &h.collected_lost,
+    ),
     (
         "reports_lost",
         "Reports dropped because an output was too slow.",
