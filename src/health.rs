@@ -137,7 +137,11 @@ pub struct Health {
     pub lines_lost: Counter,
     /// Snapshots that could not be written.
     pub snapshots_lost: Counter,
-    /// Pictures that were not written, since a file of their name exists that boxcam did not write.
+    /// Clips that could not be written.
+    pub clips_lost: Counter,
+    /// Collected pictures that could not be written.
+    pub collected_lost: Counter,
+    /// Pictures and clips that were not written, since a file of their name exists that boxcam did not write.
     pub files_kept: Counter,
     /// Reports dropped because a sink was too slow.
     pub reports_lost: Counter,

@@ -30,6 +30,8 @@ use crate::rotation::Rotation;
 use crate::zone::{DuplicateName, Line, Zone, ZoneError, ZoneMap};
 
 mod choice;
+mod clips;
+mod collect;
 mod config_file;
 mod effective;
 mod on_event;
@@ -38,6 +40,8 @@ pub use choice::{
     AliasChoice, AreaShare, ClassRename, CurveFile, DisplayChoice, FrameRateLimit, FrameSize,
     InvalidValue, LogChoice, ReportFile, SourceChoice, SourceChoiceError, Threshold,
 };
+pub use clips::ClipOptions;
+pub use collect::CollectOptions;
 pub use config_file::{ConfigFileError, candidates};
 pub use effective::{EffectiveOption, Origin};
 pub use on_event::OnEventOptions;
@@ -147,6 +151,10 @@ pub struct RunOptions {
     /// Total size of the snapshots of events, 1kB or more; the oldest are deleted
     #[arg(long, value_name = "SIZE", default_value = "200MB", value_parser = parse_snapshots_size)]
     pub snapshots_size: ByteSize,
+    #[command(flatten)]
+    pub clips: ClipOptions,
+    #[command(flatten)]
+    pub collect: CollectOptions,
     #[command(flatten)]
     pub on_event: OnEventOptions,
     // No doc comment: rustdoc would take the brackets for links.

@@ -1,14 +1,14 @@
 //! Writes files whole or not at all, and never over a file that boxcam did not write.
 //!
 //! boxcam recognizes its own files by a mark, so that a second run may replace them: the text `Software` of a PNG, the
-//! comment of a JPEG, the generator of an HTML page, a comment in an SVG image, the card or the producer of a
-//! model. A table or JSON file is its own if it begins as the new one does. Any other file, link or folder of that name
+//! comment of a JPEG, the software (`ISFT`) of an AVI, the generator of an HTML page, a comment in an SVG image, the card or
+//! the producer of a model. A table or JSON file is its own if it begins as the new one does. Any other file, link or folder of that name
 //! is left as it is, and so is a read-only file.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -63,20 +63,104 @@ pub fn write(path: &Path, bytes: &[u8], settings: WriteSettings) -> Result<u64, 
     };
     check_replaceable(path, &bytes)?;
     let complete = write_temporary(path, &bytes, settings).map_err(failed)?;
-    // Another program may have written the file since it was checked.
-    match complete.persist_noclobber(path) {
-        Ok(_) => {}
-        // It exists, or the file system has neither links nor a rename that replaces nothing.
-        Err(refused) => {
-            check_replaceable(path, &bytes)?;
-            let replaced = refused.file.persist(path);
-            replaced.map_err(|error| failed(error.error))?;
-        }
-    }
+    persist(complete, path, &bytes)?;
     Ok(bytes.len() as u64)
 }
 
-/// Whether this is a picture, page or chart that boxcam has written and may delete. Links, read-only files and whatever
+/// Gives a complete file, which begins with `start`, its name.
+fn persist(complete: NamedTempFile, path: &Path, start: &[u8]) -> Result<(), OutputFileError> {
+    // Another program may have written the file since it was checked.
+    match complete.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        // It exists, or the file system has neither links nor a rename that replaces nothing.
+        Err(refused) => {
+            check_replaceable(path, start)?;
+            match refused.file.persist(path) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(OutputFileError::Write {
+                    path: path.into(),
+                    source: error.error,
+                }),
+            }
+        }
+    }
+}
+
+/// A file that is written bit by bit under a temporary name. It is removed if it is dropped before it is complete.
+#[derive(Debug)]
+pub struct PendingFile {
+    file: NamedTempFile,
+    /// Bytes since the disk was last asked to write.
+    unwritten: usize,
+}
+
+/// So many bytes wait in memory before the disk begins to write them, so that the sync at the end is short.
+const WRITEBACK_BYTES: usize = 1 << 20;
+
+impl PendingFile {
+    /// Creates a file beside the one that it will become.
+    ///
+    /// # Errors
+    /// If the folder does not exist or can't be written to.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            file: create_temporary(path)?,
+            unwritten: 0,
+        })
+    }
+
+    /// Gives it its name. `start` is its first bytes, with boxcam's mark.
+    ///
+    /// # Errors
+    /// [`OutputFileError`]
+    pub fn complete(
+        self,
+        path: &Path,
+        start: &[u8],
+        settings: WriteSettings,
+    ) -> Result<(), OutputFileError> {
+        let finished = finish_temporary(&self.file, settings);
+        finished.map_err(|source| OutputFileError::Write {
+            path: path.into(),
+            source,
+        })?;
+        persist(self.file, path, start)
+    }
+
+    /// Lets the disk write what it has so far. What it refuses, the sync at the end reports.
+    fn start_writeback(&mut self) {
+        self.unwritten = 0;
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{Advice, fadvise};
+            // Nobody reads it soon, so the kernel writes it now and frees the memory.
+            let _ = fadvise(self.file.as_file(), 0, None, Advice::DontNeed);
+        }
+    }
+}
+
+impl Write for PendingFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.unwritten += written;
+        if self.unwritten >= WRITEBACK_BYTES {
+            self.start_writeback();
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for PendingFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// Whether this is a picture, film, page or chart that boxcam has written and may delete. Links, read-only files and whatever
 /// can't be read are not.
 #[must_use]
 pub fn may_delete(path: &Path) -> bool {
@@ -137,6 +221,14 @@ fn write_temporary(
     bytes: &[u8],
     settings: WriteSettings,
 ) -> io::Result<NamedTempFile> {
+    let mut file = create_temporary(path)?;
+    file.write_all(bytes)?;
+    finish_temporary(&file, settings)?;
+    Ok(file)
+}
+
+/// An empty file under a temporary name, beside a path.
+fn create_temporary(path: &Path) -> io::Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -156,14 +248,16 @@ fn write_temporary(
         }
         builder.tempfile_in(folder)
     };
-    let mut file = match named(&format!("{TEMPORARY_PREFIX}{process}"), 0) {
+    match named(&format!("{TEMPORARY_PREFIX}{process}"), 0) {
         // Of another thread, or of a program that was killed.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            named(&format!("{TEMPORARY_PREFIX}{process}-"), 6)?
+            named(&format!("{TEMPORARY_PREFIX}{process}-"), 6)
         }
-        created => created?,
-    };
-    file.write_all(bytes)?;
+        created => created,
+    }
+}
+
+fn finish_temporary(file: &NamedTempFile, settings: WriteSettings) -> io::Result<()> {
     if let Some(time) = settings.modified {
         // Some file systems have no times.
         let _ = file.as_file().set_modified(time);
@@ -171,7 +265,7 @@ fn write_temporary(
     if settings.sync {
         file.as_file().sync_data()?;
     }
-    Ok(file)
+    Ok(())
 }
 
 /// Checks that [`write()`] would not replace a file that boxcam did not write.
@@ -234,6 +328,8 @@ const PNG_HEADER_LENGTH: usize = 33;
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// A comment segment.
 const JPEG_MARK: &[u8] = b"\xff\xfe\0\x08boxcam";
+/// The list `INFO` with the text `ISFT` = `boxcam`. [`crate::sink::clips`] writes it behind the headers of a film.
+pub(crate) const AVI_MARK: &[u8] = b"LIST\x14\0\0\0INFOISFT\x07\0\0\0boxcam\0\0";
 const HTML_MARK: &str = "<meta name=\"generator\" content=\"boxcam\">";
 const SVG_MARK: &str = "<!-- Software: boxcam -->";
 
@@ -257,11 +353,12 @@ pub fn marked(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned([&bytes[..at], mark, &bytes[at..]].concat())
 }
 
-/// Whether the beginning of a picture, page or chart has the mark where [`marked`] puts it.
+/// Whether the beginning of a picture, film, page or chart has the mark where [`marked`] puts it.
 fn is_marked(start: &[u8]) -> bool {
     let has = |at: usize, mark: &[u8]| start.get(at..).is_some_and(|rest| rest.starts_with(mark));
     (start.starts_with(PNG_SIGNATURE) && has(PNG_HEADER_LENGTH, PNG_MARK))
         || behind_jpeg_header(start).is_some_and(|at| has(at, JPEG_MARK))
+        || behind_avi_headers(start).is_some_and(|at| has(at, AVI_MARK))
         || behind_svg_tag(start).is_some_and(|at| has(at, SVG_MARK.as_bytes()))
         || behind_html_head(start).is_some_and(|at| has(at, HTML_MARK.as_bytes()))
 }
@@ -277,6 +374,15 @@ fn behind_jpeg_header(bytes: &[u8]) -> Option<usize> {
         }
         None => Some(2),
     }
+}
+
+/// The offset behind the list `hdrl`, which comes first in an AVI.
+fn behind_avi_headers(bytes: &[u8]) -> Option<usize> {
+    const LIST: usize = 12;
+    let is_avi = bytes.starts_with(b"RIFF") && bytes.get(8..16) == Some(b"AVI LIST");
+    let size = bytes.get(LIST + 4..LIST + 8)?.first_chunk()?;
+    let size = usize::try_from(u32::from_le_bytes(*size)).ok()?;
+    is_avi.then(|| size.checked_add(LIST + 8)).flatten()
 }
 
 fn behind_svg_tag(bytes: &[u8]) -> Option<usize> {
@@ -518,6 +624,33 @@ mod tests {
         fs::hard_link(at("one.csv"), at("two.csv")).expect("linked");
         save(&at("one.csv"), b"threshold,found\n").expect("replaced");
         assert_eq!(fs::read(at("two.csv")).expect("there"), TEXT);
+    }
+
+    #[test]
+    fn a_film_with_the_mark_is_replaced_and_another_one_is_kept() {
+        let folder = tempfile::tempdir().expect("created");
+        let path = folder.path().join("a.avi");
+        let film = |mark: &[u8]| [b"RIFF\0\0\0\0AVI LIST\x04\0\0\0hdrl", mark, b"rest"].concat();
+        let own = film(AVI_MARK);
+        let foreign = film(b"LIST\x1a\0\0\0INFOISFT\x0d\0\0\0Lavf58.29.100");
+        for _ in 0..2 {
+            let mut pending = PendingFile::create(&path).expect("created");
+            pending.write_all(&own).expect("written");
+            let completed = pending.complete(&path, &own, WriteSettings::default());
+            completed.expect("its own");
+            assert!(may_delete(&path));
+        }
+        fs::write(&path, &foreign).expect("written");
+        assert!(!may_delete(&path));
+        assert_kept(&path, &own, KeptReason::Foreign);
+        let pending = PendingFile::create(&path).expect("created");
+        let completed = pending.complete(&path, &own, WriteSettings::default());
+        assert!(matches!(completed, Err(OutputFileError::Kept { .. })));
+        drop(PendingFile::create(&path).expect("created"));
+        assert_eq!(names(folder.path()), ["a.avi"], "no temporary file is left");
+        for length in 0..own.len() {
+            assert!(behind_avi_headers(&own[..length]).is_none_or(|at| at == 24));
+        }
     }
 
     #[test]

@@ -20,12 +20,14 @@ mod error;
 mod file_kind;
 pub mod jpeg;
 mod other_files;
+mod thumbnail;
 
 use error::check_size;
 
 pub use error::{DecodeError, MAX_PIXELS, PictureError};
 pub use file_kind::FileKind;
 pub use other_files::OtherFiles;
+pub use thumbnail::Thumbnail;
 
 /// File name extensions of pictures.
 pub const EXTENSIONS: [&str; 9] = [

@@ -42,6 +42,15 @@ impl PublicFrame {
         Self::replacing_pixels(frame, image.into())
     }
 
+    /// A frame of a run with hidden classes in which there is nothing to hide. It has no JPEG of the camera, so that outputs
+    /// encode all frames of the run alike: a JPEG may be larger than the pixels, and have a thumbnail.
+    fn showing_all(frame: &Arc<Frame>) -> Self {
+        match frame.image.jpeg() {
+            None => Self::hiding_nothing(Arc::clone(frame)),
+            Some(_) => Self::hiding(frame, &[]),
+        }
+    }
+
     /// A frame that shows what another one shows.
     fn with_pixels_of(frame: &Frame, shown: &Self) -> Self {
         Self::replacing_pixels(frame, shown.image.clone())

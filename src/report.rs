@@ -7,7 +7,7 @@ use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::detect::Detection;
+use crate::detect::{Detection, Thresholds};
 use crate::frame::{Frame, GroundTruth, Origin};
 use crate::geometry::iou;
 use crate::health::CaptureState;
@@ -46,6 +46,8 @@ pub struct Report {
     pub capture: CaptureState,
     /// The class names of the model.
     pub labels: Arc<Labels>,
+    /// From which confidence on something is a detection.
+    pub thresholds: Thresholds,
     /// The names to show for classes.
     pub aliases: Arc<Aliases>,
     /// The first 8 hex digits of the SHA-256 of the model file.
@@ -79,6 +81,11 @@ impl Report {
             zones: Arc::default(),
             capture: CaptureState::default(),
             labels,
+            thresholds: Thresholds {
+                primary: 0.0,
+                objects: 0.0,
+                nms_iou: 1.0,
+            },
             aliases: Arc::default(),
             model_hash,
             inference: Duration::ZERO,

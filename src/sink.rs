@@ -16,9 +16,15 @@ use crate::output_file::OutputFileError;
 use crate::privacy::PublicFrame;
 use crate::report::Report;
 
+mod budget_folder;
+pub mod clips;
+pub mod collect;
 #[cfg(any(feature = "window", all(feature = "framebuffer", target_os = "linux")))]
 mod compositor;
 pub mod console_stats;
+mod event_names;
+mod folder_writer;
+mod frame_times;
 #[cfg(all(feature = "framebuffer", target_os = "linux"))]
 pub mod framebuffer;
 pub mod json;
@@ -58,6 +64,21 @@ pub trait Sink {
     /// Whether the sink gets frames that were not computed, by [`Sink::on_rested_frame`]. Called once, before the run.
     fn wants_rested_frames(&self) -> bool {
         false
+    }
+
+    /// Whether the sink gets frames of a live source that the model did not get, since it was busy, by
+    /// [`Sink::on_skipped_frame`]. It gets none while classes are hidden: nobody knows where they are. Called once, before the run.
+    fn wants_skipped_frames(&self) -> bool {
+        false
+    }
+
+    /// Handles a frame that the model did not get. It comes before the report of any later frame; that of an earlier one may
+    /// still follow.
+    ///
+    /// # Errors
+    /// [`SinkError`], as [`Sink::show`].
+    fn on_skipped_frame(&mut self, _frame: &PublicFrame) -> Result<(), SinkError> {
+        Ok(())
     }
 
     /// Handles a frame that was not computed, since nothing moved in it or the rate is limited. `report` is the last one, with

@@ -10,6 +10,8 @@ use std::fs;
 use std::path::Path;
 
 use boxcam::picture::encode_jpeg;
+use boxcam::source::FrameSource as _;
+use boxcam::source::recording::RecordingSource;
 use common::TestDir;
 use image::{Rgb, RgbImage};
 
@@ -77,6 +79,24 @@ fn check_folder(folder: &Path, is_hidden: bool) -> Vec<String> {
     names
 }
 
+/// Checks all frames of all clips in a folder; returns the number of clips.
+#[track_caller]
+fn check_clips(folder: &Path, is_hidden: bool) -> usize {
+    let mut count = 0;
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let mut frames = RecordingSource::open(entry.path()).expect("opened");
+        let mut number = 0;
+        while let Some(frame) = frames.next_frame().expect("readable") {
+            let name = format!("frame {number} of {}", entry.path().display());
+            check(&frame.image, is_hidden, &name);
+            number += 1;
+        }
+        assert!(number > 0, "a clip has frames");
+        count += 1;
+    }
+    count
+}
+
 fn jpeg() -> Vec<u8> {
     encode_jpeg(&striped(), 95).expect("encoded")
 }
@@ -99,6 +119,11 @@ const CASES: [(&[&str], bool); 4] = [
     (&["--hide-classes", "red", "--threshold", "1"], true),
 ];
 
+/// Whether the thing is detected with these options.
+fn has_events(options: &[&str]) -> bool {
+    !options.contains(&"--classes") && !options.contains(&"--threshold")
+}
+
 #[test]
 fn annotated_pictures_show_nothing_hidden() {
     for (number, (options, is_hidden)) in CASES.iter().enumerate() {
@@ -115,7 +140,7 @@ fn annotated_pictures_show_nothing_hidden() {
 }
 
 #[test]
-fn snapshots_of_pictures_and_recordings_show_nothing_hidden() {
+fn snapshots_and_clips_of_pictures_and_recordings_show_nothing_hidden() {
     for (options, is_hidden) in CASES {
         let dir = TestDir::new();
         dir.write("photo.jpg", jpeg());
@@ -130,6 +155,12 @@ fn snapshots_of_pictures_and_recordings_show_nothing_hidden() {
                 "none",
                 "--snapshots",
                 &shots,
+                "--clips",
+                "clips",
+                "--collect",
+                "collected",
+                "--collect-every",
+                "1",
             ];
             dir.run_tiny(&[&arguments, options].concat())
                 .assert_exit_code(0);
@@ -139,6 +170,11 @@ fn snapshots_of_pictures_and_recordings_show_nothing_hidden() {
                 "{source}"
             );
         }
+        // The frames of the recording look alike.
+        assert!(!check_folder(&dir.path("collected"), is_hidden).is_empty());
+        // The thing appears in the last frame, if it is detected.
+        let clips = check_clips(&dir.path("clips"), is_hidden);
+        assert_eq!(clips, usize::from(has_events(options)));
     }
 }
 
@@ -195,7 +231,7 @@ mod live {
     }
 
     #[test]
-    fn snapshots_of_events_and_the_web_page_show_nothing_hidden() {
+    fn snapshots_and_clips_of_events_and_the_web_page_show_nothing_hidden() {
         for (options, is_hidden) in CASES {
             let dir = TestDir::new();
             let arguments = [
@@ -210,6 +246,12 @@ mod live {
                 "events",
                 "--snapshots",
                 "shots",
+                "--clips",
+                "clips",
+                "--collect",
+                "collected",
+                "--collect-every",
+                "1",
                 "--draw-zones",
                 "--zone",
                 "middle=0.3,0.3;0.7,0.3;0.7,1;0.3,1;settle=0",
@@ -226,7 +268,7 @@ mod live {
             assert_eq!(still.status, 200);
             let still = image::load_from_memory(&still.body).expect("a JPEG");
             check(&still.into_rgb8(), is_hidden, "/picture.jpg");
-            let has_events = !options.contains(&"--classes") && !options.contains(&"--threshold");
+            let has_events = has_events(options);
             let shots = dir.path("shots");
             let has = |event: &str| {
                 let files = fs::read_dir(&shots).into_iter().flatten().flatten();
@@ -240,6 +282,9 @@ mod live {
             assert_eq!(program.wait().code(), Some(0), "{:?}", program.lines);
             assert_eq!(has("left"), has_events);
             check_folder(&shots, is_hidden);
+            let clips = check_clips(&dir.path("clips"), is_hidden);
+            assert_eq!(clips > 0, has_events);
+            assert!(!check_folder(&dir.path("collected"), is_hidden).is_empty());
         }
     }
 }

@@ -235,7 +235,7 @@ fn self_test(detector: &mut dyn Detector) -> Finding {
     }
 }
 
-/// Whether the log, the snapshots, the broker and the web page can be used.
+/// Whether the log, the snapshots, the clips, the collected pictures, the broker and the web page can be used.
 fn sink_checks(options: &RunOptions) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let LogChoice::File(path) = &options.log {
@@ -246,11 +246,20 @@ fn sink_checks(options: &RunOptions) -> Vec<Finding> {
         let max_size = options.log_size.as_u64() * (u64::from(options.log_keep) + 1);
         findings.push(storage("log", folder, max_size));
     }
-    if let Some(folder) = &options.snapshots {
+    let (snapshots, clips) = (options.snapshots.as_ref(), &options.clips);
+    let collect = &options.collect;
+    let folders = [
+        ("snapshots", snapshots, options.snapshots_size),
+        ("clips", clips.folder.as_ref(), clips.size),
+        ("collect", collect.folder.as_ref(), collect.size),
+    ];
+    for (about, folder, max_size) in folders {
+        let Some(folder) = folder else {
+            continue;
+        };
         let existing = folder.ancestors().find(|folder| folder.is_dir());
         let existing = existing.unwrap_or(Path::new("."));
-        let max_size = options.snapshots_size.as_u64();
-        findings.push(storage("snapshots", existing, max_size));
+        findings.push(storage(about, existing, max_size.as_u64()));
     }
     findings.extend(event_program(options));
     findings.extend(broker_login(options));

@@ -20,6 +20,8 @@ use boxcam::options::{
 use boxcam::pipeline::{
     HeatSettings, LiveSource, Pipeline, PipelineError, RestSettings, SourceConfig, Timeouts,
 };
+use boxcam::sink::clips::{ClipSettings, ClipSink};
+use boxcam::sink::collect::CollectSink;
 use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::log::{LogSettings, LogSink};
 use boxcam::sink::snapshots::SnapshotSink;
@@ -56,8 +58,15 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
     if !is_tracked && !zones.is_empty() {
         warn!("zones and lines have no effect on pictures that do not follow each other");
     }
-    if !is_tracked && options.on_event.command.is_some() {
-        warn!("--on-event has no effect on pictures that do not follow each other");
+    let of_events = [
+        ("--on-event", options.on_event.command.is_some()),
+        ("--clips", options.clips.folder.is_some()),
+    ];
+    for (option, _) in of_events
+        .iter()
+        .filter(|(_, is_given)| *is_given && !is_tracked)
+    {
+        warn!("{option} has no effect on pictures that do not follow each other");
     }
     let health = Arc::new(Health::default());
     let (models, new_models) =
@@ -116,7 +125,13 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         info!("{stats}");
     }
     // A live run continues without what could not be written; an offline run must write everything.
-    let is_incomplete = !is_live && health.lines_lost.get() + health.snapshots_lost.get() > 0;
+    let lost = [
+        &health.lines_lost,
+        &health.snapshots_lost,
+        &health.clips_lost,
+        &health.collected_lost,
+    ];
+    let is_incomplete = !is_live && lost.iter().any(|lost| lost.get() > 0);
     if is_incomplete || health.files_kept.get() > 0 {
         return Err(SinkError::Incomplete.into());
     }
@@ -405,6 +420,20 @@ fn open_sinks(
         let budget = options.snapshots_size.as_u64();
         let snapshots = SnapshotSink::open(folder, record_per, budget, Arc::clone(health))?;
         sinks.push(Box::new(snapshots));
+    }
+    if let Some(folder) = &options.clips.folder {
+        let settings = ClipSettings {
+            before: options.clips.before,
+            after: options.clips.after,
+            budget: options.clips.size.as_u64(),
+        };
+        let clips = ClipSink::open(folder, settings, Arc::clone(health))?;
+        sinks.push(Box::new(clips));
+    }
+    if let Some(folder) = &options.collect.folder {
+        let (every, budget) = (options.collect.every, options.collect.size.as_u64());
+        let collect = CollectSink::open(folder, every, budget, Arc::clone(health))?;
+        sinks.push(Box::new(collect));
     }
     #[cfg(target_os = "linux")]
     if let Some(service) = boxcam::sink::service::ServiceSink::from_environment() {

@@ -16,6 +16,8 @@ pub struct FrameImage {
     pixels: OnceLock<RgbImage>,
     /// `None` if it was decoded from the start.
     stored: Option<Arc<dyn StoredImage>>,
+    /// The JPEG of it, as a camera has sent it.
+    jpeg: Option<Arc<[u8]>>,
 }
 
 /// An image as a camera has sent it, of which a small version is known.
@@ -44,7 +46,23 @@ impl FrameImage {
         Self {
             pixels: OnceLock::new(),
             stored: Some(image),
+            jpeg: None,
         }
+    }
+
+    /// With the JPEG that it was or will be decoded from.
+    #[must_use]
+    pub fn with_jpeg(self, jpeg: Arc<[u8]>) -> Self {
+        Self {
+            jpeg: Some(jpeg),
+            ..self
+        }
+    }
+
+    /// The JPEG that a camera or stream has sent, which may be larger than [`Self::dimensions`]; `None` if it has sent none.
+    #[must_use]
+    pub const fn jpeg(&self) -> Option<&Arc<[u8]>> {
+        self.jpeg.as_ref()
     }
 
     /// Decodes it, unless that was done.
@@ -94,7 +112,7 @@ impl FrameImage {
 
     #[must_use]
     pub fn into_rgb(self) -> RgbImage {
-        let Self { pixels, stored } = self;
+        let Self { pixels, stored, .. } = self;
         let pixels = pixels.into_inner();
         pixels.unwrap_or_else(|| stored.map_or_else(RgbImage::default, |stored| lenient(&*stored)))
     }
@@ -126,6 +144,7 @@ impl From<RgbImage> for FrameImage {
         Self {
             pixels: OnceLock::from(pixels),
             stored: None,
+            jpeg: None,
         }
     }
 }

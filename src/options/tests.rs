@@ -216,6 +216,9 @@ fn values_out_of_range_name_the_option() {
         ("boxcam run --stall 10ms", "stall"),
         ("boxcam run --log-size 100B", "log-size"),
         ("boxcam run --snapshots-size 100B", "snapshots-size"),
+        ("boxcam run --clips-size 100kB", "clips-size"),
+        ("boxcam run --clips-after 1min", "clips-after"),
+        ("boxcam run --collect-size 100kB", "collect-size"),
         ("boxcam run --name \t", "name"),
     ] {
         let message = parse_line(line).expect_err(line).to_string();

@@ -54,6 +54,12 @@ pub fn decode_scaled(bytes: &[u8], min_size: (u32, u32)) -> Result<RgbImage, Dec
     decode_whole(bytes, Some(min_size)).map(|(picture, _)| picture)
 }
 
+/// Width and height of a JPEG in pixels, as stored; `None` if it has no frame header.
+#[must_use]
+pub fn stored_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    Segments::read(bytes).size()
+}
+
 /// What a JPEG tells without being decoded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JpegPreview {

@@ -18,7 +18,8 @@ use crate::sink::SinkError;
 /// Maximum number of state changes that wait for a display.
 const MAX_DISPLAY_CHANGES: usize = 64;
 
-/// Maximum number of reports without events in a queue. They show the current state: the oldest are dropped.
+/// Maximum number of reports without events in a queue, and of frames that the model did not get. They show the current state:
+/// the oldest are dropped.
 const MAX_PLAIN_REPORTS: usize = 8;
 
 /// Maximum number of reports with events in a queue, and the number that is allowed whatever the size of the frames.
@@ -86,6 +87,8 @@ pub(super) struct Shared {
     pub(super) shutdown: Arc<Shutdown>,
     scene: Mutex<u64>,
     report: Mutex<SceneReport>,
+    /// Whether sinks may see frames that the model did not get.
+    are_skipped_public: bool,
     display_changes: Mutex<VecDeque<StateChange>>,
 }
 
@@ -109,7 +112,16 @@ impl Shared {
                 report: Arc::new(first_report),
                 scene: 0,
             }),
+            are_skipped_public: false,
             display_changes: Mutex::default(),
+        }
+    }
+
+    /// Whether frames that the model did not get go to the sinks: not if something must be hidden in them.
+    pub(super) fn with_skipped_frames(self, are_skipped_public: bool) -> Self {
+        Self {
+            are_skipped_public,
+            ..self
         }
     }
 
@@ -128,8 +140,12 @@ impl Shared {
         if let Some(display) = self.to_display.as_ref().filter(|to| !to.is_public) {
             display.latest.put(frame.clone());
         }
-        if self.to_model.put(frame).is_some() {
+        if let Some(skipped) = self.to_model.put(frame) {
             self.health.dropped.add(1);
+            if self.are_skipped_public {
+                let public = PublicFrame::hiding_nothing(skipped.frame);
+                self.send(&Message::Skipped(public));
+            }
         }
     }
 
@@ -303,6 +319,8 @@ pub(super) enum Message {
     Report(PublicFrame, Arc<Report>),
     /// A frame was not computed.
     Rested(PublicFrame, Arc<Report>),
+    /// The model did not get a frame.
+    Skipped(PublicFrame),
     /// A track has ended without a new frame; the frame is the last one.
     TrackEnded(PublicFrame, Arc<Report>),
     State(StateChange),
@@ -313,6 +331,7 @@ enum MessageKind {
     PlainReport,
     EventReport,
     Rested,
+    Skipped,
     StateChange,
 }
 
@@ -322,6 +341,7 @@ impl Message {
             Self::Report(_, report) if report.events.is_empty() => MessageKind::PlainReport,
             Self::Report(..) | Self::TrackEnded(..) => MessageKind::EventReport,
             Self::Rested(..) => MessageKind::Rested,
+            Self::Skipped(_) => MessageKind::Skipped,
             Self::State(_) => MessageKind::StateChange,
         }
     }
@@ -331,6 +351,7 @@ impl Message {
         match self {
             Self::State(_) => MAX_STATE_CHANGES,
             Self::Rested(..) => 1,
+            Self::Skipped(_) => MAX_PLAIN_REPORTS,
             Self::Report(frame, _) | Self::TrackEnded(frame, _) => match self.kind() {
                 MessageKind::PlainReport => MAX_PLAIN_REPORTS,
                 _ => {
@@ -352,6 +373,7 @@ pub(super) struct SinkQueue {
     changed: Condvar,
     events_only: bool,
     has_rested_frames: bool,
+    has_skipped_frames: bool,
 }
 
 #[derive(Debug, Default)]
@@ -377,12 +399,21 @@ impl SinkQueue {
         }
     }
 
+    /// Whether frames that the model did not get are queued, too.
+    pub(super) fn with_skipped_frames(self, has_skipped_frames: bool) -> Self {
+        Self {
+            has_skipped_frames,
+            ..self
+        }
+    }
+
     /// Appends a message and returns the number of messages that were dropped for it.
     pub(super) fn push(&self, message: Message) -> u64 {
         let kind = message.kind();
         let is_ignored = match kind {
             MessageKind::PlainReport => self.events_only,
             MessageKind::Rested => !self.has_rested_frames,
+            MessageKind::Skipped => !self.has_skipped_frames,
             MessageKind::EventReport | MessageKind::StateChange => false,
         };
         if is_ignored {

@@ -183,6 +183,7 @@ impl Inference {
             run: self.run,
             is_tracked: self.tracker.is_some(),
             zones: self.zones.counts(),
+            thresholds: self.model.thresholds,
             aliases: Arc::clone(&self.aliases),
             ..Report::waiting(Arc::clone(&self.model.labels), Arc::clone(&self.model.hash))
         }

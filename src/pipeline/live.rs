@@ -28,6 +28,7 @@ const BLACK_SIZE: (u32, u32) = (640, 480);
 pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSummary, PipelineError> {
     let (stop, timeouts) = (pipeline.stop, pipeline.timeouts);
     let (health, clock) = (Arc::clone(&pipeline.health), Arc::clone(&pipeline.clock));
+    let is_hiding = pipeline.hidden.is_some();
     let inference = Inference::new(
         pipeline.detector,
         pipeline.new_models,
@@ -46,9 +47,11 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
         .with_hidden_classes(pipeline.hidden)?;
     let sinks = pipeline.sinks;
     let queues = sinks.iter().map(|sink| {
-        SinkQueue::new(sink.events_only()).with_rested_frames(sink.wants_rested_frames())
+        SinkQueue::new(sink.events_only())
+            .with_rested_frames(sink.wants_rested_frames())
+            .with_skipped_frames(sink.wants_skipped_frames())
     });
-    let shared = Arc::new(Shared::new(
+    let shared = Shared::new(
         Arc::clone(&health),
         Arc::clone(&clock),
         pipeline
@@ -57,7 +60,8 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
             .then(|| DisplayChannel::new(pipeline.hide_on_display)),
         queues.map(Arc::new).collect(),
         inference.waiting_report(),
-    ));
+    );
+    let shared = Arc::new(shared.with_skipped_frames(!is_hiding));
     let mut workers = Workers::default();
     let (heat, max_rate) = (pipeline.rest.heat, pipeline.rest.max_rate);
     let model = ModelThread {
@@ -164,6 +168,7 @@ impl SinkConsumer {
             match message {
                 Message::Report(frame, report) => sink.show(&frame, &report)?,
                 Message::Rested(frame, report) => sink.on_rested_frame(&frame, &report)?,
+                Message::Skipped(frame) => sink.on_skipped_frame(&frame)?,
                 Message::TrackEnded(frame, report) => sink.on_track_ended(&frame, &report)?,
                 Message::State(change) => sink.on_state_change(&change)?,
             }

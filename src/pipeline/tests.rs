@@ -200,6 +200,7 @@ struct Calls {
     shown: Vec<u64>,
     reports: Vec<Report>,
     skipped: Vec<String>,
+    skipped_frames: Vec<u64>,
     track_ends: Vec<Report>,
     states: Vec<StateChange>,
     waited_until_closed: bool,
@@ -221,6 +222,7 @@ struct FakeSink {
     hook: Option<Hook>,
     events_only: bool,
     wants_rested_frames: bool,
+    wants_skipped_frames: bool,
 }
 
 impl FakeSink {
@@ -259,6 +261,15 @@ impl Sink for FakeSink {
 
     fn wants_rested_frames(&self) -> bool {
         self.wants_rested_frames
+    }
+
+    fn wants_skipped_frames(&self) -> bool {
+        self.wants_skipped_frames
+    }
+
+    fn on_skipped_frame(&mut self, frame: &PublicFrame) -> Result<(), SinkError> {
+        self.calls.lock().skipped_frames.push(frame.sequence);
+        Ok(())
     }
 
     fn on_track_ended(&mut self, _: &PublicFrame, report: &Report) -> Result<(), SinkError> {

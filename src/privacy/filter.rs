@@ -128,9 +128,12 @@ impl PrivacyFilter {
     /// A frame as it may leave the program: with what is to be hidden in the frame that was observed last.
     #[must_use]
     pub fn public(&self, frame: &Arc<Frame>) -> PublicFrame {
-        let areas: Vec<NormBox> = self.hiding.iter().flat_map(Hiding::areas).collect();
+        let Some(hiding) = &self.hiding else {
+            return PublicFrame::hiding_nothing(Arc::clone(frame));
+        };
+        let areas: Vec<NormBox> = hiding.areas().collect();
         match areas.as_slice() {
-            [] => PublicFrame::hiding_nothing(Arc::clone(frame)),
+            [] => PublicFrame::showing_all(frame),
             areas => PublicFrame::hiding(frame, areas),
         }
     }
@@ -248,7 +251,7 @@ mod tests {
     use super::*;
     use crate::card::{ObjectDecode, ObjectSettings, test_card};
     use crate::detect::{CellOutputs, Nms};
-    use crate::frame::Origin;
+    use crate::frame::{FrameImage, Origin};
 
     const OBJECTS: ObjectSettings = ObjectSettings {
         threshold: 0.4,
@@ -364,6 +367,24 @@ mod tests {
         assert_eq!(levels(&run.filter), [10; 3], "before the first banana too");
         run.show(&[(0.9, RIGHT)], &[]);
         assert_eq!(levels(&run.filter), [10; 3]);
+    }
+
+    #[test]
+    fn the_jpeg_of_the_camera_is_public_only_in_a_run_without_hidden_classes() {
+        let frame = |sequence| {
+            let image = FrameImage::from(RgbImage::new(100, 100)).with_jpeg([0xff, 0xd8].into());
+            Arc::new(Frame::new(sequence, Origin::Live, image))
+        };
+        let has_jpeg = |filter: &PrivacyFilter| {
+            let seen = filter.public(&frame(1));
+            let unseen = filter.unobserved(&frame(2), &seen);
+            [seen, unseen].map(|public| public.image.jpeg().is_some())
+        };
+        assert_eq!(has_jpeg(&PrivacyFilter::default()), [true; 2]);
+        let mut run = Run::new(true);
+        assert_eq!(has_jpeg(&run.filter), [false; 2], "nothing was found yet");
+        run.show(&[(0.9, RIGHT)], &[]);
+        assert_eq!(has_jpeg(&run.filter), [false; 2]);
     }
 
     #[test]

@@ -23,6 +23,9 @@ use crate::report::Report;
 use crate::track::Event;
 use crate::warn;
 
+/// JPEG quality of what is stored at events, 1 to 100: boxes and labels stay sharp, and a picture of 640 x 480 has about 60 kB.
+pub(super) const EVENT_QUALITY: u8 = 85;
+
 /// The frame's image with the overlay of its report.
 #[must_use]
 pub fn annotate(frame: &PublicFrame, report: &Report) -> RgbImage {
@@ -128,7 +131,8 @@ impl FileNamer {
     }
 }
 
-fn stem(path: &Path, sequence: u64) -> String {
+/// The name of the file of a frame without its extension, for names of files about it.
+pub(super) fn stem(path: &Path, sequence: u64) -> String {
     path.file_stem().map_or_else(
         || frame_name(sequence),
         |stem| PathText::of(Path::new(stem)).text.into_owned(),

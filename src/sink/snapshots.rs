@@ -5,50 +5,44 @@
 //! [`super::picture_files`]. A snapshot shows what a display shows: the visible tracks, or the frame's own detections if the
 //! source is not tracked. In that of an event, the thing of the event is marked.
 //!
-//! All snapshots in the folder together stay within the budget; the oldest are deleted first. Snapshots of earlier
-//! runs are recognized by their names, `TIME-EVENT-CLASS-TRACK.jpg` and `frame-NUMBER.png`, and by boxcam's mark; any
-//! other file is never deleted or replaced. A file is complete when it gets its name. Temporary files of a killed run
-//! are deleted at the start, so a folder is for one run at a time. Snapshots of events are synced before they get their
-//! name, so that a power cut leaves no empty one.
+//! Snapshots of earlier runs are recognized by their names, `TIME-EVENT-CLASS-TRACK.jpg` and `frame-NUMBER.png`. Those of
+//! events are synced before they get their name, so that a power cut leaves no empty one.
 //!
-//! A failed write does not end the run: the snapshot is dropped, counted in [`Health::snapshots_lost`] and reported
-//! once. One whose name a file of the user has is dropped, counted and named. Only a folder that cannot be created or listed at the start is an error.
+//! A failed write does not end the run: the snapshot is dropped and counted in [`Health::snapshots_lost`]. Only a folder that
+//! cannot be created or listed at the start is an error.
 
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
 
 use bytesize::ByteSize;
-use image::ImageError;
 
-use super::picture_files::{FileNamer, annotate, annotate_event, encode_png};
-use super::write_failures::WriteFailureLog;
-use super::{Sink, SinkError};
+use super::budget_folder::FileGroup;
+use super::folder_writer::{FolderSettings, FolderWriter, encode_error};
+use super::picture_files::{EVENT_QUALITY, FileNamer, annotate, annotate_event, encode_png};
+use super::{Sink, SinkError, event_names};
 use crate::health::Health;
 use crate::log_lines::RecordPer;
-use crate::output_file::{self, OutputFileError, WriteSettings};
 use crate::picture::encode_jpeg;
 use crate::privacy::PublicFrame;
 use crate::report::Report;
 use crate::warn;
 
-mod snapshot_folder;
-
-use snapshot_folder::{SnapshotFolder, event_file_name};
-
-/// JPEG quality, 1 to 100: boxes and labels stay sharp, and a file of 640 x 480 has about 60 kB.
-const QUALITY: u8 = 85;
+const FILES: FolderSettings = FolderSettings {
+    group: FileGroup {
+        item: "snapshot",
+        option: "--snapshots-size",
+        has_name: is_snapshot,
+    },
+    items: "snapshots",
+    lost: |health| &health.snapshots_lost,
+};
 
 /// Writes snapshots and continues after write errors.
 #[derive(Debug)]
 pub struct SnapshotSink {
-    path: PathBuf,
     per: RecordPer,
-    folder: SnapshotFolder,
+    writer: FolderWriter,
     namer: FileNamer,
-    failures: WriteFailureLog,
-    health: Arc<Health>,
     has_reported_deletion: bool,
 }
 
@@ -63,110 +57,44 @@ impl SnapshotSink {
         budget: u64,
         health: Arc<Health>,
     ) -> Result<Self, SinkError> {
-        let folder = SnapshotFolder::open(path, budget).map_err(|source| SinkError::Write {
-            path: path.into(),
-            source,
-        })?;
         Ok(Self {
-            path: path.into(),
             per,
-            folder,
+            writer: FolderWriter::open(FILES, path, budget, health)?,
             namer: FileNamer::default(),
-            failures: WriteFailureLog::new(path, "snapshots"),
-            health,
             has_reported_deletion: false,
         })
     }
 
     fn save_frame(&mut self, frame: &PublicFrame, report: &Report) {
         let name = self.namer.name(frame);
-        if self.drops_during_delay() {
+        if self.writer.drops_during_delay() {
             return;
         }
-        let image = annotate(frame, report);
-        let saved = match encode_png(&image) {
-            Ok(bytes) => self.save(name, &bytes, false),
-            Err(error) => Err(self.encode_error(name, error)),
-        };
-        self.record(saved);
+        let png = encode_png(&annotate(frame, report)).map_err(encode_error);
+        let deleted = self.writer.save(name, png, false);
+        if deleted > 0 && !self.has_reported_deletion {
+            self.has_reported_deletion = true;
+            let (folder, budget) = (self.writer.path().display(), self.writer.budget());
+            let (budget, option) = (ByteSize(budget), FILES.group.option);
+            warn!(
+                "{folder}: snapshot budget {budget} reached; deleting the oldest (see `{option}`)"
+            );
+        }
     }
 
     /// Saves the frame once per event.
     fn save_events(&mut self, frame: &PublicFrame, report: &Report) {
         for event in &report.events {
-            if self.drops_during_delay() {
+            if self.writer.drops_during_delay() {
                 continue;
             }
             let image = annotate_event(frame, report, event);
-            let name = event_file_name(event, &report.labels, report.zones.map());
-            let saved = match encode_jpeg(&image, QUALITY) {
-                Ok(bytes) => self.save(name, &bytes, true),
-                Err(error) => Err(self.encode_error(name, error)),
-            };
-            self.record(saved);
+            let jpeg = encode_jpeg(&image, EVENT_QUALITY).map_err(encode_error);
+            let beginning = event_names::of_time(event.time);
+            let zones = report.zones.map();
+            let name = event_names::of_event(&beginning, event, &report.labels, zones);
+            self.writer.save(format!("{name}.jpg"), jpeg, true);
         }
-    }
-
-    /// Whether a retry delay is running. The snapshot then counts as lost.
-    fn drops_during_delay(&mut self) -> bool {
-        let may_try = self.failures.may_try(Instant::now());
-        if !may_try {
-            self.failures.record_drop();
-            self.health.snapshots_lost.add(1);
-        }
-        !may_try
-    }
-
-    fn save(&mut self, name: String, bytes: &[u8], sync: bool) -> Result<(), OutputFileError> {
-        let bytes = output_file::marked(bytes);
-        let path = self.path.join(&name);
-        output_file::check_replaceable(&path, &bytes)?;
-        let size = bytes.len() as u64;
-        let deleted = self.folder.make_room(&name, size);
-        let deleted = deleted.map_err(|source| OutputFileError::Write {
-            path: path.clone(),
-            source,
-        })?;
-        if deleted > 0 && self.per == RecordPer::Frame && !self.has_reported_deletion {
-            self.has_reported_deletion = true;
-            let (folder, budget) = (self.path.display(), ByteSize(self.folder.budget()));
-            warn!(
-                "{folder}: snapshot budget {budget} reached; deleting the oldest (see `--snapshots-size`)"
-            );
-        }
-        let time = self.folder.next_time(SystemTime::now());
-        let settings = WriteSettings {
-            sync,
-            modified: Some(time),
-        };
-        output_file::write(&path, &bytes, settings)?;
-        self.folder.add(name, size, time);
-        Ok(())
-    }
-
-    fn record(&mut self, saved: Result<(), OutputFileError>) {
-        match saved {
-            Ok(()) => return self.failures.record_success(),
-            // The next one has another name.
-            Err(error @ OutputFileError::Kept { .. }) => {
-                warn!("{error}");
-                self.health.files_kept.add(1);
-            }
-            Err(OutputFileError::Write { source, .. }) => {
-                self.failures.record_failure(source, Instant::now());
-            }
-        }
-        self.health.snapshots_lost.add(1);
-    }
-
-    /// An encoder error is handled as a write error.
-    fn encode_error(&self, name: String, error: ImageError) -> OutputFileError {
-        let source = match error {
-            ImageError::IoError(error) => error,
-            other => io::Error::new(ErrorKind::InvalidData, other),
-        };
-        let path = self.path.join(name);
-        OutputFileError::Write { path, source }
     }
 }
 
@@ -184,10 +112,12 @@ impl Sink for SnapshotSink {
     }
 }
 
-impl Drop for SnapshotSink {
-    fn drop(&mut self) {
-        self.failures.finish();
-    }
+/// Whether the file name is that of a snapshot of any run of boxcam.
+fn is_snapshot(name: &str) -> bool {
+    let number = name
+        .strip_prefix("frame-")
+        .and_then(|rest| rest.strip_suffix(".png"));
+    event_names::is_of_event(name, "jpg") || number.is_some_and(event_names::is_padded_number)
 }
 
 #[cfg(test)]

@@ -20,14 +20,15 @@ pub(super) enum Decoding {
 
 #[derive(Debug)]
 struct StoredJpeg {
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     min_size: (u32, u32),
     size: (u32, u32),
     luma: Arc<LumaGrid>,
 }
 
 impl Decoding {
-    /// The image of a whole JPEG, which may be scaled down, but not below the width and height of `min_size`.
+    /// The image of a whole JPEG, which may be scaled down, but not below the width and height of `min_size`. It keeps the
+    /// JPEG for outputs that store it: copying it costs little beside decoding it.
     pub(super) fn image(
         self,
         jpeg: &[u8],
@@ -36,14 +37,17 @@ impl Decoding {
         if self == Self::WhenNeeded
             && let Some(JpegPreview { luma, size }) = preview(jpeg, min_size)?
         {
-            return Ok(FrameImage::stored(Arc::new(StoredJpeg {
-                bytes: jpeg.to_vec(),
+            let bytes = Arc::from(jpeg);
+            let image = FrameImage::stored(Arc::new(StoredJpeg {
+                bytes: Arc::clone(&bytes),
                 min_size,
                 size,
                 luma: Arc::new(luma),
-            })));
+            }));
+            return Ok(image.with_jpeg(bytes));
         }
-        Ok(decode_scaled(jpeg, min_size)?.into())
+        let image = FrameImage::from(decode_scaled(jpeg, min_size)?);
+        Ok(image.with_jpeg(Arc::from(jpeg)))
     }
 }
 
@@ -79,6 +83,9 @@ mod tests {
             let (now, later) = (image(Decoding::AtOnce), image(Decoding::WhenNeeded));
             assert_eq!(later.dimensions(), now.dimensions());
             assert_eq!(later, now);
+            for image in [&now, &later] {
+                assert_eq!(image.jpeg().map(|jpeg| &**jpeg), Some(&*jpeg));
+            }
             let grid = later.luma_grid();
             assert_eq!((grid.columns(), grid.rows()), (38, 25));
         }

@@ -44,7 +44,7 @@ fn drain(queue: &SinkQueue) -> Vec<u64> {
             Message::Report(_, report) | Message::TrackEnded(_, report) => {
                 sequences.push(report.sequence);
             }
-            Message::Rested(..) | Message::State(_) => {}
+            Message::Rested(..) | Message::Skipped(_) | Message::State(_) => {}
         }
     }
     sequences
@@ -67,6 +67,48 @@ fn a_full_queue_drops_the_oldest_reports_without_events() {
     assert_eq!(plain, [92, 93, 94, 95, 96, 97, 98, 99]);
     assert!(sequences.is_sorted());
     assert_eq!(dropped + sequences.len() as u64, 100);
+}
+
+/// The frames that a sink got which the model did not, of five that came during the first inference.
+fn skipped_frames(hidden: Option<&str>) -> Vec<u64> {
+    let sink = FakeSink {
+        wants_skipped_frames: true,
+        ..FakeSink::default()
+    };
+    let calls = sink.calls();
+    let (has_begun, begun) = channel();
+    let (release, wait) = channel::<()>();
+    let mut waiting = Some((has_begun, wait));
+    let slow = detector(move || {
+        if let Some((has_begun, wait)) = waiting.take() {
+            has_begun.send(()).expect("the source waits");
+            wait.recv().expect("the source ends");
+        }
+    });
+    let mut frames = counting(6);
+    let live = once(true, move || {
+        let next = frames()?;
+        match &next {
+            Some(frame) if frame.sequence == 1 => begun.recv().expect("the model begins"),
+            Some(_) => {}
+            None => release.send(()).expect("the model waits"),
+        }
+        Ok(next)
+    });
+    let pipeline = Pipeline {
+        hidden: hidden.map(|names| names.parse().expect("a list")),
+        ..pipeline(slow, sink)
+    };
+    pipeline.run(live).expect("done");
+    let calls = calls.lock();
+    assert_eq!(calls.shown, [0, 5]);
+    calls.skipped_frames.clone()
+}
+
+#[test]
+fn frames_that_the_model_did_not_get_go_to_sinks_that_want_them_unless_something_is_hidden() {
+    assert_eq!(skipped_frames(None), [1, 2, 3, 4]);
+    assert!(skipped_frames(Some("apple")).is_empty());
 }
 
 #[test]

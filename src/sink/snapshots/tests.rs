@@ -245,3 +245,26 @@ fn snapshots_from_before_the_clock_was_set_are_not_deleted_first() {
         ["05", "06"].map(|second| format!("19700101T0000{second}.000Z-appeared-apple-1.jpg"));
     assert_eq!(names(path), expected);
 }
+
+#[test]
+fn snapshots_are_recognized_by_their_names() {
+    for name in [
+        "frame-000000.png",
+        "frame-1234567.png",
+        "20261123T204501.123Z-appeared-apple-17.jpg",
+    ] {
+        assert!(is_snapshot(name), "{name}");
+    }
+    for other in [
+        "",
+        "apple.png",
+        "frame-12.png",
+        "frame-0001234.png",
+        "frame-000001.jpg",
+        "frame-00000x.png",
+        "20261123T204501.123Z-appeared-apple-17.avi",
+        "film-000012-appeared-apple-17.jpg",
+    ] {
+        assert!(!is_snapshot(other), "{other}");
+    }
+}

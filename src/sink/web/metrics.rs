@@ -13,7 +13,7 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 /// A counter: its name, its help text and its value.
 type CounterMetric = (&'static str, &'static str, fn(&Health) -> &Counter);
 
-const COUNTERS: [CounterMetric; 17] = [
+const COUNTERS: [CounterMetric; 19] = [
     ("frames_captured", "Frames from the source.", |h| {
         &h.captured
     }),
@@ -58,6 +58,14 @@ const COUNTERS: [CounterMetric; 17] = [
         "snapshots_lost",
         "Snapshots that could not be written.",
         |h| &h.snapshots_lost,
+    ),
+    ("clips_lost", "Clips that could not be written.", |h| {
+        &h.clips_lost
+    }),
+    (
+        "collected_lost",
+        "Collected pictures that could not be written.",
+        |h| &h.collected_lost,
     ),
     (
         "reports_lost",

@@ -1,45 +1,17 @@
 //! Finds duplicate pictures.
 //!
 //! A picture in both training and validation makes the validation figures too good. Exact duplicates have the same decoded,
-//! upright pixels. Near duplicates have similar thumbnails (gray, 17 x 16, mean subtracted): the mean absolute difference
-//! is small, both absolutely ([`NEAR`]) and relative to the contrast ([`NEAR_RELATIVE`]), since on a plain background all
-//! differences are small. Scaled, recompressed and slightly edited copies are found; crops, mirrored pictures and other
-//! photographs of a series mostly are not. A difference hash (the signs between neighboring pixels) was tried and dropped:
-//! on plain backgrounds the signs are noise, so copies differed in more bits than unrelated pictures.
+//! upright pixels. Near duplicates have similar thumbnails ([`Thumbnail`]).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use boxcam::picture::{self, PictureError};
+use boxcam::picture::{self, PictureError, Thumbnail};
 use image::RgbImage;
-use image::imageops::{FilterType, grayscale, resize, thumbnail};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::imported::LabeledPicture;
-
-const COLUMNS: u32 = 17;
-const ROWS: u32 = 16;
-
-/// Pictures of at least twice this size are scaled down in two steps, the first one coarse and fast. 16 x 16 of its pixels
-/// make one of the thumbnail, so the coarse step hardly matters.
-const LARGE: (u32, u32) = (COLUMNS * 16, ROWS * 16);
-
-/// The maximum [`Fingerprint::difference`] of near duplicates. `docs/datasets.md` has the measurements that this and
-/// [`NEAR_RELATIVE`] were chosen by.
-pub const NEAR: f32 = 9.0;
-
-/// The maximum difference of near duplicates as a fraction of the greater [`Fingerprint::contrast`].
-pub const NEAR_RELATIVE: f32 = 0.3;
-
-/// A difference that is always accepted: the noise of compression in a picture of one color.
-const NOISE: f32 = 1.0;
-
-/// Thumbnail values are stored in sixteenths of a gray level, so that subtracting the mean loses nothing.
-const STEPS_PER_LEVEL: f32 = 16.0;
-
-/// Pixels that are compared between two checks of the limit.
-const TWO_ROWS: usize = 2 * COLUMNS as usize;
 
 /// The data of a picture that is compared with other pictures.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,9 +19,7 @@ pub struct Fingerprint {
     /// Width and height in pixels, upright.
     pub size: (u32, u32),
     content: [u8; 32],
-    /// The thumbnail, row by row, minus its mean, in sixteenths of a gray level.
-    thumbnail: Vec<i16>,
-    contrast: f32,
+    thumbnail: Thumbnail,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,16 +47,10 @@ impl Fingerprint {
         content.update(image.width().to_be_bytes());
         content.update(image.height().to_be_bytes());
         content.update(image.as_raw());
-        let thumbnail = thumbnail_of(image);
-        let squares = thumbnail
-            .iter()
-            .map(|gray| (f32::from(*gray) / STEPS_PER_LEVEL).powi(2));
-        let contrast = (squares.sum::<f32>() / thumbnail.len() as f32).sqrt();
         Self {
             size: image.dimensions(),
             content: content.finalize().into(),
-            thumbnail,
-            contrast,
+            thumbnail: Thumbnail::of(image),
         }
     }
 
@@ -102,52 +66,21 @@ impl Fingerprint {
         if self.content == other.content {
             return Some(Similarity::Exact);
         }
-        let limit = NEAR_RELATIVE * self.contrast.max(other.contrast);
-        let limit = limit.clamp(NOISE, NEAR);
-        (self.difference_to(other, limit) <= limit).then_some(Similarity::Near)
+        let is_near = self.thumbnail.is_near(&other.thumbnail);
+        is_near.then_some(Similarity::Near)
     }
 
     /// The standard deviation of the thumbnail, in gray levels of 0..=255.
     #[must_use]
     pub fn contrast(&self) -> f32 {
-        self.contrast
+        self.thumbnail.contrast()
     }
 
     /// The mean absolute difference of the two thumbnails with equal means, in gray levels of 0..=255.
     #[must_use]
     pub fn difference(&self, other: &Self) -> f32 {
-        self.difference_to(other, f32::INFINITY)
+        self.thumbnail.difference(&other.thumbnail)
     }
-
-    /// The difference, or any value above `limit` if it exceeds that: most pictures differ enough in their first rows.
-    fn difference_to(&self, other: &Self, limit: f32) -> f32 {
-        let scale = STEPS_PER_LEVEL * self.thumbnail.len() as f32;
-        let rows = self
-            .thumbnail
-            .chunks(TWO_ROWS)
-            .zip(other.thumbnail.chunks(TWO_ROWS));
-        let mut sum = 0;
-        for (ours, theirs) in rows {
-            let pairs = ours.iter().zip(theirs);
-            sum += pairs.map(|(a, b)| i32::from(a.abs_diff(*b))).sum::<i32>();
-            if sum as f32 > limit * scale {
-                break;
-            }
-        }
-        sum as f32 / scale
-    }
-}
-
-/// The gray thumbnail of a picture minus its mean.
-fn thumbnail_of(image: &RgbImage) -> Vec<i16> {
-    let mut gray = grayscale(image);
-    if gray.width() >= 2 * LARGE.0 && gray.height() >= 2 * LARGE.1 {
-        gray = thumbnail(&gray, LARGE.0, LARGE.1);
-    }
-    let small = resize(&gray, COLUMNS, ROWS, FilterType::Triangle).into_raw();
-    let mean = small.iter().map(|gray| f32::from(*gray)).sum::<f32>() / small.len() as f32;
-    let above = |gray: u8| ((f32::from(gray) - mean) * STEPS_PER_LEVEL).round() as i16;
-    small.into_iter().map(above).collect()
 }
 
 /// The fingerprints of pictures, in the same order, computed on `threads` threads. `on_picture` is called after each.
@@ -301,20 +234,6 @@ mod tests {
             }
         }
         println!("copies differ by up to {of_copies:.2}, other scenes by {of_others:.2} and more");
-    }
-
-    #[test]
-    fn noise_on_a_plain_background_is_ignored() {
-        let two_tone = |edge: u32, noise: u8| {
-            RgbImage::from_fn(64, 64, |x, y| {
-                let gray = if y < edge { 20 } else { 220 };
-                image::Rgb([gray + noise * ((x * 7 + y * 13) % 3) as u8; 3])
-            })
-        };
-        let print = Fingerprint::of(&two_tone(16, 0));
-        let noisy = Fingerprint::of(&two_tone(16, 2));
-        assert_eq!(print.similarity(&noisy), Some(Similarity::Near));
-        assert_eq!(print.similarity(&Fingerprint::of(&two_tone(48, 0))), None);
     }
 
     #[test]
