@@ -302,7 +302,10 @@ fn every_key_of_every_recipe_has_an_effect_or_is_refused() {
                 })
                 .cloned();
             let value = changed(&key, &now.unwrap_or(value));
-            let change = [&base[..], &[Override::new(&key, value.clone())]].concat();
+            // Another head may have no channels to choose.
+            let mut change = base.clone();
+            change.retain(|other| key != "head" || other.key() != "head_channels");
+            change.push(Override::new(&key, value.clone()));
             match Recipe::load(name, &change) {
                 Ok(changed) => {
                     let has_effect =
@@ -343,10 +346,10 @@ fn every_key_of_every_recipe_has_an_effect_or_is_refused() {
         "objects: augmentation.erase_side",
         "objects: augmentation.max_erased",
     ];
-    for refusal in &refusals {
-        assert!(expected.contains(&refusal.as_str()), "{refusal} is refused");
-    }
-    assert!(refusals.contains(&"objects: augmentation.erase_side".to_owned()));
+    let is_there = |refusal: &String| refusal == "objects: augmentation.erase_side";
+    assert!(refusals.iter().any(is_there));
+    refusals.retain(|refusal| !expected.contains(&refusal.as_str()));
+    assert!(refusals.is_empty(), "refused: {refusals:?}");
 }
 
 /// The norm of the gradients of one step is limited for backbone and heads by themselves.
