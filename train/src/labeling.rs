@@ -1,0 +1,15 @@
+//! A web page to draw boxes on the pictures of a folder.
+//!
+//! The [`Store`] holds the labels of all pictures and writes them to one COCO file
+//! ([`crate::dataset::label_file`]) after each change, before the change is answered. Boxes are in pixels of the upright picture, as
+//! [`boxcam::picture`] decodes it: the page gets pictures with an orientation as upright copies, so that what is drawn is
+//! what is trained on.
+
+mod folder_lock;
+pub mod labels;
+mod start;
+mod store;
+
+pub use folder_lock::LockError;
+pub use start::{OpenError, StartOptions, open};
+pub use store::{Change, Store, StoreError};
