@@ -6,7 +6,7 @@
 //! | layer | modules |
 //! | --- | --- |
 //! | values | [`geometry`], [`label`], [`address`], [`camera_choice`], [`log_lines`], [`rotation`], [`stream_url`], [`luma_grid`], [`frame`], [`card`], [`path_text`], [`run_id`], [`spelling`], [`class_selection`], [`event_command`], [`model_choice`], [`zone`] |
-//! | input and output | [`walk`], [`user_folders`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`], [`child_process`], [`heat`] |
+//! | input and output | [`walk`], [`user_folders`], [`text`], [`picture_name`], [`picture`], [`output_file`], [`scene`], [`diagnostics`], [`child_process`], [`heat`], `http_server` |
 //! | source | [`source`] |
 //! | detect | [`preprocess`], [`detect`], [`golden`], [`regions`], [`motion`] |
 //! | track | [`track`], [`zone_monitor`] |
@@ -33,6 +33,8 @@ pub mod geometry;
 pub mod golden;
 pub mod health;
 pub mod heat;
+#[cfg(feature = "http-server")]
+pub mod http_server;
 pub mod label;
 pub mod log_lines;
 pub mod luma_grid;

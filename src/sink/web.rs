@@ -16,6 +16,7 @@ use super::picture_files::annotate_with_zones;
 use super::{Sink, SinkError};
 use crate::address::{FrameAncestors, WebHosts, WebLogin};
 use crate::health::{Health, StateChange};
+use crate::http_server;
 use crate::label::Labels;
 use crate::privacy::PublicFrame;
 use crate::report::Report;
@@ -27,7 +28,6 @@ mod control;
 mod login;
 mod metrics;
 mod routes;
-mod server;
 
 use app_state::{AppState, LivePicture};
 
@@ -100,14 +100,14 @@ impl WebSink {
             address: requested,
             source,
         };
-        let runtime = server::runtime().map_err(failed)?;
-        let (listener, address) = server::listen(&runtime, requested).map_err(failed)?;
+        let runtime = http_server::runtime().map_err(failed)?;
+        let (listener, address) = http_server::listen(&runtime, requested).map_err(failed)?;
         let state = Arc::new(AppState::new(settings, health));
         let router = routes::router(Arc::clone(&state), control, address);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("web".to_owned())
-            .spawn(move || server::run(runtime, listener, router, stopped))
+            .spawn(move || http_server::run(runtime, listener, router, stopped))
             .map_err(|source| SinkError::Thread {
                 what: "the web page",
                 source,
@@ -169,7 +169,7 @@ where
     };
     let address = settings.address;
     let state = Arc::new(AppState::new(settings, Arc::default()));
-    server::serve_connection(stream, routes::router(state, None, address)).await;
+    http_server::serve_connection(stream, routes::router(state, None, address)).await;
 }
 
 impl Sink for WebSink {

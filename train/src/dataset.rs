@@ -16,6 +16,7 @@ mod import_error;
 mod imported;
 pub mod inspection;
 mod json;
+pub mod label_file;
 mod labelme;
 mod open_images;
 mod outline;
@@ -35,6 +36,7 @@ mod field_tests;
 #[cfg(test)]
 mod tests;
 
+pub use files::picture_files;
 pub use format::{DatasetFormat, detect, read, read_as};
 pub use import_error::{AnnotationError, ImportError, ImportIssue, Location};
 pub use imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};

@@ -6,6 +6,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`dataset`] | data sets in seven formats, splits without duplicates across them, inspection |
+//! | [`labeling`] | a web page to draw boxes |
 //! | [`recipe`] | every setting of a training that is not the data |
 //! | [`negative_crops`] | parts of annotated images without an object |
 //! | [`augmentation`] | random crops, flips, colors and erased rectangles, with the box moved along |
@@ -66,6 +67,7 @@ mod formats;
 pub mod golden;
 pub mod heads;
 pub mod import;
+pub mod labeling;
 pub mod layer;
 pub mod loss;
 pub mod model;

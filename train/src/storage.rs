@@ -32,6 +32,20 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write(path, bytes, settings)
 }
 
+/// As [`write_whole`], and returns when the new name is on the disk too: a power cut can't bring the old file back.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_whole(path, bytes)?;
+    // Other systems can't open a folder.
+    #[cfg(unix)]
+    if let Some(folder) = path.parent() {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
 /// As [`write_whole`], but the system decides when the file is flushed to the disk: for one of many.
 ///
 /// # Errors

@@ -10,8 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
-use axum::http::header::{HOST, HeaderName, ORIGIN};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -23,6 +22,7 @@ use tokio::time::timeout;
 use super::app_state::AppState;
 use super::routes::{JSON, respond};
 use crate::address::WebLogin;
+use crate::http_server::change_refusal;
 use crate::sink::json::to_json;
 
 /// The largest model that is accepted, in bytes.
@@ -30,11 +30,6 @@ const MAX_MODEL: usize = 64 << 20;
 
 /// Timeout for the bytes of a model.
 const MODEL_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// A browser sets it for no other site without asking this server first, which does not allow it.
-const CHANGE_HEADER: HeaderName = HeaderName::from_static("x-boxcam-request");
-
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What requests may change of a run, and ask about its options. Calls may take as long as loading a model.
 pub trait Control: Send + Sync {
@@ -178,63 +173,8 @@ fn failure(status: StatusCode, message: &str) -> Response {
 
 /// Refuses changes that a page of another site may have asked for.
 async fn check_origin(request: Request, next: Next) -> Response {
-    match refusal(request.headers()) {
+    match change_refusal(request.headers()) {
         None => next.run(request).await,
         Some(message) => failure(StatusCode::FORBIDDEN, message),
-    }
-}
-
-fn refusal(headers: &HeaderMap) -> Option<&'static str> {
-    if !headers.contains_key(CHANGE_HEADER) {
-        return Some(
-            "the header X-Boxcam-Request is missing, which shows that no other web page sent this; add it, as in \
-             curl -H 'X-Boxcam-Request: 1'",
-        );
-    }
-    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or(""));
-    let is_own_site =
-        text(SEC_FETCH_SITE).is_none_or(|site| site == "same-origin" || site == "none");
-    let is_own_origin = text(ORIGIN).is_none_or(|origin| {
-        let host = origin.split_once("://").map(|(_, host)| host);
-        host.is_some() && host == text(HOST)
-    });
-    let message = "the request comes from a page of another site, which may change nothing here";
-    (!is_own_site || !is_own_origin).then_some(message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn is_refused(headers: &[(&'static str, &'static str)]) -> bool {
-        let host = [("host", "cam.lan:8080")];
-        let headers = host.iter().chain(headers).map(|&(name, value)| {
-            let value = axum::http::HeaderValue::from_static(value);
-            (HeaderName::from_static(name), value)
-        });
-        refusal(&headers.collect()).is_some()
-    }
-
-    #[test]
-    fn changes_of_other_sites_are_refused() {
-        let own = ("x-boxcam-request", "1");
-        assert!(!is_refused(&[own]));
-        assert!(!is_refused(&[own, ("origin", "http://cam.lan:8080")]));
-        assert!(!is_refused(&[own, ("sec-fetch-site", "same-origin")]));
-        assert!(!is_refused(&[own, ("sec-fetch-site", "none")]));
-        assert!(is_refused(&[]));
-        assert!(is_refused(&[("origin", "http://cam.lan:8080")]));
-        for origin in [
-            "null",
-            "",
-            "http://evil.example",
-            "http://cam.lan",
-            "http://cam.lan:8080.evil.example",
-        ] {
-            assert!(is_refused(&[own, ("origin", origin)]), "{origin}");
-        }
-        for site in ["cross-site", "same-site", ""] {
-            assert!(is_refused(&[own, ("sec-fetch-site", site)]), "{site}");
-        }
     }
 }

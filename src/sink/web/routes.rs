@@ -5,7 +5,7 @@
 //! and read the page (DNS rebinding). All links of the page are relative, so that a reverse proxy can serve it below any path.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use super::control::{self, Control};
 use super::login::check_login;
 use super::metrics;
 use crate::address::{FrameAncestors, WebHosts};
+use crate::http_server::{host_name, is_this_machine};
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
@@ -255,47 +256,9 @@ fn refusal(name: &str) -> String {
     )
 }
 
-/// The host header without its port.
-fn host_name(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        // The colons of an IPv6 address are in brackets.
-        Some((name, port)) if !port.contains(']') => name,
-        _ => host,
-    }
-}
-
-/// Whether this is `localhost` or an IP address: no other web site can have them as its name.
-fn is_this_machine(name: &str) -> bool {
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_names_of_this_machine_are_accepted() {
-        for host in [
-            "localhost",
-            "LocalHost:8080",
-            "127.0.0.1",
-            "127.0.0.1:80",
-            "[::1]",
-            "[::1]:8080",
-        ] {
-            assert!(is_this_machine(host_name(host)), "{host}");
-        }
-        for host in [
-            "evil.example",
-            "evil.example:8080",
-            "localhost.evil.example",
-            "",
-            "127.0.0.1.nip.io",
-        ] {
-            assert!(!is_this_machine(host_name(host)), "{host}");
-        }
-    }
 
     #[test]
     fn a_refusal_repeats_only_host_names() {

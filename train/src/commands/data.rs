@@ -21,6 +21,7 @@ use fastrand::Rng;
 use image::imageops::crop_imm;
 use image::{ImageFormat, RgbImage};
 
+use super::label::{LabelArguments, label};
 use super::scenes::{ScenesArguments, scenes};
 use super::show_batch::{ShowBatchArguments, show_batch};
 use super::{AnyData, DroppedOptions, FAULTS, OutputError, fingerprints, progress, threads};
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Convert(ConvertArguments),
     /// Report counts, sizes, duplicates and suspicious annotations of a data set
     Inspect(InspectArguments),
+    /// Draw boxes on the images of a folder, on a page in the browser
+    Label(LabelArguments),
     /// Draw one training batch as the network gets it
     ShowBatch(ShowBatchArguments),
     /// Write a data set of synthetic scenes, to try everything without data of your own
@@ -45,6 +48,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Convert(arguments) => convert(arguments, 0.0),
         Command::Inspect(arguments) => inspect(arguments),
+        Command::Label(arguments) => label(arguments),
         Command::ShowBatch(arguments) => show_batch(arguments),
         Command::Synthesize(arguments) => synthesize(arguments),
         Command::Scenes(arguments) => scenes(arguments),

@@ -17,6 +17,7 @@ use boxcam_train::dataset::duplicates::{self, Fingerprint};
 use boxcam_train::dataset::prepared::PreparedError;
 use boxcam_train::dataset::{self, DatasetFormat, ImportError, ImportedDataset, SplitName};
 use boxcam_train::import::ModelImportError;
+use boxcam_train::labeling::{LockError, OpenError, ProposalError};
 use boxcam_train::onnx::OnnxError;
 use boxcam_train::plot::history::HistoryError;
 use boxcam_train::quantize::QuantizeError;
@@ -35,6 +36,7 @@ pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod fit;
 pub(crate) mod import;
+pub(crate) mod label;
 pub(crate) mod model_file;
 mod review;
 pub(crate) mod scenes;
@@ -232,6 +234,17 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
         || error.is::<SceneError>()
         || error.is::<HistoryError>()
         || error.is::<NegativesError>();
+    if let Some(error) = error.downcast_ref::<ProposalError>() {
+        let is_usage = matches!(error, ProposalError::UnknownModel { .. });
+        return Some(ExitCode::from(if is_usage { 2 } else { 3 }));
+    }
+    if let Some(error) = error.downcast_ref::<OpenError>() {
+        return Some(ExitCode::from(match error {
+            OpenError::Class(_) => 2,
+            OpenError::Lock(LockError::Write { .. }) | OpenError::ForeignFile { .. } => 5,
+            _ => 4,
+        }));
+    }
     let output = error.is::<OutputError>() || error.is::<PreparedError>();
     if error.is::<RecipeError>() {
         return Some(ExitCode::from(2));

@@ -4,10 +4,10 @@
 //! `file_name`, first in the folder of the same split. `bbox` is `[left, top, width, height]` in pixels; without a usable
 //! one the box is that of `segmentation` (polygons or run lengths). Crowds (`iscrowd`) are skipped: their boxes surround
 //! many objects at once. Whether every object of an image has an annotation is the field `exhaustive` of the image, which
-//! COCO itself does not have.
+//! COCO itself does not have. A file of `data label` ([`super::label_file`]) in the folder itself is the only one that is read.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use boxcam::dataset::{EXHAUSTIVE_COLUMN, both};
@@ -20,7 +20,7 @@ use super::import_error::{AnnotationError, ImportError, Location};
 use super::imported::{ImportedDataset, LabeledBox, LabeledPicture, SplitName};
 use super::outline::Segmentation;
 use super::pixel_frame::PixelFrame;
-use super::{json, value};
+use super::{json, label_file, value};
 
 /// Fields are untyped values so that one invalid annotation is one issue and does not fail the whole file.
 #[derive(Deserialize)]
@@ -42,6 +42,10 @@ struct CocoImage {
     height: Value,
     #[serde(default)]
     exhaustive: Value,
+    #[serde(default)]
+    split: Value,
+    #[serde(default)]
+    folder: Value,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +74,15 @@ struct CocoCategory {
 
 /// The JSON files of a data set that look like COCO.
 pub(super) fn annotation_files(files: &Files) -> Vec<&Path> {
+    if let Some(labels) = label_file::in_folder(&files.root) {
+        let own = files.paths.iter().map(PathBuf::as_path);
+        return own.filter(|path| *path == labels).collect();
+    }
+    files_like_coco(files)
+}
+
+/// Those that look like COCO, whether or not there is a [`label_file`].
+pub(super) fn files_like_coco(files: &Files) -> Vec<&Path> {
     let looks_like_coco = |path: &&Path| {
         let start = text::start(path);
         let has = |key: &str| start.contains(&format!("\"{key}\""));
@@ -85,7 +98,7 @@ pub(super) fn annotation_files(files: &Files) -> Vec<&Path> {
         .collect();
     let is_instances = |path: &&Path| name_of(path).starts_with("instances");
     if found.iter().any(is_instances) {
-        found.retain(is_instances);
+        found.retain(|path| is_instances(path) || label_file::is_label_file(path));
     }
     found
 }
@@ -98,6 +111,7 @@ pub(super) fn read(files: &Files) -> Result<ImportedDataset, ImportError> {
             root: &files.root,
             split: SplitName::in_name(&name_of(file))
                 .or_else(|| SplitName::in_folders(&files.root, file)),
+            is_label_file: label_file::is_label_file(file),
             file: file.into(),
             pictures: &pictures,
         };
@@ -127,6 +141,8 @@ struct Reader<'a> {
     root: &'a Path,
     file: Arc<Path>,
     split: Option<SplitName>,
+    /// Whether `data label` has written the file.
+    is_label_file: bool,
     pictures: &'a PictureIndex<'a>,
 }
 
@@ -190,6 +206,13 @@ impl Reader<'_> {
                         result.pictures.len() - 1
                     });
                     let (picture, _) = &mut result.pictures[index];
+                    if self.is_label_file {
+                        let split = value::name(&image.split);
+                        picture.split = split
+                            .and_then(|split| SplitName::in_name(&split))
+                            .or(picture.split);
+                        picture.folder = value::name(&image.folder);
+                    }
                     match image.exhaustive() {
                         Ok(stated) => picture.exhaustive = both(picture.exhaustive, stated),
                         Err(error) => dataset.add_issue_of(location.clone(), error, 0),
@@ -294,6 +317,11 @@ impl Reader<'_> {
     fn find(&self, image: &CocoImage) -> Result<FoundPicture<'_>, AnnotationError> {
         let missing = AnnotationError::MissingField { field: "file_name" };
         let name = value::name(&image.file_name).ok_or(missing)?;
+        if self.is_label_file
+            && let Some(found) = self.pictures.with_path(&self.beside_file(&name))
+        {
+            return Ok(found);
+        }
         let found = self.pictures.find(&name, |path| {
             (
                 self.split.is_some() && SplitName::in_folders(self.root, path) != self.split,
@@ -302,6 +330,11 @@ impl Reader<'_> {
             )
         });
         found.ok_or_else(|| self.missing(image))
+    }
+
+    /// The path that a name has below the folder of the JSON file.
+    fn beside_file(&self, name: &str) -> PathBuf {
+        self.file.parent().unwrap_or(self.root).join(name)
     }
 
     fn missing(&self, image: &CocoImage) -> AnnotationError {

@@ -52,6 +52,18 @@ impl DroppedBoxes {
         counts
     }
 
+    /// Without a look at the pictures: as if all were readable.
+    #[must_use]
+    pub fn of_annotations(dataset: &ImportedDataset) -> Self {
+        let mut counts = Self::default();
+        for issue in &dataset.issues {
+            counts.add(issue.reason(), issue.boxes());
+        }
+        let boxes = dataset.pictures.iter().map(|picture| picture.boxes.len());
+        counts.total += boxes.sum::<usize>();
+        counts
+    }
+
     /// Of the splits of a prepared data set.
     #[must_use]
     pub fn of_splits(splits: &[&Dataset]) -> Self {

@@ -56,6 +56,16 @@ impl Files {
     }
 }
 
+/// The pictures of a data set, sorted by path, and what can't be listed.
+///
+/// # Errors
+/// [`ImportError`] if the folder itself can't be listed.
+pub fn picture_files(root: &Path) -> Result<(Vec<PathBuf>, Vec<WalkError>), ImportError> {
+    let files = Files::list(root)?;
+    let pictures = files.pictures().map(Path::to_owned).collect();
+    Ok((pictures, files.errors))
+}
+
 /// Compares without regard to case.
 pub(super) fn has_extension(path: &Path, extension: &str) -> bool {
     let found = path.extension().and_then(OsStr::to_str);
@@ -102,6 +112,14 @@ impl<'f> PictureIndex<'f> {
             index.entry(fold(&stem_of(path))).or_default().push(path);
         }
         Self(index)
+    }
+
+    /// The picture of this very path.
+    pub(super) fn with_path(&self, path: &Path) -> Option<FoundPicture<'f>> {
+        let mut found = self.with_stem(&stem_of(path)).iter();
+        let matched = path.components().count();
+        let path = found.find(|found| **found == path)?;
+        Some(FoundPicture { path, matched })
     }
 
     /// The pictures with this name without extension.

@@ -2,7 +2,8 @@
 //!
 //! Detection looks only at file names and the first bytes of files. Folders of pictures are a data set of their own only
 //! where no file may have annotations ([`super::unrecognized`]). A data set may lie one or two folders below the
-//! given one, as archives unpack.
+//! given one, as archives unpack. The labels of `data label` take precedence, since all other annotations of their folder
+//! were imported into them.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use serde::Serialize;
 use super::files::{Files, name_of};
 use super::import_error::{ImportError, ImportIssue};
 use super::imported::{ImportedDataset, SplitName};
-use super::{coco, folders, labelme, open_images, unrecognized, voc, yolo};
+use super::{coco, folders, label_file, labelme, open_images, unrecognized, voc, yolo};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -108,6 +109,9 @@ pub fn read_as(format: DatasetFormat, root: &Path) -> Result<ImportedDataset, Im
             },
         );
     }
+    if format == DatasetFormat::Coco {
+        dataset.notes.extend(note_about_labels(&files));
+    }
     // The chapter's reader lists the folders itself.
     if format != DatasetFormat::Chapter {
         let errors = files.errors.into_iter().map(ImportIssue::from);
@@ -119,6 +123,31 @@ pub fn read_as(format: DatasetFormat, root: &Path) -> Result<ImportedDataset, Im
     Ok(dataset)
 }
 
+/// A message if the labels of `data label` are used and other annotations of the folder are not.
+fn note_about_labels(files: &Files) -> Option<String> {
+    let labels = label_file::in_folder(&files.root)?;
+    let is_other = |format: &DatasetFormat| match format {
+        DatasetFormat::Folders => false,
+        DatasetFormat::Coco => coco::files_like_coco(files)
+            .iter()
+            .any(|file| *file != labels),
+        other => other.matches(files),
+    };
+    let others: Vec<&str> = DatasetFormat::ALL
+        .iter()
+        .filter(|format| is_other(format))
+        .map(|format| format.name())
+        .collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "only {} is read, since \"data label\" has imported the other annotations of the folder ({}) into it; to read \
+             them as they are now, move it away",
+            labels.display(),
+            others.join(", ")
+        )
+    })
+}
+
 /// The format of a data set and its root folder, which may lie below `path`.
 ///
 /// # Errors
@@ -126,6 +155,9 @@ pub fn read_as(format: DatasetFormat, root: &Path) -> Result<ImportedDataset, Im
 pub fn detect(path: &Path) -> Result<(DatasetFormat, PathBuf), ImportError> {
     if !path.is_dir() {
         return Err(ImportError::NotAFolder { path: path.into() });
+    }
+    if label_file::in_folder(path).is_some() {
+        return Ok((DatasetFormat::Coco, path.to_owned()));
     }
     let mut root = path.to_owned();
     while let Some(below) = unwrapped(&root) {
@@ -140,6 +172,9 @@ pub fn detect(path: &Path) -> Result<(DatasetFormat, PathBuf), ImportError> {
         .map(|root| Files::list(root))
         .collect::<Result<_, _>>()?;
     for files in &listed {
+        if label_file::in_folder(&files.root).is_some() {
+            return Ok((DatasetFormat::Coco, files.root.clone()));
+        }
         let annotated = DatasetFormat::ALL.into_iter();
         let annotated = annotated.filter(|format| *format != DatasetFormat::Folders);
         let found: Vec<DatasetFormat> = annotated.filter(|format| format.matches(files)).collect();

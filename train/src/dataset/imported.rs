@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
 use boxcam::geometry::NormBox;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::import_error::{AnnotationError, ImportIssue, Location};
 
@@ -113,7 +113,7 @@ impl ImportedDataset {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SplitName {
     Train,

@@ -1,4 +1,4 @@
-//! The HTTP server: connection limit and timeouts.
+//! An HTTP server with a connection limit and timeouts, and the checks that keep the pages of other web sites out.
 //!
 //! Everything runs on one thread. A connection beyond the limit gets an error and is closed. A client that sends half a
 //! request, or does not read the response, is disconnected after a timeout.
@@ -41,11 +41,19 @@ const SEND_BUFFER: u32 = 128 * 1024;
 /// Delay after a connection could not be accepted, for example without free file descriptors.
 const ACCEPT_DELAY: Duration = Duration::from_secs(1);
 
+mod origin;
+
+pub use origin::{CHANGE_HEADER, change_refusal, host_name, is_this_machine};
+
 const TOO_MANY_CONNECTIONS: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n\
     Connection: close\r\nContent-Length: 47\r\n\r\nToo many connections; close a page, try again.\n";
 
-pub(super) fn runtime() -> io::Result<Runtime> {
+/// A runtime of one thread, which is that of [`run`].
+///
+/// # Errors
+/// The I/O error, for example without free file descriptors.
+pub fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -53,10 +61,10 @@ pub(super) fn runtime() -> io::Result<Runtime> {
 }
 
 /// Binds the address. Returns the listener and its address with the actual port.
-pub(super) fn listen(
-    runtime: &Runtime,
-    address: SocketAddr,
-) -> io::Result<(TcpListener, SocketAddr)> {
+///
+/// # Errors
+/// The I/O error, for example if another program has the port.
+pub fn listen(runtime: &Runtime, address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let _entered = runtime.enter();
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
@@ -78,7 +86,7 @@ pub(super) fn listen(
     clippy::needless_pass_by_value,
     reason = "the runtime ends with this call"
 )]
-pub(super) fn run(
+pub fn run(
     runtime: Runtime,
     listener: TcpListener,
     router: Router,
@@ -117,7 +125,7 @@ async fn serve(stream: TcpStream, router: Router, _permit: OwnedSemaphorePermit)
 }
 
 /// Answers the requests of one connection until it is closed.
-pub(super) async fn serve_connection<S>(stream: S, router: Router)
+pub async fn serve_connection<S>(stream: S, router: Router)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
