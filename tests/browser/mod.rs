@@ -80,6 +80,57 @@ impl Browser {
         self.drag(&[(x, y)]);
     }
 
+    /// Moves the mouse to this position in pixels of the page.
+    pub(crate) fn hover(&mut self, x: f64, y: f64) {
+        let event = json!({ "type": "mouseMoved", "x": x, "y": y });
+        self.request("Input.dispatchMouseEvent", &event);
+    }
+
+    /// Presses and releases a key, which has the name of the field `key` of a keyboard event: `Enter`, `ArrowLeft`, `a`.
+    /// `Shift+` and `Ctrl+` may come before it.
+    pub(crate) fn press(&mut self, key: &str) {
+        let (modifiers, key) = match (key.strip_prefix("Shift+"), key.strip_prefix("Ctrl+")) {
+            (Some(key), _) => (8, key),
+            (_, Some(key)) => (2, key),
+            _ => (0, key),
+        };
+        let mut event =
+            json!({ "type": "keyDown", "key": key, "code": key, "modifiers": modifiers });
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            "Tab" => 9,
+            "Delete" => 46,
+            _ => 0,
+        };
+        if code > 0 {
+            event["windowsVirtualKeyCode"] = code.into();
+        }
+        if key == "Enter" {
+            event["text"] = "\r".into();
+        } else if key.chars().count() == 1 && modifiers != 2 {
+            event["text"] = key.into();
+        }
+        self.request("Input.dispatchKeyEvent", &event);
+        event["type"] = "keyUp".into();
+        let event = event.as_object_mut().expect("an object");
+        event.remove("text");
+        let event = Value::Object(event.clone());
+        self.request("Input.dispatchKeyEvent", &event);
+    }
+
+    /// Types a text into the focused field.
+    pub(crate) fn insert(&mut self, text: &str) {
+        self.request("Input.insertText", &json!({ "text": text }));
+    }
+
+    /// Sets the size of the page in pixels, which is that of the window without its frame.
+    pub(crate) fn resize(&mut self, width: u32, height: u32) {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.request("Emulation.setDeviceMetricsOverride", &size);
+    }
+
     /// Presses the button of the mouse at the first of these positions, and releases it at the last.
     pub(crate) fn drag(&mut self, positions: &[(f64, f64)]) {
         let mouse = |browser: &mut Self, kind: &str, (x, y): (f64, f64)| {

@@ -6,12 +6,13 @@ use std::path::Path;
 
 use common::boxcam_train;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "train/README.md",
     "models/README.md",
     "docs/chapter.md",
     "docs/datasets.md",
     "docs/import.md",
+    "docs/labeling.md",
     "docs/measurements.md",
     "docs/quantisation.md",
     "docs/threshold.md",

@@ -31,7 +31,7 @@ function replace(list, rows, describe) {
   if (list.dataset.rows === text) return false;
   list.dataset.rows = text;
   const focused = [...list.children].findIndex((row) => row.contains(document.activeElement));
-  list.replaceChildren(...rows.map(({ row }) => row()));
+  list.replaceChildren(...rows.map((row) => row.row()));
   list.children[focused]?.querySelector("button")?.focus();
   return true;
 }
