@@ -27,6 +27,10 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// The name of the file with the labels.
 const LABELS: &str = "boxcam-labels.json";
 
+/// A picture with labels: its name, classes and boxes in pixels (left, upper, width, height), and whether all objects have a
+/// box.
+type StoredPicture = (String, Vec<(String, [i64; 4])>, Value);
+
 fn wait_until(what: &str, mut is_done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_done() {
@@ -142,8 +146,8 @@ impl Server {
         (self.child.wait().expect("ended").code(), message)
     }
 
-    /// Each picture with labels: classes and boxes in pixels, and whether all objects have a box.
-    fn stored(&self) -> Vec<(String, Vec<(String, [i64; 4])>, Value)> {
+    /// Each picture with labels.
+    fn stored(&self) -> Vec<StoredPicture> {
         stored(&self.folder)
     }
 }
@@ -156,7 +160,7 @@ impl Drop for Server {
 }
 
 /// What the file of the labels says, in whole pixels.
-fn stored(folder: &Path) -> Vec<(String, Vec<(String, [i64; 4])>, Value)> {
+fn stored(folder: &Path) -> Vec<StoredPicture> {
     let text = std::fs::read_to_string(folder.join(LABELS)).expect("labels");
     let coco: Value = serde_json::from_str(&text).expect("JSON");
     let list = |name: &str| coco[name].as_array().expect("a list").clone();

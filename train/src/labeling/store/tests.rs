@@ -20,13 +20,13 @@ fn folder(pictures: &[&str]) -> tempfile::TempDir {
         let shade = name.len() as u8;
         save(
             &folder.path().join(name),
-            RgbImage::from_pixel(SIZE.0, SIZE.1, Rgb([shade; 3])),
+            &RgbImage::from_pixel(SIZE.0, SIZE.1, Rgb([shade; 3])),
         );
     }
     folder
 }
 
-fn save(path: &Path, image: RgbImage) {
+fn save(path: &Path, image: &RgbImage) {
     fs::create_dir_all(path.parent().expect("has one")).expect("created");
     image.save(path).expect("written");
 }
@@ -220,8 +220,8 @@ fn labels_without_their_picture_are_kept() {
     let at = |name: &str| folder.path().join(name);
     fs::rename(at("a.png"), at("a.away")).expect("renamed");
     // Half the size, and another shape.
-    save(&at("b.png"), RgbImage::new(80, 60));
-    save(&at("c.png"), RgbImage::new(100, 100));
+    save(&at("b.png"), &RgbImage::new(80, 60));
+    save(&at("c.png"), &RgbImage::new(100, 100));
     let (mut store, messages) = open(folder.path(), &StartOptions::default()).expect("opened");
     let text = messages.join("\n");
     assert!(
@@ -235,7 +235,7 @@ fn labels_without_their_picture_are_kept() {
     change(&mut store, last, PictureLabels::Nothing);
     drop(store);
     fs::rename(at("a.away"), at("a.png")).expect("renamed");
-    save(&at("c.png"), RgbImage::new(SIZE.0, SIZE.1));
+    save(&at("c.png"), &RgbImage::new(SIZE.0, SIZE.1));
     let mut store = opened(&folder);
     for name in ["a.png", "c.png"] {
         assert_eq!(labels_of(&mut store, name), drawn, "{name}");
@@ -263,7 +263,8 @@ fn annotations_of_every_format_are_imported_and_stay_as_they_are() {
     ];
     let chapter =
         "image_id,x_min,x_max,y_min,y_max,class_name,folder\na,0.1,0.3,0.1,0.3,mug,cups\n";
-    let cases: [(&str, &str, &[(&str, &str)]); 6] = [
+    type Files<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&str, &str, Files<'_>); 6] = [
         ("voc", "a.png", &[("a.xml", voc)]),
         ("coco", "a.png", &[("instances.json", coco)]),
         ("labelme", "a.png", &[("a.json", labelme)]),
