@@ -1,8 +1,8 @@
 //! A web page to draw boxes on the pictures of a folder.
 //!
 //! The [`Store`] holds the labels of all pictures and writes them to one COCO file
-//! ([`crate::dataset::label_file`]) after each change, before the change is answered. [`serve`](routes) is the page and
-//! its requests, [`ProposalModel`] a detector whose boxes a person may accept. Boxes are in pixels of the upright picture, as
+//! ([`crate::dataset::label_file`]) after each change, before the change is answered. [`router`] is the page and its
+//! requests, [`ProposalModel`] a detector whose boxes a person may accept. Boxes are in pixels of the upright picture, as
 //! [`boxcam::picture`] decodes it: the page gets pictures with an orientation as upright copies, so that what is drawn is
 //! what is trained on.
 
