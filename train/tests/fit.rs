@@ -98,10 +98,10 @@ fn fit_calibrates_on_a_development_part_of_the_training_images() {
     draw(&data, 65);
     let (said, _) = succeed_saying(&fit(&data, &output, &[]));
     let (train, development) = (split(&output, "train"), split(&output, "development"));
-    assert_eq!(
-        (train.pictures.len(), development.pictures.len()),
-        (110, 20)
-    );
+    // Images that look nearly alike those of validation are left out.
+    let trained = train.pictures.len();
+    assert!((100..=110).contains(&trained), "{trained}");
+    assert_eq!(development.pictures.len(), 20);
     assert_eq!(
         split(&output, "val").pictures.len(),
         24,
@@ -112,7 +112,7 @@ fn fit_calibrates_on_a_development_part_of_the_training_images() {
     let report = confidence(&output);
     assert_eq!(
         (&report["train"], &report["development"]),
-        (&110.into(), &20.into())
+        (&trained.into(), &20.into())
     );
     assert_eq!(report["negatives"], "crops");
     let chosen = &report["threshold"]["chosen"];
