@@ -38,9 +38,9 @@ pub struct ScoredImage {
     pub class: usize,
 }
 
-/// The factor within [`RANGE`], 1 / temperature, of the least mean cross-entropy with smoothed targets: of `n` images,
-/// 1 / (n + 2) of each target is spread over all classes (Platt 1999). Otherwise a few images whose predictions are all
-/// correct would ask for a confidence of 1.
+/// The factor within [`RANGE`], 1 / temperature, of the least mean cross-entropy. A factor above 1 raises the mean confidence
+/// at most to (k + 1) / (n + 2), where k of n predictions are correct (Laplace's rule of succession): otherwise a few images
+/// whose predictions are all correct would ask for a confidence of 1.
 ///
 /// # Errors
 /// [`TemperatureError::NoImages`] without an image.
@@ -48,17 +48,40 @@ pub fn fit_factor(images: &[ScoredImage]) -> Result<f64, TemperatureError> {
     if images.is_empty() {
         return Err(TemperatureError::NoImages);
     }
-    // The cross-entropy is convex in the factor, so its slope has one zero.
+    // The cross-entropy is convex in the factor, so its slope has one zero, and the confidence grows with the factor.
+    let best = zero(|factor| slope(images, factor));
+    let shown = zero(|factor| mean_confidence(images, factor) - smoothed_accuracy(images));
+    Ok(best.min(shown.max(1.0)))
+}
+
+/// Where an increasing function has its zero in [`RANGE`]; the nearer end if it has none.
+fn zero(function: impl Fn(f64) -> f64) -> f64 {
     let (mut low, mut high) = RANGE;
     for _ in 0..STEPS {
         let middle = f64::midpoint(low, high);
-        if slope(images, middle) < 0.0 {
+        if function(middle) < 0.0 {
             low = middle;
         } else {
             high = middle;
         }
     }
-    Ok(f64::midpoint(low, high))
+    f64::midpoint(low, high)
+}
+
+/// Mean score of the top class.
+fn mean_confidence(images: &[ScoredImage], factor: f64) -> f64 {
+    let top = |image| scaled(image, factor).into_iter().fold(0.0, f64::max);
+    images.iter().map(top).sum::<f64>() / images.len() as f64
+}
+
+/// Laplace's rule of succession.
+fn smoothed_accuracy(images: &[ScoredImage]) -> f64 {
+    let is_correct = |image: &&ScoredImage| {
+        let own = image.scores[image.class];
+        image.scores.iter().all(|score| *score <= own)
+    };
+    let correct = images.iter().filter(is_correct).count();
+    (correct as f64 + 1.0) / (images.len() as f64 + 2.0)
 }
 
 /// Mean cross-entropy with all logits multiplied by the factor.
@@ -71,18 +94,12 @@ pub fn cross_entropy(images: &[ScoredImage], factor: f64) -> f64 {
     each.sum::<f64>() / images.len().max(1) as f64
 }
 
-/// Of the cross-entropy with smoothed targets.
+/// Of the cross-entropy.
 fn slope(images: &[ScoredImage], factor: f64) -> f64 {
-    let smoothing = 1.0 / (images.len() as f64 + 2.0);
     let each = images.iter().map(|image| {
-        let logits = || image.scores.iter().map(logit);
-        let expected: f64 = logits()
-            .zip(scaled(image, factor))
-            .map(|(z, p)| z * p)
-            .sum();
-        let mean = logits().sum::<f64>() / image.scores.len() as f64;
-        let target = (1.0 - smoothing) * logit(&image.scores[image.class]) + smoothing * mean;
-        expected - target
+        let logits = image.scores.iter().map(logit);
+        let expected: f64 = logits.zip(scaled(image, factor)).map(|(z, p)| z * p).sum();
+        expected - logit(&image.scores[image.class])
     });
     each.sum()
 }
@@ -149,20 +166,23 @@ mod tests {
     }
 
     #[test]
-    fn scores_become_the_smoothed_share_of_correct_predictions() {
-        for (score, correct, share) in
-            [(0.6, 8, 0.8), (0.95, 8, 0.8), (0.8, 8, 0.8), (0.8, 10, 1.0)]
-        {
+    fn scores_become_the_share_of_correct_predictions() {
+        // Lowered to the share, raised to the share that so few images show.
+        let cases = [
+            (0.95, 8, 0.8),
+            (0.8, 8, 0.8),
+            (0.6, 8, 9.0 / 12.0),
+            (0.8, 10, 11.0 / 12.0),
+            // Nothing shows that it is too much.
+            (0.99, 10, 0.99),
+        ];
+        for (score, correct, expected) in cases {
             let images = images(score, correct);
             let factor = fit_factor(&images).expect("some");
             let found = scaled(&images[0], factor)[0];
-            // A twelfth of each target is spread over two classes.
-            let expected = share * 11.0 / 12.0 + 0.5 / 12.0;
             assert!((found - expected).abs() < 1e-6, "{score}: {found}");
+            assert!(cross_entropy(&images, factor) <= cross_entropy(&images, 1.0) + 1e-12);
         }
-        let images = images(0.6, 8);
-        let factor = fit_factor(&images).expect("some");
-        assert!(cross_entropy(&images, factor) < cross_entropy(&images, 1.0));
     }
 
     #[test]
