@@ -445,6 +445,7 @@ fn beginning(text: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use image::{ImageFormat, RgbImage};
+    use test_support::file_names;
 
     use super::*;
     use crate::picture;
@@ -502,15 +503,6 @@ mod tests {
         assert_eq!(fs::read(path).ok(), before);
     }
 
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = fs::read_dir(folder).expect("readable").flatten();
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect();
-        names.sort();
-        names
-    }
-
     #[test]
     fn own_files_are_replaced_and_others_are_kept() {
         let folder = tempfile::tempdir().expect("created");
@@ -526,7 +518,7 @@ mod tests {
             }
         }
         assert_eq!(
-            names(folder.path()).len(),
+            file_names(folder.path()).len(),
             formats().len(),
             "no temporary file is left"
         );
@@ -647,7 +639,11 @@ mod tests {
         let completed = pending.complete(&path, &own, WriteSettings::default());
         assert!(matches!(completed, Err(OutputFileError::Kept { .. })));
         drop(PendingFile::create(&path).expect("created"));
-        assert_eq!(names(folder.path()), ["a.avi"], "no temporary file is left");
+        assert_eq!(
+            file_names(folder.path()),
+            ["a.avi"],
+            "no temporary file is left"
+        );
         for length in 0..own.len() {
             assert!(behind_avi_headers(&own[..length]).is_none_or(|at| at == 24));
         }
@@ -661,7 +657,7 @@ mod tests {
         fs::write(&path, "mine").expect("written");
         let refused = complete.persist_noclobber(&path).expect_err("exists");
         drop(refused);
-        assert_eq!(names(folder.path()), ["a.csv"]);
+        assert_eq!(file_names(folder.path()), ["a.csv"]);
         assert_eq!(fs::read(&path).expect("there"), b"mine");
     }
 
@@ -690,7 +686,7 @@ mod tests {
             fs::write(folder.path().join(name), "half").expect("written");
         }
         remove_abandoned(folder.path());
-        assert_eq!(names(folder.path()), [&running, "mine.part"]);
+        assert_eq!(file_names(folder.path()), [&running, "mine.part"]);
     }
 
     #[test]

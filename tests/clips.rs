@@ -3,7 +3,6 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -18,6 +17,7 @@ use common::TestDir;
 use common::reports::wait_until;
 use common::running::Running;
 use image::{Rgb, RgbImage};
+use test_support::read_files;
 
 const SIZE: (u32, u32) = (96, 64);
 
@@ -44,15 +44,6 @@ fn film() -> Vec<Vec<u8>> {
 fn run(dir: &TestDir, source: &str, options: &str) -> common::CommandOutput {
     let arguments = format!("run --source {source} --display none --lines events {options}");
     dir.run_tiny(&arguments.split(' ').collect::<Vec<_>>())
-}
-
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = fs::read_dir(folder).expect("a folder").flatten();
-    let read = |entry: fs::DirEntry| {
-        let name = entry.file_name().into_string().expect("UTF-8");
-        (name, fs::read(entry.path()).expect("readable"))
-    };
-    entries.map(read).collect()
 }
 
 /// The JPEGs of a clip. Each can be decoded.
@@ -90,8 +81,8 @@ fn clips_have_the_frames_of_a_film_and_are_the_same_each_time() {
         assert_eq!(events, ["appeared", "left"]);
         assert_eq!(output.stderr, "", "nothing to report");
     }
-    let clips = files(&dir.path("one"));
-    assert_eq!(clips, files(&dir.path("two")), "byte for byte");
+    let clips = read_files(&dir.path("one"));
+    assert_eq!(clips, read_files(&dir.path("two")), "byte for byte");
     assert_eq!(clips.len(), 2);
     for (name, (event, frames)) in clips.keys().zip([("appeared", 70..85), ("left", 145..160)]) {
         let number = name.strip_prefix("film-").expect("the name of the film");
@@ -111,7 +102,7 @@ fn a_clip_is_a_film_for_ffmpeg() {
     let dir = TestDir::new();
     dir.write("film.mjpeg", film().concat());
     run(&dir, "film.mjpeg", "--clips clips").assert_exit_code(0);
-    let clips = files(&dir.path("clips"));
+    let clips = read_files(&dir.path("clips"));
     let [name] = Vec::from_iter(clips.keys()).try_into().expect("one clip");
     let path = dir.path("clips").join(name);
     // From the start to the end, since both events overlap.
@@ -148,7 +139,7 @@ fn frames_without_a_jpeg_are_encoded() {
     let header = b"YUV4MPEG2 W96 H64 F10:1 C420jpeg\n";
     dir.write("film.y4m", [&header[..], &frames].concat());
     run(&dir, "film.y4m", "--clips clips").assert_exit_code(0);
-    let clips = files(&dir.path("clips"));
+    let clips = read_files(&dir.path("clips"));
     let (name, avi) = clips.iter().next().expect("a clip");
     assert_eq!(length(avi), Duration::from_secs(2));
     let jpegs = jpegs(&dir.path("clips").join(name));
@@ -165,7 +156,7 @@ fn a_file_of_the_user_is_not_replaced() {
     let dir = TestDir::new();
     dir.write("film.mjpeg", film().concat());
     run(&dir, "film.mjpeg", "--clips clips").assert_exit_code(0);
-    let name = files(&dir.path("clips"))
+    let name = read_files(&dir.path("clips"))
         .into_keys()
         .next()
         .expect("a clip");
@@ -191,7 +182,7 @@ fn pictures_have_no_clips() {
     let output = run(&dir, "a.png", "--clips clips");
     output.assert_exit_code(0);
     output.assert_stderr_contains(&["--clips has no effect on pictures"]);
-    assert!(files(&dir.path("clips")).is_empty());
+    assert!(read_files(&dir.path("clips")).is_empty());
 }
 
 /// A program with a camera that sends the film again and again on its standard input, at 50 frames per second.
@@ -226,7 +217,7 @@ fn a_clip_is_whole_or_not_there_when_the_program_is_killed() {
     wait_until("a clip", || is_writing(&dir, &program));
     program.signal("-KILL");
     drop(program);
-    let left = files(&dir.path("clips"));
+    let left = read_files(&dir.path("clips"));
     assert!(
         left.keys().all(|name| name.ends_with(".part")),
         "{:?}",
@@ -236,7 +227,7 @@ fn a_clip_is_whole_or_not_there_when_the_program_is_killed() {
     wait_until("a clip", || is_writing(&dir, &program));
     program.signal("-TERM");
     assert_eq!(program.wait().code(), Some(0), "{:?}", program.lines);
-    let clips = files(&dir.path("clips"));
+    let clips = read_files(&dir.path("clips"));
     let [(name, avi)] = Vec::from_iter(&clips)
         .try_into()
         .expect("one clip and no leftover");

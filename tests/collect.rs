@@ -2,14 +2,11 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
-
 use boxcam::output_file::marked;
 use boxcam::picture::encode_jpeg;
 use common::TestDir;
 use image::{Rgb, RgbImage};
+use test_support::read_files;
 
 /// The tiny model is sure of red, less so of a light red, and sees nothing in grey.
 const RED: [u8; 3] = [230, 20, 20];
@@ -38,15 +35,6 @@ fn collect(dir: &TestDir, options: &str) -> common::CommandOutput {
     dir.run_tiny(&options.trim().split(' ').collect::<Vec<_>>())
 }
 
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = fs::read_dir(folder).expect("a folder").flatten();
-    let read = |entry: fs::DirEntry| {
-        let name = entry.file_name().into_string().expect("UTF-8");
-        (name, fs::read(entry.path()).expect("readable"))
-    };
-    entries.map(read).collect()
-}
-
 /// The number of the frame and the reason in the name of a picture.
 fn parts(name: &str) -> (usize, &str) {
     let rest = name.strip_prefix("film-").expect("the name of the film");
@@ -63,7 +51,7 @@ fn frames_of_low_confidence_are_kept_as_they_came() {
     let output = collect(&dir, "");
     output.assert_exit_code(0);
     assert_eq!(output.stderr, "");
-    let kept = files(&dir.path("kept"));
+    let kept = read_files(&dir.path("kept"));
     assert!(!kept.is_empty() && kept.len() <= 2, "{:?}", kept.keys());
     for (name, bytes) in &kept {
         let (number, reason) = parts(name);
@@ -77,7 +65,7 @@ fn frames_of_low_confidence_are_kept_as_they_came() {
     }
     // The same film gives the same pictures, and none twice.
     collect(&dir, "").assert_exit_code(0);
-    assert_eq!(files(&dir.path("kept")), kept);
+    assert_eq!(read_files(&dir.path("kept")), kept);
 }
 
 #[test]
@@ -91,7 +79,7 @@ fn samples_are_kept_within_the_budget_and_beside_files_of_the_user() {
     output.assert_stderr_contains(&[
         "kept/film-000000-sample.jpg: exists and was not written by boxcam",
     ]);
-    let kept = files(&dir.path("kept"));
+    let kept = read_files(&dir.path("kept"));
     assert_eq!(kept["film-000000-sample.jpg"], b"mine");
     let numbers: Vec<usize> = kept.keys().map(|name| parts(name).0).collect();
     assert!(numbers.len() >= 4, "{numbers:?}");

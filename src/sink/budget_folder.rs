@@ -193,6 +193,8 @@ fn remove(path: &Path) -> io::Result<()> {
 mod tests {
     use std::time::Duration;
 
+    use test_support::file_names;
+
     use super::*;
 
     const GROUP: FileGroup = FileGroup {
@@ -220,15 +222,6 @@ mod tests {
         folder
     }
 
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = fs::read_dir(folder).expect("readable").flatten();
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect();
-        names.sort();
-        names
-    }
-
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
     const NINE: &str = "frame-000009.png";
     const FIVE: &str = "frame-000005.png";
@@ -241,7 +234,7 @@ mod tests {
         let folder = folder(&all);
         let mut files = BudgetFolder::open(GROUP, folder.path(), 30).expect("listed");
         assert_eq!(
-            names(folder.path()),
+            file_names(folder.path()),
             [&OTHERS[..1], &[FIVE, SEVEN], &OTHERS[1..]].concat()
         );
         assert_eq!(files.newest(1), [folder.path().join(SEVEN)]);
@@ -249,7 +242,7 @@ mod tests {
         files.add("new.png".to_owned(), 6, NOW);
         assert_eq!(files.make_room("newer.png", 13).expect("fits"), 2);
         assert_eq!(files.total, 6);
-        assert_eq!(names(folder.path()), OTHERS);
+        assert_eq!(file_names(folder.path()), OTHERS);
         let error = files.make_room("large.png", 31).expect_err("too large");
         assert!(
             error.to_string().contains("the budget for all is 30"),
@@ -263,13 +256,13 @@ mod tests {
         let mut files = BudgetFolder::open(GROUP, folder.path(), 40).expect("listed");
         // The old and the new file fit together.
         files.make_room(NINE, 14).expect("fits");
-        assert_eq!((files.total, names(folder.path()).len()), (24, 2));
+        assert_eq!((files.total, file_names(folder.path()).len()), (24, 2));
         files.add(NINE.to_owned(), 14, NOW);
         assert_eq!(files.total, 26);
         // The old and the new file do not fit together.
         assert_eq!(files.make_room(FIVE, 25).expect("fits"), 0);
         assert_eq!(
-            (files.total, names(folder.path())),
+            (files.total, file_names(folder.path())),
             (14, vec![NINE.to_owned()])
         );
         files.add(FIVE.to_owned(), 25, NOW);
@@ -286,7 +279,7 @@ mod tests {
         let mut files = BudgetFolder::open(GROUP, folder.path(), 24).expect("listed");
         assert_eq!(files.total, 24);
         assert_eq!(files.make_room("new.png", 20).expect("fits"), 2);
-        assert_eq!(names(folder.path()), [FIVE, SEVEN]);
+        assert_eq!(file_names(folder.path()), [FIVE, SEVEN]);
         assert_eq!(fs::read(at(FIVE)).expect("there"), [7; 500]);
     }
 
@@ -311,6 +304,6 @@ mod tests {
         let mut files = BudgetFolder::open(GROUP, folder.path(), 24).expect("listed");
         fs::remove_file(folder.path().join(NINE)).expect("removed");
         assert_eq!(files.make_room(SEVEN, 10).expect("fits"), 1);
-        assert_eq!(names(folder.path()), [FIVE]);
+        assert_eq!(file_names(folder.path()), [FIVE]);
     }
 }

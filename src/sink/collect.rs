@@ -4,7 +4,7 @@
 //!
 //! | reason | the frame |
 //! | --- | --- |
-//! | `disagreement` | shows a track in which it sees another class than most frames before |
+//! | `disagreement` | shows an object whose class is not that of its track |
 //! | `uncertain` | has a detection whose confidence is little above the threshold |
 //! | `sample` | is the Nth computed one since the last sample |
 //!
@@ -96,7 +96,7 @@ impl CollectSink {
     ) -> Result<Self, SinkError> {
         let writer = FolderWriter::open(FILES, path, budget, health)?;
         let latest = writer.newest(MAX_READ);
-        // One that can't be read, nobody compares with.
+        // Pictures that can't be read are not compared with.
         let stored = latest
             .iter()
             .filter_map(|path| Some(Thumbnail::of(&picture::open(path).ok()?)))
@@ -128,7 +128,7 @@ impl CollectSink {
         }
         let thumbnail = Thumbnail::of(&frame.image);
         if self.stored.iter().any(|stored| stored.is_near(&thumbnail)) {
-            // What is still there tomorrow is looked at once more, but not in each frame.
+            // Compares again after the interval, not in each frame.
             self.last = Some(at);
             return;
         }

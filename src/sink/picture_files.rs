@@ -161,6 +161,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use test_support::file_names;
+
     use super::*;
     use crate::detect::Detection;
     use crate::frame::GroundTruth;
@@ -190,21 +192,6 @@ mod tests {
         }
     }
 
-    fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(folder)
-            .expect("readable")
-            .map(|entry| {
-                entry
-                    .expect("an entry")
-                    .file_name()
-                    .to_string_lossy()
-                    .into()
-            })
-            .collect();
-        names.sort();
-        names
-    }
-
     #[test]
     fn every_frame_has_its_own_complete_file() {
         let folder = tempfile::tempdir().expect("created");
@@ -231,7 +218,7 @@ mod tests {
             "one-4.png",
             "one.png",
         ];
-        assert_eq!(names(&inside), expected);
+        assert_eq!(file_names(&inside), expected);
         let report = report();
         let written = image::open(inside.join("one.png")).expect("a picture");
         assert_eq!(written.into_rgb8(), annotate(&frames[0], &report));
@@ -277,7 +264,10 @@ mod tests {
             }
             assert_eq!(fs::read(at("one.png")).expect("there"), b"mine");
             assert_eq!(health.files_kept.get(), 2 * round);
-            assert_eq!(names(folder.path()), ["one.png", "three.png", "two.png"]);
+            assert_eq!(
+                file_names(folder.path()),
+                ["one.png", "three.png", "two.png"]
+            );
         }
     }
 
@@ -292,6 +282,6 @@ mod tests {
         let error = error.expect_err("there is no folder");
         assert!(matches!(error, SinkError::Write { .. }));
         assert!(error.to_string().contains("frame-000000.png"), "{error}");
-        assert_eq!(names(folder.path()), ["pictures"]);
+        assert_eq!(file_names(folder.path()), ["pictures"]);
     }
 }

@@ -3,6 +3,7 @@ use std::fs;
 use std::time::SystemTime;
 
 use image::{Rgb, RgbImage};
+use test_support::file_names;
 
 use super::avi::tests::{ParsedAvi, parse};
 use super::*;
@@ -111,21 +112,12 @@ fn report(number: u64, has_event: bool) -> Report {
     }
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("readable").flatten();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
-
 fn clips(folder: &Path) -> BTreeMap<String, ParsedAvi> {
     let read = |name: String| {
         let bytes = fs::read(folder.join(&name)).expect("readable");
         (name, parse(&bytes))
     };
-    names(folder).into_iter().map(read).collect()
+    file_names(folder).into_iter().map(read).collect()
 }
 
 /// The numbers of the frames of each clip, by the order of their names.
@@ -281,7 +273,7 @@ fn a_clip_is_whole_while_the_camera_is_away() {
 }
 
 fn clips_are_unfinished(folder: &Path) -> bool {
-    let names = names(folder);
+    let names = file_names(folder);
     names.iter().all(|name| name.ends_with(".part"))
 }
 
@@ -336,7 +328,7 @@ fn the_budget_holds_across_restarts_and_while_a_clip_is_written() {
         drop(sink);
         assert_eq!((health.clips_lost.get(), health.files_kept.get()), (0, 0));
     }
-    let names = names(folder.path());
+    let names = file_names(folder.path());
     assert!(names.contains(&mine.to_owned()), "{names:?}");
     assert!(
         names
@@ -386,7 +378,7 @@ fn a_file_of_the_user_is_kept() {
     drop(run.sink);
     assert_eq!((health.files_kept.get(), health.clips_lost.get()), (1, 1));
     assert_eq!(fs::read(&mine).expect("there"), b"mine");
-    assert_eq!(names(run.folder.path()).len(), 2);
+    assert_eq!(file_names(run.folder.path()).len(), 2);
 }
 
 #[test]

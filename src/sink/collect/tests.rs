@@ -2,6 +2,7 @@ use std::fs;
 use std::time::SystemTime;
 
 use image::{Rgb, RgbImage};
+use test_support::file_names;
 
 use super::*;
 use crate::detect::Thresholds;
@@ -75,15 +76,6 @@ fn report(detections: &[Detection], tracked: usize) -> Report {
     }
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("readable").flatten();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
-
 #[test]
 fn frames_are_kept_for_a_reason() {
     let folder = tempfile::tempdir().expect("created");
@@ -106,7 +98,7 @@ fn frames_are_kept_for_a_reason() {
         "19700101T000004.000Z-disagreement-apple.jpg",
         "19700101T000005.000Z-uncertain-hot_dog.jpg",
     ];
-    assert_eq!(names(folder.path()), expected);
+    assert_eq!(file_names(folder.path()), expected);
     assert!(expected.iter().all(|name| is_collected(name)));
     // The JPEG of the camera, with boxcam's mark.
     let stored = fs::read(folder.path().join(expected[0])).expect("there");
@@ -127,7 +119,7 @@ fn one_of_some_computed_frames_is_a_sample() {
         "19700101T000002.000Z-sample.jpg",
         "19700101T000005.000Z-sample.jpg",
     ];
-    assert_eq!(names(folder.path()), expected);
+    assert_eq!(file_names(folder.path()), expected);
     assert!(expected.iter().all(|name| is_collected(name)));
 }
 
@@ -140,7 +132,7 @@ fn frames_that_look_alike_are_kept_once_also_after_a_restart() {
             let frame = frame(run * 100 + second, [0, 5, 10][second as usize % 3]);
             sink.show(&frame, &report(&[], 0)).expect("no error");
         }
-        assert_eq!(names(folder.path()).len(), 3);
+        assert_eq!(file_names(folder.path()).len(), 3);
     }
 }
 
@@ -162,7 +154,7 @@ fn at_most_one_frame_a_second_is_kept() {
         sink.show(&frame, &report(&[], 0)).expect("no error");
     }
     let expected = [0, 4, 8, 12, 16].map(|number| format!("film-{number:06}-sample.jpg"));
-    assert_eq!(names(folder.path()), expected);
+    assert_eq!(file_names(folder.path()), expected);
     assert!(expected.iter().all(|name| is_collected(name)));
     // Without a JPEG it is encoded.
     let stored = picture::open(&folder.path().join(&expected[1])).expect("a picture");
@@ -185,7 +177,7 @@ fn the_budget_holds_and_files_of_the_user_are_kept() {
         (1, 1)
     );
     assert_eq!(fs::read(folder.path().join(mine)).expect("there"), b"mine");
-    let names = names(folder.path());
+    let names = file_names(folder.path());
     assert!((3..=5).contains(&names.len()), "{names:?}");
     assert_eq!(
         names.last().expect("one"),

@@ -1,6 +1,8 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
+use test_support::file_names;
+
 use super::*;
 use crate::detect::Detection;
 use crate::frame::{Frame, Origin};
@@ -42,15 +44,6 @@ fn open(folder: &Path, per: RecordPer, budget: u64) -> (SnapshotSink, Arc<Health
     (sink.expect("opened"), health)
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("readable").flatten();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
-
 #[test]
 fn each_event_gets_a_snapshot() {
     let folder = tempfile::tempdir().expect("created");
@@ -62,7 +55,7 @@ fn each_event_gets_a_snapshot() {
         "19700101T000005.000Z-appeared-apple-1.jpg",
         "19700101T000005.000Z-left-apple-1.jpg",
     ];
-    assert_eq!(names(folder.path()), expected);
+    assert_eq!(file_names(folder.path()), expected);
     let written = image::open(folder.path().join(expected[0])).expect("valid");
     assert_eq!((written.width(), written.height()), (64, 48));
 }
@@ -92,7 +85,7 @@ fn the_budget_holds_across_restarts() {
         assert_eq!(health.snapshots_lost.get(), 0);
         let newest = (start + 2..start + 5)
             .map(|s| format!("19700101T0000{s:02}.000Z-appeared-apple-1.jpg"));
-        assert_eq!(names(path), newest.collect::<Vec<_>>());
+        assert_eq!(file_names(path), newest.collect::<Vec<_>>());
     }
 }
 
@@ -105,14 +98,14 @@ fn each_frame_gets_a_png_and_counts_toward_the_budget() {
     sink.show(&last, &report(&[], 0)).expect("written");
     sink.on_track_ended(&last, &report(&[EventKind::Left], 0))
         .expect("ignored");
-    assert_eq!(names(folder.path()), ["frame-000001.png", "mine.png"]);
+    assert_eq!(file_names(folder.path()), ["frame-000001.png", "mine.png"]);
     let size = fs::metadata(folder.path().join("frame-000001.png")).expect("readable");
     let (mut sink, health) = open(folder.path(), RecordPer::Frame, size.len() * 2);
     for name in ["a.jpg", "b.jpg", "c.jpg"] {
         let picture = frame(0, Origin::Picture(name.into()));
         sink.show(&picture, &report(&[], 0)).expect("written");
     }
-    assert_eq!(names(folder.path()), ["b.png", "c.png", "mine.png"]);
+    assert_eq!(file_names(folder.path()), ["b.png", "c.png", "mine.png"]);
     assert_eq!(health.snapshots_lost.get(), 0);
 }
 
@@ -230,7 +223,7 @@ fn snapshots_from_before_the_clock_was_set_are_not_deleted_first() {
     };
     let (mut sink, _) = open(path, RecordPer::Event, 1_000_000);
     show(&mut sink, 1_700_000_000);
-    let first = names(path).remove(0);
+    let first = file_names(path).remove(0);
     // The clock was right in an earlier run, and is an hour behind in this one.
     let later = SystemTime::now() + Duration::from_secs(3600);
     let file = fs::File::options().append(true).open(path.join(&first));
@@ -243,7 +236,7 @@ fn snapshots_from_before_the_clock_was_set_are_not_deleted_first() {
     show(&mut sink, 6);
     let expected =
         ["05", "06"].map(|second| format!("19700101T0000{second}.000Z-appeared-apple-1.jpg"));
-    assert_eq!(names(path), expected);
+    assert_eq!(file_names(path), expected);
 }
 
 #[test]

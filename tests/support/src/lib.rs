@@ -1,4 +1,4 @@
-//! Skipped tests and test data, for the tests of all packages.
+//! Skipped tests, test data and what is in a folder, for the tests of all packages.
 //!
 //! A test that cannot run here calls [`skip!`] and returns. The reason goes straight to standard error, because libtest
 //! captures what `print!` and `eprint!` write, and into a list that [`print_summary`] prints at the end of each package.
@@ -8,6 +8,7 @@
 //! | `BOXCAM_REQUIRE_ALL=1` | a skipped test fails, except for missing data where `needs-data.txt` names the test |
 //! | `BOXCAM_DATA=FOLDER` | folder of the data sets, by default `../shared/data` beside the checkout |
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -78,6 +79,34 @@ pub fn optional_data(path: &str) -> Option<PathBuf> {
         found.display()
     );
     is_there.then_some(found)
+}
+
+/// The names of all files and folders in a folder, sorted.
+#[track_caller]
+pub fn file_names(folder: &Path) -> Vec<String> {
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            entry
+                .expect("readable")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// The files in a folder that has only files, by name.
+#[track_caller]
+pub fn read_files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let read = |name: String| {
+        let bytes = fs::read(folder.join(&name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        (name, bytes)
+    };
+    file_names(folder).into_iter().map(read).collect()
 }
 
 /// Prints which tests the packages of this run have skipped so far.
