@@ -42,7 +42,7 @@ pub use threshold_curve::{FalseAlarms, NegativeResults, ThresholdPoint, threshol
 pub use tracks::{TrackBox, TrackEvaluation, TrackMetrics, TrackedFrame};
 
 /// A box is correct from this IoU on.
-const CORRECT_IOU: f32 = 0.5;
+pub const CORRECT_IOU: f32 = 0.5;
 
 /// Predictions compared with ground truth, picture by picture in the order in which they were added.
 #[derive(Debug, Clone)]

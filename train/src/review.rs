@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use boxcam::evaluate::CORRECT_IOU;
 use serde::{Deserialize, Serialize};
 
 /// The file in the folder of a run.
@@ -22,9 +23,6 @@ const FEW_TRAINING_IMAGES: usize = 50;
 
 /// Names or sentences of one kind.
 const MOST: usize = 5;
-
-/// Least IoU of a correct box, as in `boxcam evaluate`.
-const CORRECT_IOU: f32 = 0.5;
 
 /// Sizes of objects: a name, how to take images with them, and the largest share of the image that they cover.
 const SIZES: [(&str, &str, f32); 3] = [

@@ -7,11 +7,11 @@
 //! Parts of annotated pictures are uncertain negatives: they may show objects without a box. A limit on their false alarms must
 //! not cost more than half of the correct detections.
 
+use boxcam::detect::Detection;
+use boxcam::evaluate::CORRECT_IOU;
 use boxcam::geometry::{NormBox, iou};
 use boxcam::label::ClassId;
 use serde::{Deserialize, Serialize};
-
-use boxcam::detect::Detection;
 
 /// Largest share of the negatives that may have a false alarm, if any threshold achieves it.
 pub const FALSE_ALARM_RATE: f64 = 0.05;
@@ -21,9 +21,6 @@ pub const MIN_NEGATIVES: usize = 20;
 
 /// The thresholds in percent.
 const PERCENT: std::ops::RangeInclusive<u8> = 5..=95;
-
-/// Least IoU of a detection with the object that it finds, as in `boxcam evaluate`.
-const CORRECT_IOU: f32 = 0.5;
 
 /// What a model detects without a threshold.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -78,7 +75,7 @@ struct Counts {
 
 impl ScoredDetections {
     /// Adds the detections of a picture, the highest score first, and its objects. A detection is correct if it has the class
-    /// of an object that no detection with a higher score has found, and an IoU of at least 0.5 with it.
+    /// of an object that no detection with a higher score has found, and an IoU of at least [`CORRECT_IOU`] with it.
     pub fn add_picture(&mut self, detections: &[Detection], objects: &[(ClassId, NormBox)]) {
         let mut is_found = vec![false; objects.len()];
         for detection in detections {

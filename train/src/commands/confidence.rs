@@ -75,8 +75,8 @@ pub(super) fn calibrate(
 ) -> Result<ConfidenceReport> {
     let mut measured = None;
     if let Some(development) = &pictures.development {
-        let (fitted, detector) = fit_temperature(int8, development)?;
-        let scored = detections(&detector, development, &pictures.negatives)?;
+        let (fitted, calibrated) = fit_temperature(int8, development)?;
+        let scored = detections(calibrated, development, &pictures.negatives)?;
         measured = Some((fitted, scored));
     }
     let threshold = |of: fn(&Scored) -> &ScoredDetections, given: Option<f32>, default: f32| {
@@ -115,28 +115,44 @@ pub(super) fn calibrate(
     Ok(report)
 }
 
-/// Fits the temperature on the development part and puts it into the model, whose detector is returned.
-fn fit_temperature(
+/// A detector, and what it predicts on the development part.
+struct Calibrated<'d> {
+    detector: TractDetector,
+    predicted: Vec<(&'d AnnotatedPicture, Prediction)>,
+}
+
+impl<'d> Calibrated<'d> {
+    fn of(int8: &Int8Model, development: &'d Dataset, what: &str) -> Result<Self> {
+        let model = int8.model.encode_to_vec();
+        let detector = TractDetector::from_bytes(&int8.card.name, &model)?;
+        let predicted = predictions(&detector, development, what)?;
+        Ok(Self {
+            detector,
+            predicted,
+        })
+    }
+
+    fn confidence(&self) -> Confidence {
+        Confidence::of(&self.detector.card().labels, &self.predicted)
+    }
+}
+
+/// Fits the temperature on the development part and puts it into the model.
+fn fit_temperature<'d>(
     int8: &mut Int8Model,
-    development: &Dataset,
-) -> Result<(FittedTemperature, TractDetector)> {
-    let load =
-        |int8: &Int8Model| TractDetector::from_bytes(&int8.card.name, &int8.model.encode_to_vec());
-    let confidence = |detector: &TractDetector, what| -> Result<Confidence> {
-        let predicted = predictions(detector, development, what)?;
-        Ok(Confidence::of(&detector.card().labels, &predicted))
-    };
-    let before = confidence(&load(int8)?, "calibration")?;
+    development: &'d Dataset,
+) -> Result<(FittedTemperature, Calibrated<'d>)> {
+    let before = Calibrated::of(int8, development, "calibration")?.confidence();
     let factor = fit_factor(&before.images)?;
     scale_logits(&mut int8.model, factor)?;
-    let detector = load(int8)?;
-    let after = confidence(&detector, "calibrated ")?;
+    let calibrated = Calibrated::of(int8, development, "calibrated ")?;
+    let after = calibrated.confidence();
     let fitted = FittedTemperature {
         temperature: 1.0 / factor,
         cross_entropy: [&before, &after].map(|c| cross_entropy(&c.images, 1.0)),
         expected_calibration_error: [&before, &after].map(|c| c.calibration.expected_error),
     };
-    Ok((fitted, detector))
+    Ok((fitted, calibrated))
 }
 
 /// What the heads detect.
@@ -148,7 +164,7 @@ struct Scored {
 }
 
 fn detections(
-    detector: &TractDetector,
+    calibrated: Calibrated<'_>,
     development: &Dataset,
     negatives: &[PathBuf],
 ) -> Result<Scored> {
@@ -156,10 +172,13 @@ fn detections(
     for head in [&mut scored.image, &mut scored.objects] {
         head.are_negatives_uncertain = negatives.is_empty();
     }
-    for (picture, prediction) in predictions(detector, development, "thresholds ")? {
+    let Calibrated {
+        mut detector,
+        predicted,
+    } = calibrated;
+    for (picture, prediction) in predicted {
         scored.add(&detector.card().labels, picture, &prediction);
     }
-    let mut detector = detector.clone();
     let bar = progress(
         development.pictures.len().max(negatives.len()),
         "negatives  ",

@@ -40,7 +40,7 @@ pub struct LabelFileImage {
     pub split: Option<SplitName>,
     /// The folder that names its class, in the formats that have one.
     pub folder: Option<String>,
-    /// Whether every object has a box; without boxes, `true` says that there is nothing in the picture.
+    /// Whether every object has a box; `true` without boxes: the picture shows none of the objects.
     pub exhaustive: Option<bool>,
     /// Classes and boxes: left, top, width, height in pixels of the upright picture.
     pub boxes: Vec<(String, [f64; 4])>,

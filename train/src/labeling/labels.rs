@@ -44,7 +44,7 @@ pub struct LabelBox {
 /// Labels that cannot be stored.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum LabelError {
-    #[error("there is no box; say that there is nothing in the picture, or draw one")]
+    #[error("there is no box; draw one, or mark the picture as \"nothing here\"")]
     NoBoxes,
     #[error("class \"{name}\": is not in the list of classes; add it there first")]
     UnknownClass { name: String },
