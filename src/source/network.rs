@@ -69,7 +69,7 @@ fn filters((width, height): (u32, u32), fps: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    //! The whole source is tested with ffmpeg itself in `tests/network.rs`.
+    //! The whole source is tested with ffmpeg itself in `tests/live/sources/network.rs`.
 
     use super::*;
 

@@ -302,7 +302,7 @@ fn wait_for(condition: impl Fn() -> bool) {
 
 #[cfg(test)]
 mod tests {
-    //! The whole source is tested with a script instead of `rpicam-vid` in `tests/stream.rs`, where PATH can be set.
+    //! The whole source is tested with a script instead of `rpicam-vid` in `tests/live/stream.rs`, where PATH can be set.
 
     use std::fs;
     use std::path::Path;

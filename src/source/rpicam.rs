@@ -51,7 +51,7 @@ fn command(program: &Path, camera: u32, (width, height): (u32, u32), fps: u32) -
 
 #[cfg(test)]
 mod tests {
-    //! The whole source is tested with a script instead of `rpicam-vid` in `tests/stream.rs`, where PATH can be set.
+    //! The whole source is tested with a script instead of `rpicam-vid` in `tests/live/stream.rs`, where PATH can be set.
 
     use super::*;
 

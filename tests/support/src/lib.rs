@@ -1,4 +1,4 @@
-//! Skipped tests, test data and what is in a folder, for the tests of all packages.
+//! Skipped tests, test data, Python packages and what is in a folder, for the tests of all packages.
 //!
 //! A test that cannot run here calls [`skip!`] and returns. The reason goes straight to standard error, because libtest
 //! captures what `print!` and `eprint!` write, and into a list that [`print_summary`] prints at the end of each package.
@@ -8,10 +8,14 @@
 //! | `BOXCAM_REQUIRE_ALL=1` | a skipped test fails, except for missing data where `needs-data.txt` names the test |
 //! | `BOXCAM_DATA=FOLDER` | folder of the data sets, by default `../shared/data` beside the checkout |
 
+mod python;
+
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+pub use python::PythonPackages;
 
 /// Tests that may be skipped where there is no data.
 const NEEDS_DATA: &str = include_str!("../needs-data.txt");
