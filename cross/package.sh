@@ -18,6 +18,7 @@ Writes boxcam_VERSION_ARCHITECTURE.deb and boxcam-VERSION-TARGET.tar.gz to targe
   --manual FOLDER   man pages and completions; default: made by `cargo run --example manual`
   --maintainer WHO  `NAME <ADDRESS>` in the package; default: the author of the last commit
   --output FOLDER   default: target/package
+  --no-tarball      writes only the package
 
 The package installs the program, its unit (enabled and started), a user of its own, man pages, completions, the models in
 /usr/share/boxcam/models and the options in /etc/boxcam/boxcam.toml, which dpkg keeps when they were changed. The tarball has
@@ -36,10 +37,11 @@ fail() {
     exit "$code"
 }
 
-target="" binary="" manual="" maintainer="" output=$repository/target/package
+target="" binary="" manual="" maintainer="" output=$repository/target/package with_tarball=yes
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
+        --no-tarball) with_tarball=no ;;
         --binary | --manual | --maintainer | --output)
             [ $# -ge 2 ] || fail 2 "$1 needs a value; see --help"
             case $1 in
@@ -167,6 +169,7 @@ make_tarball() {
 mkdir -p "$output"
 strip_program
 make_package
-make_tarball
 echo "written: $output/boxcam_${version}_$architecture.deb"
+[ "$with_tarball" = yes ] || exit 0
+make_tarball
 echo "written: $output/boxcam-$version-$target.tar.gz"

@@ -19,19 +19,24 @@ const TARBALL: &str = concat!(
 );
 
 /// Debian's own name of the tool that strips the program.
-const STRIP: &str = "x86_64-linux-gnu-strip";
+pub(crate) const STRIP: &str = "x86_64-linux-gnu-strip";
 
 /// Whether something that makes or reads a package is missing.
 fn tools_are_missing() -> bool {
     tool_is_missing("dpkg-deb") || tool_is_missing(STRIP)
 }
 
-/// Man pages and completions, written by the example that the script runs.
-fn manual(folder: &Path) -> PathBuf {
+/// The example that the script runs.
+pub(crate) fn manual_program() -> PathBuf {
     let own = std::env::current_exe().expect("known");
     let profile = own.ancestors().nth(2).expect("target/PROFILE/deps/device");
+    profile.join("examples/manual")
+}
+
+/// Man pages and completions.
+fn manual(folder: &Path) -> PathBuf {
     let pages = folder.join("manual");
-    run(Command::new(profile.join("examples/manual")).arg(&pages)).expect(0, "");
+    run(Command::new(manual_program()).arg(&pages)).expect(0, "");
     pages
 }
 
