@@ -517,6 +517,11 @@ fn open_mqtt(
     Ok(Some(Box::new(sink)))
 }
 
+        zones: classes
+            .zones
+            .zones()
+            .map(|(_, zone)| zone.name().to_owned())
+            .collect(),
 /// Identifies this run by what no other run on this machine uses at the same time: the camera, the options file and the
 /// address of the web page.
 #[cfg(feature = "mqtt")]
