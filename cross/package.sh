@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes a Debian package and a tarball of boxcam for one target. Needs only dpkg-deb, gzip and tar beside the builds.
+# Makes a Debian package and a tarball of boxcam for one target. Needs only dpkg-deb, gzip, tar and the binutils of the target
+# beside the builds.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,10 +18,11 @@ Writes boxcam_VERSION_ARCHITECTURE.deb and boxcam-VERSION-TARGET.tar.gz to targe
   --manual FOLDER   man pages and completions; default: made by `cargo run --example manual`
   --maintainer WHO  `NAME <ADDRESS>` in the package; default: the author of the last commit
   --output FOLDER   default: target/package
+  --no-tarball      writes only the package
 
 The package installs the program, its unit (enabled and started), a user of its own, man pages, completions, the models in
 /usr/share/boxcam/models and the options in /etc/boxcam/boxcam.toml, which dpkg keeps when they were changed. The tarball has
-the same files without the service, for any folder.
+the same files without the service, for any folder. In both the program is stripped; the build keeps its function names.
 
 The time stamps are those of the last commit (SOURCE_DATE_EPOCH replaces them), so the same program gives the same package.
 
@@ -35,10 +37,11 @@ fail() {
     exit "$code"
 }
 
-target="" binary="" manual="" maintainer="" output=$repository/target/package
+target="" binary="" manual="" maintainer="" output=$repository/target/package with_tarball=yes
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
+        --no-tarball) with_tarball=no ;;
         --binary | --manual | --maintainer | --output)
             [ $# -ge 2 ] || fail 2 "$1 needs a value; see --help"
             case $1 in
@@ -56,13 +59,15 @@ while [ $# -gt 0 ]; do
     shift
 done
 case $target in
-    x86_64-unknown-linux-gnu) architecture=amd64 ;;
-    aarch64-unknown-linux-gnu) architecture=arm64 ;;
-    armv7-unknown-linux-gnueabihf) architecture=armhf ;;
+    x86_64-unknown-linux-gnu) architecture=amd64 triple=x86_64-linux-gnu ;;
+    aarch64-unknown-linux-gnu) architecture=arm64 triple=aarch64-linux-gnu ;;
+    armv7-unknown-linux-gnueabihf) architecture=armhf triple=arm-linux-gnueabihf ;;
     "") fail 2 "missing TARGET; see --help" ;;
     *) fail 2 "unknown target $target; see --help" ;;
 esac
 command -v dpkg-deb >/dev/null || fail 3 "dpkg-deb is not installed; packages are made on Debian or Ubuntu"
+command -v "$triple-strip" >/dev/null ||
+    fail 3 "$triple-strip is not installed (Debian: apt install binutils-${triple//_/-})"
 
 find_binary() {
     local folders=("$repository/target/$target" "$repository/target/cross/$target") folder
@@ -92,6 +97,12 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$repository" log -1 --format=%c
 export SOURCE_DATE_EPOCH
 umask 022
 
+# As Debian's dh_strip does it. The build id stays, by which a debugger finds the program that has the names.
+strip_program() {
+    "$triple-strip" --remove-section=.comment --remove-section=.note -o "$work/boxcam" "$binary" ||
+        fail 3 "$binary cannot be stripped: it is no program for $target"
+}
+
 # put FILE FOLDER [NAME]: a copy that all may read.
 put() {
     install -D -m 644 "$1" "$2/${3:-$(basename "$1")}"
@@ -100,7 +111,7 @@ put() {
 # The files that the package and the tarball share, under a prefix.
 place_shared() {
     local prefix=$1 page
-    install -D -m 755 "$binary" "$prefix/bin/boxcam"
+    install -D -m 755 "$work/boxcam" "$prefix/bin/boxcam"
     for page in "$manual"/*.1; do
         put "$page" "$prefix/share/man/man1"
     done
@@ -156,7 +167,9 @@ make_tarball() {
 }
 
 mkdir -p "$output"
+strip_program
 make_package
-make_tarball
 echo "written: $output/boxcam_${version}_$architecture.deb"
+[ "$with_tarball" = yes ] || exit 0
+make_tarball
 echo "written: $output/boxcam-$version-$target.tar.gz"

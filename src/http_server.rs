@@ -4,13 +4,13 @@
 //! request, or does not read the response, is disconnected after a timeout.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -40,6 +40,10 @@ const SEND_BUFFER: u32 = 128 * 1024;
 
 /// Delay after a connection could not be accepted, for example without free file descriptors.
 const ACCEPT_DELAY: Duration = Duration::from_secs(1);
+
+/// The address of the client, an extension of each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 mod origin;
 
@@ -102,13 +106,14 @@ pub fn run(
 async fn accept(listener: TcpListener, router: Router) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, client)) = listener.accept().await else {
             sleep(ACCEPT_DELAY).await;
             continue;
         };
         match Arc::clone(&permits).try_acquire_owned() {
             Ok(permit) => {
-                tokio::spawn(serve(stream, router.clone(), permit));
+                let client = Extension(ClientAddress(client.ip()));
+                tokio::spawn(serve(stream, router.clone().layer(client), permit));
             }
             // The send buffer of a new connection has space for these bytes.
             Err(_) => {

@@ -25,6 +25,7 @@ use crate::health::Health;
 use crate::label::aliases::Aliases;
 use crate::preprocess::PreprocessError;
 use crate::regions::RegionsError;
+use crate::sink::clips::ClipNamer;
 use crate::sink::{Display, Sink, SinkError};
 use crate::source::{FrameSource, SourceError, SourceFactory};
 use crate::zone::ZoneMap;
@@ -63,6 +64,8 @@ pub struct Pipeline<'a> {
     pub aliases: Arc<Aliases>,
     /// Zones and lines; without effect unless objects are tracked.
     pub zones: Arc<ZoneMap>,
+    /// Names the clips of events; `None` if no sink saves clips.
+    pub clip_namer: Option<ClipNamer>,
     /// Whether frames follow each other, so that objects are tracked.
     pub track: bool,
     /// Whether only the primary detection of a frame is reported.
@@ -207,6 +210,7 @@ impl<'a> Pipeline<'a> {
             hide_on_display: false,
             aliases: Arc::default(),
             zones: Arc::default(),
+            clip_namer: None,
             track: false,
             one: false,
             regions: None,

@@ -41,6 +41,8 @@ pub struct Report {
     pub is_tracked: bool,
     /// Events of this frame, in order.
     pub events: Vec<Event>,
+    /// The name of the clip of the events; `None` without events, or if no clips are saved.
+    pub clip: Option<Arc<str>>,
     /// The zones and lines, with what is counted there.
     pub zones: Arc<ZoneCounts>,
     pub capture: CaptureState,
@@ -78,6 +80,7 @@ impl Report {
             tracks: Vec::new(),
             is_tracked: false,
             events: Vec::new(),
+            clip: None,
             zones: Arc::default(),
             capture: CaptureState::default(),
             labels,

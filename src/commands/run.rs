@@ -20,7 +20,7 @@ use boxcam::options::{
 use boxcam::pipeline::{
     HeatSettings, LiveSource, Pipeline, PipelineError, RestSettings, SourceConfig, Timeouts,
 };
-use boxcam::sink::clips::{ClipSettings, ClipSink};
+use boxcam::sink::clips::{ClipNamer, ClipSettings, ClipSink};
 use boxcam::sink::collect::CollectSink;
 use boxcam::sink::console_stats::ConsoleStats;
 use boxcam::sink::log::{LogSettings, LogSink};
@@ -106,6 +106,7 @@ pub(super) fn run(options: &RunOptions, stop: &AtomicBool) -> Result<Completion,
         hide_on_display: options.hide_on_display,
         aliases: Arc::clone(&aliases),
         zones: Arc::clone(&zones),
+        clip_namer: clip_settings(options).map(ClipNamer::new),
         track: is_tracked,
         one: options.one,
         regions: options.regions.then_some(options.region_rate),
@@ -396,6 +397,16 @@ struct DetectedClasses<'a> {
     zones: &'a Arc<ZoneMap>,
 }
 
+/// `None` if no clips are saved.
+fn clip_settings(options: &RunOptions) -> Option<ClipSettings> {
+    let clips = &options.clips;
+    clips.folder.is_some().then(|| ClipSettings {
+        before: clips.before,
+        after: clips.after,
+        budget: clips.size.as_u64(),
+    })
+}
+
 /// Opens all sinks but the display and the web page, the log first.
 fn open_sinks(
     options: &RunOptions,
@@ -421,12 +432,7 @@ fn open_sinks(
         let snapshots = SnapshotSink::open(folder, record_per, budget, Arc::clone(health))?;
         sinks.push(Box::new(snapshots));
     }
-    if let Some(folder) = &options.clips.folder {
-        let settings = ClipSettings {
-            before: options.clips.before,
-            after: options.clips.after,
-            budget: options.clips.size.as_u64(),
-        };
+    if let (Some(folder), Some(settings)) = (&options.clips.folder, clip_settings(options)) {
         let clips = ClipSink::open(folder, settings, Arc::clone(health))?;
         sinks.push(Box::new(clips));
     }
@@ -511,6 +517,11 @@ fn open_mqtt(
         labels: Some(classes.labels.clone()),
         selected: classes.selected.to_vec(),
         aliases: Arc::clone(classes.aliases),
+        zones: classes
+            .zones
+            .zones()
+            .map(|(_, zone)| zone.name().to_owned())
+            .collect(),
         ..MqttSettings::new(address, camera_name(options))
     };
     let sink = MqttSink::start_with(settings, Arc::clone(health))?;

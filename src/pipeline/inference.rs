@@ -19,6 +19,7 @@ use crate::privacy::{Observed, PrivacyFilter, PublicFrame};
 use crate::regions::{Coverage, MovedArea};
 use crate::report::Report;
 use crate::run_id::RunId;
+use crate::sink::clips::ClipNamer;
 use crate::track::{Event, EventKind, FrameTracks, TrackSettings, Tracker};
 use crate::warn;
 use crate::zone::ZoneMap;
@@ -51,6 +52,8 @@ pub(super) struct Inference {
     clock: Arc<dyn Clock>,
     /// The time of frame position 0; `None` if frames are at their capture time.
     start: Option<Instant>,
+    /// `None` if no clips are saved.
+    clip_namer: Option<ClipNamer>,
 }
 
 /// The last computed frame, as sinks got it.
@@ -111,7 +114,13 @@ impl Inference {
             health,
             clock,
             start: None,
+            clip_namer: None,
         }
+    }
+
+    /// Names the clips of events in their reports.
+    pub(super) fn with_clip_namer(self, clip_namer: Option<ClipNamer>) -> Self {
+        Self { clip_namer, ..self }
     }
 
     pub(super) fn with_aliases(self, aliases: Arc<Aliases>) -> Self {
@@ -293,12 +302,20 @@ impl Inference {
         let (labels, frame_time) = (&self.model.labels, FrameTime { at, time });
         let events = self.zones.update(&tracks, events, frame_time, labels);
         let report = self.rested_report(frame, last);
-        Report {
+        let report = Report {
             tracks,
             events,
             zones: self.zones.counts(),
             ..report
-        }
+        };
+        self.with_clip(frame, report)
+    }
+
+    /// Sets the name of the clip of the report's events.
+    fn with_clip(&mut self, frame: &Frame, report: Report) -> Report {
+        let namer = self.clip_namer.as_mut();
+        let clip = namer.and_then(|namer| namer.name(frame, &report));
+        Report { clip, ..report }
     }
 
     /// The last report, for a frame that is not computed.
@@ -309,6 +326,7 @@ impl Inference {
             sequence: frame.sequence,
             captured_at: Some(frame.captured_at),
             events: Vec::new(),
+            clip: None,
             capture: self.health.state(),
             frame_age: now.saturating_duration_since(frame.captured_at),
             dropped: self.health.dropped.get(),
@@ -379,7 +397,7 @@ impl Inference {
             ..self.report(frame, events)
         };
         self.update_health(&report, now);
-        Ok(report)
+        Ok(self.with_clip(frame, report))
     }
 
     /// Runs the model on the frame as a whole or, if its model finds objects, on parts of it.
@@ -458,7 +476,13 @@ impl Inference {
         };
         let labels = &self.model.labels;
         let events = self.zones.update(&[], ended, frame_time, labels);
-        (!events.is_empty()).then(|| self.report(last, events))
+        if events.is_empty() {
+            return None;
+        }
+        let report = self.report(last, events);
+        let namer = self.clip_namer.as_mut();
+        let clip = namer.and_then(|namer| namer.name_of_end(last, &report));
+        Some(Report { clip, ..report })
     }
 
     fn report(&self, frame: &Frame, events: Vec<Event>) -> Report {

@@ -44,6 +44,7 @@ pub(super) fn run(pipeline: Pipeline<'_>, source: LiveSource) -> Result<RunSumma
         .with_tracking(pipeline.track)
         .with_zones(pipeline.zones)
         .with_aliases(pipeline.aliases)
+        .with_clip_namer(pipeline.clip_namer)
         .with_hidden_classes(pipeline.hidden)?;
     let sinks = pipeline.sinks;
     let queues = sinks.iter().map(|sink| {

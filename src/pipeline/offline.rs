@@ -39,6 +39,7 @@ pub(super) fn run(
         .with_tracking(pipeline.track)
         .with_zones(pipeline.zones)
         .with_aliases(pipeline.aliases)
+        .with_clip_namer(pipeline.clip_namer)
         .with_hidden_classes(pipeline.hidden)?;
     let mut run = OfflineRun {
         inference,

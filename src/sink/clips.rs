@@ -8,6 +8,9 @@
 //! nothing is stored twice. After 60 s, at a quarter of the budget, and when the size of the frames changes, a clip ends and another
 //! one goes on.
 //!
+//! [`ClipNamer`] names the clip of each event beforehand ([`Report::clip`]), so that other sinks can announce it. A report whose
+//! clip has another name ends the one that is written.
+//!
 //! Frames of a live source that the model did not get come before the report of a later frame. So frames wait in the buffer until
 //! the report of a later one has come, and are written in order.
 //!
@@ -28,12 +31,16 @@ use crate::output_file::{OutputFileError, PendingFile};
 use crate::picture::{encode_jpeg, jpeg};
 use crate::privacy::PublicFrame;
 use crate::report::Report;
+use crate::track::Event;
 
 mod avi;
 mod frame_buffer;
+mod namer;
 
 use avi::{AviFrame, AviWriter, FinishedAvi};
 use frame_buffer::{ClipFrame, FrameBuffer};
+
+pub use namer::ClipNamer;
 
 /// The longest clip. Events that go on for longer have several.
 const MAX_LENGTH: Duration = Duration::from_secs(60);
@@ -75,14 +82,16 @@ pub struct ClipSink {
     reported: Duration,
     /// `None` between events.
     recording: Option<Recording>,
+    /// The last name of [`Report::clip`] that a clip was begun with.
+    begun: Option<Arc<str>>,
 }
 
 /// The time around one or more events.
 #[derive(Debug)]
 struct Recording {
-    /// The beginning of the name of the first clip; that of later ones is of their first frame.
-    beginning: Option<String>,
-    /// The rest of the name, which is of the last event.
+    /// The name of the first clip, until it is begun.
+    name: Option<String>,
+    /// The end of the names of later ones, which is of the last event; their beginning is of their first frame.
     event: String,
     /// The film whose frames are recorded; `None` for live frames.
     film: Option<PathBuf>,
@@ -117,6 +126,7 @@ impl ClipSink {
             times: FrameTimes::default(),
             reported: Duration::ZERO,
             recording: None,
+            begun: None,
         })
     }
 
@@ -128,6 +138,11 @@ impl ClipSink {
             self.frames.insert(frame);
         }
         at
+    }
+
+    /// Whether the events of the report are in another clip than the one that is recorded.
+    fn begins_another(&self, report: &Report) -> bool {
+        self.recording.is_some() && report.clip.is_some() && report.clip != self.begun
     }
 
     /// Begins a recording, or makes the present one longer.
@@ -149,12 +164,15 @@ impl ClipSink {
             Origin::Recording(path) => Some(path.clone()),
             _ => None,
         };
-        let beginning = match &film {
-            Some(path) => event_names::of_recorded(path, frame.sequence),
-            None => event_names::of_time(event.time),
-        };
+        // After a failure, what was written under that name stays.
+        let announced = report
+            .clip
+            .as_ref()
+            .filter(|clip| self.begun.as_ref() != Some(*clip));
+        let first = announced.map_or_else(|| clip_name(frame, event, report), ToString::to_string);
+        self.begun.clone_from(&report.clip);
         self.recording = Some(Recording {
-            beginning: Some(beginning),
+            name: Some(first),
             event: name,
             film,
             until,
@@ -237,12 +255,13 @@ impl Recording {
     }
 
     fn next_name(&mut self, frame: &ClipFrame) -> String {
-        let beginning = self.beginning.take();
-        let beginning = beginning.unwrap_or_else(|| match &self.film {
-            Some(path) => event_names::of_recorded(path, frame.sequence),
-            None => event_names::of_time(frame.time),
-        });
-        format!("{beginning}{}.{EXTENSION}", self.event)
+        self.name.take().unwrap_or_else(|| {
+            let beginning = match &self.film {
+                Some(path) => event_names::of_recorded(path, frame.sequence),
+                None => event_names::of_time(frame.time),
+            };
+            format!("{beginning}{}.{EXTENSION}", self.event)
+        })
     }
 
     fn complete(&mut self, writer: &mut FolderWriter) -> Result<(), OutputFileError> {
@@ -299,6 +318,16 @@ impl<'a> From<&'a ClipFrame> for AviFrame<'a> {
     }
 }
 
+/// The name of a clip that begins with an event of this frame.
+fn clip_name(frame: &Frame, event: &Event, report: &Report) -> String {
+    let beginning = match &frame.origin {
+        Origin::Recording(path) => event_names::of_recorded(path, frame.sequence),
+        _ => event_names::of_time(event.time),
+    };
+    let name = event_names::of_event(&beginning, event, &report.labels, report.zones.map());
+    format!("{name}.{EXTENSION}")
+}
+
 /// A frame as it is stored; `None` if it has no pixels.
 fn stored(frame: &Frame, at: Duration) -> Option<ClipFrame> {
     let own = frame.image.jpeg().map(Arc::clone);
@@ -315,6 +344,13 @@ fn stored(frame: &Frame, at: Duration) -> Option<ClipFrame> {
 impl Sink for ClipSink {
     fn show(&mut self, frame: &PublicFrame, report: &Report) -> Result<(), SinkError> {
         let at = self.add(frame);
+        if self.begins_another(report) {
+            // The frame of the event is in the next one.
+            let before = at.saturating_sub(Duration::from_nanos(1));
+            self.reported = self.reported.max(before);
+            self.write_frames();
+            self.end_recording();
+        }
         self.reported = self.reported.max(at);
         self.write_frames();
         self.record_events(frame, report);

@@ -8,7 +8,7 @@
 //! | line | fields |
 //! | --- | --- |
 //! | a frame | `time` and `frame`, or `picture`, or for a frame of a file `picture`, `frame` and `position_s`; `track` if there is one; `width`, `height`, `detection`, `detections`; `truth`, `iou` and `truths` for synthetic frames; `crops` and `inferences` with regions; `inference_ms`, `frame_age_ms`, `model` |
-//! | an event | `time`, `frame`, `picture` and `position_s` for a frame of a file, `event` (`appeared`, `changed`, `left`, `entered`, `left_zone`, `loitering`, `crossed`), `zone`, or `line` and `direction`, if it was there, `id`, `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`, `entered` and `crossed`), `counts`, `width`, `height`, `detection`, `inferences` with regions, `inference_ms`, `frame_age_ms`, `model` |
+//! | an event | `time`, `frame`, `picture` and `position_s` for a frame of a file, `event` (`appeared`, `changed`, `left`, `entered`, `left_zone`, `loitering`, `crossed`), `zone`, or `line` and `direction`, if it was there, `id`, `track`, `from` (the previous class, if it changed), `duration_s` (not with `appeared`, `entered` and `crossed`), `counts`, `clip` if clips are saved, `width`, `height`, `detection`, `inferences` with regions, `inference_ms`, `frame_age_ms`, `model` |
 //! | a state | `time`, `state` (`starting`, `live`, `stalled`, `reopening`), `reason`, empty if there is no failure |
 //! | a read failure | `picture`, or `time` for a frame of a stream, and `error` |
 //! | a gap | `time`, `lost` (the number of lines missing here) and `error` (the cause) |
@@ -21,7 +21,7 @@
 //! each with the number of its `track` if it has one; an event's is the tracked one. `track` of a frame is that of its
 //! primary detection; without one, that of the visible track which appeared first. A track's number is unique in a run,
 //! its `id` over all runs: all events of a track have the same. `counts` has the number of visible tracks of each class
-//! after the event, as `{"apple": 2}`. `truths` are all true boxes, `truth` is the one that `iou` belongs to.
+//! after the event, as `{"apple": 2}`. `clip` is the name of the file that shows it, once it is complete. `truths` are all true boxes, `truth` is the one that `iou` belongs to.
 //! `duration_s` is in seconds: the age of the track or, with `left_zone` and `loitering`, the time in the zone.
 
 use std::collections::BTreeMap;
@@ -156,6 +156,7 @@ fn event_line(frame: &Frame, report: &Report, event: &Event) -> String {
         from_label: from.and_then(|class| report.alias(class)),
         duration_s: has_duration.then(|| rounded(event.duration.as_secs_f64(), 3)),
         counts: report.counts(),
+        clip: report.clip.as_deref(),
         detection: FrameFields::of(
             frame,
             Some(DetectionFields::of(frame, &event.detection, report)),
@@ -240,6 +241,8 @@ struct EventLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_s: Option<f64>,
     counts: BTreeMap<&'a str, usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clip: Option<&'a str>,
     #[serde(flatten)]
     detection: FrameFields<'a>,
     #[serde(flatten)]

@@ -2,7 +2,8 @@
 //!
 //! Messages are published under `boxcam/NAME/` by a thread: `status` (`online` or `offline`; the latter is also the
 //! broker's last will), `state` (what is present now), `instance` (which installation this is) and, if
-//! [`MqttSettings::images`] is set, `image` (a picture of the last event), all retained, and `event` (a line of the log for each
+//! [`MqttSettings::images`] is set, `image` (a picture of the last event), if there are zones `zones` (those that Home Assistant
+//! has entities for), all retained, and `event` (a line of the log for each
 //! event of a track). [`MqttSink`] only puts messages into a queue. While the broker is unreachable, up to [`MAX_EVENTS`]
 //! events are queued and sent when it is back. An event may be sent twice if the connection breaks before the broker
 //! has acknowledged it. A failure of the broker does not end the run. The connection is encrypted if the broker's address
@@ -38,7 +39,7 @@ mod publish_queue;
 mod tls;
 
 use connection::BrokerConnection;
-use discovery::{Device, HOME_ASSISTANT_STATUS, MIGRATE, OFFLINE, ONLINE, Topics};
+use discovery::{Device, HOME_ASSISTANT_STATUS, MIGRATE, OFFLINE, ONLINE, Topics, zone_entities};
 use event_image::EventImages;
 use former_names::FormerNames;
 use publish_queue::{MqttMessage, MqttMessageKind, PublishQueue};
@@ -82,6 +83,8 @@ pub struct MqttSettings {
     /// Classes that Home Assistant gets a sensor for from the start; others get theirs when they are first detected.
     pub selected: Vec<String>,
     pub aliases: Arc<Aliases>,
+    /// The names of the zones, for which Home Assistant gets entities.
+    pub zones: Vec<String>,
     /// Whether to publish a picture of each event.
     pub images: bool,
 }
@@ -166,7 +169,7 @@ impl MqttSink {
 }
 
 impl MqttSettings {
-    /// Without an instance, classes and aliases.
+    /// Without an instance, classes, aliases and zones.
     #[must_use]
     pub fn new(broker: BrokerAddress, name: String) -> Self {
         Self {
@@ -177,6 +180,7 @@ impl MqttSettings {
             labels: None,
             selected: Vec::new(),
             aliases: Arc::default(),
+            zones: Vec::new(),
             images: false,
         }
     }
@@ -364,6 +368,8 @@ struct MqttState {
     is_announced: bool,
     /// Topics at which an earlier version has configured entities of this camera.
     former_entities: Vec<String>,
+    /// The IDs of zones of an earlier run that this one does not have.
+    removed_zones: BTreeSet<String>,
     /// Until all are found, or the first connection has ended.
     former_names: Option<FormerNames>,
     shutdown: MqttShutdown,
@@ -450,6 +456,7 @@ impl Publisher {
         let own = [
             HOME_ASSISTANT_STATUS.to_owned(),
             self.topics.former_entities(),
+            self.topics.zone_list(),
         ];
         let others = match state.former_names {
             Some(_) => &former_names::FILTERS[..],
@@ -476,6 +483,24 @@ impl Publisher {
         }
         // Other brokers may send it later.
         if state.is_announced {
+            self.enqueue_discovery(&mut state);
+        }
+    }
+
+    /// Called for each retained message. The entities of zones that an earlier run had are removed.
+    fn on_zone_list(&self, topic: &str, payload: &[u8]) {
+        if topic != self.topics.zone_list() {
+            return;
+        }
+        let zones = self.settings.zones.iter();
+        let own: BTreeSet<String> = zones.map(|zone| zone_entities::zone_id(zone)).collect();
+        let listed = zone_entities::listed(payload).into_iter();
+        let mut state = self.state.lock();
+        let removed = listed.filter(|id| !own.contains(id));
+        let most = MAX_FORMER_ENTITIES.saturating_sub(state.removed_zones.len());
+        state.removed_zones.extend(removed.take(most));
+        // Other brokers may send it later.
+        if state.is_announced && !state.removed_zones.is_empty() {
             self.enqueue_discovery(&mut state);
         }
     }
@@ -508,6 +533,8 @@ impl Publisher {
             classes: classes
                 .map(|class| (class, aliases.get(class).unwrap_or(class)))
                 .collect(),
+            zones: &self.settings.zones,
+            removed_zones: &state.removed_zones,
             has_image: self.settings.images,
         }
         .message();
@@ -519,6 +546,11 @@ impl Publisher {
         self.enqueue(state, message);
         for topic in former {
             self.enqueue(state, retained((topic, String::new())));
+        }
+        // After the message that removes the former ones.
+        if !self.settings.zones.is_empty() || !state.removed_zones.is_empty() {
+            let list = zone_entities::list(&self.settings.zones);
+            self.enqueue(state, retained((self.topics.zone_list(), list)));
         }
     }
 

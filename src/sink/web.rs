@@ -26,6 +26,7 @@ use crate::zone_monitor::ZoneCounts;
 mod app_state;
 mod control;
 mod login;
+mod login_throttle;
 mod metrics;
 mod routes;
 

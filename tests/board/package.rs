@@ -7,7 +7,11 @@ const PROGRAM: &str = "/usr/bin/boxcam";
 const UNIT: &str = "/usr/lib/systemd/system/boxcam.service";
 const LOG: &str = "/var/log/boxcam/boxcam.jsonl";
 
-/// What `cross/install.sh` installs.
+/// What `cross/install.sh` keeps of packages, and how it sets a model.
+const VERSIONS: &str = "/var/lib/boxcam-versions";
+const MODEL: &str = "/etc/systemd/system/boxcam.service.d/install-model.conf";
+
+/// What `cross/install.sh` installs without a package.
 const FORMER: [&str; 4] = [
     "/usr/local/bin/boxcam",
     "/usr/local/lib/boxcam",
@@ -95,6 +99,30 @@ fn an_upgrade_keeps_changed_options_and_restarts_the_service() {
     assert_eq!(after.options, before.options);
     let shipped = format!("{OPTIONS}.dpkg-dist");
     assert!(after.has_file(&shipped), "{}", after.text);
+}
+
+#[test]
+fn install_sh_changes_the_package_with_its_model_and_rolls_it_back() {
+    let Some(board) = Board::debian() else { return };
+    let results = board.results("package");
+    let versions = [("sent-one", ""), ("sent-two", "+two"), ("rolled-back", "")];
+    for (name, version) in versions {
+        let state = State::of(&results, name);
+        state.assert_installed(version);
+        assert!(state.has_file(VERSIONS), "{}", state.text);
+        let has_model = name == "sent-two";
+        assert_eq!(state.has_file(MODEL), has_model, "{}", state.text);
+        let command = state.text.lines().find(|line| line.starts_with("command "));
+        let command = command.expect("it runs");
+        assert_eq!(command.contains(" --model "), has_model, "{command}");
+        assert_eq!(state.options, State::of(&results, "upgraded").options);
+    }
+    let purged = State::of(&results, "purged");
+    for file in [VERSIONS, MODEL] {
+        assert!(!purged.has_file(file), "{file} in {}", purged.text);
+    }
+    let log = results.text("install.log");
+    assert_eq!(log.matches("boxcam is up").count(), 3, "{log}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod board;
 mod build;
 mod card;
 mod install;
+mod install_package;
 mod package;
 mod slots;
 mod unit;

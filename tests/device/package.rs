@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 use test_support::tool_is_missing;
 
-use crate::{ScriptOutput, run, script};
+use crate::{ScriptOutput, repository, run, script};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const PACKAGE: &str = concat!("boxcam_", env!("CARGO_PKG_VERSION"), "_amd64.deb");
@@ -18,23 +18,41 @@ const TARBALL: &str = concat!(
     "-x86_64-unknown-linux-gnu.tar.gz"
 );
 
-/// Man pages and completions, written by the example that the script runs.
-fn manual(folder: &Path) -> PathBuf {
+/// Debian's own name of the tool that strips the program.
+pub(crate) const STRIP: &str = "x86_64-linux-gnu-strip";
+
+/// Whether something that makes or reads a package is missing.
+fn tools_are_missing() -> bool {
+    tool_is_missing("dpkg-deb") || tool_is_missing(STRIP)
+}
+
+/// The example that the script runs.
+pub(crate) fn manual_program() -> PathBuf {
     let own = std::env::current_exe().expect("known");
     let profile = own.ancestors().nth(2).expect("target/PROFILE/deps/device");
+    profile.join("examples/manual")
+}
+
+/// Man pages and completions.
+fn manual(folder: &Path) -> PathBuf {
     let pages = folder.join("manual");
-    run(Command::new(profile.join("examples/manual")).arg(&pages)).expect(0, "");
+    run(Command::new(manual_program()).arg(&pages)).expect(0, "");
     pages
 }
 
 /// Makes the package and the tarball of the program under test in `folder`.
 fn make(folder: &Path) -> ScriptOutput {
+    make_with(env!("CARGO_BIN_EXE_boxcam"), folder)
+}
+
+/// Makes both with another program.
+fn make_with(program: &str, folder: &Path) -> ScriptOutput {
     let pages = manual(folder);
     let [pages, output] = [&pages, folder].map(|path| path.to_str().expect("plain"));
     let arguments = [
         TARGET,
         "--binary",
-        env!("CARGO_BIN_EXE_boxcam"),
+        program,
         "--manual",
         pages,
         "--output",
@@ -83,7 +101,7 @@ fn every_command_has_a_man_page_and_every_shell_its_completions() {
 
 #[test]
 fn the_package_has_the_program_its_service_and_its_options() {
-    if tool_is_missing("dpkg-deb") {
+    if tools_are_missing() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
@@ -126,19 +144,45 @@ fn the_package_has_the_program_its_service_and_its_options() {
 
 #[test]
 fn lintian_finds_no_error_in_the_package() {
-    if tool_is_missing("lintian") || tool_is_missing("dpkg-deb") {
+    if tools_are_missing() || tool_is_missing("lintian") {
         return;
     }
-    let tags = ["--allow-root", "--fail-on", "error", "--suppress-tags"];
-    // A program that was built for tests is not stripped.
-    let arguments = [&tags[..], &["unstripped-binary-or-object"]].concat();
+    let arguments = ["--allow-root", "--fail-on", "error"];
     let report = debian("lintian", &arguments, &made().join(PACKAGE)).expect(0, "");
     assert!(!report.text.contains("\nE: "), "{}", report.text);
 }
 
+/// The names of a program's sections.
+fn sections(program: &Path) -> String {
+    let wide = ["--section-headers", "--wide"];
+    debian("readelf", &wide, program).expect(0, ".text").text
+}
+
+#[test]
+fn the_program_is_stripped_in_the_package_and_in_the_tarball() {
+    if tools_are_missing() || tool_is_missing("readelf") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    run(Command::new("dpkg-deb")
+        .arg("--extract")
+        .args([&made().join(PACKAGE), folder.path()]))
+    .expect(0, "");
+    let built = Path::new(env!("CARGO_BIN_EXE_boxcam"));
+    assert!(sections(built).contains(" .symtab "), "nothing to strip");
+    unpack_tarball(folder.path());
+    for program in ["usr/bin/boxcam", "bin/boxcam"] {
+        let found = sections(&folder.path().join(program));
+        for section in [" .symtab ", " .strtab ", " .comment ", " .debug_"] {
+            assert!(!found.contains(section), "{program}: {found}");
+        }
+        assert!(found.contains(" .note.gnu.build-id "), "{program}: {found}");
+    }
+}
+
 #[test]
 fn the_same_program_gives_the_same_package_again() {
-    if tool_is_missing("dpkg-deb") {
+    if tools_are_missing() {
         return;
     }
     let again = tempfile::tempdir().expect("a folder");
@@ -149,21 +193,25 @@ fn the_same_program_gives_the_same_package_again() {
     }
 }
 
-#[test]
-fn the_tarball_runs_from_any_folder() {
-    if tool_is_missing("dpkg-deb") {
-        return;
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let unpack = ["--strip-components=1", "-C"];
-    let root = folder.path().join("anywhere");
-    fs::create_dir(&root).expect("created");
+/// Unpacks the tarball's files into `folder`, without the folder of its own.
+fn unpack_tarball(folder: &Path) {
     run(Command::new("tar")
         .arg("-xzf")
         .arg(made().join(TARBALL))
-        .args(unpack)
-        .arg(&root))
+        .args(["--strip-components=1", "-C"])
+        .arg(folder))
     .expect(0, "");
+}
+
+#[test]
+fn the_tarball_runs_from_any_folder() {
+    if tools_are_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("anywhere");
+    fs::create_dir(&root).expect("created");
+    unpack_tarball(&root);
     run(Command::new(root.join("bin/boxcam")).arg("--version"))
         .expect(0, env!("CARGO_PKG_VERSION"));
     for file in [
@@ -183,4 +231,11 @@ fn what_cannot_be_packed_is_named() {
     script("package.sh", &["mips-unknown-linux-gnu"]).expect(2, "unknown target mips");
     script("package.sh", &[TARGET, "--binary", "/nowhere"]).expect(3, "/nowhere does not exist");
     script("package.sh", &[TARGET, "--maintainer"]).expect(2, "--maintainer needs a value");
+    if tools_are_missing() {
+        return;
+    }
+    let text = repository("README.md");
+    let folder = tempfile::tempdir().expect("a folder");
+    make_with(text.to_str().expect("plain"), folder.path())
+        .expect(3, "it is no program for x86_64-unknown-linux-gnu");
 }

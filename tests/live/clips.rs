@@ -77,6 +77,13 @@ fn clips_have_the_frames_of_a_film_and_are_the_same_each_time() {
             .map(|line| line["event"].clone())
             .collect();
         assert_eq!(events, ["appeared", "left"]);
+        let named: Vec<_> = output
+            .lines()
+            .iter()
+            .map(|line| line["clip"].clone())
+            .collect();
+        let written = read_files(&dir.path(folder));
+        assert_eq!(named, written.keys().cloned().collect::<Vec<_>>());
         assert_eq!(output.stderr, "", "nothing to report");
     }
     let clips = read_files(&dir.path("one"));
@@ -99,9 +106,13 @@ fn clips_have_the_frames_of_a_film_and_are_the_same_each_time() {
 fn a_clip_is_a_film_for_ffmpeg() {
     let dir = TestDir::new();
     dir.write("film.mjpeg", film().concat());
-    run(&dir, "film.mjpeg", "--clips clips").assert_exit_code(0);
+    let output = run(&dir, "film.mjpeg", "--clips clips");
+    output.assert_exit_code(0);
     let clips = read_files(&dir.path("clips"));
     let [name] = Vec::from_iter(clips.keys()).try_into().expect("one clip");
+    for line in output.lines() {
+        assert_eq!(line["clip"], **name, "{line}");
+    }
     let path = dir.path("clips").join(name);
     // From the start to the end, since both events overlap.
     assert_eq!(jpegs(&path).len(), 175);

@@ -67,7 +67,10 @@ fn each_event_is_on_standard_input_and_in_the_environment() {
         "hook",
         "cat > \"$BOXCAM_EVENT.json\"; env > \"$BOXCAM_EVENT.env\"; echo \"$@\" > arguments",
     );
-    let mut command = command(&dir, "on-event = [\"hook\", \"one two\", \"3\"]");
+    let mut command = command(
+        &dir,
+        "on-event = [\"hook\", \"one two\", \"3\"]\nclips = \"clips\"",
+    );
     command
         .env("BOXCAM_MQTT_PASSWORD", "secret")
         .env("BOXCAM_OTHER", "x");
@@ -102,6 +105,9 @@ fn each_event_is_on_standard_input_and_in_the_environment() {
             format!("BOXCAM_TIME={time}"),
             "BOXCAM_CAMERA=kitchen".to_owned(),
         ];
+        let clip = event["clip"].as_str().expect("a name");
+        assert!(dir.path("clips").join(clip).exists(), "{clip}");
+        expected.push(format!("BOXCAM_CLIP={clip}"));
         if let Some(zone) = event["zone"].as_str() {
             expected.push(format!("BOXCAM_ZONE={zone}"));
         }

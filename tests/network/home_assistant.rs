@@ -87,6 +87,7 @@ fn home_assistant_takes_the_device_its_entities_and_their_messages() {
     let settings = MqttSettings {
         images: true,
         selected: vec!["person".to_owned(), "car".to_owned()],
+        zones: vec!["table".to_owned(), "K\u{fc}che 2".to_owned()],
         ..MqttSettings::new(address, "K\u{fc}che \"1\"".to_owned())
     };
     let mut events = broker.subscribe_persistently("boxcam/+/event");
@@ -138,6 +139,15 @@ fn home_assistant_takes_the_device_its_entities_and_their_messages() {
             ("occupancy", "binary_sensor", Some("ON")),
             ("seen", "sensor", Some("hot dog")),
             ("trouble", "binary_sensor", Some("OFF")),
+            // This one is not in the state.
+            ("zone_K_che_2-a0770762_count", "sensor", Some("0")),
+            (
+                "zone_K_che_2-a0770762_occupancy",
+                "binary_sensor",
+                Some("OFF"),
+            ),
+            ("zone_table_count", "sensor", Some("1")),
+            ("zone_table_occupancy", "binary_sensor", Some("ON")),
         ];
         let names: Vec<&str> = components.keys().map(String::as_str).collect();
         assert_eq!(names, entities.map(|(name, ..)| name));

@@ -288,6 +288,67 @@ fn zones_and_lines_are_in_the_state_and_the_events() {
     assert_eq!(stalled["lines"]["door"]["down"]["count"], 1);
 }
 
+/// The entities of zones in a discovery message, and the platforms of those without other fields.
+fn zone_entities(device: &Value) -> Vec<(String, bool)> {
+    let components = device["components"].as_object().expect("an object");
+    let of_zones = components
+        .iter()
+        .filter(|(name, _)| name.starts_with("zone_"));
+    let is_removed = |component: &Value| component.as_object().is_some_and(|c| c.len() == 1);
+    of_zones
+        .map(|(name, component)| (name.clone(), is_removed(component)))
+        .collect()
+}
+
+#[test]
+fn zones_have_entities_in_home_assistant_until_they_are_gone() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let mut subscriber = broker.subscribe_persistently("homeassistant/#");
+    let mut run = |zones: &[&str]| {
+        let address: BrokerAddress = broker.url("").parse().expect("an address");
+        let zones = zones.iter().map(|zone| (*zone).to_owned()).collect();
+        let sink = start_with(MqttSettings {
+            zones,
+            ..MqttSettings::new(address, "cam".to_owned())
+        });
+        let topic = "homeassistant/device/boxcam_cam/config";
+        let device = subscriber.wait_for(topic).json();
+        drop(sink);
+        device
+    };
+    let expected = |entities: &[(&str, bool)]| -> Vec<(String, bool)> {
+        let all = entities.iter().flat_map(|(zone, removed)| {
+            ["count", "occupancy"].map(|kind| (format!("zone_{zone}_{kind}"), *removed))
+        });
+        all.collect()
+    };
+    let device = run(&["table", "door"]);
+    assert_eq!(
+        zone_entities(&device),
+        expected(&[("door", false), ("table", false)])
+    );
+    let count = &device["components"]["zone_table_count"];
+    assert_eq!(count["unique_id"], "boxcam_cam_zone_table_count");
+    assert_eq!(count["json_attributes_topic"], "boxcam/cam/state");
+    // A zone that is gone is removed once, and its message with the last one.
+    let device = run(&["table"]);
+    assert_eq!(
+        zone_entities(&device),
+        expected(&[("door", true), ("table", false)])
+    );
+    assert_eq!(
+        zone_entities(&run(&["table"])),
+        expected(&[("table", false)])
+    );
+    let list = "boxcam/cam/zones".to_owned();
+    assert!(broker.retained_topics().contains(&list));
+    assert_eq!(zone_entities(&run(&[])), expected(&[("table", true)]));
+    assert!(!broker.retained_topics().contains(&list));
+    assert!(zone_entities(&run(&[])).is_empty());
+}
+
 /// Waits for the event of a track. Earlier events may be repeated after a disconnection, since it is unknown whether
 /// they arrived. None may be missing.
 fn wait_for_track(subscriber: &mut Subscriber, expected: u64) {

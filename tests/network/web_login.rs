@@ -117,12 +117,10 @@ fn all_but_healthz_asks_for_the_password() {
                 "Authorization: Bearer x\r\n",
             ])
             .collect();
-        for path in routes {
-            for (method, headers) in wrong
-                .iter()
-                .map(|h| ("GET", *h))
-                .chain([("POST", ""), ("HEAD", "")])
-            {
+        // One wrong password after the other, because many different ones in turn are throttled.
+        let refused = wrong.iter().map(|headers| ("GET", *headers));
+        for (method, headers) in refused.chain([("POST", ""), ("HEAD", "")]) {
+            for path in routes {
                 let response = request(address, method, path, headers);
                 assert_eq!(response.status, 401, "{method} {path} {headers}");
                 let challenge = response.header("www-authenticate");
@@ -146,6 +144,47 @@ fn all_but_healthz_asks_for_the_password() {
         );
         wait_until("healthy", || get(address, "/healthz").status == 200);
     }
+}
+
+#[test]
+fn guesses_are_throttled_and_a_browser_that_is_logged_in_goes_on() {
+    let dir = dir_with_password();
+    let options = [
+        "--web",
+        "0",
+        "--web-password-file",
+        "password",
+        "--model",
+        "tiny.onnx",
+    ];
+    let (_program, address) = start(&dir, &options);
+    let state = |headers: &str| request(address, "GET", "/state", headers);
+    let right = login(PASSWORD);
+    let logged_in = state(&right);
+    let cookie = logged_in
+        .header("set-cookie")
+        .split(';')
+        .next()
+        .expect("a cookie");
+    let cookie = format!("{right}Cookie: {cookie}\r\n");
+    // Each guess that is compared makes the block longer, so that a slow machine comes to the end of it only at first.
+    let refused = (0..30).find_map(|guess| {
+        state(&login(&guess.to_string()));
+        Some(state(&right)).filter(|response| response.status != 200)
+    });
+    let refused = refused.expect("guesses are throttled");
+    assert_eq!(refused.status, 429);
+    let seconds: u64 = refused.header("retry-after").parse().expect("seconds");
+    assert!((1..=60).contains(&seconds), "{seconds}");
+    assert!(
+        refused.text().contains("Too many wrong passwords"),
+        "{}",
+        refused.text()
+    );
+    let response = state(&cookie);
+    assert_eq!((response.status, response.header("set-cookie")), (200, ""));
+    assert_ne!(get(address, "/healthz").status, 429);
+    assert_eq!(get(address, "/state").status, 401);
 }
 
 #[test]

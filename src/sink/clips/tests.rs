@@ -163,6 +163,92 @@ fn events_that_overlap_make_a_clip_longer_and_nothing_is_stored_twice() {
     assert_eq!(numbers(&clips), [range(40..=90), range(91..=115)]);
 }
 
+/// Shows frames with events whose clips are named beforehand. Returns the name at each event.
+fn show_named(run: &mut Run, numbers: std::ops::Range<u64>, events: &[u64]) -> Vec<String> {
+    let mut namer = ClipNamer::new(run.sink.settings);
+    let mut names = Vec::new();
+    for number in numbers {
+        let frame = frame(number, 8);
+        let mut report = report(number, events.contains(&number));
+        report.clip = namer.name(&frame, &report);
+        names.extend(report.clip.as_deref().map(str::to_owned));
+        run.sink.show(&frame, &report).expect("no error");
+    }
+    names
+}
+
+#[test]
+fn the_clip_of_each_event_is_known_when_it_happens() {
+    let mut run = Run::new(10, 20);
+    // The third comes while the first clip goes on, the fourth one frame after its end.
+    let names = show_named(&mut run, 0..200, &[50, 60, 80, 101]);
+    let expected = [
+        "19700101T000005.000Z-appeared-apple-50.avi",
+        "19700101T000010.100Z-appeared-apple-101.avi",
+    ];
+    let [first, second] = expected;
+    assert_eq!(names, [first, first, first, second]);
+    let clips = run.finish();
+    assert_eq!(clips.keys().collect::<Vec<_>>(), expected);
+    assert_eq!(numbers(&clips), [range(40..=100), range(101..=121)]);
+}
+
+#[test]
+fn an_event_that_would_be_too_late_for_a_clip_begins_the_next_one() {
+    let mut run = Run::new(10, 100);
+    let events: Vec<u64> = (20..1500).step_by(50).collect();
+    let names = show_named(&mut run, 0..1700, &events);
+    let clips = run.finish();
+    assert_eq!(numbers(&clips).concat(), range(10..=1570), "nothing twice");
+    for (event, name) in events.iter().zip(names) {
+        let clip = clips.get(&name).unwrap_or_else(|| panic!("no {name}"));
+        let frames = clip.frames();
+        let shown = frames.iter().any(|(_, jpeg)| number_of(jpeg) == *event);
+        assert!(shown && frames.len() <= 601, "{event} in {name}");
+    }
+}
+
+#[test]
+fn the_end_of_a_track_is_in_the_clip_of_the_last_frame() {
+    let mut run = Run::new(10, 20);
+    let mut namer = ClipNamer::new(run.sink.settings);
+    // The last frame is too late for another event, and in the clip.
+    let last = 595;
+    for number in 0..=last {
+        let mut report = report(number, number % 15 == 0 && number <= 585);
+        report.clip = namer.name(&frame(number, 8), &report);
+        run.sink.show(&frame(number, 8), &report).expect("no error");
+    }
+    let mut ended = report(last, true);
+    ended.clip = namer.name_of_end(&frame(last, 8), &ended);
+    let shown = run.sink.on_track_ended(&frame(last, 8), &ended);
+    shown.expect("no error");
+    let clips = run.finish();
+    let [(name, clip)] = Vec::from_iter(&clips).try_into().expect("one clip");
+    assert_eq!(ended.clip.as_deref(), Some(&**name));
+    let frames = clip.frames();
+    assert_eq!(frames.last().map(|(_, jpeg)| number_of(jpeg)), Some(last));
+}
+
+#[test]
+fn a_clip_that_failed_does_not_take_the_place_of_a_complete_one() {
+    let mut run = Run::new(1, 5);
+    let clip: Arc<str> = "19700101T000000.500Z-appeared-apple-5.avi".into();
+    let report = |number, has_event: bool| Report {
+        clip: has_event.then(|| Arc::clone(&clip)),
+        ..report(number, has_event)
+    };
+    // The second event comes after the end of the clip that it was named for.
+    for number in 0..40 {
+        let report = report(number, [5, 20].contains(&number));
+        run.sink.show(&frame(number, 8), &report).expect("no error");
+    }
+    let clips = run.finish();
+    let expected = [&*clip, "19700101T000002.000Z-appeared-apple-20.avi"];
+    assert_eq!(clips.keys().collect::<Vec<_>>(), expected);
+    assert_eq!(numbers(&clips), [range(4..=10), range(19..=25)]);
+}
+
 #[test]
 fn events_that_go_on_have_several_clips() {
     let mut run = Run::new(10, 100);

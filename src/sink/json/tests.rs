@@ -177,6 +177,18 @@ fn tracked(kind: EventKind) -> (Report, Event) {
 }
 
 #[test]
+fn an_event_line_names_its_clip() {
+    let (mut report, event) = tracked(EventKind::Appeared);
+    assert!(!event_line(&frame(Origin::Live), &report, &event).contains("clip"));
+    report.clip = Some("a.avi".into());
+    let line = event_line(&frame(Origin::Live), &report, &event);
+    assert!(
+        line.contains(r#""counts":{"hot dog":1},"clip":"a.avi","width":640"#),
+        "{line}"
+    );
+}
+
+#[test]
 fn an_event_line_has_the_tracked_detection() {
     let frame = frame(Origin::Live);
     let rest = concat!(

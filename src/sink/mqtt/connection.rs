@@ -87,6 +87,7 @@ impl BrokerConnection {
                 let (topic, payload) = (&message.topic, &message.payload);
                 if message.retain && !payload.is_empty() {
                     self.publisher.on_former_entity(topic);
+                    self.publisher.on_zone_list(topic, payload);
                 }
                 let former = self
                     .publisher

@@ -1,11 +1,13 @@
 //! The topics of a camera, and the message by which Home Assistant discovers it as a device: a sensor for the detected class, one
 //! for the number of things, one for occupancy, one for camera failures, one for each class that is selected or was
-//! detected, its events, and the picture of the last one.
+//! detected, two for each zone, its events, and the picture of the last one.
 //!
 //! The message is that of device discovery, which Home Assistant has since 2024.11
 //! (<https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload>). Earlier versions of boxcam had one message for
 //! each entity, at [`Topics::former_entities`]; its place in the topic and its `unique_id` are the same, so that the entity
 //! stays.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -13,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::track::EventKind;
 
 mod class_sensor;
+pub(super) mod zone_entities;
 
 /// Payload of the status while connected.
 pub(super) const ONLINE: &str = "online";
@@ -87,6 +90,11 @@ impl Topics {
         self.topic("event")
     }
 
+    /// The zones that have entities.
+    pub(super) fn zone_list(&self) -> String {
+        self.topic("zones")
+    }
+
     /// Which installation publishes under this ID.
     pub(super) fn instance(&self) -> String {
         self.topic("instance")
@@ -100,7 +108,8 @@ impl Topics {
         topics.extend(former.map(|(component, entity)| self.former_entity(component, entity)));
         topics
             .extend(classes.map(|class| self.former_entity("binary_sensor", &class_entity(class))));
-        topics.extend([self.image(), self.state(), self.status(), self.instance()]);
+        topics.extend([self.image(), self.zone_list(), self.state()]);
+        topics.extend([self.status(), self.instance()]);
         topics
     }
 
@@ -162,16 +171,21 @@ pub(super) const MIGRATE: &str = r#"{"migrate_discovery": true}"#;
 
 /// The name of the entity of a class: no other one begins with `class_`, and different classes have different ones.
 fn class_entity(class: &str) -> String {
+    entity_of("class", class)
+}
+
+/// The prefix and the name in the characters of an ID; names that differ give different ones.
+fn entity_of(prefix: &str, name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == ' ' || c == '-';
-    let replaced = class.chars().map(|c| match is_plain(c) && c != ' ' {
+    let replaced = name.chars().map(|c| match is_plain(c) && c != ' ' {
         true => c,
         false => '_',
     });
     let id: String = replaced.take(MAX_ID_LENGTH).collect();
-    let is_own = class.len() <= MAX_ID_LENGTH && class.chars().all(is_plain);
+    let is_own = name.len() <= MAX_ID_LENGTH && name.chars().all(is_plain);
     match is_own {
-        true => format!("class_{id}"),
-        false => format!("class_{id}-{}", short_hash(class.as_bytes())),
+        true => format!("{prefix}_{id}"),
+        false => format!("{prefix}_{id}-{}", short_hash(name.as_bytes())),
     }
 }
 
@@ -183,6 +197,9 @@ pub(super) struct Device<'a> {
     pub(super) name: &'a str,
     /// Classes with a sensor, each with the name that is shown for it.
     pub(super) classes: Vec<(&'a str, &'a str)>,
+    pub(super) zones: &'a [String],
+    /// The IDs of former zones.
+    pub(super) removed_zones: &'a BTreeSet<String>,
     /// Whether pictures of events are published.
     pub(super) has_image: bool,
 }
@@ -292,6 +309,17 @@ impl Device<'_> {
             let fields = class_sensor::fields(class, name);
             add("binary_sensor", &class_entity(class), fields);
         }
+        for zone in self.zones {
+            for (platform, entity, fields) in zone_entities::entities(zone) {
+                let attributes = match fields.get("json_attributes_template") {
+                    Some(_) => json!({ "json_attributes_topic": state }),
+                    None => json!({}),
+                };
+                add(platform, &entity, merged([fields, attributes]));
+            }
+        }
+        let removed = self.removed_zones.iter();
+        components.extend(removed.flat_map(|id| zone_entities::removal(id)));
         Value::Object(components)
     }
 }
@@ -315,6 +343,8 @@ mod tests {
             topics: &topics,
             name: "K \"x\"",
             classes: vec![("hot dog", "Hotdog"), ("person", "person")],
+            zones: &["table".to_owned()],
+            removed_zones: &["zone_chair".to_owned()].into(),
             has_image,
         };
         let (topic, payload) = device.message();
@@ -328,7 +358,19 @@ mod tests {
         assert_eq!(device["device"]["name"], "K \"x\"");
         assert_eq!(device["device"]["identifiers"][0], "boxcam_k");
         assert_eq!(device["state_topic"], "boxcam/k/state");
-        let components = device["components"].as_object().expect("an object");
+        let mut components = device["components"].clone();
+        let components = components.as_object_mut().expect("an object");
+        for (removed, platform) in [
+            ("zone_chair_count", "sensor"),
+            ("zone_chair_occupancy", "binary_sensor"),
+        ] {
+            let component = components.remove(removed);
+            assert_eq!(
+                component,
+                Some(json!({ "platform": platform })),
+                "{removed}"
+            );
+        }
         let names: Vec<&str> = components.keys().map(String::as_str).collect();
         let expected = [
             "class_hot_dog",
@@ -339,9 +381,11 @@ mod tests {
             "occupancy",
             "seen",
             "trouble",
+            "zone_table_count",
+            "zone_table_occupancy",
         ];
         assert_eq!(names, expected);
-        for (name, component) in components {
+        for (name, component) in &*components {
             let platform = component["platform"].as_str().expect("a text");
             assert_eq!(component["unique_id"], format!("boxcam_k_{name}"));
             let entity = format!("{platform}.boxcam_k_{name}");
@@ -350,6 +394,8 @@ mod tests {
         assert_eq!(components["class_hot_dog"]["name"], "Hotdog");
         assert_eq!(components["event"]["state_topic"], "boxcam/k/event");
         assert_eq!(components["image"]["image_topic"], "boxcam/k/image");
+        let topic = &components["zone_table_count"]["json_attributes_topic"];
+        assert_eq!(topic, "boxcam/k/state");
     }
 
     #[test]
@@ -468,11 +514,12 @@ mod tests {
             "homeassistant/sensor/boxcam_k/seen/config",
             "homeassistant/binary_sensor/boxcam_k/class_hot_dog/config",
             "boxcam/k/image",
+            "boxcam/k/zones",
             "boxcam/k/state",
         ] {
             assert!(retained.contains(&topic.to_owned()), "{topic}");
         }
-        assert_eq!(retained.len(), 11);
+        assert_eq!(retained.len(), 12);
         assert_eq!(retained.last(), Some(&"boxcam/k/instance".to_owned()));
     }
 }

@@ -13,6 +13,7 @@
 //! | `BOXCAM_DURATION` | `changed`, `left`: the age of the track in seconds; `left_zone`, `loitering`: the time in the zone |
 //! | `BOXCAM_ZONE` | the zone of `entered`, `left_zone` and `loitering` |
 //! | `BOXCAM_LINE`, `BOXCAM_DIRECTION` | `crossed` |
+//! | `BOXCAM_CLIP` | if clips are saved: the name of the file that shows the event, once it is complete |
 
 use crate::report::Report;
 use crate::sink::json::{rfc3339, rounded};
@@ -40,6 +41,9 @@ pub(super) fn of(event: &Event, report: &Report, camera: &str) -> Vec<(&'static 
         ("BOXCAM_TIME", rfc3339(event.time)),
         ("BOXCAM_CAMERA", camera.to_owned()),
     ];
+    if let Some(clip) = &report.clip {
+        variables.push(("BOXCAM_CLIP", clip.to_string()));
+    }
     match event.kind {
         EventKind::Appeared => {}
         EventKind::Changed { from } => {

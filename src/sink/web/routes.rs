@@ -27,7 +27,7 @@ use tokio::time::timeout;
 
 use super::app_state::{AppState, BOUNDARY, LivePicture};
 use super::control::{self, Control};
-use super::login::check_login;
+use super::login::{LoginCheck, check_login};
 use super::metrics;
 use crate::address::{FrameAncestors, WebHosts};
 use crate::http_server::{host_name, is_this_machine};
@@ -67,7 +67,9 @@ pub(super) fn router(
     };
     let hosts = Arc::new(hosts);
     let headers = headers(&state.settings.frame_ancestors);
-    let login = Arc::new(state.settings.login.clone());
+    let login = state.settings.login.clone();
+    let control = control::routes(control, &login);
+    let login = Arc::new(LoginCheck::new(login, address));
     Router::new()
         .route(
             "/",
@@ -96,7 +98,7 @@ pub(super) fn router(
         .route("/events", get(events))
         .route("/healthz", get(healthz))
         .route("/metrics", get(prometheus))
-        .merge(control::routes(control, &login))
+        .merge(control)
         .fallback(not_found)
         .with_state(state)
         .layer(from_fn(move |request, next| {

@@ -136,7 +136,7 @@ pub(super) fn fields(class: &str, name: &str) -> Value {
 }
 
 /// With a capital first letter, as Home Assistant names entities.
-fn capitalized(name: &str) -> String {
+pub(super) fn capitalized(name: &str) -> String {
     let mut letters = name.chars();
     let first = letters.next().into_iter().flat_map(char::to_uppercase);
     first.chain(letters).collect()
