@@ -143,7 +143,8 @@ pub fn write(
 }
 
 /// The folder that is renamed to `output` when it is complete.
-fn temporary_folder(output: &Path) -> PathBuf {
+#[must_use]
+pub fn temporary_folder(output: &Path) -> PathBuf {
     let mut beside = output.as_os_str().to_owned();
     beside.push(".part");
     beside.into()
