@@ -16,6 +16,7 @@ use super::folder_lock::FolderLock;
 use super::labels::{LabelBox, LabelError, PictureLabels, new_class};
 use crate::dataset::SplitName;
 use crate::dataset::label_file::{LabelFile, LabelFileImage};
+use crate::dataset::prepared::possible_ids;
 use crate::storage;
 
 /// The labels of a folder; no other program has them as long as this exists.
@@ -176,6 +177,23 @@ impl Store {
                 },
             })
             .collect()
+    }
+
+    /// The picture with boxes that has this ID in a prepared data set, if it is certain which one that is.
+    #[must_use]
+    pub fn find_by_id(&self, id: &str) -> Option<usize> {
+        let with_boxes = |(_, picture): &(usize, &Picture)| picture.labels.count() > 0;
+        let mut longer = Vec::new();
+        let mut stems = Vec::new();
+        for (index, picture) in self.pictures.iter().enumerate().filter(with_boxes) {
+            let [stem, with_folder] = possible_ids(&picture.path);
+            stems.extend((stem == id).then_some(index));
+            longer.extend((with_folder == id).then_some(index));
+        }
+        match (stems.as_slice(), longer.as_slice()) {
+            ([index], _) | ([], [index]) => Some(*index),
+            _ => None,
+        }
     }
 
     /// The path of a picture.
