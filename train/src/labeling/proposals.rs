@@ -125,12 +125,11 @@ impl ProposalModel {
         &self.name
     }
 
-    /// The objects in a picture, from the bytes of its file, the one with the highest score first.
+    /// The objects in a picture, from the bytes of its file, the one with the highest score first. `path` is for messages.
     ///
     /// # Errors
     /// [`ProposalError`] if the picture can't be read or the model can't be run.
-    pub fn find(&self, bytes: &[u8]) -> Result<FoundObjects, ProposalError> {
-        let path = Path::new("the picture");
+    pub fn find(&self, path: &Path, bytes: &[u8]) -> Result<FoundObjects, ProposalError> {
         let image = picture::decode(path, bytes)?;
         let (width, height) = image.dimensions();
         let frame = Frame::new(0, Origin::Picture(path.into()), image);

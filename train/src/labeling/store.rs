@@ -179,21 +179,27 @@ impl Store {
             .collect()
     }
 
-    /// The picture with boxes that has this ID in a prepared data set, if it is certain which one that is.
+    /// The picture with boxes that has this ID in a prepared data set, for each ID, if it is certain which one that is.
     #[must_use]
-    pub fn find_by_id(&self, id: &str) -> Option<usize> {
+    pub fn find_by_ids(&self, ids: &[&str]) -> Vec<Option<usize>> {
+        let mut found = vec![[Vec::new(), Vec::new()]; ids.len()];
         let with_boxes = |(_, picture): &(usize, &Picture)| picture.labels.count() > 0;
-        let mut longer = Vec::new();
-        let mut stems = Vec::new();
         for (index, picture) in self.pictures.iter().enumerate().filter(with_boxes) {
-            let [stem, with_folder] = possible_ids(&picture.path);
-            stems.extend((stem == id).then_some(index));
-            longer.extend((with_folder == id).then_some(index));
+            let possible = possible_ids(&picture.path);
+            for (id, found) in ids.iter().zip(&mut found) {
+                for (possible, found) in possible.iter().zip(found) {
+                    found.extend((possible == id).then_some(index));
+                }
+            }
         }
-        match (stems.as_slice(), longer.as_slice()) {
+        let only = |[named, with_folder]: &[Vec<usize>; 2]| match (
+            named.as_slice(),
+            with_folder.as_slice(),
+        ) {
             ([index], _) | ([], [index]) => Some(*index),
             _ => None,
-        }
+        };
+        found.iter().map(only).collect()
     }
 
     /// The path of a picture.

@@ -40,7 +40,7 @@ pub struct TrainingOptions {
 /// What the page asks for.
 #[derive(Debug, Clone, Deserialize)]
 pub struct TrainingRequest {
-    /// The output folder: an absolute path, or relative to the folder that contains that of the pictures.
+    /// The output folder, in the folder that contains that of the pictures: its name or its absolute path.
     pub output: String,
     /// Go on with the training in the output folder, with its own settings.
     #[serde(default)]
@@ -72,6 +72,10 @@ pub enum TrainingError {
     NoName,
     #[error("{}: exists and is not empty; choose another name for the results", path.display())]
     Occupied { path: PathBuf },
+    #[error(
+        "{}: is not beside the folder of the pictures; give a name, or use `boxcam-train fit --output`", path.display()
+    )]
+    Elsewhere { path: PathBuf },
     #[error("{}: is inside the folder of the pictures; choose a folder outside of it", path.display())]
     InsideFolder { path: PathBuf },
     #[error("{}: has no training of these pictures that can be resumed; start a new one", path.display())]
@@ -192,8 +196,7 @@ impl Training {
     /// Finds the last training of the folder, if its output has the name that the page proposes.
     #[must_use]
     pub fn new(options: TrainingOptions) -> Self {
-        let folder = std::path::absolute(&options.folder);
-        let folder = folder.unwrap_or_else(|_| options.folder.clone());
+        let folder = outputs::absolute(&options.folder);
         let output = outputs::last(&folder);
         Self {
             options: TrainingOptions { folder, ..options },
@@ -393,7 +396,8 @@ fn settings(request: &TrainingRequest) -> FitSettings {
 
 fn resumed_settings(folder: &Path, output: &Path) -> Result<FitSettings, TrainingError> {
     let path = output.to_owned();
-    let progress = FitProgress::of_output(output).filter(|progress| progress.data == folder);
+    let progress =
+        FitProgress::of_output(output).filter(|progress| outputs::is_same(&progress.data, folder));
     let Some(progress) = progress else {
         return Err(TrainingError::NothingToResume { path });
     };
@@ -482,6 +486,8 @@ mod tests {
             ("taken/precious.txt", false, "exists and is not empty"),
             ("things/model", false, "inside the folder"),
             ("things/../things/model", false, "inside the folder"),
+            ("/elsewhere/model", false, "is not beside"),
+            ("../model", false, "is not beside"),
             ("taken", true, "no training of these pictures"),
             ("none", true, "no training of these pictures"),
             (

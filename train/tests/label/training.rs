@@ -195,7 +195,9 @@ fn a_model_is_trained_and_tried_on_the_page() {
     save_screenshot(browser, "training-trial.png");
     try_file(browser, "words.png", "'no picture'");
     wait_until("the problem is shown", || {
-        browser.text("trial-problem").contains("words.png: ")
+        browser
+            .text("trial-problem")
+            .starts_with("picture words.png: ")
     });
     browser.resize(420, 640);
     save_screenshot(browser, "training-small.png");
@@ -215,7 +217,10 @@ fn a_stopped_training_is_resumed_also_by_another_server() {
     assert_eq!(started.status, 200, "{}", started.text());
     assert_eq!(started.json()["state"], "running");
     let epochs = |server: &Server| status(server)["history"].as_array().map_or(0, Vec::len);
-    wait_until("an epoch is complete", || epochs(&server) > 0);
+    let run = parent.path().join("things-model/run");
+    let checkpoint = run.join("checkpoint.safetensors");
+    // It is written after the history.
+    wait_until("an epoch is complete", || checkpoint.is_file());
     let running = status(&server);
     assert_eq!(running["progress"]["epochs"], 9000);
     assert!(
@@ -228,9 +233,6 @@ fn a_stopped_training_is_resumed_also_by_another_server() {
     assert_eq!(server.post("/training/stop", &json!({})).status, 200);
     wait_for_state(&server, "stopped");
     assert_eq!(server.post("/training/stop", &json!({})).status, 409);
-    let checkpoint = parent
-        .path()
-        .join("things-model/run/checkpoint.safetensors");
     assert!(checkpoint.is_file());
     let occupied = server.post("/training", &request("things-model", 9000));
     assert_eq!(occupied.status, 422);
@@ -358,7 +360,7 @@ fn pictures_are_tried_with_bounds() {
         let refused = server.send("/trial", bytes);
         assert_eq!(refused.status, 422);
         let message = refused.json()["error"].to_string();
-        assert!(message.contains("the picture"), "{message}");
+        assert!(message.contains("picture from the page"), "{message}");
     }
     let large = server.send("/trial", &vec![0; (32 << 20) + 1]);
     assert_eq!(large.status, 413);

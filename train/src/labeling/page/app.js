@@ -397,6 +397,7 @@ async function start() {
   element("folder").textContent = state.folder;
   document.title = `${state.folder} \u00b7 labels`;
   strip = new Strip(element("strip"), client, (at) => { show(at); element("stage").focus(); });
+  training.watch();
   const asked = Number(location.hash.slice(1)) - 1;
   const unlabeled = client.pictures.findIndex((picture) => picture.state === "unlabeled");
   await show(client.pictures[asked] ? asked : Math.max(unlabeled, 0));

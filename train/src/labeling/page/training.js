@@ -42,6 +42,7 @@ export class Training extends EventTarget {
   #status = null;
   #timer;
   #review = "";
+  #isWatching = false;
 
   constructor(page) {
     super();
@@ -51,10 +52,16 @@ export class Training extends EventTarget {
     element("training-stop").addEventListener("click", () => this.#send("training/stop", {}));
     element("training-resume").addEventListener("click", () => this.#resume());
     element("training-name-output").addEventListener("input", ({ target }) => { target.dataset.isOwn = "yes"; });
+  }
+
+  // Asks for the state from now on; the pictures must be known.
+  watch() {
+    this.#isWatching = true;
     this.#poll();
   }
 
   open() {
+    if (!this.#isWatching) return;
     element("training").showModal();
     this.#poll();
   }
@@ -81,6 +88,7 @@ export class Training extends EventTarget {
       this.#poll();
     } catch (error) {
       element("training-problem").textContent = error.message + ".";
+      element("training").scrollTop = 0;
     }
   }
 
@@ -143,8 +151,12 @@ export class Training extends EventTarget {
     open.firstChild.textContent = text + " ";
   }
 
-  #showForm({ next_output: next, recipes }) {
-    element("training-form").hidden = this.#isRunning;
+  #showForm({ state, next_output: next, recipes }) {
+    const form = element("training-form");
+    form.hidden = this.#isRunning;
+    // What can be done with a finished model comes first.
+    const after = state === "finished" ? null : element("trial");
+    if (form.nextElementSibling !== after) element("training").insertBefore(form, after);
     const output = element("training-name-output");
     if (!output.dataset.isOwn && document.activeElement !== output) output.value = next;
     const recipe = element("training-recipe");

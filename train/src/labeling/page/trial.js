@@ -6,6 +6,8 @@ const element = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 // Results that are kept.
 const MOST = 12;
+// Height of a result as a percentage of that of the window.
+const HIGHEST = 60;
 
 function shape(name, attributes) {
   const made = document.createElementNS(SVG, name);
@@ -68,12 +70,16 @@ export class Trial {
     this.#report("");
     for (const file of files) {
       try {
-        const found = await request("trial", file);
-        this.#add(file, file.name, found);
+        this.#add(file, file.name, await this.#find(file, file.name));
       } catch (error) {
-        this.#report(`${file.name}: ${error.message}.`);
+        this.#report(`${error.message}.`);
       }
     }
+  }
+
+  // The name is for messages.
+  #find(file, name) {
+    return request(`trial?${new URLSearchParams({ name })}`, file);
   }
 
   #result(url, found, name) {
@@ -87,6 +93,7 @@ export class Trial {
     const view = document.createElement("div");
     view.className = "found-view";
     view.style.aspectRatio = `${found.width} / ${found.height}`;
+    view.style.width = `min(100%, ${HIGHEST * found.width / found.height}vh)`;
     view.append(picture, boxes(found));
     figure.append(view, caption);
     item.append(figure);
@@ -135,7 +142,7 @@ export class Trial {
       canvas.getContext("2d").drawImage(video, 0, 0);
       const frame = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", .9));
       try {
-        const found = await request("trial", frame);
+        const found = await this.#find(frame, "webcam");
         const next = this.#result(URL.createObjectURL(frame), found, "webcam");
         await next.querySelector("img").decode();
         element("trial-results").prepend(next);

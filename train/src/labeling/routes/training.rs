@@ -1,11 +1,11 @@
 //! Requests about the training, the model that is tried and the board that gets it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{FromRequest, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use boxcam::model_choice::ModelChoice;
@@ -101,7 +101,8 @@ impl Labeling {
         let status = self.training.status();
         let wrong = status.review.iter().flat_map(|review| &review.wrong);
         let store = self.store.lock();
-        let wrong_pictures = wrong.map(|image| store.find_by_id(&image.id)).collect();
+        let ids: Vec<&str> = wrong.map(|image| image.id.as_str()).collect();
+        let wrong_pictures = store.find_by_ids(&ids);
         drop(store);
         let recipes = RECIPES.into_iter().filter_map(|name| {
             let recipe = Recipe::named(name).ok()?;
@@ -127,23 +128,47 @@ impl Labeling {
 
 /// The finished model of the page, loaded once.
 #[derive(Default)]
-pub(super) struct TrainedModel(parking_lot::Mutex<Option<(PathBuf, Arc<ProposalModel>)>>);
+pub(super) struct TrainedModel(parking_lot::Mutex<Option<LoadedModel>>);
+
+struct LoadedModel {
+    file: PathBuf,
+    /// When the file was written: a folder may be removed and used again.
+    modified: Option<SystemTime>,
+    model: Arc<ProposalModel>,
+}
 
 impl TrainedModel {
     fn get(&self, file: PathBuf) -> Result<Arc<ProposalModel>, ProposalError> {
         let mut kept = self.0.lock();
-        if let Some((_, model)) = kept.as_ref().filter(|(of, _)| *of == file) {
-            return Ok(Arc::clone(model));
+        let modified = file
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .ok();
+        let is_same = |kept: &&LoadedModel| kept.file == file && kept.modified == modified;
+        if let Some(kept) = kept.as_ref().filter(is_same) {
+            return Ok(Arc::clone(&kept.model));
         }
         let model = Arc::new(ProposalModel::load(&ModelChoice::File(file.clone()), None)?);
-        *kept = Some((file, Arc::clone(&model)));
+        *kept = Some(LoadedModel {
+            file,
+            modified,
+            model: Arc::clone(&model),
+        });
         Ok(model)
     }
+}
+
+#[derive(Deserialize)]
+pub(super) struct PictureName {
+    /// The name of the picture for messages.
+    #[serde(default)]
+    name: String,
 }
 
 /// What the model finds in a picture that is sent.
 pub(super) async fn try_picture(
     State(labeling): State<Arc<Labeling>>,
+    Query(PictureName { name }): Query<PictureName>,
     request: Request,
 ) -> Response {
     // Before the bytes are read, so that one picture is in memory.
@@ -162,15 +187,15 @@ pub(super) async fn try_picture(
             return failure(StatusCode::REQUEST_TIMEOUT, message);
         }
     };
+    let name = match name.is_empty() {
+        true => PathBuf::from("from the page"),
+        false => PathBuf::from(name),
+    };
     let shared = Arc::clone(&labeling);
+    let find = move |model: &ProposalModel| model.find(Path::new(&name), &bytes);
     let found = spawn_blocking(move || match (shared.training.model(), &shared.model) {
-        (Some(file), _) => Some(
-            shared
-                .trained
-                .get(file)
-                .and_then(|model| model.find(&bytes)),
-        ),
-        (None, Some(model)) => Some(model.find(&bytes)),
+        (Some(file), _) => Some(shared.trained.get(file).and_then(|model| find(&model))),
+        (None, Some(model)) => Some(find(model)),
         (None, None) => None,
     });
     match found.await {

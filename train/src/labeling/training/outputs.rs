@@ -8,12 +8,35 @@ use crate::fit_progress::{FitProgress, LOCK_FILE};
 /// Names that are tried.
 const MOST_NAMES: usize = 10_000;
 
-/// The folder that a person has named.
+/// The folder that a person has named. The page has no password, so it only writes beside the folder of the pictures.
 pub(super) fn path(folder: &Path, text: &str) -> Result<PathBuf, TrainingError> {
     match text.trim() {
         "" => Err(TrainingError::NoName),
-        name => Ok(without_dots(&folder.parent().unwrap_or(folder).join(name))),
+        name => {
+            let parent = folder.parent().unwrap_or(folder);
+            let path = without_dots(&parent.join(name));
+            match path.starts_with(parent) && path != parent {
+                true => Ok(path),
+                false => Err(TrainingError::Elsewhere { path }),
+            }
+        }
     }
+}
+
+/// The path of the folder with the pictures, without `..`: what a person calls its parent is that.
+pub(super) fn absolute(folder: &Path) -> PathBuf {
+    let has_parents = folder.components().any(|part| part == Component::ParentDir);
+    let path = match has_parents {
+        true => folder.canonicalize(),
+        false => std::path::absolute(folder),
+    };
+    path.unwrap_or_else(|_| folder.to_owned())
+}
+
+/// Whether both are the same folder, maybe by a link.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    let resolved = |path: &Path| path.canonicalize().ok();
+    one == other || resolved(one).is_some_and(|one| Some(one) == resolved(other))
 }
 
 /// The path without `.` and `..`.
@@ -78,7 +101,7 @@ pub(super) fn last(folder: &Path) -> Option<PathBuf> {
     let existing = names(folder).map(|name| parent.join(name));
     let existing = existing.take_while(|output| !is_free(output));
     let own = existing.filter(|output| {
-        FitProgress::of_output(output).is_some_and(|progress| progress.data == folder)
+        FitProgress::of_output(output).is_some_and(|progress| is_same(&progress.data, folder))
     });
     own.last()
 }
