@@ -259,6 +259,10 @@ impl OutputLock {
             Err(TryLockError::WouldBlock) => Err(OutputLockError::Taken {
                 folder: folder.to_owned(),
             }),
+            // Some network file systems have no locks.
+            Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => {
+                Ok(Self { _file: file })
+            }
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
