@@ -30,6 +30,7 @@
 //! | [`data_loader`] | batches, prepared in the background |
 //! | [`trainer`] | the training loop |
 //! | [`checkpoint`] | saving and restoring a training |
+//! | [`fit_progress`] | how far a `fit` is, for other programs |
 //! | [`onnx`] | ONNX files |
 //! | [`average`] | the mean of several models |
 //! | [`temperature`] | calibration of the confidence |
@@ -63,6 +64,7 @@ pub mod dataset;
 pub mod draw;
 pub mod features;
 pub mod films;
+pub mod fit_progress;
 mod formats;
 pub mod golden;
 pub mod heads;

@@ -24,6 +24,9 @@ const FEW_TRAINING_IMAGES: usize = 50;
 /// Names or sentences of one kind.
 const MOST: usize = 5;
 
+/// Images with an error that are named.
+const MOST_WRONG: usize = 12;
+
 /// Sizes of objects: a name, how to take images with them, and the largest share of the image that they cover.
 const SIZES: [(&str, &str, f32); 3] = [
     (
@@ -42,6 +45,8 @@ const SIZES: [(&str, &str, f32); 3] = [
 /// A validation image and what the model says about it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReviewedImage<'a> {
+    /// Name of the image file without its ending.
+    pub id: &'a str,
     /// The class of its folder.
     pub class: &'a str,
     /// The class with the highest score, and that score.
@@ -58,6 +63,17 @@ pub struct Review {
     pub fails: Vec<String>,
     /// Images to take.
     pub next: Vec<String>,
+    /// The validation images with the worst errors, the most confident error first.
+    #[serde(default)]
+    pub wrong: Vec<WrongImage>,
+}
+
+/// A validation image with an error, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrongImage {
+    /// Name of the image file without its ending, which is its ID in the data set.
+    pub id: String,
+    pub error: String,
 }
 
 /// The images of one class.
@@ -91,6 +107,7 @@ impl Review {
         review.add_unsure(&classes, threshold);
         review.add_sizes(images);
         review.add_few(&classes, train);
+        review.add_wrong(images, threshold);
         if review.fails.is_empty() {
             let nothing = format!("nothing stands out on {} validation images", images.len());
             review.fails.push(nothing);
@@ -206,6 +223,20 @@ impl Review {
         }
     }
 
+    fn add_wrong(&mut self, images: &[ReviewedImage<'_>], threshold: f32) {
+        let mut wrong: Vec<(f32, WrongImage)> = images
+            .iter()
+            .filter_map(|image| {
+                let (severity, error) = image.error(threshold)?;
+                let id = image.id.to_owned();
+                Some((severity, WrongImage { id, error }))
+            })
+            .collect();
+        wrong.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        let worst = wrong.into_iter().take(MOST_WRONG);
+        self.wrong = worst.map(|(_, image)| image).collect();
+    }
+
     fn add_few(&mut self, classes: &BTreeMap<&str, Counts>, train: &BTreeMap<&str, usize>) {
         let mut few: Vec<(&str, usize)> = train
             .iter()
@@ -227,6 +258,37 @@ impl Review {
                 "fewer than {MIN_IMAGES} validation images say little about {}",
                 first(&unknown)
             ));
+        }
+    }
+}
+
+impl ReviewedImage<'_> {
+    /// What is wrong with it, if anything, after how bad that is: another class is worse than a wrong box, and that worse than
+    /// a low confidence.
+    fn error(&self, threshold: f32) -> Option<(f32, String)> {
+        let Self {
+            class,
+            found,
+            confidence,
+            ..
+        } = *self;
+        if found != class {
+            let error = format!("{class} is taken for {found}, confidence {confidence:.2}");
+            return Some((2.0 + confidence, error));
+        }
+        match self.largest_box {
+            Some([_, iou]) if iou < CORRECT_IOU => {
+                let error =
+                    format!("the box of {class} overlaps the object by only {iou:.2} (IoU)");
+                Some((2.0 - iou, error))
+            }
+            _ if confidence < threshold => {
+                let error = format!(
+                    "{class} has a confidence of {confidence:.2}, below the threshold {threshold:.2}"
+                );
+                Some((1.0 - confidence, error))
+            }
+            _ => None,
         }
     }
 }
@@ -257,6 +319,7 @@ mod tests {
         iou: f32,
     ) -> ReviewedImage<'a> {
         ReviewedImage {
+            id: "1",
             class,
             found,
             confidence,
@@ -295,6 +358,13 @@ mod tests {
                 "shoe has the correct class but a confidence below the threshold 0.55 in 6 of 6 images",
                 "the box of small objects (below 5% of the image) is correct in 0 of 6 images",
             ]
+        );
+        let wrong: Vec<&str> = review.wrong.iter().map(|w| w.error.as_str()).collect();
+        assert_eq!(wrong.len(), 10);
+        assert_eq!(wrong[0], "mug is taken for cup, confidence 0.90");
+        assert_eq!(
+            wrong[4],
+            "the box of shoe overlaps the object by only 0.20 (IoU)"
         );
         assert!(review.next[0].starts_with("cup and mug at the same place"));
         assert_eq!(

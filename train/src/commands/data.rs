@@ -46,7 +46,7 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
-        Command::Convert(arguments) => convert(arguments, 0.0),
+        Command::Convert(arguments) => convert(arguments, None),
         Command::Inspect(arguments) => inspect(arguments),
         Command::Label(arguments) => label(arguments),
         Command::ShowBatch(arguments) => show_batch(arguments),
@@ -91,8 +91,19 @@ pub(super) fn validation_share(text: &str) -> Result<f64, &'static str> {
     }
 }
 
-/// Converts a data set. `development_part` is [`SplitOptions::development`].
-pub(super) fn convert(arguments: &ConvertArguments, development_part: f64) -> Result<()> {
+/// What `fit` adds to a conversion.
+pub(super) struct ConversionForFit<'a> {
+    /// [`SplitOptions::development`].
+    pub(super) development: f64,
+    /// Called with the number of training images before anything is written.
+    pub(super) before_writing: &'a mut dyn FnMut(usize) -> Result<()>,
+}
+
+/// Converts a data set.
+pub(super) fn convert(
+    arguments: &ConvertArguments,
+    for_fit: Option<ConversionForFit<'_>>,
+) -> Result<()> {
     prepared::check_output(&arguments.output, &arguments.data.data)?;
     let (format, dataset) = arguments.data.read()?;
     message!(
@@ -119,12 +130,17 @@ pub(super) fn convert(arguments: &ConvertArguments, development_part: f64) -> Re
         validation: arguments.validation,
         seed: arguments.seed,
         resplit: arguments.resplit,
-        development: development_part,
+        development: for_fit.as_ref().map_or(0.0, |fit| fit.development),
     };
     let plan = match arguments.development {
         true => assign_development(&dataset, &prints, options, threads()),
         false => assign_splits(&dataset, &prints, options, threads()),
     };
+    if let Some(fit) = for_fit {
+        let is_training =
+            |assignment: &&Assignment| **assignment == Assignment::To(SplitName::Train);
+        (fit.before_writing)(plan.assignments.iter().filter(is_training).count())?;
+    }
     let transfer = match arguments.link {
         true => Transfer::HardLink,
         false => Transfer::Copy,

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use boxcam::label::Labels;
 use boxcam_train::confidence::CONFIDENCE_FILE;
+use boxcam_train::dataset::prepared;
 use boxcam_train::dataset::splits::MIN_DEVELOPMENT;
+use boxcam_train::fit_progress::{FitSettings, FitStep, OutputLock, ProgressFile, run_folder};
 use boxcam_train::message;
 use boxcam_train::model::Model;
 use boxcam_train::quantize::WeightScales;
@@ -21,14 +23,15 @@ use boxcam_train::trainer::Trainer;
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use clap::Args;
+use thiserror::Error;
 
 use super::confidence::{CalibrationPictures, GivenThresholds, calibrate, list_negatives};
-use super::data::{self, ConvertArguments, validation_share};
+use super::data::{self, ConversionForFit, ConvertArguments, validation_share};
 use super::model_file::{self, CalibrationData, QuantizeArguments};
 use super::review::review;
 use super::train::{
-    self, ComputeDevice, PlotArguments, RunArguments, input_size, recipe_help, recipe_name,
-    starting_weights, unnamed_card,
+    self, ComputeDevice, MIN_SAMPLES, PlotArguments, RunArguments, input_size, recipe_help,
+    recipe_name, starting_weights, unnamed_card,
 };
 use super::{AnyData, DroppedOptions, PreparedData, fraction, write};
 
@@ -46,11 +49,11 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "")]
     credits: String,
     /// Share of each class that is kept for validation, if the data set has no validation split
-    #[arg(long, default_value_t = 0.2, value_parser = validation_share)]
+    #[arg(long, default_value_t = VALIDATION, value_parser = validation_share)]
     validation: f64,
     /// Share of each class of the training images that is not trained on, but kept to calibrate the confidence and to choose
     /// the thresholds, at least 20 images if a quarter of all is as many; 0 keeps none, and the default thresholds
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = development_share)]
+    #[arg(long, value_name = "SHARE", default_value_t = DEVELOPMENT, value_parser = development_share)]
     development: f64,
     /// Folder of photographs that show none of the objects, 20 or more, better of the place where the camera will be: the
     /// thresholds are chosen so that at most 5% of them have a false alarm. By default, parts of the development images
@@ -83,6 +86,20 @@ pub(crate) struct Arguments {
     device: ComputeDevice,
     #[command(flatten)]
     dropped: DroppedOptions,
+}
+
+/// Defaults of options.
+const VALIDATION: f64 = 0.2;
+const DEVELOPMENT: f64 = 0.1;
+
+/// The data set is too small.
+#[derive(Debug, Error)]
+#[error(
+    "{found} training images are too few: at least {MIN_SAMPLES} images with a box are needed, besides those that are kept for \
+     validation, better a hundred; label more"
+)]
+pub(crate) struct TooFewImages {
+    found: usize,
 }
 
 /// Parses a number from 0 to below 1.
@@ -123,6 +140,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     // A wrong folder must not be noticed after the training.
     let negatives = arguments.negatives.as_deref().map(list_negatives);
     let negatives = negatives.transpose()?.unwrap_or_default();
+    let create_report = || {
+        let settings = settings(arguments);
+        ProgressFile::create(
+            &arguments.output,
+            &arguments.data.data,
+            settings,
+            recipe.epochs,
+        )
+    };
+    let mut lock = None;
+    if arguments.output.is_dir() {
+        lock = Some(OutputLock::take(&arguments.output)?);
+        remove_unfinished(&data);
+    }
+    let mut report = None;
     if data.exists() {
         message!("{} exists and is used as it is", data.display());
     } else {
@@ -136,8 +168,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             link: true,
             dropped: arguments.dropped,
         };
-        data::convert(&convert, arguments.development)?;
+        let mut before_writing = |found| {
+            if found < MIN_SAMPLES {
+                return Err(TooFewImages { found }.into());
+            }
+            if lock.is_none() {
+                lock = Some(OutputLock::take(&arguments.output)?);
+            }
+            report = Some(create_report());
+            Ok(())
+        };
+        let for_fit = ConversionForFit {
+            development: arguments.development,
+            before_writing: &mut before_writing,
+        };
+        data::convert(&convert, Some(for_fit))?;
     }
+    let report = report.unwrap_or_else(create_report);
     let pictures = CalibrationPictures {
         train: training.data.split("train")?.pictures.len(),
         development: training.data.development()?,
@@ -152,7 +199,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let expected = estimate(&training, &recipe)?;
     message!("training takes about {} here", in_words(expected));
-    train::train(&training)?;
+    report.estimated(expected);
+    train::train(&training, Some(&report))?;
+    report.begin_after_epochs(FitStep::Quantization);
     let model = arguments.output.join("boxcam.onnx");
     let mut int8 = model_file::quantized(&QuantizeArguments {
         data: CalibrationData {
@@ -173,6 +222,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         image: arguments.threshold,
         objects: arguments.objects_threshold,
     };
+    report.begin_after_epochs(FitStep::Calibration);
     let confidence = calibrate(&mut int8, &pictures, given)?;
     for sentence in confidence.sentences() {
         println!("{sentence}");
@@ -181,6 +231,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         &training.run.join(CONFIDENCE_FILE),
         &serde_json::to_vec_pretty(&confidence)?,
     )?;
+    report.begin_after_epochs(FitStep::Review);
     let review = review(&int8, &training.data)?;
     for (heading, sentences) in review.parts() {
         println!("\n{heading}:");
@@ -196,6 +247,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         runs: vec![training.run],
     };
     train::plot(&plot)?;
+    report.begin_after_epochs(FitStep::Finished);
     message!(
         "see how it went: {}",
         plot.output.join("report.html").display()
@@ -220,7 +272,7 @@ fn training(arguments: &Arguments, data: PathBuf) -> RunArguments {
         teacher: None,
         backgrounds: None,
         cutouts: None,
-        run: arguments.output.join("run"),
+        run: run_folder(&arguments.output),
         resume: true,
         recipe: arguments.recipe.clone(),
         input_size: arguments.input_size,
@@ -234,6 +286,35 @@ fn training(arguments: &Arguments, data: PathBuf) -> RunArguments {
         credits: arguments.credits.clone(),
         dropped: arguments.dropped,
     }
+}
+
+/// What another program needs to resume this training.
+fn settings(arguments: &Arguments) -> FitSettings {
+    let others = [
+        ("--credits", !arguments.credits.is_empty()),
+        ("--validation", arguments.validation != VALIDATION),
+        ("--development", arguments.development != DEVELOPMENT),
+        ("--negatives", arguments.negatives.is_some()),
+        ("--threshold", arguments.threshold.is_some()),
+        ("--objects-threshold", arguments.objects_threshold.is_some()),
+        ("--device", !matches!(arguments.device, ComputeDevice::Cpu)),
+    ];
+    let given = others.into_iter().filter(|(_, is_given)| *is_given);
+    FitSettings {
+        name: arguments.name.clone(),
+        recipe: arguments.recipe.clone(),
+        input_size: arguments.input_size,
+        epochs: arguments.epochs,
+        set: arguments.set.iter().map(ToString::to_string).collect(),
+        seed: arguments.seed,
+        other_options: given.map(|(name, _)| name.to_owned()).collect(),
+    }
+}
+
+/// Removes what an interrupted conversion has left. The lock makes sure that none is running.
+fn remove_unfinished(data: &Path) {
+    // What can't be removed is reported by the conversion.
+    let _ = std::fs::remove_dir_all(prepared::temporary_folder(data));
 }
 
 fn folder_name(path: &Path) -> String {

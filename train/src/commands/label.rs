@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use boxcam::model_choice::ModelChoice;
-use boxcam_train::labeling::{self, LabelServer, ProposalModel, StartOptions, Store};
+use boxcam_train::labeling::{
+    self, LabelServer, ProposalModel, StartOptions, Store, Training, TrainingOptions,
+};
 use boxcam_train::message;
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -67,7 +69,14 @@ pub(crate) fn label(arguments: &LabelArguments) -> Result<()> {
     };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
     let store = Arc::new(Mutex::new(store));
-    let server = LabelServer::start(address, Arc::clone(&store), model).with_context(|| {
+    let training = Arc::new(Training::new(TrainingOptions {
+        program: std::env::current_exe().context("the path of this program")?,
+        folder: folder.clone(),
+        format: arguments.data.format,
+        allow_dropped: arguments.dropped.allow_dropped,
+    }));
+    let server = LabelServer::start(address, Arc::clone(&store), model, Arc::clone(&training));
+    let server = server.with_context(|| {
         format!(
             "port {}: cannot be served; choose another one with --port",
             address.port()
@@ -77,6 +86,9 @@ pub(crate) fn label(arguments: &LabelArguments) -> Result<()> {
     message!("open this page in a browser; Ctrl-C ends the program, every change is saved at once");
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(STOP_INTERVAL);
+    }
+    if let Some(text) = training.shut_down() {
+        message!("{text}");
     }
     // A change that is being written is completed first.
     let store = store.lock();

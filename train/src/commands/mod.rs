@@ -16,6 +16,7 @@ use boxcam_train::dataset::dropped::{DroppedBoxes, TooManyDropped};
 use boxcam_train::dataset::duplicates::{self, Fingerprint};
 use boxcam_train::dataset::prepared::PreparedError;
 use boxcam_train::dataset::{self, DatasetFormat, ImportError, ImportedDataset, SplitName};
+use boxcam_train::fit_progress::OutputLockError;
 use boxcam_train::import::ModelImportError;
 use boxcam_train::labeling::{LockError, OpenError, ProposalError};
 use boxcam_train::onnx::OnnxError;
@@ -233,7 +234,8 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
         || error.is::<PictureError>()
         || error.is::<SceneError>()
         || error.is::<HistoryError>()
-        || error.is::<NegativesError>();
+        || error.is::<NegativesError>()
+        || error.is::<fit::TooFewImages>();
     if let Some(error) = error.downcast_ref::<ProposalError>() {
         let is_usage = matches!(error, ProposalError::UnknownModel { .. });
         return Some(ExitCode::from(if is_usage { 2 } else { 3 }));
@@ -245,7 +247,8 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> Option<ExitCode> {
             _ => 4,
         }));
     }
-    let output = error.is::<OutputError>() || error.is::<PreparedError>();
+    let output =
+        error.is::<OutputError>() || error.is::<PreparedError>() || error.is::<OutputLockError>();
     if error.is::<RecipeError>() {
         return Some(ExitCode::from(2));
     }

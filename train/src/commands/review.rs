@@ -1,6 +1,7 @@
 //! What a new model does well and badly on the validation images: the end of `fit`.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 
 use anyhow::Result;
 use boxcam::detect::Detector;
@@ -25,6 +26,11 @@ pub(super) fn review(int8: &Int8Model, data: &PreparedData) -> Result<Review> {
     let images = predicted.iter().map(|(picture, prediction)| {
         let (class, confidence) = prediction.top();
         ReviewedImage {
+            id: picture
+                .path
+                .file_stem()
+                .and_then(OsStr::to_str)
+                .unwrap_or_default(),
             class: &picture.folder,
             found: labels.name(class).unwrap_or_default(),
             confidence,

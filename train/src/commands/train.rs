@@ -17,6 +17,7 @@ use boxcam_train::dataset::dropped::DroppedBoxes;
 use boxcam_train::draw::svg;
 use boxcam_train::draw::theme::Theme;
 use boxcam_train::features::{Features, channels_last};
+use boxcam_train::fit_progress::{FitStep, ProgressFile};
 use boxcam_train::model::Model;
 use boxcam_train::plan::scenes_beside;
 use boxcam_train::plot::curves;
@@ -50,14 +51,14 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
-        Command::Run(arguments) => train(arguments),
+        Command::Run(arguments) => train(arguments, None),
         Command::Benchmark(arguments) => benchmark(arguments),
         Command::Plot(arguments) => plot(arguments),
     }
 }
 
 /// Fewest samples to train on.
-const MIN_SAMPLES: usize = 16;
+pub(super) const MIN_SAMPLES: usize = 16;
 
 /// Default confidence threshold of a model.
 pub(super) const THRESHOLD: f32 = 0.4;
@@ -214,7 +215,7 @@ impl ComputeDevice {
     }
 }
 
-pub(super) fn train(arguments: &RunArguments) -> Result<()> {
+pub(super) fn train(arguments: &RunArguments, report: Option<&ProgressFile>) -> Result<()> {
     let mut recipe = arguments.recipe()?;
     let mut weights = starting_weights(arguments.weights.as_deref())?;
     let (train, val) = (arguments.data.split("train")?, arguments.data.split("val")?);
@@ -258,6 +259,7 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
         },
         history: Vec::new(),
         card: card.clone(),
+        report,
     };
     let checkpoint = run.checkpoint(arguments.resume)?;
     let validation_images = TrainingImage::unaugmented(&val);
@@ -268,9 +270,15 @@ pub(super) fn train(arguments: &RunArguments) -> Result<()> {
     let compute = |images: &[TrainingImage], what| {
         let frozen = extractor.as_ref()?;
         let bar = progress(images.len(), what);
+        if let Some(report) = report {
+            report.begin(FitStep::Features, images.len());
+        }
         let card = channels_last(&card);
         let features = Features::compute(images, &card, frozen, &device, |fault| {
             bar.inc(1);
+            if let Some(report) = report {
+                report.advance();
+            }
             if let Some(fault) = fault {
                 bar.suspend(|| message!("left out: {fault}"));
             }
@@ -428,6 +436,8 @@ struct Run<'a> {
     identity: Identity,
     history: Vec<Epoch>,
     card: ModelCard,
+    /// Where other programs read how far it is.
+    report: Option<&'a ProgressFile>,
 }
 
 impl Run<'_> {
@@ -468,8 +478,14 @@ impl Run<'_> {
             };
             let steps = (samples + scenes) / recipe.batch_size;
             let bar = progress(steps, &format!("epoch {epoch:2}"));
+            if let Some(report) = self.report {
+                report.begin_epoch(epoch - 1, steps);
+            }
             let advance = |now: &Progress| {
                 bar.inc(1);
+                if let Some(report) = self.report {
+                    report.advance();
+                }
                 bar.set_message(losses(now));
             };
             let done = trainer.epoch(epoch, data, advance, |fault| {

@@ -143,7 +143,8 @@ pub fn write(
 }
 
 /// The folder that is renamed to `output` when it is complete.
-fn temporary_folder(output: &Path) -> PathBuf {
+#[must_use]
+pub fn temporary_folder(output: &Path) -> PathBuf {
     let mut beside = output.as_os_str().to_owned();
     beside.push(".part");
     beside.into()
@@ -297,6 +298,16 @@ fn safe_name(name: &str) -> String {
     }
 }
 
+/// The IDs that a picture may have in a prepared data set: its name if no other picture has it, else that with the folder.
+/// Numbers that are appended to these are not among them.
+#[must_use]
+pub fn possible_ids(path: &Path) -> [String; 2] {
+    let stem = safe_name(&path.file_stem().unwrap_or_default().to_string_lossy());
+    let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
+    let longer = safe_name(&format!("{}-{stem}", folder.to_string_lossy()));
+    [stem, longer]
+}
+
 /// Gives pictures names that are unique in the data set: the file's own if no other file has it, else prefixed with the
 /// folder, else with a number appended.
 struct UniqueNames {
@@ -308,7 +319,8 @@ impl UniqueNames {
     fn new(dataset: &ImportedDataset) -> Self {
         let (mut once, mut shared) = (BTreeSet::new(), BTreeSet::new());
         for picture in &dataset.pictures {
-            let stem = stem(picture).to_lowercase();
+            let [stem, _] = possible_ids(&picture.path);
+            let stem = stem.to_lowercase();
             if !once.insert(stem.clone()) {
                 shared.insert(stem);
             }
@@ -321,31 +333,15 @@ impl UniqueNames {
     }
 
     fn name(&mut self, picture: &LabeledPicture) -> String {
-        let stem = stem(picture);
+        let [stem, longer] = possible_ids(&picture.path);
         if !self.shared.contains(&stem.to_lowercase()) {
             return stem;
         }
-        let folder = picture
-            .path
-            .parent()
-            .and_then(Path::file_name)
-            .unwrap_or_default();
-        let longer = safe_name(&format!("{}-{stem}", folder.to_string_lossy()));
         let numbered = (2..).map(|number: u64| format!("{longer}-{number}"));
         let mut names = std::iter::once(longer.clone()).chain(numbered);
         let free = names.find(|name| self.taken.insert(name.to_lowercase()));
         free.unwrap_or(longer)
     }
-}
-
-fn stem(picture: &LabeledPicture) -> String {
-    safe_name(
-        &picture
-            .path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy(),
-    )
 }
 
 #[cfg(test)]

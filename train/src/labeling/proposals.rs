@@ -35,6 +35,7 @@ const BUILT_IN: [(&str, &[u8]); 2] = [
 pub struct ProposalModel {
     detector: Mutex<TractDetector>,
     thresholds: Thresholds,
+    name: String,
 }
 
 /// A box without a class.
@@ -45,6 +46,29 @@ pub struct Proposal {
     pub bounds: [f64; 4],
     /// In `0..=1`.
     pub score: f32,
+}
+
+/// An object that a model finds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FoundObject {
+    pub class: String,
+    /// In `0..=1`.
+    pub score: f32,
+    /// Left, top, width and height in pixels of the upright picture.
+    #[serde(rename = "box")]
+    pub bounds: [f64; 4],
+}
+
+/// What a model finds in a picture.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FoundObjects {
+    /// The name of the model.
+    pub model: String,
+    /// Of the upright picture in pixels.
+    pub width: u32,
+    pub height: u32,
+    /// The one with the highest score first.
+    pub objects: Vec<FoundObject>,
 }
 
 /// Why there are no proposals.
@@ -87,9 +111,43 @@ impl ProposalModel {
             }
         };
         let thresholds = Thresholds::new(detector.card(), threshold);
+        let name = detector.card().name.clone();
         Ok(Self {
             detector: Mutex::new(detector),
             thresholds,
+            name,
+        })
+    }
+
+    /// The name in the model's card.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The objects in a picture, from the bytes of its file, the one with the highest score first. `path` is for messages.
+    ///
+    /// # Errors
+    /// [`ProposalError`] if the picture can't be read or the model can't be run.
+    pub fn find(&self, path: &Path, bytes: &[u8]) -> Result<FoundObjects, ProposalError> {
+        let image = picture::decode(path, bytes)?;
+        let (width, height) = image.dimensions();
+        let frame = Frame::new(0, Origin::Picture(path.into()), image);
+        let mut detector = self.detector.lock();
+        let input = preprocess(&frame, detector.card())?;
+        let mut detections = detector.predict(&input)?.detections(&self.thresholds);
+        detections.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        let labels = &detector.card().labels;
+        let objects = detections.into_iter().map(|detection| FoundObject {
+            class: labels.name(detection.class).unwrap_or_default().to_owned(),
+            score: detection.confidence,
+            bounds: in_pixels(detection.bounding_box.corners(), (width, height)),
+        });
+        Ok(FoundObjects {
+            model: self.name.clone(),
+            width,
+            height,
+            objects: objects.collect(),
         })
     }
 

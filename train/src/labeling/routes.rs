@@ -29,6 +29,9 @@ use tokio::task::spawn_blocking;
 use super::picture_cache::{Thumbnails, upright};
 use super::proposals::{Proposal, ProposalModel};
 use super::store::{Change, PictureState, PictureSummary, Store, StoreError};
+use super::training::Training;
+
+mod training;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -42,8 +45,8 @@ const MAX_BODY: usize = 1 << 20;
 /// Pictures that are decoded at the same time: each needs memory.
 const DECODERS: usize = 2;
 
-/// The page loads nothing from elsewhere, and no other page embeds it.
-const POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+/// The page loads nothing from elsewhere, and no other page embeds it. Pictures that are tried are `blob:`.
+const POLICY: &str = "default-src 'none'; img-src 'self' blob:; style-src 'self'; script-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -54,13 +57,17 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (CONTENT_SECURITY_POLICY, POLICY),
 ];
 
-const SCRIPTS: [(&str, &str); 6] = [
+const SCRIPTS: [(&str, &str); 10] = [
     ("/app.js", include_str!("page/app.js")),
+    ("/board.js", include_str!("page/board.js")),
     ("/boxes.js", include_str!("page/boxes.js")),
     ("/client.js", include_str!("page/client.js")),
+    ("/curves.js", include_str!("page/curves.js")),
     ("/editor.js", include_str!("page/editor.js")),
     ("/panels.js", include_str!("page/panels.js")),
     ("/strip.js", include_str!("page/strip.js")),
+    ("/training.js", include_str!("page/training.js")),
+    ("/trial.js", include_str!("page/trial.js")),
 ];
 
 /// What the handlers share.
@@ -69,8 +76,11 @@ struct Labeling {
     model: Option<ProposalModel>,
     thumbnails: Thumbnails,
     decoders: Semaphore,
+    training: Arc<Training>,
+    trained: training::TrainedModel,
     /// The model looks at one picture after the other.
     proposing: Semaphore,
+    trying: Semaphore,
     /// The id of this process: versions of another one mean nothing here.
     run: String,
 }
@@ -92,11 +102,12 @@ impl LabelServer {
         address: SocketAddr,
         store: Arc<Mutex<Store>>,
         model: Option<ProposalModel>,
+        training: Arc<Training>,
     ) -> io::Result<Self> {
         let runtime = http_server::runtime()?;
         let (listener, address) = http_server::listen(&runtime, address)?;
         store.lock().describe_lock(&format!("http://{address}/"));
-        let router = router(store, model);
+        let router = router(store, model, training);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("label".to_owned())
@@ -126,13 +137,20 @@ impl Drop for LabelServer {
 }
 
 /// The router of the page.
-pub fn router(store: Arc<Mutex<Store>>, model: Option<ProposalModel>) -> Router {
+pub fn router(
+    store: Arc<Mutex<Store>>,
+    model: Option<ProposalModel>,
+    training: Arc<Training>,
+) -> Router {
     let labeling = Arc::new(Labeling {
         store,
         model,
         thumbnails: Thumbnails::default(),
         decoders: Semaphore::new(DECODERS),
+        training,
+        trained: training::TrainedModel::default(),
         proposing: Semaphore::new(1),
+        trying: Semaphore::new(1),
         run: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
     });
     let mut router = Router::new()
@@ -148,11 +166,18 @@ pub fn router(store: Arc<Mutex<Store>>, model: Option<ProposalModel>) -> Router 
     let changes = Router::new()
         .route("/pictures/{index}", post(change))
         .route("/classes", post(add_class))
-        .layer(from_fn(check_origin))
+        .route("/training", post(training::start))
+        .route("/training/stop", post(training::stop))
+        .route("/board", post(training::send_to_board))
         .layer(DefaultBodyLimit::max(MAX_BODY));
+    let trial = Router::new()
+        .route("/trial", post(training::try_picture))
+        .layer(DefaultBodyLimit::max(training::MAX_PICTURE));
+    let changes = changes.merge(trial).layer(from_fn(check_origin));
     router
         .route("/state", get(state))
         .route("/changes", get(changes_since))
+        .route("/training", get(training::status))
         .route("/pictures/{index}", get(picture))
         .route("/pictures/{index}/file", get(picture_file))
         .route("/pictures/{index}/thumbnail", get(thumbnail))

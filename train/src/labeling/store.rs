@@ -16,6 +16,7 @@ use super::folder_lock::FolderLock;
 use super::labels::{LabelBox, LabelError, PictureLabels, new_class};
 use crate::dataset::SplitName;
 use crate::dataset::label_file::{LabelFile, LabelFileImage};
+use crate::dataset::prepared::possible_ids;
 use crate::storage;
 
 /// The labels of a folder; no other program has them as long as this exists.
@@ -176,6 +177,29 @@ impl Store {
                 },
             })
             .collect()
+    }
+
+    /// The picture with boxes that has this ID in a prepared data set, for each ID, if it is certain which one that is.
+    #[must_use]
+    pub fn find_by_ids(&self, ids: &[&str]) -> Vec<Option<usize>> {
+        let mut found = vec![[Vec::new(), Vec::new()]; ids.len()];
+        let with_boxes = |(_, picture): &(usize, &Picture)| picture.labels.count() > 0;
+        for (index, picture) in self.pictures.iter().enumerate().filter(with_boxes) {
+            let possible = possible_ids(&picture.path);
+            for (id, found) in ids.iter().zip(&mut found) {
+                for (possible, found) in possible.iter().zip(found) {
+                    found.extend((possible == id).then_some(index));
+                }
+            }
+        }
+        let only = |[named, with_folder]: &[Vec<usize>; 2]| match (
+            named.as_slice(),
+            with_folder.as_slice(),
+        ) {
+            ([index], _) | ([], [index]) => Some(*index),
+            _ => None,
+        };
+        found.iter().map(only).collect()
     }
 
     /// The path of a picture.

@@ -251,6 +251,7 @@ mod tests {
                 works: vec!["recognized well: mug (9 of 9)".to_owned()],
                 fails: Vec::new(),
                 next: vec!["<mug> from farther away".to_owned()],
+                wrong: Vec::new(),
             }),
             confidence: None,
         };

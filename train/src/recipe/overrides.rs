@@ -1,5 +1,6 @@
 //! Changes of single keys of a recipe: `--set KEY=VALUE`.
 
+use std::fmt;
 use std::str::FromStr;
 
 use toml::{Table, Value};
@@ -56,6 +57,12 @@ impl Override {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+}
+
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.key, self.value)
     }
 }
 

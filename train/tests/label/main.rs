@@ -10,6 +10,7 @@ mod http;
 
 mod page;
 mod requests;
+mod training;
 mod windows;
 
 use std::io::{BufRead, BufReader, Read};
@@ -111,11 +112,15 @@ impl Server {
 
     /// Sends a change as the page does.
     fn post(&self, path: &str, body: &Value) -> http::Response {
+        self.send(path, body.to_string().as_bytes())
+    }
+
+    fn send(&self, path: &str, body: &[u8]) -> http::Response {
         let address = self.address;
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\nX-Boxcam-Request: 1\r\n"
         );
-        http::send_body(address, &head, body.to_string().as_bytes())
+        http::send_body(address, &head, body)
     }
 
     /// Changes the labels of a picture, based on the present ones.

@@ -55,7 +55,7 @@ fn click(browser: &mut Browser, pixel: (f64, f64)) {
 }
 
 /// Saves a screenshot for a person to look at.
-fn save_screenshot(browser: &mut Browser, name: &str) {
+pub(crate) fn save_screenshot(browser: &mut Browser, name: &str) {
     let folder = std::env::var_os("CARGO_TARGET_TMPDIR").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
     browser.save(&folder.join(name));

@@ -1,9 +1,12 @@
 // Connects the server, the picture, the strip and the panels, and gives keys their meaning.
+import { Board } from "./board.js";
 import { boxesOf, formatSize, labelsOf } from "./boxes.js";
 import { Client } from "./client.js";
 import { Editor } from "./editor.js";
 import { say, showBoxes, showClasses, showPicture, showProgress, showProposals, showStatus, toast } from "./panels.js";
 import { Strip } from "./strip.js";
+import { Training } from "./training.js";
+import { Trial } from "./trial.js";
 
 const element = (id) => document.getElementById(id);
 // Pictures that are loaded before they are shown.
@@ -245,6 +248,16 @@ function toggleProposals() {
 
 const help = () => element("help").showModal();
 
+const training = new Training({
+  // Before a training, every change is on disk.
+  save: () => { flush(); return client.saved(); },
+  showPicture: (at) => { show(at); element("stage").focus(); },
+  pictureName: (at) => client.pictures[at]?.name ?? "",
+});
+const trial = new Trial();
+const board = new Board();
+training.addEventListener("status", ({ detail }) => { trial.update(detail); board.update(detail); });
+
 const KEYS = {
   ArrowRight: (event) => arrow(event, 1, 0),
   ArrowLeft: (event) => arrow(event, -1, 0),
@@ -274,6 +287,7 @@ const KEYS = {
   "=": () => editor.zoom(1.25),
   "-": () => editor.zoom(.8),
   f: () => editor.fit(),
+  t: () => training.open(),
   "?": help,
   h: help,
 };
@@ -295,8 +309,8 @@ function commandOf(event) {
 // Keys that a focused control uses itself.
 function isOfControl(event) {
   const { target } = event;
-  if (element("help").open) return true;
-  if (target.matches?.("input:not([type=checkbox])")) return true;
+  if (document.querySelector("dialog[open]")) return true;
+  if (target.matches?.("input:not([type=checkbox]), select, summary")) return true;
   return target.matches?.("button, input, a") && ["Enter", " "].includes(event.key);
 }
 
@@ -358,6 +372,7 @@ const CLICKS = {
   unlabeled: nextUnlabeled,
   undo: () => step("undo"),
   redo: () => step("redo"),
+  "training-open": () => training.open(),
   "help-open": help,
   "help-close": () => element("help").close(),
   accept: () => accept(editor.selectedProposal ?? editor.proposals[0]),
@@ -382,6 +397,7 @@ async function start() {
   element("folder").textContent = state.folder;
   document.title = `${state.folder} \u00b7 labels`;
   strip = new Strip(element("strip"), client, (at) => { show(at); element("stage").focus(); });
+  training.watch();
   const asked = Number(location.hash.slice(1)) - 1;
   const unlabeled = client.pictures.findIndex((picture) => picture.state === "unlabeled");
   await show(client.pictures[asked] ? asked : Math.max(unlabeled, 0));

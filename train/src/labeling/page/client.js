@@ -4,6 +4,8 @@ import { equal } from "./boxes.js";
 const POLL_INTERVAL = 1000;
 const RETRY_DELAY = 2000;
 const MAX_UNDO = 500;
+const SAVED_INTERVAL = 50;
+const SAVED_TIMEOUT = 10000;
 
 class Refused extends Error {
   constructor(status, body) {
@@ -13,11 +15,12 @@ class Refused extends Error {
   }
 }
 
-async function request(path, body) {
+export async function request(path, body) {
+  const isFile = body instanceof Blob;
   const options = body === undefined ? {} : {
     method: "POST",
-    headers: { "Content-Type": "application/json", "X-Boxcam-Request": "1" },
-    body: JSON.stringify(body),
+    headers: { "Content-Type": isFile ? "application/octet-stream" : "application/json", "X-Boxcam-Request": "1" },
+    body: isFile ? body : JSON.stringify(body),
   };
   const response = await fetch(path, options);
   const answer = await response.json();
@@ -93,6 +96,14 @@ export class Client extends EventTarget {
     if (!response.ok) throw new Refused(response.status, answer);
     this.#proposals.set(index, answer.proposals);
     return answer.proposals;
+  }
+
+  // Waits until every change is on disk.
+  async saved() {
+    for (let waited = 0; !this.isSaved; waited += SAVED_INTERVAL) {
+      if (waited > SAVED_TIMEOUT) throw new Error("the labels could not be saved yet; try again");
+      await new Promise((resolve) => setTimeout(resolve, SAVED_INTERVAL));
+    }
   }
 
   change(index, labels) {

@@ -380,3 +380,17 @@ fn boxes_are_those_of_the_upright_picture() {
     assert!((f64::from(x_max) - corner[2] / width).abs() < 1e-6);
     assert!((f64::from(y_max) - corner[3] / height).abs() < 1e-6);
 }
+
+#[test]
+fn a_picture_is_found_by_its_id_in_a_prepared_data_set() {
+    let folder = folder(&["a/1.png", "b/1.png", "c/2.png", "d/3.png", "e/3.png"]);
+    let mut store = with_classes(&folder, &["mug"]);
+    let mug = boxes(&[("mug", [10.0, 10.0, 50.0, 50.0])], None);
+    for index in 0..4 {
+        change(&mut store, index, mug.clone());
+    }
+    let ids = ["2", "1", "a-1", "b-1", "3", "none"];
+    // Of two pictures with the name 3, only one has a box and was trained on.
+    let expected = [Some(2), None, Some(0), Some(1), Some(3), None];
+    assert_eq!(store.find_by_ids(&ids), expected);
+}
