@@ -9,8 +9,8 @@
 # shellcheck source=cross/image/disk.sh
 . "$here/image/disk.sh"
 
-# Free MiB for versions of boxcam and logs.
-SPARE_MIB=256
+# Free MiB for versions of boxcam, packages that are kept uncompressed, and logs.
+SPARE_MIB=640
 
 build_system() {
     local tree=$work/system-tree PATH=$PATH:/usr/sbin:/sbin

@@ -42,7 +42,8 @@ impl ClipNamer {
     pub fn name(&mut self, frame: &Frame, report: &Report) -> Option<Arc<str>> {
         let at = self.times.of(frame);
         let is_full = |clip: &NamedClip| at > clip.last_event;
-        if self.current.as_ref().is_some_and(is_full) {
+        // Without an event it goes on, and its last frame is the last one before the end of a track.
+        if !report.events.is_empty() && self.current.as_ref().is_some_and(is_full) {
             self.current = None;
         }
         self.name_at(at, frame, report)

@@ -120,7 +120,7 @@ pub struct TrainingStatus {
     pub state: TrainingState,
     /// The output folder.
     pub output: Option<PathBuf>,
-    /// The file of the finished model.
+    /// The file of the last finished model.
     pub model: Option<PathBuf>,
     pub progress: Option<FitProgress>,
     pub history: Vec<EpochFigures>,
@@ -156,6 +156,8 @@ struct Present {
     process: Option<FitProcess>,
     /// How the last process ended; `None` if there was none since the program was started.
     end: Option<End>,
+    /// The output folder of the last finished training: its model stays when another one begins.
+    finished: Option<PathBuf>,
     /// The program is ending.
     is_closed: bool,
 }
@@ -166,7 +168,14 @@ impl Present {
         if let Some(end) = self.process.as_mut().and_then(FitProcess::end) {
             self.end = Some(end);
             self.process = None;
+            let finished = self.output.clone().filter(|output| is_finished(output));
+            self.finished = finished.or_else(|| self.finished.take());
         }
+    }
+
+    fn model(&self) -> Option<PathBuf> {
+        let model = self.finished.as_deref()?.join(MODEL_FILE);
+        model.is_file().then_some(model)
     }
 
     fn state(&self) -> TrainingState {
@@ -197,11 +206,14 @@ impl Training {
     #[must_use]
     pub fn new(options: TrainingOptions) -> Self {
         let folder = outputs::absolute(&options.folder);
-        let output = outputs::last(&folder);
+        let mut own = outputs::own(&folder);
+        let finished = own.iter().rfind(|output| is_finished(output)).cloned();
+        let output = own.pop();
         Self {
             options: TrainingOptions { folder, ..options },
             present: Mutex::new(Present {
                 output,
+                finished,
                 ..Present::default()
             }),
         }
@@ -240,6 +252,7 @@ impl Training {
         *present = Present {
             output: Some(output),
             process: Some(process),
+            finished: present.finished.take(),
             ..Present::default()
         };
         Ok(())
@@ -289,13 +302,14 @@ impl Training {
             Some(End::Failed(lines)) if state == TrainingState::Failed => Some(lines.clone()),
             _ => None,
         };
+        let model = present.model();
         drop(present);
         let is_finished = state == TrainingState::Finished;
         let of_output = output.as_deref();
         let review = of_output.filter(|_| is_finished);
         TrainingStatus {
             state,
-            model: review.map(|output| output.join(MODEL_FILE)),
+            model,
             progress: of_output.and_then(FitProgress::of_output),
             history: of_output.map_or_else(Vec::new, figures),
             message,
@@ -305,13 +319,11 @@ impl Training {
         }
     }
 
-    /// The model of the last training, if it is finished.
+    /// The file of the last finished model, if there is one.
     pub fn model(&self) -> Option<PathBuf> {
         let mut present = self.present.lock();
         present.update();
-        let is_finished = present.state() == TrainingState::Finished;
-        let output = present.output.as_deref().filter(|_| is_finished)?;
-        Some(output.join(MODEL_FILE))
+        present.model()
     }
 
     fn arguments(&self, output: &Path, settings: &FitSettings) -> Vec<std::ffi::OsString> {

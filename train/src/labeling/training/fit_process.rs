@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 const LINES: usize = 20;
 
 /// Characters of a line to keep.
-const LINE_LENGTH: usize = 600;
+const LINE_LENGTH: usize = 4000;
 
 /// Timeout for the process to end once it was asked to.
 const END_TIMEOUT: Duration = Duration::from_secs(10);

@@ -95,13 +95,13 @@ pub(super) fn next_name(folder: &Path) -> String {
     free.unwrap_or_default()
 }
 
-/// The last of these folders that has a training of the pictures.
-pub(super) fn last(folder: &Path) -> Option<PathBuf> {
-    let parent = folder.parent()?;
+/// Those of these folders that have a training of the pictures, the oldest name first.
+pub(super) fn own(folder: &Path) -> Vec<PathBuf> {
+    let parent = folder.parent().unwrap_or(folder);
     let existing = names(folder).map(|name| parent.join(name));
     let existing = existing.take_while(|output| !is_free(output));
     let own = existing.filter(|output| {
         FitProgress::of_output(output).is_some_and(|progress| is_same(&progress.data, folder))
     });
-    own.last()
+    own.collect()
 }
