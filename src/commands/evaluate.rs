@@ -13,7 +13,7 @@ use boxcam::card::ModelCard;
 use boxcam::dataset::Dataset;
 use boxcam::dataset::films::{Film, read_films};
 use boxcam::detect::tract::TractDetector;
-use boxcam::detect::{DetectError, Detector as _, Thresholds};
+use boxcam::detect::{DetectError, Detector as _};
 use boxcam::evaluate::{
     Agreement, Compared, Comparison, Details, Evaluation, Evaluator, FalseAlarms, FilmTrackError,
     Metrics, NegativeResults, ObjectEvaluation, Predictions, SkippedPicture, ThresholdPoint,
@@ -70,9 +70,12 @@ pub(super) fn evaluate(config: &EvaluateOptions) -> Result<Completion, Failure> 
     let threads = threads.map_or(1, NonZeroUsize::get);
     let evaluator = Evaluator::new(&detector, threads, &step);
     let predictions = evaluator.predict(&annotated)?;
-    let thresholds = Thresholds::new(detector.card(), None);
-    let (on_negatives, skipped_negatives) =
-        on_negatives(&evaluator, &negatives, thresholds, config.sliding_window)?;
+    let (on_negatives, skipped_negatives) = on_negatives(
+        &evaluator,
+        &negatives,
+        detector.card(),
+        config.sliding_window,
+    )?;
     progress.clear();
     warn_each(&predictions.skipped);
     warn_each(&skipped_negatives);
@@ -197,10 +200,10 @@ fn track(detector: &TractDetector, films: &[Film]) -> Result<TrackMetrics, FilmT
 fn on_negatives(
     evaluator: &Evaluator<'_, TractDetector>,
     negatives: &Dataset,
-    thresholds: Thresholds,
+    card: &ModelCard,
     with_clips: bool,
 ) -> Result<(NegativeResults, Vec<SkippedPicture>), DetectError> {
-    let mut results = NegativeResults::new(thresholds);
+    let mut results = NegativeResults::new(card);
     let predictions = evaluator.predict(negatives)?;
     for (picture, prediction) in &predictions.pictures {
         results.add(&picture.folder, prediction);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use image::RgbImage;
 use image::imageops::crop_imm;
 
+use crate::card::ModelCard;
 use crate::detect::{Prediction, Thresholds};
 use crate::track::{EventKind, TrackSettings, Tracker};
 
@@ -32,14 +33,10 @@ pub(super) fn duration(frames: usize) -> Duration {
     FRAME_INTERVAL.saturating_mul(u32::try_from(frames).unwrap_or(u32::MAX))
 }
 
-/// Number of tracks that appear in a clip at a threshold.
-pub(super) fn appearances(clip: &[Prediction], threshold: f32) -> usize {
-    let thresholds = Thresholds {
-        primary: threshold,
-        objects: threshold,
-        nms_iou: 1.0,
-    };
-    let mut tracker = Tracker::new(TrackSettings::new(threshold));
+/// Number of tracks that appear in a clip of the model's predictions at a threshold, which replaces those of its card.
+pub(super) fn appearances(card: &ModelCard, clip: &[Prediction], threshold: f32) -> usize {
+    let thresholds = Thresholds::new(card, Some(threshold));
+    let mut tracker = Tracker::of_model(card, TrackSettings::new(threshold));
     let mut at = Instant::now();
     let mut appearances = 0;
     for prediction in clip {
@@ -59,6 +56,8 @@ mod tests {
     use image::Rgb;
 
     use super::*;
+    use crate::card::{ObjectDecode, ObjectSettings, test_card};
+    use crate::detect::{CellOutputs, Nms};
 
     #[test]
     fn the_window_slides_from_corner_to_corner() {
@@ -83,8 +82,39 @@ mod tests {
         let clip: Vec<_> = (0..40)
             .map(|i| prediction(if i == 7 { 0.9 } else { 0.1 }))
             .collect();
-        assert_eq!(appearances(&clip, 0.4), 0);
-        assert_eq!(appearances(&vec![prediction(0.5); 40], 0.4), 1);
-        assert_eq!(appearances(&vec![prediction(0.5); 40], 0.6), 0);
+        let card = test_card(224);
+        assert_eq!(appearances(&card, &clip, 0.4), 0);
+        assert_eq!(appearances(&card, &vec![prediction(0.5); 40], 0.4), 1);
+        assert_eq!(appearances(&card, &vec![prediction(0.5); 40], 0.6), 0);
+    }
+
+    #[test]
+    fn all_objects_of_a_model_that_detects_several_are_counted() {
+        let settings = ObjectSettings {
+            threshold: 0.5,
+            nms_iou: 0.6,
+            most: 10,
+            decode: ObjectDecode::InGraph,
+        };
+        let card = ModelCard {
+            objects: Some(settings),
+            ..test_card(224)
+        };
+        // An apple on the left and a banana on the right; of the image, neither.
+        let cells = CellOutputs {
+            scores: &[0.7, 0.0, 0.0, 0.5],
+            boxes: &[0.1, 0.4, 0.2, 0.8, 0.6, 0.9, 0.2, 0.8],
+        };
+        let image = Prediction::new(vec![0.1, 0.1], [0.0, 1.0, 0.0, 1.0]).expect("valid");
+        let nms = &mut Nms::new(settings, 2, 2);
+        let prediction = image.with_objects(cells, nms).expect("valid");
+        let clip = vec![prediction; 40];
+        for (threshold, expected) in [(0.4, 2), (0.6, 1), (0.8, 0)] {
+            assert_eq!(
+                appearances(&card, &clip, threshold),
+                expected,
+                "{threshold}"
+            );
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::sliding_window::{appearances, duration};
 use super::{Evaluation, Mean};
+use crate::card::ModelCard;
 use crate::detect::{Prediction, Thresholds};
 
 /// The thresholds are the multiples of 1 / `STEPS` between 0 and 1.
@@ -14,7 +15,9 @@ const STEPS: u8 = 20;
 /// Predictions for negatives: pictures that contain no object. The kind of a picture is the name of its folder.
 #[derive(Debug, Clone)]
 pub struct NegativeResults {
-    /// Those of the model's card.
+    /// The model's.
+    card: ModelCard,
+    /// Those of the card.
     thresholds: Thresholds,
     /// Highest scores, by kind.
     scores: BTreeMap<String, Vec<f32>>,
@@ -56,11 +59,12 @@ pub struct ThresholdPoint {
 }
 
 impl NegativeResults {
-    /// Without any picture yet.
+    /// Without any picture yet, for predictions of the model that has this card.
     #[must_use]
-    pub const fn new(thresholds: Thresholds) -> Self {
+    pub fn new(card: &ModelCard) -> Self {
         Self {
-            thresholds,
+            card: card.clone(),
+            thresholds: Thresholds::new(card, None),
             scores: BTreeMap::new(),
             detections: Vec::new(),
             clips: BTreeMap::new(),
@@ -117,7 +121,10 @@ impl NegativeResults {
 
     fn appearances_per_minute(&self, threshold: f32) -> BTreeMap<String, f64> {
         let rate = |clips: &[Vec<Prediction>]| {
-            let appeared: usize = clips.iter().map(|clip| appearances(clip, threshold)).sum();
+            let appeared: usize = clips
+                .iter()
+                .map(|clip| appearances(&self.card, clip, threshold))
+                .sum();
             let time = duration(clips.iter().map(Vec::len).sum());
             appeared as f64 * 60.0 / time.as_secs_f64().max(f64::MIN_POSITIVE)
         };
@@ -164,13 +171,14 @@ fn point(evaluation: &Evaluation, negatives: &NegativeResults, threshold: f32) -
 mod tests {
     use super::super::fixtures::{annotation, evaluation};
     use super::*;
-    use crate::card::{ObjectDecode, ObjectSettings};
+    use crate::card::{ObjectDecode, ObjectSettings, test_card};
     use crate::detect::{CellOutputs, Nms};
 
-    const THRESHOLDS: Thresholds = Thresholds {
-        primary: 0.5,
-        objects: 0.3,
+    const OBJECTS: ObjectSettings = ObjectSettings {
+        threshold: 0.3,
         nms_iou: 0.5,
+        most: 10,
+        decode: ObjectDecode::InGraph,
     };
 
     fn prediction(apple: f32, banana: f32) -> Prediction {
@@ -179,22 +187,19 @@ mod tests {
 
     #[test]
     fn at_the_thresholds_of_the_card_objects_are_alarms_too() {
-        let mut negatives = NegativeResults::new(THRESHOLDS);
+        let mut negatives = NegativeResults::new(&ModelCard {
+            objects: Some(OBJECTS),
+            ..test_card(224)
+        });
         assert_eq!(negatives.at_card_thresholds(), None);
         let with_objects = |apple, scores: &[f32]| {
             let boxes = [0.0, 0.4, 0.0, 0.4, 0.6, 1.0, 0.6, 1.0];
-            let settings = ObjectSettings {
-                threshold: 0.3,
-                nms_iou: 0.5,
-                most: 10,
-                decode: ObjectDecode::InGraph,
-            };
             let cells = CellOutputs {
                 scores,
                 boxes: &boxes,
             };
             let image = Prediction::new(vec![apple, 0.1], [0.0, 0.4, 0.0, 0.4]);
-            let nms = &mut Nms::new(settings, 2, 2);
+            let nms = &mut Nms::new(OBJECTS, 2, 2);
             image
                 .expect("valid")
                 .with_objects(cells, nms)
@@ -220,7 +225,7 @@ mod tests {
         evaluation.add("apple", &annotations, &prediction(0.9, 0.1));
         evaluation.add("apple", &annotations[..1], &prediction(0.3, 0.7));
         evaluation.add("banana", [], &prediction(0.4, 0.6));
-        let mut negatives = NegativeResults::new(THRESHOLDS);
+        let mut negatives = NegativeResults::new(&test_card(224));
         negatives.add("wall", &prediction(0.55, 0.45));
         negatives.add("wall", &prediction(0.45, 0.35));
         negatives.add("noise", &prediction(0.1, 0.2));

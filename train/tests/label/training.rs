@@ -152,7 +152,7 @@ fn a_model_is_trained_and_tried_on_the_page() {
     save_screenshot(browser, "training-form.png");
     click(browser, "#training-start");
     wait_until("the training is shown", || {
-        browser.text("training-state") != ""
+        !browser.text("training-state").is_empty()
     });
     assert_stored(&server, "00.png", &[labels[0]], None);
     let second = &mut open(&server, "");
