@@ -19,14 +19,7 @@ fn folder() -> TestDir {
 /// Runs the program as the user whose data is in `data`.
 fn run(folder: &TestDir, arguments: &[&str]) -> CommandOutput {
     let mut command = folder.command(arguments);
-    let output = command.env("XDG_DATA_HOME", folder.path("data")).output();
-    let output = output.expect("the program starts");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    CommandOutput {
-        code: output.status.code().expect("not ended by a signal"),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
+    CommandOutput::of(command.env("XDG_DATA_HOME", folder.path("data")))
 }
 
 fn classes(output: &CommandOutput) -> Vec<(Value, Value)> {

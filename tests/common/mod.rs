@@ -10,7 +10,7 @@ pub(crate) mod tiny_model;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use image::{Rgb, RgbImage};
 use serde_json::Value;
@@ -64,16 +64,7 @@ impl TestDir {
 
     /// Runs the program with these arguments.
     pub(crate) fn run(&self, arguments: &[&str]) -> CommandOutput {
-        let output = self
-            .command(arguments)
-            .output()
-            .expect("the program starts");
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        CommandOutput {
-            code: output.status.code().expect("not ended by a signal"),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+        CommandOutput::of(&mut self.command(arguments))
     }
 
     /// Runs the program with these arguments and the tiny model.
@@ -83,6 +74,11 @@ impl TestDir {
 }
 
 impl CommandOutput {
+    /// Runs a command to its end.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        command.output().expect("the program starts").into()
+    }
+
     /// The JSON objects on standard output, one per line.
     pub(crate) fn lines(&self) -> Vec<Value> {
         let parsed = |line| serde_json::from_str(line).expect("a JSON object per line");
@@ -101,6 +97,17 @@ impl CommandOutput {
     pub(crate) fn assert_stderr_contains(&self, expected: &[&str]) {
         for text in expected {
             assert!(self.stderr.contains(text), "no {text:?} in {self:?}");
+        }
+    }
+}
+
+impl From<Output> for CommandOutput {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Self {
+            code: output.status.code().expect("not ended by a signal"),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
         }
     }
 }

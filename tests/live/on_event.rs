@@ -46,12 +46,7 @@ fn command(dir: &TestDir, options: &str) -> Command {
 }
 
 fn run(dir: &TestDir, options: &str) -> CommandOutput {
-    let output = command(dir, options).output().expect("it starts");
-    CommandOutput {
-        code: output.status.code().expect("no signal"),
-        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
-        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
-    }
+    CommandOutput::of(&mut command(dir, options))
 }
 
 fn kinds(output: &CommandOutput) -> Vec<String> {

@@ -24,16 +24,6 @@ fn run(dir: &TestDir, source: &str, more: &[&str]) -> CommandOutput {
     dir.run(&[&arguments(source)[..], more].concat())
 }
 
-fn output(command: &mut Command) -> CommandOutput {
-    let output = command.output().expect("the program starts");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    CommandOutput {
-        code: output.status.code().expect("no signal ended it"),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
-}
-
 /// A run that gets these bytes through a pipe, which is closed then.
 fn piped(dir: &TestDir, bytes: &[u8], more: &[&str]) -> CommandOutput {
     let mut command = dir.command(&[&arguments("-")[..], more].concat());
@@ -43,14 +33,9 @@ fn piped(dir: &TestDir, bytes: &[u8], more: &[&str]) -> CommandOutput {
     let bytes = bytes.to_vec();
     // It may end before it has read all.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&bytes)));
-    let ended = child.wait_with_output().expect("ended");
+    let output = child.wait_with_output().expect("ended");
     writer.join().expect("no panic");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    CommandOutput {
-        code: ended.status.code().expect("no signal ended it"),
-        stdout: text(ended.stdout),
-        stderr: text(ended.stderr),
-    }
+    output.into()
 }
 
 fn frame(color: &str) -> Vec<u8> {

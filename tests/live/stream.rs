@@ -23,16 +23,6 @@ const STDIN: [&str; 7] = [
     "frames",
 ];
 
-fn run(command: &mut Command) -> CommandOutput {
-    let output = command.output().expect("the program starts");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    CommandOutput {
-        code: output.status.code().expect("no signal ended it"),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
-}
-
 /// Writes five frames of a color to the file `stream`, with these arguments of ffmpeg.
 fn ffmpeg(dir: &TestDir, color: &str, arguments: &str) {
     let graph = format!("color={color}:size=640x480:rate=30");
@@ -73,7 +63,7 @@ fn streams_of_ffmpeg_are_decoded() {
         ffmpeg(&dir, color, &format!("{format} -y"));
         let class = if *color == "lime" { "green" } else { color };
         let stream = File::open(dir.path("stream")).expect("made");
-        let recorded = run(dir.command(&STDIN).stdin(stream));
+        let recorded = CommandOutput::of(dir.command(&STDIN).stdin(stream));
         recorded.assert_exit_code(0);
         assert_eq!(
             classes(&recorded),
@@ -86,9 +76,10 @@ fn streams_of_ffmpeg_are_decoded() {
             .stdout(Stdio::piped())
             .spawn()
             .expect("started");
-        let live = run(dir
-            .command(&STDIN)
-            .stdin(sender.stdout.take().expect("piped")));
+        let live = CommandOutput::of(
+            dir.command(&STDIN)
+                .stdin(sender.stdout.take().expect("piped")),
+        );
         assert!(sender.wait().expect("waited").success());
         live.assert_exit_code(0);
         let seen = classes(&live);
@@ -103,7 +94,7 @@ fn streams_of_ffmpeg_are_decoded() {
 #[test]
 fn unsupported_input_is_refused_with_an_example() {
     let dir = TestDir::new();
-    let empty = run(&mut dir.command(&STDIN));
+    let empty = CommandOutput::of(&mut dir.command(&STDIN));
     empty.assert_exit_code(4);
     empty.assert_stderr_contains(&[
         "standard input: is empty",
@@ -112,7 +103,7 @@ fn unsupported_input_is_refused_with_an_example() {
     ]);
     dir.write("notes.txt", "not at all a picture");
     let text = File::open(dir.path("notes.txt")).expect("written");
-    let text = run(dir.command(&STDIN).stdin(text));
+    let text = CommandOutput::of(dir.command(&STDIN).stdin(text));
     text.assert_exit_code(4);
     text.assert_stderr_contains(&["standard input: is neither motion JPEG nor YUV4MPEG2"]);
 }
@@ -184,7 +175,7 @@ fn assert_gone(dir: &TestDir) {
 fn rpicam_gets_the_requested_mode_and_ends_with_the_run() {
     let dir = TestDir::new();
     dir.write("frames.mjpg", rpicam::mjpeg("green", (64, 48), 30));
-    let output = run(&mut with_rpicam(&dir, ENDLESS));
+    let output = CommandOutput::of(&mut with_rpicam(&dir, ENDLESS));
     output.assert_exit_code(0);
     assert_eq!(classes(&output), ["\"green\""; 20]);
     let arguments = fs::read_to_string(dir.path("arguments")).expect("it ran");
@@ -200,7 +191,7 @@ fn garbage_and_size_changes_are_recovered_from() {
     dir.write("small.mjpg", rpicam::mjpeg("red", (32, 24), 10));
     dir.write("large.mjpg", rpicam::mjpeg("red", (320, 240), 10));
     let script = "while cat small.mjpg && head -c 5000 /dev/urandom && cat large.mjpg && head -c 300 small.mjpg; do :; done";
-    let output = run(&mut with_rpicam(&dir, script));
+    let output = CommandOutput::of(&mut with_rpicam(&dir, script));
     assert!(matches!(output.code, 0 | 4), "{output:?}");
     let seen = classes(&output);
     let red = seen.iter().filter(|class| *class == "\"red\"").count();
@@ -211,7 +202,7 @@ fn garbage_and_size_changes_are_recovered_from() {
 #[test]
 fn a_missing_camera_is_reported_with_the_programs_message() {
     let dir = TestDir::new();
-    let dies = run(&mut with_rpicam(
+    let dies = CommandOutput::of(&mut with_rpicam(
         &dir,
         "echo 'ERROR: *** no cameras available ***' >&2; exit 255",
     ));
@@ -223,7 +214,7 @@ fn a_missing_camera_is_reported_with_the_programs_message() {
     ]);
     assert_gone(&dir);
     let mut command = with_rpicam(&dir, "");
-    let missing = run(command.env("PATH", dir.path("nowhere")));
+    let missing = CommandOutput::of(command.env("PATH", dir.path("nowhere")));
     missing.assert_exit_code(4);
     missing.assert_stderr_contains(&[
         "rpicam:1: rpicam-vid is not installed",

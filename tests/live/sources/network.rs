@@ -6,10 +6,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{arguments, frame, has_state, install, logged, output, run};
+use super::{arguments, frame, has_state, install, logged, run};
 use crate::common::reports::wait_until;
 use crate::common::running::Running;
-use crate::common::{TestDir, rpicam};
+use crate::common::{CommandOutput, TestDir, rpicam};
 
 /// A user name and a password as they stand in an address, and what of them must not be shown.
 const LOGIN: &str = "admin:hunter2";
@@ -134,7 +134,7 @@ fn an_address_that_nobody_answers_is_an_error_without_the_password() {
 fn a_missing_ffmpeg_is_named_with_its_package() {
     let dir = TestDir::new();
     let mut command = dir.command(&arguments("rtsp://admin:hunter2@cam.lan/1"));
-    let missing = output(command.env("PATH", dir.path("nowhere")));
+    let missing = CommandOutput::of(command.env("PATH", dir.path("nowhere")));
     missing.assert_exit_code(4);
     missing.assert_stderr_contains(&[
         "rtsp://cam.lan/1: ffmpeg is not installed",
@@ -149,7 +149,7 @@ fn a_missing_ffmpeg_is_named_with_its_package() {
         "none",
     ];
     let mut command = dir.command(&doctor);
-    let doctor = output(command.env("PATH", dir.path("nowhere")));
+    let doctor = CommandOutput::of(command.env("PATH", dir.path("nowhere")));
     doctor.assert_exit_code(1);
     assert!(
         doctor.stdout.contains("sudo apt install ffmpeg"),

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{cut_frame, frame, output, piped, run};
-use crate::common::{TestDir, rpicam};
+use super::{cut_frame, frame, piped, run};
+use crate::common::{CommandOutput, TestDir, rpicam};
 
 /// Lines of a run without the times that differ each time.
 fn without_times(mut lines: Vec<Value>) -> Vec<Value> {
@@ -151,7 +151,7 @@ fn a_stream_without_a_readable_frame_is_an_error() {
         assert_eq!(live.lines().len(), 0, "{live:?}");
         dir.write("stream.mjpeg", &stream);
         let stdin = File::open(dir.path("stream.mjpeg")).expect("written");
-        let recorded = output(dir.command(&super::arguments("-")).stdin(stdin));
+        let recorded = CommandOutput::of(dir.command(&super::arguments("-")).stdin(stdin));
         recorded.assert_exit_code(4);
         recorded.assert_stderr_contains(&[reason]);
     }
@@ -242,7 +242,7 @@ fn films_are_named_with_a_line_that_reads_them() {
             .env("PATH", &path)
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY");
-        let piped = output(&mut shell);
+        let piped = CommandOutput::of(&mut shell);
         assert_eq!(piped.code, 0, "{line}: {piped:?}");
         let lines = piped.lines();
         let red = lines
