@@ -30,7 +30,7 @@ Boots an emulated computer and runs boxcam in it.
                       profile `emulated`
   --add FOLDER        copies its files to /add in the computer: the images that its cameras play, and a tiny model; default:
                       target/board/add, written by `cargo test --release --test board`
-  --deadline SECONDS  timeout; default: 600
+  --deadline SECONDS  timeout; default: 1800
 
 Results are written to target/board/TARGET/out. Exit code 0: all scripts completed; 1: a script failed;
 2: wrong usage; 3: something is missing on this machine.
@@ -50,7 +50,7 @@ built=${CARGO_TARGET_DIR:-$repository/target}
 binary=""
 boards=$repository/target/board
 additions=$boards/add
-deadline=600
+deadline=1800
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
