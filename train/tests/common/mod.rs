@@ -3,6 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by tests that train for long: a training uses all processors, and two at a time wait for each other's threads.
+pub(crate) fn train_alone() -> MutexGuard<'static, ()> {
+    static TRAINING: Mutex<()> = Mutex::new(());
+    TRAINING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 pub(crate) fn model_that_ships() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/snacks.onnx")

@@ -91,6 +91,7 @@ fn split(output: &Path, name: &str) -> Dataset {
 
 #[test]
 fn fit_calibrates_on_a_development_part_of_the_training_images() {
+    let _alone = crate::common::train_alone();
     let folder = tempfile::tempdir().expect("a folder");
     let (data, output) = (folder.path().join("squares"), folder.path().join("mine"));
     draw(&data, 65);

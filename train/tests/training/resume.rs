@@ -12,6 +12,7 @@ use crate::common::{fail, model_that_ships, program, succeed, succeed_saying, te
 
 #[test]
 fn a_killed_training_resumes_to_the_same_result() {
+    let _alone = crate::common::train_alone();
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let model = model_that_ships();

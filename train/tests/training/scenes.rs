@@ -164,6 +164,7 @@ fn cutouts_of_other_images_are_an_error_of_the_data() {
 
 #[test]
 fn a_batch_of_several_objects_shows_mosaics_and_scenes() {
+    let _alone = crate::common::train_alone();
     let folder = files();
     let at = |path: &str| folder.path().join(path);
     fs::rename(at("data/val"), at("data/train")).expect("renamed");

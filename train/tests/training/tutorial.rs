@@ -59,6 +59,7 @@ fn as_coco(from: &Path, to: &Path) {
 
 #[test]
 fn fit_makes_a_model_from_a_coco_data_set() {
+    let _alone = crate::common::train_alone();
     let folder = tempfile::tempdir().expect("a folder");
     let (drawn, mine) = (folder.path().join("drawn"), folder.path().join("mine"));
     let coco = folder.path().join("coco");

@@ -27,6 +27,7 @@ fn figures(model: &Path, data: &Path) -> Metrics {
 
 #[test]
 fn a_model_is_trained_and_quantized_on_synthetic_scenes() {
+    let _alone = crate::common::train_alone();
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let run = folder.path().join("run");
@@ -209,6 +210,7 @@ fn unusable_input_is_reported_by_name() {
 
 #[test]
 fn the_baseline_recipe_is_trained_calibrated_and_quantized() {
+    let _alone = crate::common::train_alone();
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let run = folder.path().join("run");
