@@ -1,5 +1,5 @@
 # The Debian package: it takes over what install/device.sh installed in systemd.sh, is upgraded, changed and rolled back by
-# device.sh, which calls apt, and purged, then installed on a system without boxcam and removed. Runs after systemd.sh, with its camera.
+# device.sh, and purged, then installed on a system without boxcam and removed. Runs after systemd.sh, with its camera.
 log=/var/log/boxcam/boxcam.jsonl
 options=/etc/boxcam/boxcam.toml
 packages=/guest/packages
@@ -68,6 +68,7 @@ keep before
 # Leaves apt some of the processor.
 sed -i '1i max-rate = 2' /etc/boxcam.toml
 install one taken-over
+install two upgraded
 sent install one sent-one
 sent install two sent-two
 sent rollback one rolled-back
