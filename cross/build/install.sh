@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs the cross compilers and C libraries for boards; see packages.txt.
+# Installs the cross compilers and C libraries for boards and for Windows; see packages.txt.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 usage: cross/build/install.sh [--list] ARCHITECTURE...
 
-Installs the missing Debian packages of cross/build/packages.txt for building for arm64 or armhf boards, with sudo unless
-root.
+Installs the missing Debian packages of cross/build/packages.txt for building for arm64 or armhf boards or for windows, with
+sudo unless root.
 
   --list    only prints the packages that are missing
 

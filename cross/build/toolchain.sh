@@ -1,7 +1,7 @@
 # Downloads Rust's compiler and standard libraries from Debian. Sourced by build.sh.
 #
-# Needs: here, architecture (Debian's name of it), triple (of its cross compiler), work, root (where the Rust compiler is to
-# lie), fail; for musl also musl (its name of the processor).
+# Needs: here, target, architecture (Debian's name of it), triple (of its cross compiler), work, root (where the Rust compiler is
+# to lie), fail; for musl also musl (its name of the processor).
 # shellcheck shell=bash
 # shellcheck disable=SC2154
 
@@ -51,16 +51,36 @@ known_checksum() {
     esac
 }
 
-# Unpacks the parts of a static program: the source of Rust's standard library, because Debian has no build for musl; musl;
-# and LLVM's unwinder, because GCC's needs glibc. Creates a linker, $root/musl-ARCHITECTURE/cc.
-fetch_musl() {
-    local version into=$root/musl-$architecture library
-    [ ! -f "$into/complete" ] || return 0
+# Unpacks the source of Rust's standard library, for targets for which Debian has no build of it.
+fetch_source() {
+    local version into=$root/usr/lib/rustlib/src/rust
+    [ ! -e "$into/library" ] || return 0
     version=$(cat "$root/complete")
-    echo "build.sh: downloading musl and the source of the standard library" >&2
+    echo "build.sh: downloading the source of the standard library" >&2
     unpack "$root" apt-get -qq -o APT::Sandbox::User= download "rust-web-src=$version"
-    mkdir -p "$root/usr/lib/rustlib/src/rust"
-    ln -sfn "$(echo "$root"/usr/src/rustc-*/library)" "$root/usr/lib/rustlib/src/rust/library"
+    mkdir -p "$into"
+    ln -sfn "$(echo "$root"/usr/src/rustc-*/library)" "$into/library"
+}
+
+# Compiles the first and last object of a program for Windows, which come with a built standard library.
+fetch_windows() {
+    local into=$root/usr/lib/rustlib/$target/lib object
+    fetch_source
+    mkdir -p "$into"
+    for object in rsbegin rsend; do
+        [ -f "$into/$object.o" ] || RUSTC_BOOTSTRAP=1 LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu "$root/usr/bin/rustc" \
+            --target "$target" --emit obj -o "$into/$object.o" \
+            "$root/usr/lib/rustlib/src/rust/library/rtstartup/$object.rs" || fail 3 "$object.o of $target cannot be compiled"
+    done
+}
+
+# Unpacks the parts of a static program: the source of Rust's standard library; musl; and LLVM's unwinder, because GCC's needs
+# glibc. Creates a linker, $root/musl-ARCHITECTURE/cc.
+fetch_musl() {
+    local into=$root/musl-$architecture library
+    [ ! -f "$into/complete" ] || return 0
+    fetch_source
+    echo "build.sh: downloading musl" >&2
     read_lists "$work/apt-$architecture" || fail 3 "$(tail -n 1 "$work/apt-$architecture/log")"
     unpack "$into" apt-get "${foreign[@]}" download musl-dev libunwind-16-dev
     library=$into/usr/lib/$musl
