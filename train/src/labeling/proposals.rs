@@ -1,15 +1,16 @@
 //! Boxes that a model proposes. They are never stored unless a person accepts them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use boxcam::detect::tract::{ModelError, TractDetector};
-use boxcam::detect::{DetectError, Detector, Thresholds};
+use boxcam::detect::{DetectError, Detection, Detector, Thresholds};
 use boxcam::frame::{Frame, Origin};
 use boxcam::geometry::{NormBox, iou};
 use boxcam::model_choice::ModelChoice;
 use boxcam::picture::{self, PictureError};
 use boxcam::preprocess::{PreprocessError, preprocess};
 use boxcam::spelling;
+use image::RgbImage;
 use parking_lot::Mutex;
 use serde::Serialize;
 use thiserror::Error;
@@ -125,6 +126,16 @@ impl ProposalModel {
         &self.name
     }
 
+    /// The detections in an image, the one with the highest score first.
+    fn detections(&self, path: &Path, image: RgbImage) -> Result<Vec<Detection>, ProposalError> {
+        let frame = Frame::new(0, Origin::Picture(path.into()), image);
+        let mut detector = self.detector.lock();
+        let input = preprocess(&frame, detector.card())?;
+        let mut detections = detector.predict(&input)?.detections(&self.thresholds);
+        detections.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        Ok(detections)
+    }
+
     /// The objects in a picture, from the bytes of its file, the one with the highest score first. `path` is for messages.
     ///
     /// # Errors
@@ -132,11 +143,8 @@ impl ProposalModel {
     pub fn find(&self, path: &Path, bytes: &[u8]) -> Result<FoundObjects, ProposalError> {
         let image = picture::decode(path, bytes)?;
         let (width, height) = image.dimensions();
-        let frame = Frame::new(0, Origin::Picture(path.into()), image);
-        let mut detector = self.detector.lock();
-        let input = preprocess(&frame, detector.card())?;
-        let mut detections = detector.predict(&input)?.detections(&self.thresholds);
-        detections.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        let detections = self.detections(path, image)?;
+        let detector = self.detector.lock();
         let labels = &detector.card().labels;
         let objects = detections.into_iter().map(|detection| FoundObject {
             class: labels.name(detection.class).unwrap_or_default().to_owned(),
@@ -158,12 +166,7 @@ impl ProposalModel {
     pub fn propose(&self, path: &Path) -> Result<Vec<Proposal>, ProposalError> {
         let image = picture::open(path)?;
         let size = image.dimensions();
-        let frame = Frame::new(0, Origin::Picture(PathBuf::from(path)), image);
-        let mut detector = self.detector.lock();
-        let input = preprocess(&frame, detector.card())?;
-        let prediction = detector.predict(&input)?;
-        let mut detections = prediction.detections(&self.thresholds);
-        detections.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        let detections = self.detections(path, image)?;
         let mut kept: Vec<(NormBox, f32)> = Vec::new();
         for detection in detections {
             let bounding_box = detection.bounding_box;
