@@ -51,6 +51,7 @@ pub mod preprocess;
 pub mod privacy;
 pub mod regions;
 pub mod report;
+pub mod resize;
 pub mod rotation;
 pub mod run_id;
 #[cfg(feature = "demo")]

@@ -4,12 +4,12 @@
 //! The picture is stretched to the input size (its aspect ratio is not kept), so a normalised box is the same in the
 //! picture and in the tensor.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer};
+use image::RgbImage;
 use thiserror::Error;
 
 use crate::card::{InputSpec, ModelCard, Resize, TensorLayout};
 use crate::frame::Frame;
+use crate::resize::{ResizeError, Resizer};
 
 mod bilinear;
 
@@ -48,38 +48,33 @@ pub fn preprocess(frame: &Frame, card: &ModelCard) -> Result<InputTensor, Prepro
         return Err(PreprocessError::Empty { width, height });
     }
     let spec = card.input.clone();
-    let (pixels, size) = (frame.image.as_raw(), [width, height]);
-    let pixels = if size == [spec.width, spec.height] {
-        pixels.clone()
+    let pixels = if (width, height) == (spec.width, spec.height) {
+        frame.image.as_raw().clone()
     } else {
         match spec.resize {
-            Resize::Antialiased => antialiased(pixels, size, &spec)?,
-            Resize::Bilinear => bilinear::resize(pixels, size, [spec.width, spec.height]),
+            Resize::Antialiased => antialiased(&frame.image, &spec)?,
+            Resize::Bilinear => bilinear::resize(
+                frame.image.as_raw(),
+                [width, height],
+                [spec.width, spec.height],
+            ),
         }
     };
     Ok(InputTensor { spec, pixels })
 }
 
 /// [`Resize::Antialiased`]
-fn antialiased(
-    pixels: &[u8],
-    [width, height]: [u32; 2],
-    spec: &InputSpec,
-) -> Result<Vec<u8>, PreprocessError> {
-    let mut resized = Image::new(spec.width, spec.height, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    ImageRef::new(width, height, pixels, PixelType::U8x3)
-        .map_err(|_| PreprocessError::Empty { width, height })
-        .and_then(|source| {
-            Resizer::new()
-                .resize(&source, &mut resized, &options)
-                .map_err(|source| PreprocessError::Resize {
-                    width,
-                    height,
-                    source,
-                })
+fn antialiased(image: &RgbImage, spec: &InputSpec) -> Result<Vec<u8>, PreprocessError> {
+    let mut resized = RgbImage::new(spec.width, spec.height);
+    let (width, height) = image.dimensions();
+    Resizer::default()
+        .resize(image, &mut resized)
+        .map_err(|source| PreprocessError::Resize {
+            width,
+            height,
+            source,
         })?;
-    Ok(resized.into_vec())
+    Ok(resized.into_raw())
 }
 
 impl InputTensor {
@@ -125,7 +120,7 @@ impl InputTensor {
 
 #[cfg(test)]
 mod tests {
-    use image::{Rgb, RgbImage};
+    use image::Rgb;
 
     use super::*;
     use crate::card::test_card;

@@ -1,11 +1,10 @@
 //! A camera's view of a photograph: a part of it that is zoomed and panned.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer};
 use image::RgbImage;
 
 use super::rng::mix;
 use super::{Stream, scene_seed};
+use crate::resize::{Part, ResizeError, Resizer};
 
 /// The shortest and the longest side of a view, in sides of the largest one that the photograph has room for.
 const ZOOM: [f32; 2] = [0.55, 0.95];
@@ -65,15 +64,15 @@ impl View {
         };
         let (left, part_width) = part(self.left, self.width, own_width);
         let (top, part_height) = part(self.top, self.height, own_height);
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .crop(left, top, part_width, part_height);
-        let mut frame = Image::new(width, height, PixelType::U8x3);
-        let source = ImageRef::new(own_width, own_height, photograph.as_raw(), PixelType::U8x3)
-            .expect("an RGB image has three bytes a pixel");
-        Resizer::new().resize(&source, &mut frame, &options)?;
-        let frame = RgbImage::from_raw(width, height, frame.into_vec());
-        Ok(frame.expect("it was created with this size"))
+        let part = Part {
+            left,
+            top,
+            width: part_width,
+            height: part_height,
+        };
+        let mut frame = RgbImage::new(width, height);
+        Resizer::default().resize_part(photograph, &part, &mut frame)?;
+        Ok(frame)
     }
 
     /// The corners `x_min, x_max, y_min, y_max` of a box in the photograph as shares of the frame, beyond 0 and 1 where it is

@@ -4,17 +4,13 @@
 
 use std::convert::Infallible;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{
-    FilterType, ImageBufferError, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer,
-};
 use image::RgbImage;
-use thiserror::Error;
 
 use crate::frame::Frame;
 use crate::health::CaptureState;
 use crate::overlay::{self, Canvas};
 use crate::report::Report;
+use crate::resize::{ResizeError, Resizer};
 
 /// Composes images; reuses its memory.
 #[derive(Default)]
@@ -23,15 +19,6 @@ pub(super) struct Compositor {
     image: RgbImage,
     /// Width and height, in pixels, that the image was composed for.
     viewport: (u32, u32),
-}
-
-/// A frame that cannot be scaled.
-#[derive(Debug, Error)]
-pub(super) enum ScaleError {
-    #[error(transparent)]
-    Buffer(#[from] ImageBufferError),
-    #[error(transparent)]
-    Resize(#[from] ResizeError),
 }
 
 impl Compositor {
@@ -46,7 +33,7 @@ impl Compositor {
         frame: &Frame,
         report: &Report,
         viewport: (u32, u32),
-    ) -> Result<bool, ScaleError> {
+    ) -> Result<bool, ResizeError> {
         let Some(size) = fit(frame.image.dimensions(), viewport) else {
             return Ok(false);
         };
@@ -74,7 +61,7 @@ impl Compositor {
         is_drawn
     }
 
-    fn scale(&mut self, frame: &RgbImage, (width, height): (u32, u32)) -> Result<(), ScaleError> {
+    fn scale(&mut self, frame: &RgbImage, (width, height): (u32, u32)) -> Result<(), ResizeError> {
         if self.image.dimensions() != (width, height) {
             self.image = RgbImage::new(width, height);
         }
@@ -82,10 +69,7 @@ impl Compositor {
             self.image.copy_from_slice(frame);
             return Ok(());
         }
-        let source = ImageRef::new(frame.width(), frame.height(), frame, PixelType::U8x3)?;
-        let mut target = Image::from_slice_u8(width, height, &mut self.image, PixelType::U8x3)?;
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        Ok(self.resizer.resize(&source, &mut target, &options)?)
+        self.resizer.resize(frame, &mut self.image)
     }
 }
 

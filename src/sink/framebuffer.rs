@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 use thiserror::Error;
 
-use super::compositor::{Compositor, ScaleError};
+use super::compositor::Compositor;
 use super::{Display, SinkError};
 use crate::frame::Frame;
 use crate::health::StateChange;
 use crate::report::Report;
+use crate::resize::ResizeError;
 use crate::rotation::Rotation;
 
 mod blit;
@@ -67,7 +68,7 @@ enum FramebufferError {
     #[error("flipping its pages failed ({0})")]
     Flip(io::Error),
     #[error("a frame can't be scaled to it ({0})")]
-    Scale(ScaleError),
+    Scale(ResizeError),
     #[error("the process that restores its console can't be started ({0})")]
     Guard(io::Error),
 }

@@ -93,8 +93,8 @@ fn the_package_takes_over_what_install_sh_installed() {
 fn an_upgrade_keeps_changed_options_and_restarts_the_service() {
     let Some(board) = Board::debian() else { return };
     let results = board.results("package");
-    let before = State::of(&results, "taken-over");
-    let after = State::of(&results, "upgraded");
+    let before = State::of(&results, "sent-one");
+    let after = State::of(&results, "sent-two");
     after.assert_installed("+two");
     assert_eq!(after.options, before.options);
     let shipped = format!("{OPTIONS}.dpkg-dist");
@@ -115,7 +115,7 @@ fn install_sh_changes_the_package_with_its_model_and_rolls_it_back() {
         let command = state.text.lines().find(|line| line.starts_with("command "));
         let command = command.expect("it runs");
         assert_eq!(command.contains(" --model "), has_model, "{command}");
-        assert_eq!(state.options, State::of(&results, "upgraded").options);
+        assert_eq!(state.options, State::of(&results, "taken-over").options);
     }
     let purged = State::of(&results, "purged");
     for file in [VERSIONS, MODEL] {

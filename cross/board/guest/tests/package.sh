@@ -68,7 +68,6 @@ keep before
 # Leaves apt some of the processor.
 sed -i '1i max-rate = 2' /etc/boxcam.toml
 install one taken-over
-install two upgraded
 sent install one sent-one
 sent install two sent-two
 sent rollback one rolled-back
