@@ -65,8 +65,9 @@ sent() {
 
 trap 'journalctl --boot --unit boxcam --no-pager >journal.txt' EXIT
 keep before
-# Leaves apt some of the processor.
-sed -i '1i max-rate = 2' /etc/boxcam.toml
+# Leaves apt the processor.
+sed -i '1i max-rate = 2
+s/^display = .*/display = "none"/' /etc/boxcam.toml
 install one taken-over
 sent install one sent-one
 sent install two sent-two

@@ -178,7 +178,7 @@ fn keep_lines(pipe: impl Read, lines: &Mutex<VecDeque<String>>) {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
@@ -215,7 +215,8 @@ mod tests {
         let process = &mut shell("exec sleep 1000");
         assert_eq!(process.end(), None);
         assert_eq!(process.stop_and_wait(), End::Stopped);
-        // Ctrl-C in a terminal.
-        assert_eq!(end(&mut shell("kill -INT $$")), End::Stopped);
+        // Ctrl-C in a terminal. A job in the background of a script inherits that the signal is ignored.
+        let interrupted = "exec env --default-signal=INT sh -c 'kill -INT $$'";
+        assert_eq!(end(&mut shell(interrupted)), End::Stopped);
     }
 }
