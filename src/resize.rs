@@ -9,6 +9,8 @@ use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions};
 use image::RgbImage;
 
+#[cfg(feature = "demo")]
+pub(crate) use fast_image_resize::CropBox;
 pub use fast_image_resize::ResizeError;
 
 const SIZED: &str = "an RGB image has three bytes a pixel";
@@ -16,15 +18,6 @@ const SIZED: &str = "an RGB image has three bytes a pixel";
 /// Resizes images; reuses its memory.
 #[derive(Default)]
 pub(crate) struct Resizer(fast_image_resize::Resizer);
-
-/// A rectangle of an image in pixels, with fractions.
-#[cfg(feature = "demo")]
-pub(crate) struct Part {
-    pub(crate) left: f64,
-    pub(crate) top: f64,
-    pub(crate) width: f64,
-    pub(crate) height: f64,
-}
 
 impl Resizer {
     /// Stretches the whole of `source` to the size of `target`.
@@ -47,7 +40,7 @@ impl Resizer {
     pub(crate) fn resize_part(
         &mut self,
         source: &RgbImage,
-        part: &Part,
+        part: CropBox,
         target: &mut RgbImage,
     ) -> Result<(), ResizeError> {
         let options = ResizeOptions::new().crop(part.left, part.top, part.width, part.height);
@@ -93,7 +86,7 @@ mod tests {
     #[test]
     fn a_part_is_stretched_and_one_beyond_the_image_is_an_error() {
         let source = RgbImage::from_fn(8, 8, |x, y| Rgb([x as u8, y as u8, 7]));
-        let part = |left| Part {
+        let part = |left| CropBox {
             left,
             top: 4.0,
             width: 4.0,
@@ -102,13 +95,13 @@ mod tests {
         let mut target = RgbImage::new(4, 4);
         let mut resizer = Resizer::default();
         resizer
-            .resize_part(&source, &part(2.0), &mut target)
+            .resize_part(&source, part(2.0), &mut target)
             .expect("within the image");
         assert_eq!(target.get_pixel(0, 0), source.get_pixel(2, 4));
         assert_eq!(target.get_pixel(3, 3), source.get_pixel(5, 7));
         assert!(
             resizer
-                .resize_part(&source, &part(6.0), &mut target)
+                .resize_part(&source, part(6.0), &mut target)
                 .is_err()
         );
     }

@@ -4,7 +4,7 @@ use image::RgbImage;
 
 use super::rng::mix;
 use super::{Stream, scene_seed};
-use crate::resize::{Part, ResizeError, Resizer};
+use crate::resize::{CropBox, ResizeError, Resizer};
 
 /// The shortest and the longest side of a view, in sides of the largest one that the photograph has room for.
 const ZOOM: [f32; 2] = [0.55, 0.95];
@@ -64,14 +64,14 @@ impl View {
         };
         let (left, part_width) = part(self.left, self.width, own_width);
         let (top, part_height) = part(self.top, self.height, own_height);
-        let part = Part {
+        let part = CropBox {
             left,
             top,
             width: part_width,
             height: part_height,
         };
         let mut frame = RgbImage::new(width, height);
-        Resizer::default().resize_part(photograph, &part, &mut frame)?;
+        Resizer::default().resize_part(photograph, part, &mut frame)?;
         Ok(frame)
     }
 
